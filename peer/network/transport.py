@@ -1,0 +1,90 @@
+"""The seam between the swarm's services and a network: gossip, requests, and who is connected.
+
+Two implementations: `memory_transport` (virtual time, faults on demand) and `libp2p_transport`. Both pass
+`tests/contract/test_transport.py`. No type of a networking library crosses this seam.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import trio
+
+from peer.types import PeerId
+
+RequestHandler = Callable[[PeerId, bytes], Awaitable[bytes]]
+"""Answer one request of an authenticated peer. `ProtocolError` refuses it: the stream is reset and counted."""
+
+MAX_GOSSIP_BYTES = 64 * 1024
+"""py-libp2p loses gossip of 1 MiB and above without a word; announcements stay far below, bulk is pulled."""
+
+MAX_MESSAGE_BYTES = 1024 * 1024
+"""Bound on one request and on one response, checked before the bytes are read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GossipMessage:
+    """Bytes published by some peer. `forwarder` is who handed them to us, not who wrote them: verify signatures."""
+
+    forwarder: PeerId
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerConnected:
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerDisconnected:
+    peer: PeerId
+    cause: str
+
+
+TransportEvent = PeerConnected | PeerDisconnected
+
+
+class Transport(Protocol):
+    """A running attachment to the network; implementations are opened by an async context manager."""
+
+    @property
+    def local_peer(self) -> PeerId: ...
+
+    @property
+    def listen_addresses(self) -> tuple[str, ...]:
+        """Multiaddrs with the ports really bound, without `/p2p/...`."""
+
+    @property
+    def gossip(self) -> trio.MemoryReceiveChannel[GossipMessage]:
+        """Published messages, own ones excluded, each at most once. Bounded: when full the newest is dropped
+        and counted, because anti-entropy brings it later."""
+
+    @property
+    def events(self) -> trio.MemoryReceiveChannel[TransportEvent]:
+        """Connections that came and went, in order. Bounded at 1024: a lost event is repaired by `connected_peers`."""
+
+    def connected_peers(self) -> frozenset[PeerId]: ...
+
+    def handle(self, protocol: str, handler: RequestHandler) -> None:
+        """Serve `protocol` ("sync/1") with `handler`; an exception in it never ends the process."""
+
+    async def connect(self, address: str) -> PeerId:
+        """Dial a multiaddr, with or without `/p2p/<id>`, and return who answered.
+
+        Raises: TransportError with the cause (refused, timed out, identity differs, self-dial).
+        """
+
+    async def disconnect(self, peer: PeerId) -> None: ...
+
+    async def publish(self, data: bytes) -> None:
+        """Gossip to the run's topic. Best effort. Raises: ValueError above MAX_GOSSIP_BYTES."""
+
+    async def request(self, peer: PeerId, protocol: str, data: bytes) -> bytes:
+        """Send one request, return the one response; the caller sets the deadline by a cancel scope.
+
+        Raises: TransportError when the peer is not connected, refuses, resets, or answers above MAX_MESSAGE_BYTES.
+        """
+
+    def counters(self) -> dict[str, int]:
+        """Totals since the start: bytes_sent, bytes_received, gossip_dropped, handler_errors, protocol_errors,
+        dials_failed, frames_refused."""

@@ -1,0 +1,97 @@
+"""Plain values that every layer speaks: identities, digests, and the model as NumPy arrays."""
+
+from dataclasses import dataclass
+from typing import NewType
+
+import numpy as np
+import numpy.typing as npt
+
+PeerId = NewType("PeerId", str)
+"""libp2p peer id of an Ed25519 key, base58 ("12D3Koo..."); it contains the public key itself."""
+
+Digest = NewType("Digest", bytes)
+"""SHA-256, 32 bytes."""
+
+Seconds = float
+"""A duration, or a reading of a local monotonic clock. Never wall-clock time."""
+
+Params = npt.NDArray[np.float32]
+"""All weights and biases of the network, flat: float32[P]."""
+
+Vector64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """Running count, mean and sum of squared deviations of M quantities (observation dims, then the return).
+
+    count, mean, m2: float64[M]. A count of zero means "nothing seen", with mean 0 and m2 0.
+    """
+
+    count: Vector64
+    mean: Vector64
+    m2: Vector64
+
+    @staticmethod
+    def empty(size: int) -> "Moments":
+        return Moments(count=np.zeros(size), mean=np.zeros(size), m2=np.zeros(size))
+
+    @property
+    def size(self) -> int:
+        return int(self.count.shape[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelState:
+    """What all peers hold in common after a round: the parameters and the normalisation statistics."""
+
+    params: Params
+    moments: Moments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSchema:
+    """The shape of a model; two peers may average only when their schema digests are equal."""
+
+    num_params: int
+    num_moments: int
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDelta:
+    """What one peer learned since the round's base model.
+
+    params: float32[P], local parameters minus base parameters. moments: of the observations seen since the base.
+    """
+
+    params: Params
+    moments: Moments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainStats:
+    """What one stretch of local training did. `mean_return` is NaN while no episode has ended."""
+
+    env_steps: int
+    episodes: int
+    mean_return: float
+    approx_kl: float
+    wall_s: Seconds
+
+    @property
+    def steps_per_s(self) -> float:
+        return self.env_steps / self.wall_s if self.wall_s > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvTask:
+    """One piece of the run that somebody trains on: an env variant and the seeds of its episodes.
+
+    params: env parameters that differ from the env's default, by name. seed_start..seed_end: half open.
+    """
+
+    task_id: str
+    params: tuple[tuple[str, float], ...]
+    seed_start: int
+    seed_end: int
