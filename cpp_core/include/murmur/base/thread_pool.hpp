@@ -1,0 +1,72 @@
+#pragma once
+// Persistent workers for data-parallel loops. Shards are fixed by (n, number of threads) alone, so a loop whose
+// iterations are independent gives the same bytes whichever thread runs first.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+namespace murmur {
+
+/// A fixed set of threads; the caller is one of them, so size 1 starts none and runs inline.
+///
+/// One loop at a time: `parallel_for` must not be called from two threads at once nor from inside a loop.
+class ThreadPool {
+ public:
+  static constexpr int kMaxThreads = 1024;
+
+  /// Throws std::invalid_argument unless 1 <= num_threads <= kMaxThreads.
+  explicit ThreadPool(int num_threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  [[nodiscard]] int size() const noexcept { return static_cast<int>(workers_.size()) + 1; }
+
+  /// Call `fn(begin, end)` for disjoint shards that cover [0, n), and return when all are done.
+  ///
+  /// `fn` must be noexcept and safe to run at once on disjoint shards. No shard but the last is smaller than
+  /// `grain`, and begins are multiples of 16: small loops stay on the caller, and neighbours share no cache line.
+  template <class Fn>
+  void parallel_for(std::size_t n, std::size_t grain, Fn&& fn) noexcept {
+    using F = std::remove_reference_t<Fn>;
+    static_assert(std::is_nothrow_invocable_v<F&, std::size_t, std::size_t>, "workers must not throw");
+    if (n == 0) return;
+    if (workers_.empty() || n <= grain) {
+      fn(std::size_t{0}, n);
+      return;
+    }
+    auto* address = const_cast<void*>(static_cast<const void*>(&fn));
+    run(n, grain, address, [](void* f, std::size_t begin, std::size_t end) noexcept {
+      (*static_cast<F*>(f))(begin, end);
+    });
+  }
+
+  template <class Fn>
+  void parallel_for(std::size_t n, Fn&& fn) noexcept {
+    parallel_for(n, 1, static_cast<Fn&&>(fn));
+  }
+
+ private:
+  using Body = void (*)(void*, std::size_t, std::size_t) noexcept;
+  void run(std::size_t n, std::size_t grain, void* fn, Body body) noexcept;
+  void run_shard(std::size_t index) noexcept;
+  void work(std::size_t index) noexcept;
+
+  // The job, written by the caller before `generation_` moves on and read by workers after they saw it move.
+  void* fn_ = nullptr;
+  Body body_ = nullptr;
+  std::size_t n_ = 0;
+  std::size_t shard_size_ = 0;
+
+  alignas(64) std::atomic<std::uint32_t> generation_{0};
+  alignas(64) std::atomic<std::uint32_t> pending_{0};
+  std::atomic<bool> busy_{false};
+  std::atomic<bool> stopping_{false};
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace murmur

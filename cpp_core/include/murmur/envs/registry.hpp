@@ -1,0 +1,31 @@
+#pragma once
+// The table of environments. Explicit, because static initialisers in a static library are dropped by linkers.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "murmur/base/thread_pool.hpp"
+#include "murmur/envs/vector_env.hpp"
+
+namespace murmur {
+
+/// The names of all environments, in the order of the table.
+[[nodiscard]] std::vector<std::string_view> env_names();
+
+/// Return the spec of env `name`. Throws std::invalid_argument naming the nearest known name.
+[[nodiscard]] const EnvSpec& env_spec(std::string_view name);
+
+/// Make a batch of `num_envs` envs of the default variant, freshly reset from `seed`; `step` runs on `pool`.
+/// Throws std::invalid_argument for an unknown name or a bad count.
+[[nodiscard]] std::unique_ptr<VectorEnv> make_vector_env(std::string_view name, std::size_t num_envs,
+                                                         std::uint64_t seed, std::shared_ptr<ThreadPool> pool);
+
+/// Resolve named parameters against the spec: one value per entry of `spec.params`, defaults filled in.
+/// Throws std::invalid_argument when a name is unknown (naming the nearest), given twice, or out of range.
+[[nodiscard]] std::vector<double> resolve_params(const EnvSpec& spec,
+                                                 std::span<const std::pair<std::string, double>> params);
+
+}  // namespace murmur
