@@ -1,0 +1,52 @@
+"""Which of two rival branches to follow (docs/adr/0003). Pure; every peer with the same knowledge decides alike.
+
+1. A branch whose first manifest is final by the roster before the fork beats one whose is not.
+2. A peer that voted for a branch stays while that branch may still become final, but no longer than the patience.
+3. More deltas admitted since genesis; then the sealer whose turn came earlier; then the lower digest.
+"""
+
+from dataclasses import dataclass
+
+from peer.rounds.roster import majority
+from peer.types import Digest, Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """One side of a fork. first_*: of its first manifest after the common ancestor. score: of its head.
+
+    votes: members of the ancestor's roster that acked the first manifest; elsewhere: those that acked a rival of it.
+    """
+
+    first_digest: Digest
+    first_view: int
+    votes: int
+    elsewhere: int
+    score: int
+
+
+def prefer(challenger: Branch, current: Branch, *, members: int, voted: bool, held_s: Seconds, patience_s: Seconds) -> bool:
+    """Return whether to leave `current` for `challenger`.
+
+    members: size of the common ancestor's roster (0 after genesis: nothing can be final yet). voted: this peer acked
+    the first manifest of `current`, `held_s` ago.
+    """
+    if members:
+        if is_final(current.votes, members) != is_final(challenger.votes, members):
+            return is_final(challenger.votes, members)
+        if voted and held_s < patience_s and may_become_final(current, members):
+            return False
+    return _standing(challenger) > _standing(current)
+
+
+def is_final(votes: int, members: int) -> bool:
+    return votes >= majority(members)
+
+
+def may_become_final(branch: Branch, members: int) -> bool:
+    """Return whether a majority could still vote for the branch, silent members counted in its favour."""
+    return members - branch.elsewhere >= majority(members)
+
+
+def _standing(branch: Branch) -> tuple[int, int, bytes]:
+    return branch.score, -branch.first_view, bytes(255 - byte for byte in branch.first_digest)

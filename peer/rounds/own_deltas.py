@@ -1,0 +1,55 @@
+"""What this peer itself has learned and announced, so that nothing counts twice and nothing is lost.
+
+Training yields *pieces*. A header announces the sum of all pieces that the chain it builds on does not hold. On any chain
+a piece is therefore admitted at most once; after a switch to another branch the unadmitted ones are announced again.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from peer.types import Digest, ModelDelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """The result of one stretch of local training. round: the round it was made for. env_steps: at least 1."""
+
+    round: int
+    env_steps: int
+    delta: ModelDelta
+
+
+class OwnDeltas:
+    """Pieces by number, and which header announced which."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[int, Piece] = {}
+        self._announced: dict[Digest, frozenset[int]] = {}
+        self._next = 0
+
+    def add(self, piece: Piece) -> int:
+        self._next += 1
+        self._pieces[self._next] = piece
+        return self._next
+
+    def announce(self, header: Digest, pieces: Collection[int]) -> None:
+        self._announced[header] = frozenset(pieces)
+
+    def unadmitted(self, is_admitted: Callable[[Digest], bool]) -> dict[int, Piece]:
+        """Return the pieces that no header admitted by the chain stands for."""
+        admitted: set[int] = set()
+        for header, pieces in self._announced.items():
+            if is_admitted(header):
+                admitted |= pieces
+        return {number: piece for number, piece in self._pieces.items() if number not in admitted}
+
+    def forget(self, *, before_round: int) -> None:
+        """Drop pieces made for rounds before `before_round`, and headers that announced only such."""
+        self._pieces = {number: piece for number, piece in self._pieces.items() if piece.round >= before_round}
+        self._announced = {
+            header: pieces for header, pieces in self._announced.items() if pieces & self._pieces.keys()
+        }
+
+    def clear(self) -> None:
+        self._pieces.clear()
+        self._announced.clear()

@@ -1,0 +1,47 @@
+"""Who takes part, whose turn it is to seal, and how many make a majority."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+from peer.types import Digest, PeerId
+from peer.wire.messages import RosterEntry
+
+Roster = tuple[RosterEntry, ...]
+
+
+def next_roster(roster: Roster, admitted: Mapping[PeerId, int], *, miss_limit: int) -> Roster:
+    """Return the roster after a round, sorted by peer id.
+
+    admitted: steps/s of every peer whose delta was admitted; they are members with no misses, newcomers too.
+    Others stay until they have missed `miss_limit` rounds in a row.
+    """
+    members = {peer: RosterEntry(peer, 0, steps_per_s) for peer, steps_per_s in admitted.items()}
+    for entry in roster:
+        if entry.peer not in members and entry.missed + 1 < miss_limit:
+            members[PeerId(entry.peer)] = RosterEntry(entry.peer, entry.missed + 1, entry.steps_per_s)
+    return tuple(members[peer] for peer in sorted(members))
+
+
+def peers_of(roster: Roster) -> frozenset[PeerId]:
+    return frozenset(PeerId(entry.peer) for entry in roster)
+
+
+def active_peers(roster: Roster) -> frozenset[PeerId]:
+    """Return the members that took part in the last round: those worth waiting for."""
+    return frozenset(PeerId(entry.peer) for entry in roster if entry.missed == 0)
+
+
+def seal_order(previous: Digest, peers: Iterable[PeerId]) -> list[PeerId]:
+    """Order `peers` by H(previous digest, peer id): index 0 seals, index k is the k-th backup."""
+    return sorted(peers, key=lambda peer: hashlib.sha256(previous + peer.encode()).digest())
+
+
+def rank_of(peer: PeerId, previous: Digest, roster: Roster) -> int:
+    """Return a peer's place in the seal order; a peer outside the roster comes after all members."""
+    order: Sequence[PeerId] = seal_order(previous, peers_of(roster))
+    return order.index(peer) if peer in order else len(order)
+
+
+def majority(members: int) -> int:
+    """Return the smallest number that is more than half of `members`."""
+    return members // 2 + 1

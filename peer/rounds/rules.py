@@ -1,0 +1,22 @@
+"""The numbers that the round protocol runs by. Those marked (agreed) must be equal on all peers."""
+
+from dataclasses import dataclass
+
+from peer.types import Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundRules:
+    """miss_limit (agreed): rounds in a row that a member may miss before it leaves the roster.
+
+    history: rounds of manifests, payloads and states kept for replay, for serving others, and for carrying own
+    unadmitted deltas. stop_* (agreed): None means never. stop_return: greedy return that ends the run.
+    """
+
+    train_s: Seconds = 2.0
+    grace_s: Seconds = 3.0
+    backup_gap_s: Seconds = 0.5
+    miss_limit: int = 2
+    history: int = 6
+    stop_return: float | None = None
+    stop_rounds: int | None = None

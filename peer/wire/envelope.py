@@ -1,0 +1,164 @@
+"""Signed envelopes: who says what in which run. Checked in the order bound, version, run, shape, signature.
+
+Layout: msgpack array [version, run, kind, peer, body, signature]; the signature covers the first five fields
+with a domain prefix, and their SHA-256 is the message's digest (the signature is left out of it, so a second valid
+signature cannot give the same statement another name).
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Annotated, Generic, Protocol, TypeVar
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from peer.errors import ProtocolError
+from peer.types import Digest, PeerId
+from peer.wire.limits import (
+    MAX_ACK_BYTES,
+    MAX_CARD_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_MANIFEST_BYTES,
+    PROTOCOL_VERSION,
+)
+from peer.wire.messages import Ack, DeltaHeader, Manifest, PeerCard
+from peer.wire.peer_ids import public_key_of
+
+_DOMAIN = b"murmuration/1:"
+_ENVELOPE_OVERHEAD_BYTES = 256
+
+
+class Signer(Protocol):
+    """Whoever holds a private key: `peer.network.identity.Identity`, or a seeded one in simulations."""
+
+    @property
+    def peer_id(self) -> PeerId: ...
+
+    def sign(self, data: bytes) -> bytes: ...
+
+
+Message = PeerCard | DeltaHeader | Manifest | Ack
+M = TypeVar("M", PeerCard, DeltaHeader, Manifest, Ack)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed(Generic[M]):
+    """A message whose envelope has been verified. `data` are the envelope's bytes as they travel."""
+
+    peer: PeerId
+    message: M
+    digest: Digest
+    data: bytes
+
+
+AnySigned = Signed[PeerCard] | Signed[DeltaHeader] | Signed[Manifest] | Signed[Ack]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    number: int
+    max_bytes: int
+
+
+_KINDS: dict[type[Message], _Kind] = {
+    PeerCard: _Kind(1, MAX_CARD_BYTES),
+    DeltaHeader: _Kind(2, MAX_HEADER_BYTES),
+    Manifest: _Kind(3, MAX_MANIFEST_BYTES),
+    Ack: _Kind(4, MAX_ACK_BYTES),
+}
+_TYPES: dict[int, type[Message]] = {kind.number: message for message, kind in _KINDS.items()}
+MAX_ENVELOPE_BYTES = max(kind.max_bytes for kind in _KINDS.values())
+
+
+class _Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    version: int
+    run: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+    kind: int
+    peer: Annotated[str, msgspec.Meta(max_length=64)]
+    body: bytes
+    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+
+
+_decode_envelope = msgspec.msgpack.Decoder(_Envelope).decode
+_decoders = {message: msgspec.msgpack.Decoder(message) for message in _KINDS}
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def run_id_of(name: str, seed: int) -> bytes:
+    """Return the 16 bytes that keep runs apart on the wire."""
+    return hashlib.sha256(f"murmuration run {name} {seed}".encode()).digest()[:16]
+
+
+def seal(message: M, signer: Signer, *, run: bytes) -> Signed[M]:
+    """Sign `message` for `run`. Raises: ValueError when it exceeds its kind's bound."""
+    kind = _KINDS[type(message)]
+    body = _encode(message)
+    statement = _statement(PROTOCOL_VERSION, run, kind.number, signer.peer_id, body)
+    envelope = _Envelope(
+        PROTOCOL_VERSION, run, kind.number, signer.peer_id, body, signer.sign(_DOMAIN + statement)
+    )
+    data = _encode(envelope)
+    if len(data) > kind.max_bytes:
+        raise ValueError(f"{type(message).__name__} is {len(data)} bytes, the protocol allows {kind.max_bytes}")
+    return Signed(peer=signer.peer_id, message=message, digest=_digest(statement), data=data)
+
+
+def open_envelope(data: bytes, *, run: bytes) -> AnySigned:
+    """Verify and decode any message. Raises: ProtocolError; nothing is allocated beyond the kind's bound."""
+    if len(data) > MAX_ENVELOPE_BYTES:
+        raise ProtocolError("oversize", f"{len(data)} bytes, at most {MAX_ENVELOPE_BYTES} are allowed")
+    try:
+        envelope = _decode_envelope(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError("malformed", str(error)) from error
+    if envelope.version != PROTOCOL_VERSION:
+        raise ProtocolError("version", f"protocol {envelope.version}, this peer speaks {PROTOCOL_VERSION}")
+    if envelope.run != run:
+        raise ProtocolError("run", f"message of run {envelope.run.hex()[:8]}, this peer is in {run.hex()[:8]}")
+    message_type = _TYPES.get(envelope.kind)
+    if message_type is None:
+        raise ProtocolError("malformed", f"unknown message kind {envelope.kind}")
+    if len(data) > _KINDS[message_type].max_bytes:
+        raise ProtocolError("oversize", f"{message_type.__name__} of {len(data)} bytes")
+    statement = _statement(envelope.version, envelope.run, envelope.kind, envelope.peer, envelope.body)
+    _verify(PeerId(envelope.peer), envelope.signature, statement)
+    try:
+        message = _decoders[message_type].decode(envelope.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError("malformed", f"{message_type.__name__}: {error}") from error
+    _require_finite(message)
+    return Signed(peer=PeerId(envelope.peer), message=message, digest=_digest(statement), data=data)  # type: ignore[return-value, type-var]  # the decoder of `message_type` returns that type; a union is not tracked through the table
+
+
+def open_as(data: bytes, message_type: type[M], *, run: bytes) -> Signed[M]:
+    """Like `open_envelope`, for one expected kind. Raises: ProtocolError when it is another."""
+    signed = open_envelope(data, run=run)
+    if not isinstance(signed.message, message_type):
+        raise ProtocolError(
+            "malformed", f"expected a {message_type.__name__}, got a {type(signed.message).__name__}"
+        )
+    return signed  # type: ignore[return-value]  # narrowed by the check above, which mypy does not carry to the generic
+
+
+def _statement(version: int, run: bytes, kind: int, peer: str, body: bytes) -> bytes:
+    return _encode((version, run, kind, peer, body))
+
+
+def _digest(statement: bytes) -> Digest:
+    return Digest(hashlib.sha256(statement).digest())
+
+
+def _verify(peer: PeerId, signature: bytes, statement: bytes) -> None:
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key_of(peer)).verify(signature, _DOMAIN + statement)
+    except (InvalidSignature, ValueError) as error:
+        raise ProtocolError("bad_signature", f"the signature is not {peer[-6:]}'s") from error
+
+
+def _require_finite(message: object) -> None:
+    if isinstance(message, DeltaHeader):
+        values = (message.l2_norm, message.approx_kl, message.mean_return, message.eval_return)
+        if not all(value is None or math.isfinite(value) for value in values):
+            raise ProtocolError("not_finite", "a header carries NaN or infinity")

@@ -1,0 +1,26 @@
+"""Bounds on everything that arrives from the network, checked before the bytes are looked at."""
+
+PROTOCOL_VERSION = 1
+"""Raised whenever a message changes meaning or shape; peers of different versions refuse each other."""
+
+MAX_HEADER_BYTES = 1024
+MAX_ACK_BYTES = 512
+MAX_CARD_BYTES = 4096
+MAX_MANIFEST_BYTES = 60 * 1024
+"""A manifest carries the signed headers it admits: about 450 bytes each, so the flat protocol fits 64 peers."""
+
+MAX_ADMITTED = 64
+MAX_ROSTER = 128
+MAX_SYNC_REQUEST_BYTES = 16 * 1024
+MAX_SYNC_RESPONSE_BYTES = 1024 * 1024
+MAX_SYNC_MESSAGES = 512
+MAX_ROUND = 2**40
+MAX_COUNT = 2**40
+"""Env steps, sums of env steps and similar counters: far above use, far below int64 overflow when summed."""
+
+INLINE_PAYLOAD_BYTES = 16 * 1024
+"""Payloads up to this size ride along with the announcement; larger ones are pulled (DESIGN section 4)."""
+
+MAX_ANNOUNCEMENT_BYTES = MAX_MANIFEST_BYTES + INLINE_PAYLOAD_BYTES + 64
+MAX_BLOB_BYTES = 1 << 30
+BLOB_CHUNK_BYTES = 256 * 1024

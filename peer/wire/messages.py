@@ -1,0 +1,110 @@
+"""The messages of the round protocol, as msgpack arrays with every field bounded.
+
+Encoding is canonical (fixed field order, no maps), so equal messages have equal bytes and digests can be signed.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from peer.wire.limits import MAX_ADMITTED, MAX_BLOB_BYTES, MAX_COUNT, MAX_ROSTER, MAX_ROUND
+
+Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+PeerText = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+RoundNumber = Annotated[int, msgspec.Meta(ge=0, le=MAX_ROUND)]
+TaskId = Annotated[str, msgspec.Meta(min_length=1, max_length=48)]
+Envelope = bytes
+
+
+class PeerCard(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Who I am and what I run; exchanged when a connection opens.
+
+    boot: number of starts of this identity, so that a restart replaces the old session.
+    config: digest of the settings that must be equal on all peers. schema: digest of the model's shape.
+    """
+
+    boot: Count
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.-]+$")]
+    addresses: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=128)], ...], msgspec.Meta(max_length=8)
+    ]
+    config: Hash
+    schema: Hash
+
+
+class DeltaHeader(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Announcement of one peer's delta for the round after `base`.
+
+    sequence: grows with every header of a peer, over restarts too; the highest wins. env_steps: steps the delta stands
+    for, carried ones included. eval_return: greedy return of the *base* model, when the peer measured it.
+    """
+
+    round: RoundNumber
+    base: Hash
+    sequence: Count
+    payload: Hash
+    payload_bytes: Annotated[int, msgspec.Meta(ge=1, le=MAX_BLOB_BYTES)]
+    codec: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
+    env_steps: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
+    steps_per_s: Count
+    l2_norm: float
+    approx_kl: float
+    mean_return: float | None
+    eval_return: float | None
+    tasks: Annotated[tuple[TaskId, ...], msgspec.Meta(max_length=8)]
+
+
+class Announcement(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What travels by gossip: one signed envelope, and a header's payload when that is small.
+
+    The payload needs no signature of its own: the header names its hash.
+    """
+
+    envelope: Envelope
+    payload: bytes | None
+
+
+class RosterEntry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One member: consecutive rounds missed, and the steps/s it last reported (its weight in the task assignment)."""
+
+    peer: PeerText
+    missed: Count
+    steps_per_s: Count
+
+
+class Rejection(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A header the sealer saw and left out, and why."""
+
+    header: Hash
+    reason: Annotated[str, msgspec.Meta(max_length=32)]
+
+
+class Manifest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The sealed end of a round: the next model is a function of the previous model and this list alone.
+
+    previous: digest of the manifest before. view: rank of the sealer. admitted: signed headers, sorted by peer id.
+    roster, score, env_steps, stop follow from `previous` and `admitted` by fixed rules; receivers recompute them.
+    model: hash of the resulting model. score: admitted deltas since genesis, what fork choice weighs.
+    """
+
+    round: RoundNumber
+    previous: Hash
+    view: Count
+    admitted: Annotated[tuple[Envelope, ...], msgspec.Meta(min_length=1, max_length=MAX_ADMITTED)]
+    rejected: Annotated[tuple[Rejection, ...], msgspec.Meta(max_length=MAX_ADMITTED)]
+    roster: Annotated[tuple[RosterEntry, ...], msgspec.Meta(min_length=1, max_length=MAX_ROSTER)]
+    score: Count
+    env_steps: Count
+    stop: Annotated[str, msgspec.Meta(max_length=16)]
+    model: Hash
+
+
+class Ack(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A vote: I applied `manifest`, a child of `previous`, and got `model`. One vote a peer and parent."""
+
+    round: RoundNumber
+    previous: Hash
+    manifest: Hash
+    model: Hash
+

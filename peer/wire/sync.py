@@ -1,0 +1,91 @@
+"""Requests between two connected peers: cards, anti-entropy, and chunks of content-addressed blobs."""
+
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from peer.errors import ProtocolError
+from peer.wire.limits import (
+    BLOB_CHUNK_BYTES,
+    MAX_BLOB_BYTES,
+    MAX_SYNC_MESSAGES,
+    MAX_SYNC_REQUEST_BYTES,
+    MAX_SYNC_RESPONSE_BYTES,
+)
+from peer.wire.messages import Count, Envelope, Hash, RoundNumber
+
+CARD_PROTOCOL = "card/1"
+SYNC_PROTOCOL = "sync/1"
+BLOB_PROTOCOL = "blob/1"
+
+
+class Tip(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where a peer's chain ends; a claim until the manifests behind it have been checked."""
+
+    digest: Hash
+    round: RoundNumber
+    score: Count
+
+
+class SyncRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """"This is what I have": tip, digests of recent manifests (newest first), headers and acks held at the tip."""
+
+    tip: Tip
+    recent: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=64)]
+    headers: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=128)]
+    acks: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=128)]
+
+
+class SnapshotOffer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A blob that holds the whole state at the responder's tip, for peers that cannot replay."""
+
+    tip: Tip
+    blob: Hash
+    blob_bytes: Annotated[int, msgspec.Meta(ge=1, le=MAX_BLOB_BYTES)]
+
+
+class SyncResponse(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """"This is what you lack": signed manifests in order, then headers and acks; a snapshot if replay is impossible."""
+
+    tip: Tip
+    messages: Annotated[tuple[Envelope, ...], msgspec.Meta(max_length=MAX_SYNC_MESSAGES)]
+    snapshot: SnapshotOffer | None
+
+
+class BlobRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Bytes [offset, offset + length) of the blob named by its SHA-256."""
+
+    blob: Hash
+    offset: Annotated[int, msgspec.Meta(ge=0, le=MAX_BLOB_BYTES)]
+    length: Annotated[int, msgspec.Meta(ge=1, le=BLOB_CHUNK_BYTES)]
+
+
+class BlobResponse(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The bytes, or None when the responder does not hold the blob."""
+
+    data: Annotated[bytes, msgspec.Meta(max_length=BLOB_CHUNK_BYTES)] | None
+
+
+S = TypeVar("S", SyncRequest, SyncResponse, BlobRequest, BlobResponse)
+
+_BOUNDS: dict[type, int] = {
+    SyncRequest: MAX_SYNC_REQUEST_BYTES,
+    SyncResponse: MAX_SYNC_RESPONSE_BYTES,
+    BlobRequest: 128,
+    BlobResponse: BLOB_CHUNK_BYTES + 64,
+}
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def encode(message: SyncRequest | SyncResponse | BlobRequest | BlobResponse) -> bytes:
+    return _encode(message)
+
+
+def decode(data: bytes, message_type: type[S]) -> S:
+    """Raises: ProtocolError when `data` is above the bound or not such a message."""
+    if len(data) > _BOUNDS[message_type]:
+        raise ProtocolError("oversize", f"{message_type.__name__} of {len(data)} bytes")
+    try:
+        return msgspec.msgpack.decode(data, type=message_type)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError("malformed", f"{message_type.__name__}: {error}") from error
