@@ -1,0 +1,48 @@
+"""What all peers of a run must have equal, as one digest that the handshake compares.
+
+Equal: the run's name and seed, the env and its variants, the model, when to stop, the rules of a round that
+every peer recomputes (who counts as gone, how late is too late, when to evaluate), and the three learning
+settings that say what the model's numbers mean: `gamma` (what the critic estimates) and the two
+normalisations (whether the merged statistics are applied).
+
+Free to differ: compute, network, storage and log, which are a machine's own affair; the round's timers and
+`snapshot_every`, which run on each peer's own clock and disk; `stop.linger_s`; and the other PPO settings,
+learning rate included, because a delta is a delta however it was learned, and peers that explore differently
+can help.
+"""
+
+import hashlib
+import json
+
+from peer.config.schema import Config
+from peer.types import Digest
+
+AGREED_KEYS: dict[str, tuple[str, ...]] = {
+    "run": ("name", "seed"),
+    "env": ("name", "variants"),
+    "model": ("hidden", "activation"),
+    "ppo": ("gamma", "normalize_observations", "normalize_rewards"),
+    "round": ("miss_limit", "staleness_limit", "eval_every"),
+    "stop": ("mean_return", "episodes", "seed", "max_rounds"),
+}
+
+
+def digest(config: Config) -> Digest:
+    """Return SHA-256 over the agreed keys. Equal configurations give equal bytes on every machine."""
+    text = "murmuration config 1\n" + agreed_text(config)
+    return Digest(hashlib.sha256(text.encode()).digest())
+
+
+def run_id(config: Config) -> Digest:
+    """Return the id that every signed object of the run carries: SHA-256 of the run's name.
+
+    Only the name, so that a peer with the right name and other settings is met and told why it is refused.
+    """
+    return Digest(hashlib.sha256(b"murmuration run 1\n" + config.run.name.encode()).digest())
+
+
+def agreed_text(config: Config) -> str:
+    """Return the agreed keys as canonical JSON; two peers that disagree can compare these texts."""
+    values = config.model_dump(mode="json")
+    agreed = {section: {key: values[section][key] for key in keys} for section, keys in AGREED_KEYS.items()}
+    return json.dumps(agreed, sort_keys=True, separators=(",", ":"), allow_nan=False)

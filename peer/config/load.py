@@ -1,0 +1,156 @@
+"""Turn files, environment variables and command-line overrides into one validated `Config`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from peer.config import tree
+from peer.config.describe import (
+    Annotation,
+    annotation_at,
+    choices,
+    dotted,
+    expected,
+    got,
+    holds_mapping,
+    is_open_mapping,
+    names,
+    nearest,
+    strip,
+)
+from peer.config.envs import EnvSpec
+from peer.config.schema import Config
+from peer.config.sources import dotted_keys, read_sources
+from peer.errors import ConfigError
+
+MAX_PROBLEMS = 8
+
+
+def load_config(
+    paths: Sequence[Path],
+    env: Mapping[str, str],
+    overrides: Sequence[str],
+    *,
+    known_envs: Mapping[str, EnvSpec] | None = None,
+) -> Config:
+    """Return the configuration: defaults < files in order < `MURMUR_SECTION__KEY` < `section.key=value`.
+
+    known_envs: every environment there is, by name; None leaves env.name and the variants' params unchecked.
+    Raises: ConfigError whose message has one line a problem: place, key, what was expected, what came, what
+    was probably meant.
+    """
+    root = read_sources(paths, env, overrides)
+    _raise_any(_unknown_keys(root))
+    try:
+        config = Config.model_validate(_without_empty_headings(root))
+    except ValidationError as error:
+        _raise_any(_invalid_values(root, error))
+        raise  # an error of a kind we have no words for: still an error
+    if known_envs is not None:
+        _raise_any(_unknown_envs(root, config, known_envs))
+    return config
+
+
+def _raise_any(problems: Iterator[str]) -> None:
+    found = list(dict.fromkeys(problems))
+    if found:
+        more = [f"... and {len(found) - MAX_PROBLEMS} more"] if len(found) > MAX_PROBLEMS else []
+        raise ConfigError("\n".join(found[:MAX_PROBLEMS] + more))
+
+
+def _unknown_keys(root: tree.Branch) -> Iterator[str]:
+    for path, node in tree.walk(root):
+        parent = annotation_at(Config, path[:-1])
+        if parent is None or annotation_at(Config, path) is not None:
+            continue  # the parent was reported already, or all is well
+        model = strip(parent[0])
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            continue  # a mapping where a plain value belongs: reported with the values
+        hint = _suggestion(path, tuple(model.model_fields))
+        yield f"{node.origin.text}: {dotted(path)}: unknown key; {hint}"
+
+
+def _suggestion(path: tree.Path, siblings: tuple[str, ...]) -> str:
+    prefix = dotted(path[:-1])
+    place = f"keys of {prefix}" if prefix else "sections"
+    near = nearest(path[-1], siblings)
+    if near is not None:
+        return f"did you mean {dotted((*path[:-1], near))}?"
+    elsewhere = [key for key in dotted_keys() if key.split(".")[1] == path[-1]] or [
+        key for key in [nearest(".".join(path), dotted_keys())] if key is not None
+    ]
+    return f"did you mean {elsewhere[0]}?" if elsewhere else f"the {place} are {names(siblings)}"
+
+
+def _invalid_values(root: tree.Branch, error: ValidationError) -> Iterator[str]:
+    problems = [(tuple(str(part) for part in each["loc"]), each) for each in error.errors(include_url=False)]
+    places = {tree.find(root, location)[0] for location, _ in problems}
+    for location, problem in problems:
+        path, node = tree.find(root, location)
+        if problem["type"] == "broken_rule":
+            keys = problem["ctx"]["keys"]
+            yield f"{_latest(root, path, keys).text}: {dotted((*path, keys[0]))}: {problem['ctx']['text']}"
+            continue
+        if location[-1:] == ("[key]",):
+            path, node = tree.find(root, location[:-1])
+            yield f"{node.origin.text}: {dotted(path)}: bad name; expected 1 to 48 of a-z, 0-9 and '-'"
+            continue
+        if any(place != path and place[: len(path)] == path for place in places):
+            continue  # the entry at fault is named by a problem of its own
+        wanted = annotation_at(Config, path)
+        assert wanted is not None  # unknown keys were refused before
+        yield (
+            f"{node.origin.text}: {dotted(path)}: expected {expected(*wanted)}, got {got(tree.plain(node))}"
+            + _near_choice(wanted[0], node)
+        )
+
+
+def _near_choice(annotation: Annotation, node: tree.Node) -> str:
+    value = tree.plain(node)
+    near = nearest(value, choices(annotation)) if isinstance(value, str) else None
+    return f"; did you mean {near}?" if near else ""
+
+
+def _latest(root: tree.Branch, section: tree.Path, keys: Sequence[str]) -> tree.Origin:
+    """Return where the last of `keys` was set: the source that the user changed most recently."""
+    _, node = tree.find(root, section)
+    assert isinstance(node, tree.Branch)
+    given = [node.children[key].origin for key in keys if key in node.children]
+    return max(given, key=lambda origin: origin.layer, default=node.origin)
+
+
+def _unknown_envs(root: tree.Branch, config: Config, known: Mapping[str, EnvSpec]) -> Iterator[str]:
+    spec = known.get(config.env.name)
+    if spec is None:
+        _, node = tree.find(root, ("env", "name"))
+        near = nearest(config.env.name, known)
+        hint = f"; did you mean {near}?" if near else ""
+        yield f"{node.origin.text}: env.name: unknown env {config.env.name!r}{hint} (known: {names(known)})"
+        return
+    for variant, settings in config.env.variants.items():
+        for param, value in settings.params.items():
+            path, node = tree.find(root, ("env", "variants", variant, "params", param))
+            where = f"{node.origin.text}: {dotted(path)}"
+            limits = spec.params.get(param)
+            if limits is None:
+                near = nearest(param, spec.params)
+                hint = f"did you mean {near}?" if near else f"its parameters are {names(spec.params)}"
+                yield f"{where}: {config.env.name} has no parameter {param!r}; {hint}"
+            elif not limits.low <= value <= limits.high:
+                yield f"{where}: expected a number from {limits.low} to {limits.high}, got {value}"
+
+
+def _without_empty_headings(node: tree.Node, path: tree.Path = ()) -> tree.Plain:
+    """Return bare values; a heading with nothing under it (every key commented out) means its defaults."""
+    if isinstance(node, tree.Leaf):
+        return tree.plain(node)
+    named_by_user = is_open_mapping(Config, path)
+    values: dict[str, tree.Plain] = {}
+    for key, child in node.children.items():
+        empty = isinstance(child, tree.Leaf) and child.value is None and holds_mapping(Config, (*path, key))
+        if not empty:
+            values[key] = _without_empty_headings(child, (*path, key))
+        elif named_by_user:
+            values[key] = {}
+    return values

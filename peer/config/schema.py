@@ -1,0 +1,212 @@
+"""Every key a user may set, with its type, range and default: one frozen model a section.
+
+The meaning, unit and origin of each default stand beside it in `configs/config.yaml`; a test keeps the two
+equal. Values are strict: no text is read as a number. NaN and infinity are refused everywhere.
+"""
+
+import ipaddress
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+MAX_SEED = 2**63 - 1
+"""Seeds fit a signed 64-bit integer, so that SQLite, JSON readers and C++ all hold them."""
+
+
+def _check_host(text: str) -> str:
+    ipaddress.ip_address(text)  # a name would be resolved differently on every machine
+    return text
+
+
+def _check_address(text: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9._:%-]+){2,16}", text):
+        raise ValueError("not a multiaddr")
+    return text
+
+
+Slug = Annotated[
+    str, Field(pattern=r"^[a-z0-9-]{1,48}\z", description="1 to 48 characters of a-z, 0-9 and '-'")
+]
+HostName = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?\z",
+        description="a DNS name such as peer or seed.example.org",
+    ),
+]
+Multiaddr = Annotated[
+    str, AfterValidator(_check_address), Field(description="a multiaddr such as /ip4/192.0.2.7/tcp/4001")
+]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+FractionBelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
+Period = Annotated[float, Field(ge=0.05, le=3600.0)]
+"""Seconds between two turns of a loop; the lower bound keeps a typing error from spinning a core."""
+LayerSize = Annotated[int, Field(ge=1, le=4096)]
+EpisodeSeed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, strict, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class RunConfig(Section):
+    name: Slug = "cartpole"
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 1
+
+
+class VariantConfig(Section):
+    """One way to set the environment up, and the half-open range of its episode seeds."""
+
+    params: Mapping[str, float] = Field(default_factory=dict)
+    seeds: tuple[EpisodeSeed, EpisodeSeed] = (0, 1_000_000)
+
+    @model_validator(mode="after")
+    def _check_seeds(self) -> Self:
+        start, end = self.seeds
+        if start >= end:
+            raise broken_rule(("seeds",), f"expected [start, end] with start < end, got [{start}, {end}]")
+        return self
+
+
+class EnvConfig(Section):
+    name: Annotated[str, Field(min_length=1, max_length=64)] = "CartPole-v1"
+    variants: Annotated[Mapping[Slug, VariantConfig], Field(min_length=1, max_length=1024)] = Field(
+        default_factory=lambda: {"standard": VariantConfig()}
+    )
+
+
+class ModelConfig(Section):
+    hidden: Annotated[tuple[LayerSize, ...], Field(min_length=1, max_length=4)] = (64, 64)
+    activation: Literal["tanh", "relu"] = "tanh"
+
+
+class PpoConfig(Section):
+    num_envs: Annotated[int, Field(ge=1, le=65_536)] = 8
+    rollout_steps: Annotated[int, Field(ge=1, le=65_536)] = 32
+    epochs: Annotated[int, Field(ge=1, le=100)] = 20
+    minibatch_size: Annotated[int, Field(ge=1, le=16_777_216)] = 256
+    gamma: Fraction = 0.98
+    gae_lambda: Fraction = 0.8
+    clip_range: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
+    value_clip_range: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
+    entropy_coef: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    value_coef: Annotated[float, Field(ge=0.0, le=10.0)] = 0.5
+    max_grad_norm: Annotated[float, Field(gt=0.0, le=1e6)] = 0.5
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
+    lr_schedule: Literal["constant", "linear"] = "constant"
+    schedule_env_steps: Annotated[int, Field(ge=1, le=10**15)] = 1_000_000
+    target_kl: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0
+    normalize_observations: bool = False
+    normalize_rewards: bool = False
+    normalize_advantages: bool = True
+    adam_beta1: FractionBelowOne = 0.9
+    adam_beta2: FractionBelowOne = 0.999
+    adam_epsilon: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-5
+
+    @model_validator(mode="after")
+    def _check_minibatch(self) -> Self:
+        batch = self.num_envs * self.rollout_steps
+        if batch % self.minibatch_size != 0:
+            raise broken_rule(
+                ("minibatch_size", "num_envs", "rollout_steps"),
+                f"expected a divisor of num_envs * rollout_steps = {self.num_envs} * {self.rollout_steps}"
+                f" = {batch}, got {self.minibatch_size};"
+                f" {_nearest_divisor(batch, self.minibatch_size)} would do",
+            )
+        if self.minibatch_size == 1 and self.normalize_advantages:
+            raise broken_rule(
+                ("normalize_advantages", "minibatch_size"),
+                "expected false where minibatch_size is 1 (one value has no spread), got true",
+            )
+        return self
+
+
+class ComputeConfig(Section):
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = "auto"
+
+
+class RoundConfig(Section):
+    train_s: Period = 2.0
+    grace_s: Period = 3.0
+    backup_gap_s: Period = 0.5
+    miss_limit: Annotated[int, Field(ge=1, le=1000)] = 2
+    staleness_limit: Annotated[int, Field(ge=0, le=64)] = 4
+    anti_entropy_s: Period = 2.0
+    snapshot_every: Annotated[int, Field(ge=1, le=10_000)] = 10
+    eval_every: Annotated[int, Field(ge=1, le=10_000)] = 1
+
+
+class NetworkConfig(Section):
+    listen_host: Annotated[
+        str,
+        AfterValidator(_check_host),
+        Field(description="an IP address of this machine such as 0.0.0.0 (all) or 127.0.0.1"),
+    ] = "0.0.0.0"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 4001
+    dns: Annotated[tuple[HostName, ...], Field(max_length=64)] = ()
+    addresses: Annotated[tuple[Multiaddr, ...], Field(max_length=1024)] = ()
+    redial_min_s: Period = 0.5
+    redial_max_s: Period = 30.0
+    rediscover_s: Period = 15.0
+    max_connections: Annotated[int, Field(ge=1, le=4096)] = 64
+
+    @model_validator(mode="after")
+    def _check_redial(self) -> Self:
+        if self.redial_min_s > self.redial_max_s:
+            raise broken_rule(
+                ("redial_min_s", "redial_max_s"),
+                f"expected at most redial_max_s = {self.redial_max_s}, got {self.redial_min_s}",
+            )
+        return self
+
+
+class StorageConfig(Section):
+    data_dir: Annotated[str, Field(pattern=r"^[^\x00]+\z", description="a folder")] = "runs"
+    max_journal_bytes: Annotated[int, Field(ge=1_048_576, le=2**50)] = 268_435_456
+    keep_snapshots: Annotated[int, Field(ge=2, le=100)] = 3
+
+
+class StopConfig(Section):
+    mean_return: float | None = 475.0
+    episodes: Annotated[int, Field(ge=1, le=10_000)] = 20
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 1_000_000_000
+    max_rounds: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    linger_s: Annotated[float, Field(ge=0.0, le=86_400.0)] = 10.0
+
+
+class LogConfig(Section):
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    waiting_every_s: Period = 5.0
+
+
+class Config(Section):
+    """The whole configuration of one peer; `Config()` is the demo."""
+
+    run: RunConfig = Field(default_factory=RunConfig)
+    env: EnvConfig = Field(default_factory=EnvConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    ppo: PpoConfig = Field(default_factory=PpoConfig)
+    compute: ComputeConfig = Field(default_factory=ComputeConfig)
+    round: RoundConfig = Field(default_factory=RoundConfig)
+    network: NetworkConfig = Field(default_factory=NetworkConfig)
+    storage: StorageConfig = Field(default_factory=StorageConfig)
+    stop: StopConfig = Field(default_factory=StopConfig)
+    log: LogConfig = Field(default_factory=LogConfig)
+
+
+def broken_rule(keys: tuple[str, ...], text: str) -> PydanticCustomError:
+    """Return the error for a rule that spans several keys of a section, filed under the first of them."""
+    return PydanticCustomError("broken_rule", "{text}", {"keys": keys, "text": text})
+
+
+def _nearest_divisor(number: int, wanted: int) -> int:
+    small = [divisor for divisor in range(1, math.isqrt(number) + 1) if number % divisor == 0]
+    return min([*small, *(number // divisor for divisor in small)], key=lambda divisor: abs(divisor - wanted))
