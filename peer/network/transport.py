@@ -13,7 +13,7 @@ import trio
 from peer.types import PeerId
 
 RequestHandler = Callable[[PeerId, bytes], Awaitable[bytes]]
-"""Answer one request of an authenticated peer. `ProtocolError` refuses it: the stream is reset and counted."""
+"""Answer one request of an authenticated peer. `ProtocolError` refuses it: stream reset, cause counted."""
 
 MAX_GOSSIP_BYTES = 64 * 1024
 """py-libp2p loses gossip of 1 MiB and above without a word; announcements stay far below, bulk is pulled."""
@@ -24,7 +24,7 @@ MAX_MESSAGE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GossipMessage:
-    """Bytes published by some peer. `forwarder` is who handed them to us, not who wrote them: verify signatures."""
+    """Bytes published by some peer. `forwarder` handed them to us, and need not have written them: verify."""
 
     forwarder: PeerId
     data: bytes
@@ -61,7 +61,7 @@ class Transport(Protocol):
 
     @property
     def events(self) -> trio.MemoryReceiveChannel[TransportEvent]:
-        """Connections that came and went, in order. Bounded at 1024: a lost event is repaired by `connected_peers`."""
+        """Connections that came and went, in order. Bounded at 1024: `connected_peers` repairs a lost one."""
 
     def connected_peers(self) -> frozenset[PeerId]: ...
 
@@ -82,9 +82,10 @@ class Transport(Protocol):
     async def request(self, peer: PeerId, protocol: str, data: bytes) -> bytes:
         """Send one request, return the one response; the caller sets the deadline by a cancel scope.
 
-        Raises: TransportError when the peer is not connected, refuses, resets, or answers above MAX_MESSAGE_BYTES.
+        Raises: TransportError when the peer is not connected, refuses, resets, or answers above
+        MAX_MESSAGE_BYTES.
         """
 
     def counters(self) -> dict[str, int]:
-        """Totals since the start: bytes_sent, bytes_received, gossip_dropped, handler_errors, protocol_errors,
-        dials_failed, frames_refused."""
+        """Totals since the start: bytes_sent, bytes_received, gossip_dropped, handler_errors,
+        protocol_errors, dials_failed, frames_refused."""

@@ -1,7 +1,8 @@
 """libp2p peer ids of Ed25519 keys: the id *is* the public key, wrapped and spelled in base58.
 
 Layout (libp2p specs, peer-ids): base58btc( 0x00 0x24 | 0x08 0x01 0x12 0x20 | key[32] ), that is an identity
-multihash of 36 bytes around a protobuf PublicKey{type: Ed25519, data: key}. Always 52 characters, "12D3Koo...".
+multihash of 36 bytes around a protobuf PublicKey{type: Ed25519, data: key}. Always 52 characters,
+"12D3Koo...".
 """
 
 import base58

@@ -1,0 +1,136 @@
+"""The Ed25519 key that is a peer: kept in one file for ever, because a new key is a new peer to the swarm.
+
+The file holds libp2p's own encoding (protobuf PrivateKey{type: Ed25519, data: seed[32] | public key[32]}), so
+other libp2p tools can read it. The public half is redundant and serves as a checksum: a damaged file is
+noticed.
+"""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from peer.errors import StorageError
+from peer.types import PeerId
+from peer.wire.peer_ids import peer_id_of
+
+SEED_BYTES = 32
+
+_PREFIX = bytes((0x08, 0x01, 0x12, 0x40))
+_FILE_BYTES = len(_PREFIX) + 2 * SEED_BYTES
+
+
+class Identity:
+    """A private key and the peer id that follows from it."""
+
+    __slots__ = ("_key", "_seed", "peer_id", "public_key")
+
+    def __init__(self, seed: bytes) -> None:
+        """Raises: ValueError unless `seed` has 32 bytes."""
+        if len(seed) != SEED_BYTES:
+            raise ValueError(f"an Ed25519 seed has {SEED_BYTES} bytes, got {len(seed)}")
+        self._seed = bytes(seed)
+        self._key = Ed25519PrivateKey.from_private_bytes(self._seed)
+        self.public_key: bytes = self._key.public_key().public_bytes_raw()
+        self.peer_id: PeerId = peer_id_of(self.public_key)
+
+    @staticmethod
+    def generate() -> "Identity":
+        return Identity(os.urandom(SEED_BYTES))
+
+    @staticmethod
+    def for_tests(number: int) -> "Identity":
+        """Return the same identity for the same number, everywhere: no secret at all."""
+        return Identity(number.to_bytes(SEED_BYTES, "big"))
+
+    @property
+    def secret_seed(self) -> bytes:
+        """The 32 secret bytes, for libp2p's key objects. Never log or send them."""
+        return self._seed
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the Ed25519 signature (64 bytes) of `data`. Cost: about 30 us."""
+        return self._key.sign(data)
+
+    def __repr__(self) -> str:  # the default of a dataclass would print the seed
+        return f"Identity({self.peer_id})"
+
+
+def load_or_create_identity(path: Path) -> Identity:
+    """Read the key file at `path`; make a new one only when no file is there.
+
+    Raises: StorageError, saying what to do, when the file is damaged, readable by others, or not accessible.
+    Never replaces an existing file: silently becoming another peer would look to the swarm like a death and a
+    stranger.
+    """
+    try:
+        return load_identity(path)
+    except FileNotFoundError:
+        identity = Identity.generate()
+        _write_new(path, identity)
+        return identity
+
+
+def load_identity(path: Path) -> Identity:
+    """Read the key file at `path`. Raises: FileNotFoundError; StorageError as `load_or_create_identity`."""
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            raw = file.read(_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageError(f"cannot read the identity file {path}: {error.strerror}") from error
+    if mode & 0o077:
+        raise StorageError(
+            f"identity file {path} is open to other users (mode {mode:04o}, expected 0600): run "
+            f"'chmod 600 {path}'; if others may have read it, delete it and return under a new identity"
+        )
+    return _decode(raw, path)
+
+
+def _decode(raw: bytes, path: Path) -> Identity:
+    damaged = (
+        f"identity file {path} is damaged ({{}}): restore it from a backup, or delete it, and this peer "
+        "returns under a new identity"
+    )
+    if len(raw) != _FILE_BYTES:
+        size = f"more than {_FILE_BYTES}" if len(raw) > _FILE_BYTES else str(len(raw))
+        raise StorageError(damaged.format(f"expected {_FILE_BYTES} bytes, got {size}"))
+    if not raw.startswith(_PREFIX):
+        raise StorageError(damaged.format("not a libp2p Ed25519 private key"))
+    seed, public_key = raw[len(_PREFIX) : -SEED_BYTES], raw[-SEED_BYTES:]
+    identity = Identity(seed)
+    if identity.public_key != public_key:
+        raise StorageError(damaged.format("its two halves do not belong together"))
+    return identity
+
+
+def _write_new(path: Path, identity: Identity) -> None:
+    raw = _PREFIX + identity.secret_seed + identity.public_key
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600 from birth
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(scratch).replace(path)
+        except BaseException:
+            Path(scratch).unlink(missing_ok=True)
+            raise
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise StorageError(f"cannot write the identity file {path}: {error.strerror}") from error
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the rename survive a power cut."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
