@@ -1,8 +1,8 @@
 #pragma once
-// The checkpoint format: a magic, a version, named arrays in the order they were written, and an FNV-1a digest of
-// everything before it. Little-endian. A reader asks for each field by name, type and size; whatever does not
-// fit is a BlobError that names the field, never a crash and never an allocation that the file's size does not
-// justify.
+// The checkpoint format: a magic, a version, named arrays in the order they were written, and an FNV-1a
+// digest of everything before it. Little-endian. A reader asks for each field by name, type and size;
+// whatever does not fit is a BlobError that names the field, never a crash and never an allocation that the
+// file's size does not justify.
 
 #include <bit>
 #include <cstddef>
@@ -34,10 +34,14 @@ enum class BlobType : std::uint8_t { kBytes = 0, kU32 = 1, kI32 = 2, kU64 = 3, k
 
 template <class T>
 [[nodiscard]] constexpr BlobType blob_type() {
-  if constexpr (std::is_same_v<T, float>) return BlobType::kF32;
-  else if constexpr (std::is_same_v<T, double>) return BlobType::kF64;
-  else if constexpr (std::is_integral_v<T> && sizeof(T) == 1) return BlobType::kBytes;
-  else if constexpr (std::is_integral_v<T> && sizeof(T) == 4) return std::is_signed_v<T> ? BlobType::kI32 : BlobType::kU32;
+  if constexpr (std::is_same_v<T, float>)
+    return BlobType::kF32;
+  else if constexpr (std::is_same_v<T, double>)
+    return BlobType::kF64;
+  else if constexpr (std::is_integral_v<T> && sizeof(T) == 1)
+    return BlobType::kBytes;
+  else if constexpr (std::is_integral_v<T> && sizeof(T) == 4)
+    return std::is_signed_v<T> ? BlobType::kI32 : BlobType::kU32;
   else {
     static_assert(std::is_integral_v<T> && sizeof(T) == 8, "blobs hold bytes, 32 and 64 bit numbers");
     return std::is_signed_v<T> ? BlobType::kI64 : BlobType::kU64;

@@ -1,5 +1,6 @@
 #pragma once
-// One small stream of random numbers per env, per sampler, per anything that must not depend on thread timing.
+// One small stream of random numbers per env, per sampler, per anything that must not depend on thread
+// timing.
 //
 // Generator: PCG32 (XSH-RR 64/32), O'Neill 2014, "PCG: A Family of Simple Fast Space-Efficient Statistically
 // Good Algorithms for Random Number Generation". Seeds pass through SplitMix64 (Steele, Lea, Flood 2014), so

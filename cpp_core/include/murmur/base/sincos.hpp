@@ -25,8 +25,8 @@ struct SinCos {
   const float r2 = r * r;
   const float sin_r = ((-1.9515295891e-4F * r2 + 8.3321608736e-3F) * r2 - 1.6666654611e-1F) * r2 * r + r;
   const float cos_r =
-      ((2.443315711809948e-5F * r2 - 1.388731625493765e-3F) * r2 + 4.166664568298827e-2F) * r2 * r2 - 0.5F * r2 +
-      1.0F;
+      ((2.443315711809948e-5F * r2 - 1.388731625493765e-3F) * r2 + 4.166664568298827e-2F) * r2 * r2 -
+      0.5F * r2 + 1.0F;
   // Odd quadrants swap sine and cosine; the sign bits follow the quadrant.
   const std::uint32_t swap = 0U - (quadrant & 1U);
   const auto s = std::bit_cast<std::uint32_t>(sin_r);

@@ -1,6 +1,6 @@
 #pragma once
-// Persistent workers for data-parallel loops. Shards are fixed by (n, number of threads) alone, so a loop whose
-// iterations are independent gives the same bytes whichever thread runs first.
+// Persistent workers for data-parallel loops. Shards are fixed by (n, number of threads) alone, so a loop
+// whose iterations are independent gives the same bytes whichever thread runs first.
 
 #include <atomic>
 #include <cstddef>
@@ -29,7 +29,9 @@ class ThreadPool {
   /// Call `fn(begin, end)` for disjoint shards that cover [0, n), and return when all are done.
   ///
   /// `fn` must be noexcept and safe to run at once on disjoint shards. No shard but the last is smaller than
-  /// `grain`, and begins are multiples of 16: small loops stay on the caller, and neighbours share no cache line.
+
+  /// `grain`, and begins are multiples of 16: small loops stay on the caller, and neighbours share no cache
+  /// line.
   template <class Fn>
   void parallel_for(std::size_t n, std::size_t grain, Fn&& fn) noexcept {
     using F = std::remove_reference_t<Fn>;
@@ -40,9 +42,8 @@ class ThreadPool {
       return;
     }
     auto* address = const_cast<void*>(static_cast<const void*>(&fn));
-    run(n, grain, address, [](void* f, std::size_t begin, std::size_t end) noexcept {
-      (*static_cast<F*>(f))(begin, end);
-    });
+    run(n, grain, address,
+        [](void* f, std::size_t begin, std::size_t end) noexcept { (*static_cast<F*>(f))(begin, end); });
   }
 
   template <class Fn>
@@ -55,6 +56,7 @@ class ThreadPool {
   void run(std::size_t n, std::size_t grain, void* fn, Body body) noexcept;
   void run_shard(std::size_t index) noexcept;
   void work(std::size_t index) noexcept;
+  void stop() noexcept;
 
   // The job, written by the caller before `generation_` moves on and read by workers after they saw it move.
   void* fn_ = nullptr;

@@ -48,26 +48,24 @@ struct StepOutcome {
 /// The static interface of an environment E:
 ///   kSpec            its EnvSpec.
 ///   State            std::array<float, S>, all that changes; a step depends on nothing else.
-///   Constants        std::array<float, C>, what `derive` makes of the parameters, once per variant, in double.
-///   Observation      std::array<float, D>.
-///   Action           std::array<float, A>; a discrete action is its index as a float.
-///   reset            draws the first state of an episode from `rng`.
-///   step             moves `state` on by one action. Continuous actions outside the bounds are clipped by the env.
-///   observe          what the agent sees of `state`.
+///   Constants        std::array<float, C>, what `derive` makes of the parameters, once per variant, in
+///   double. Observation      std::array<float, D>. Action           std::array<float, A>; a discrete action
+///   is its index as a float. reset            draws the first state of an episode from `rng`. step moves
+///   `state` on by one action. Continuous actions outside the bounds are clipped by the env. observe what the
+///   agent sees of `state`.
 template <class E>
-concept Environment =
-    requires(const typename E::Constants& constants, typename E::State& state, const typename E::Action& action,
-             Rng& rng, std::span<const double> params) {
-      { E::kSpec.name } -> std::convertible_to<std::string_view>;
-      { E::derive(params) } -> std::same_as<typename E::Constants>;
-      { E::reset(constants, rng) } noexcept -> std::same_as<typename E::State>;
-      { E::step(constants, state, action) } noexcept -> std::same_as<StepOutcome>;
-      {
-        E::observe(constants, static_cast<const typename E::State&>(state))
-      } noexcept -> std::same_as<typename E::Observation>;
-      requires std::tuple_size_v<typename E::State> == E::kSpec.state_dim;
-      requires std::tuple_size_v<typename E::Observation> == E::kSpec.obs_dim;
-      requires std::tuple_size_v<typename E::Action> == E::kSpec.action_dim;
-    };
+concept Environment = requires(const typename E::Constants& constants, typename E::State& state,
+                               const typename E::Action& action, Rng& rng, std::span<const double> params) {
+  { E::kSpec.name } -> std::convertible_to<std::string_view>;
+  { E::derive(params) } -> std::same_as<typename E::Constants>;
+  { E::reset(constants, rng) } noexcept -> std::same_as<typename E::State>;
+  { E::step(constants, state, action) } noexcept -> std::same_as<StepOutcome>;
+  {
+    E::observe(constants, static_cast<const typename E::State&>(state))
+  } noexcept -> std::same_as<typename E::Observation>;
+  requires std::tuple_size_v<typename E::State> == E::kSpec.state_dim;
+  requires std::tuple_size_v<typename E::Observation> == E::kSpec.obs_dim;
+  requires std::tuple_size_v<typename E::Action> == E::kSpec.action_dim;
+};
 
 }  // namespace murmur

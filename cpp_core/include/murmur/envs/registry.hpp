@@ -1,5 +1,6 @@
 #pragma once
-// The table of environments. Explicit, because static initialisers in a static library are dropped by linkers.
+// The table of environments. Explicit, because static initialisers in a static library are dropped by
+// linkers.
 
 #include <cstdint>
 #include <memory>
@@ -21,7 +22,8 @@ namespace murmur {
 /// Make a batch of `num_envs` envs of the default variant, freshly reset from `seed`; `step` runs on `pool`.
 /// Throws std::invalid_argument for an unknown name or a bad count.
 [[nodiscard]] std::unique_ptr<VectorEnv> make_vector_env(std::string_view name, std::size_t num_envs,
-                                                         std::uint64_t seed, std::shared_ptr<ThreadPool> pool);
+                                                         std::uint64_t seed,
+                                                         std::shared_ptr<ThreadPool> pool);
 
 /// Resolve named parameters against the spec: one value per entry of `spec.params`, defaults filled in.
 /// Throws std::invalid_argument when a name is unknown (naming the nearest), given twice, or out of range.

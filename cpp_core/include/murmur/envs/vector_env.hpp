@@ -20,8 +20,9 @@ struct StepOutput {
   std::span<float> rewards;            // [N]
   std::span<std::uint8_t> terminated;  // [N], the task ended: the value of what follows is 0
   std::span<std::uint8_t> truncated;   // [N], the time limit was reached; may be set together with terminated
-  std::span<float> final_observations;      // [N, D], last observation of episodes that ended; other rows untouched
-  std::span<float> episode_returns;         // [N], of episodes that ended; other rows untouched
+  std::span<float>
+      final_observations;            // [N, D], last observation of episodes that ended; other rows untouched
+  std::span<float> episode_returns;  // [N], of episodes that ended; other rows untouched
   std::span<std::int32_t> episode_lengths;  // [N], likewise
 };
 
@@ -31,17 +32,17 @@ class StepBuffers {
   StepBuffers(std::size_t num_envs, std::size_t obs_dim);
   [[nodiscard]] StepOutput output() noexcept;
 
-  std::vector<float> observations;          // [N, D]
-  std::vector<float> rewards;               // [N]
-  std::vector<std::uint8_t> terminated;     // [N]
-  std::vector<std::uint8_t> truncated;      // [N]
-  std::vector<float> final_observations;    // [N, D]
-  std::vector<float> episode_returns;       // [N]
+  std::vector<float> observations;            // [N, D]
+  std::vector<float> rewards;                 // [N]
+  std::vector<std::uint8_t> terminated;       // [N]
+  std::vector<std::uint8_t> truncated;        // [N]
+  std::vector<float> final_observations;      // [N, D]
+  std::vector<float> episode_returns;         // [N]
   std::vector<std::int32_t> episode_lengths;  // [N]
 };
 
-/// A kind of env that some of the batch should be: parameters that differ from the default, and the seeds that
-/// its episodes are drawn from.
+/// A kind of env that some of the batch should be: parameters that differ from the default, and the seeds
+/// that its episodes are drawn from.
 struct EnvVariant {
   std::vector<std::pair<std::string, double>> params;
   std::uint64_t seed_start = 0;
@@ -51,8 +52,8 @@ struct EnvVariant {
 
 /// N environments of one type that step together and restart by themselves when an episode ends.
 ///
-/// Same seed, same actions: same bytes, for any number of threads. An episode is fixed by its seed, which the env
-/// draws from its variant's range with a stream of its own.
+/// Same seed, same actions: same bytes, for any number of threads. An episode is fixed by its seed, which the
+/// env draws from its variant's range with a stream of its own.
 class VectorEnv {
  public:
   static constexpr std::size_t kMaxEnvs = std::size_t{1} << 22U;
@@ -79,11 +80,12 @@ class VectorEnv {
   /// Sizes of `actions` and `out` are asserted.
   virtual void step(std::span<const float> actions, const StepOutput& out) noexcept = 0;
 
-  /// Share the envs out over `variants`, whose counts must sum to N. An env whose variant (parameters and seed
-  /// range) is still wanted keeps its running episode; the others restart.
+  /// Share the envs out over `variants`, whose counts must sum to N. An env whose variant (parameters and
+  /// seed range) is still wanted keeps its running episode; the others restart.
   ///
-  /// Returns the indices of the restarted envs, ascending. Throws std::invalid_argument, changing nothing, when
-  /// counts do not sum to N, a parameter is unknown (naming the nearest) or out of range, or a range is empty.
+  /// Returns the indices of the restarted envs, ascending. Throws std::invalid_argument, changing nothing,
+  /// when counts do not sum to N, a parameter is unknown (naming the nearest) or out of range, or a range is
+  /// empty.
   virtual std::vector<std::size_t> assign_variants(std::span<const EnvVariant> variants) = 0;
 
   /// For each env, its index in the list last given to `assign_variants` (0 before that). [N]
@@ -92,14 +94,15 @@ class VectorEnv {
   /// Copy out env `i`'s state, [S]. Throws std::invalid_argument on a bad index or size.
   virtual void get_state(std::size_t i, std::span<float> state) const = 0;
 
-  /// Replace env `i`'s state, as if `elapsed_steps` steps of an episode had led to it; its return restarts at 0.
-  /// Throws std::invalid_argument on a bad index or size, a value that is not finite, or a spent episode.
+  /// Replace env `i`'s state, as if `elapsed_steps` steps of an episode had led to it; its return restarts at
+  /// 0. Throws std::invalid_argument on a bad index or size, a value that is not finite, or a spent episode.
   virtual void set_state(std::size_t i, std::span<const float> state, std::size_t elapsed_steps = 0) = 0;
 
   /// Write everything that a later `load` needs to go on with the same bytes.
   virtual void save(BlobWriter& writer) const = 0;
 
-  /// Restore what `save` wrote for the same env and N. Throws BlobError, changing nothing, when it does not fit.
+  /// Restore what `save` wrote for the same env and N. Throws BlobError, changing nothing, when it does not
+  /// fit.
   virtual void load(BlobReader& reader) = 0;
 
  protected:

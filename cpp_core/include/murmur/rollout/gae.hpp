@@ -20,9 +20,9 @@ struct GaeInput {
 
 /// Generalised advantage estimation (Schulman et al. 2016, eq. 16), written into `advantages`, [T, N].
 ///
-/// A terminated step is followed by nothing. A truncated step bootstraps from `final_values`: a time limit is not
-/// an end (Pardo et al. 2018, "Time Limits in Reinforcement Learning"). Where both are set, terminated wins.
-/// Throws std::invalid_argument when shapes disagree or gamma or lambda is outside [0, 1].
+/// A terminated step is followed by nothing. A truncated step bootstraps from `final_values`: a time limit is
+/// not an end (Pardo et al. 2018, "Time Limits in Reinforcement Learning"). Where both are set, terminated
+/// wins. Throws std::invalid_argument when shapes disagree or gamma or lambda is outside [0, 1].
 void compute_gae(const GaeInput& in, float gamma, float lambda, std::span<float> advantages);
 
 }  // namespace murmur

@@ -1,8 +1,8 @@
 #pragma once
-// Reward normalisation as Stable-Baselines3's VecNormalize does it (and OpenAI baselines before it): rewards are
-// divided by the standard deviation of a running discounted return, and not centred, which would change the task.
-// Gymnasium's NormalizeReward differs in detail: it does not clip, and drops the old return before adding the
-// reward of a terminated step.
+// Reward normalisation as Stable-Baselines3's VecNormalize does it (and OpenAI baselines before it): rewards
+// are divided by the standard deviation of a running discounted return, and not centred, which would change
+// the task. Gymnasium's NormalizeReward differs in detail: it does not clip, and drops the old return before
+// adding the reward of a terminated step.
 
 #include <cstdint>
 #include <span>
@@ -20,7 +20,8 @@ class DiscountedReturns {
   std::span<const float> add(std::span<const float> rewards) noexcept;
 
   /// Restart at 0 where an episode ended.
-  void end_episodes(std::span<const std::uint8_t> terminated, std::span<const std::uint8_t> truncated) noexcept;
+  void end_episodes(std::span<const std::uint8_t> terminated,
+                    std::span<const std::uint8_t> truncated) noexcept;
 
   /// Restart env `i`, whose episode was dropped.
   void restart(std::size_t i) noexcept;
@@ -34,7 +35,8 @@ class DiscountedReturns {
   std::vector<float> returns_;
 };
 
-/// Write rewards / sqrt(return_variance + epsilon), clipped to [-clip, clip], into `out`; same memory is fine.
+/// Write rewards / sqrt(return_variance + epsilon), clipped to [-clip, clip], into `out`; same memory is
+/// fine.
 void scale_rewards(std::span<const float> rewards, double return_variance, std::span<float> out,
                    float clip = 10.0F, double epsilon = 1e-8) noexcept;
 

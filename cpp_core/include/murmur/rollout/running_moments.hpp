@@ -1,6 +1,6 @@
 #pragma once
-// Running statistics of observations and returns, in a form that merges: what two peers saw is the merge of what
-// each saw.
+// Running statistics of observations and returns, in a form that merges: what two peers saw is the merge of
+// what each saw.
 
 #include <cstddef>
 #include <span>
@@ -10,8 +10,8 @@ namespace murmur {
 
 /// Count, mean and sum of squared deviations of M quantities, each with a count of its own, in double.
 ///
-/// Batches are reduced in row order (two passes), then merged by Chan, Golub and LeVeque 1979 ("Updating Formulae
-/// and a Pairwise Algorithm for Computing Sample Variances"): same rows, same order, same bytes.
+/// Batches are reduced in row order (two passes), then merged by Chan, Golub and LeVeque 1979 ("Updating
+/// Formulae and a Pairwise Algorithm for Computing Sample Variances"): same rows, same order, same bytes.
 class RunningMoments {
  public:
   /// Nothing seen yet: counts, means and M2 are 0.
@@ -53,7 +53,8 @@ class Normalizer {
   /// Starts as the identity (apart from the clip) for `dim` quantities.
   explicit Normalizer(std::size_t dim, float clip = 10.0F, float epsilon = 1e-8F);
 
-  /// Take mean and variance of the first D quantities of `moments`. Throws std::invalid_argument when it has fewer.
+  /// Take mean and variance of the first D quantities of `moments`. Throws std::invalid_argument when it has
+  /// fewer.
   void refresh(const RunningMoments& moments);
 
   /// Normalise `in`, [B, D], into `out`; they may be the same memory. NaN stays NaN.

@@ -1,0 +1,252 @@
+#pragma once
+// VectorEnv of one env type E: columns of state, and a step that the compiler inlines and vectorises.
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "murmur/base/check.hpp"
+#include "murmur/base/thread_pool.hpp"
+#include "murmur/envs/variants.hpp"
+#include "murmur/envs/vector_env.hpp"
+
+namespace murmur {
+
+template <Environment E>
+class BatchedEnv final : public VectorEnv {
+ public:
+  BatchedEnv(std::size_t num_envs, std::uint64_t seed, std::shared_ptr<ThreadPool> pool)
+      : VectorEnv(E::kSpec, num_envs), pool_(std::move(pool)), variants_(E::kSpec, num_envs) {
+    if (pool_ == nullptr) throw_invalid("pool must not be null");
+    for (auto& column : state_) column.resize(num_envs);
+    for (auto& column : constants_) column.resize(num_envs);
+    elapsed_.resize(num_envs);
+    returns_.resize(num_envs);
+    episode_seeds_.resize(num_envs);
+    for (std::size_t i = 0; i < num_envs; ++i) derive_constants(i);
+    reset(seed);
+  }
+
+  void reset(std::uint64_t seed) noexcept override {
+    for (std::size_t i = 0; i < num_envs(); ++i) {
+      episode_seeds_[i] = Rng(seed, i);
+      start_episode(i);
+    }
+  }
+
+  void observe(std::span<float> observations) const noexcept override {
+    MURMUR_ASSERT(observations.size() == num_envs() * kD);
+    for (std::size_t i = 0; i < num_envs(); ++i) put_observation(i, observations.data());
+  }
+
+  void step(std::span<const float> actions, const StepOutput& out) noexcept override {
+    assert_sizes(actions, out);
+    pool_->parallel_for(num_envs(), kGrain, [&](std::size_t begin, std::size_t end) noexcept {
+      for (std::size_t i = begin; i < end; i += kBlock) {
+        const std::size_t stop = std::min(end, i + kBlock);
+        if (step_block(i, stop, actions.data(), out)) restart_ended(i, stop, out);
+      }
+    });
+  }
+
+  std::vector<std::size_t> assign_variants(std::span<const EnvVariant> variants) override {
+    std::vector<std::size_t> changed = variants_.assign(variants);
+    for (const std::size_t i : changed) {
+      derive_constants(i);
+      start_episode(i);
+    }
+    return changed;
+  }
+
+  [[nodiscard]] std::span<const std::int32_t> variant_of() const noexcept override {
+    return variants_.variant_of();
+  }
+
+  void get_state(std::size_t i, std::span<float> state) const override {
+    check_index(i);
+    check_size("state", kS, state.size());
+    for (std::size_t k = 0; k < kS; ++k) state[k] = state_[k][i];
+  }
+
+  void set_state(std::size_t i, std::span<const float> state, std::size_t elapsed_steps) override {
+    check_index(i);
+    check_size("state", kS, state.size());
+    check_finite("state", state);
+    if (elapsed_steps >= E::kSpec.max_episode_steps) {
+      throw_invalid("elapsed_steps must be below " + std::to_string(E::kSpec.max_episode_steps) + ", got " +
+                    std::to_string(elapsed_steps));
+    }
+    for (std::size_t k = 0; k < kS; ++k) state_[k][i] = state[k];
+    elapsed_[i] = static_cast<std::int32_t>(elapsed_steps);
+    returns_[i] = 0.0F;
+  }
+
+  void save(BlobWriter& writer) const override {
+    writer.put("env.name", E::kSpec.name);
+    writer.put("env.num_envs", static_cast<std::uint64_t>(num_envs()));
+    variants_.save(writer);
+    for (const auto& column : state_) writer.put("env.state", column);
+    writer.put("env.elapsed_steps", elapsed_);
+    writer.put("env.returns", returns_);
+    std::vector<std::uint64_t> streams;
+    for (const Rng& rng : episode_seeds_) {
+      streams.insert(streams.end(), {rng.state().state, rng.state().increment});
+    }
+    writer.put("env.streams", streams);
+  }
+
+  void load(BlobReader& reader) override {
+    if (const std::string name = reader.get_text("env.name", 64); name != E::kSpec.name) {
+      throw BlobError("saved by env '" + name + "', this is '" + std::string(E::kSpec.name) + "'");
+    }
+    if (const auto n = reader.get<std::uint64_t>("env.num_envs"); n != num_envs()) {
+      throw BlobError("saved by " + std::to_string(n) + " envs, this batch has " +
+                      std::to_string(num_envs()));
+    }
+    VariantTable variants(E::kSpec, num_envs());
+    variants.load(reader);
+    std::array<std::vector<float>, kS> state;
+    for (auto& column : state) reader.get("env.state", column = std::vector<float>(num_envs()));
+    std::vector<std::int32_t> elapsed(num_envs());
+    reader.get("env.elapsed_steps", elapsed);
+    std::vector<float> returns(num_envs());
+    reader.get("env.returns", returns);
+    std::vector<std::uint64_t> streams(2 * num_envs());
+    reader.get("env.streams", streams);
+    check_loaded(state, elapsed, returns, streams);
+
+    variants_ = std::move(variants);
+    state_ = std::move(state);
+    elapsed_ = std::move(elapsed);
+    returns_ = std::move(returns);
+    for (std::size_t i = 0; i < num_envs(); ++i) {
+      episode_seeds_[i] = Rng::from_state({streams[2 * i], streams[2 * i + 1]});
+      derive_constants(i);
+    }
+  }
+
+ private:
+  static constexpr std::size_t kS = E::kSpec.state_dim;
+  static constexpr std::size_t kD = E::kSpec.obs_dim;
+  static constexpr std::size_t kA = E::kSpec.action_dim;
+  static constexpr std::size_t kC = std::tuple_size_v<typename E::Constants>;
+  static constexpr std::size_t kBlock = 64;  // envs between two looks for ended episodes: stays in L1
+  static constexpr std::size_t kGrain =
+      2048;  // below this many envs a second thread costs more than it brings
+
+  // Step envs [begin, end); return whether any episode ended. This is the loop that must vectorise.
+  bool step_block(std::size_t begin, std::size_t end, const float* actions, const StepOutput& out) noexcept {
+    std::uint8_t any = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      typename E::Action action;
+      for (std::size_t k = 0; k < kA; ++k) action[k] = actions[i * kA + k];
+      typename E::State state = state_at(i);
+      const StepOutcome outcome = E::step(constants_at(i), state, action);
+      for (std::size_t k = 0; k < kS; ++k) state_[k][i] = state[k];
+      const std::int32_t elapsed = elapsed_[i] + 1;
+      elapsed_[i] = elapsed;
+      returns_[i] += outcome.reward;
+      out.rewards[i] = outcome.reward;
+      const auto terminated = static_cast<std::uint8_t>(outcome.terminated);
+      const auto truncated = static_cast<std::uint8_t>(elapsed >= kMaxSteps);
+      out.terminated[i] = terminated;
+      out.truncated[i] = truncated;
+      any = static_cast<std::uint8_t>(any | terminated | truncated);
+    }
+    for (std::size_t i = begin; i < end; ++i) put_observation(i, out.observations.data());
+    return any != 0;
+  }
+
+  void restart_ended(std::size_t begin, std::size_t end, const StepOutput& out) noexcept {
+    for (std::size_t i = begin; i < end; ++i) {
+      if ((out.terminated[i] | out.truncated[i]) == 0) continue;
+      put_observation(i, out.final_observations.data());
+      out.episode_returns[i] = returns_[i];
+      out.episode_lengths[i] = elapsed_[i];
+      start_episode(i);
+      put_observation(i, out.observations.data());
+    }
+  }
+
+  void start_episode(std::size_t i) noexcept {
+    const SeedRange seeds = variants_.seeds(i);
+    Rng rng(seeds.start + episode_seeds_[i].below(seeds.end - seeds.start));
+    const typename E::State state = E::reset(constants_at(i), rng);
+    for (std::size_t k = 0; k < kS; ++k) state_[k][i] = state[k];
+    elapsed_[i] = 0;
+    returns_[i] = 0.0F;
+  }
+
+  void derive_constants(std::size_t i) {
+    const typename E::Constants constants = E::derive(variants_.params(i));
+    for (std::size_t k = 0; k < kC; ++k) constants_[k][i] = constants[k];
+  }
+
+  [[nodiscard]] typename E::State state_at(std::size_t i) const noexcept {
+    typename E::State state;
+    for (std::size_t k = 0; k < kS; ++k) state[k] = state_[k][i];
+    return state;
+  }
+
+  [[nodiscard]] typename E::Constants constants_at(std::size_t i) const noexcept {
+    typename E::Constants constants;
+    for (std::size_t k = 0; k < kC; ++k) constants[k] = constants_[k][i];
+    return constants;
+  }
+
+  void put_observation(std::size_t i, float* rows) const noexcept {
+    const typename E::Observation observation = E::observe(constants_at(i), state_at(i));
+    for (std::size_t k = 0; k < kD; ++k) rows[i * kD + k] = observation[k];
+  }
+
+  void check_index(std::size_t i) const {
+    if (i >= num_envs()) {
+      throw_invalid("env index must be below " + std::to_string(num_envs()) + ", got " + std::to_string(i));
+    }
+  }
+
+  void assert_sizes(std::span<const float> actions, const StepOutput& out) const noexcept {
+    const std::size_t n = num_envs();
+    MURMUR_ASSERT(actions.size() == n * kA);
+    MURMUR_ASSERT(out.observations.size() == n * kD);
+    MURMUR_ASSERT(out.rewards.size() == n);
+    MURMUR_ASSERT(out.terminated.size() == n);
+    MURMUR_ASSERT(out.truncated.size() == n);
+    MURMUR_ASSERT(out.final_observations.size() == n * kD);
+    MURMUR_ASSERT(out.episode_returns.size() == n);
+    MURMUR_ASSERT(out.episode_lengths.size() == n);
+  }
+
+  static void check_loaded(const std::array<std::vector<float>, kS>& state,
+                           std::span<const std::int32_t> elapsed, std::span<const float> returns,
+                           std::span<const std::uint64_t> streams) {
+    const auto finite = [](float value) { return std::isfinite(value); };
+    for (const auto& column : state) {
+      if (!std::ranges::all_of(column, finite))
+        throw BlobError("field 'env.state' holds a value that is not finite");
+    }
+    if (!std::ranges::all_of(returns, finite))
+      throw BlobError("field 'env.returns' holds a value that is not finite");
+    if (!std::ranges::all_of(elapsed, [](std::int32_t steps) { return steps >= 0 && steps < kMaxSteps; })) {
+      throw BlobError("field 'env.elapsed_steps' holds a count outside the episode");
+    }
+    for (std::size_t i = 1; i < streams.size(); i += 2) {
+      if (streams[i] % 2 == 0) throw BlobError("field 'env.streams' holds an even increment");
+    }
+  }
+
+  static constexpr auto kMaxSteps = static_cast<std::int32_t>(E::kSpec.max_episode_steps);
+
+  std::shared_ptr<ThreadPool> pool_;
+  VariantTable variants_;
+  std::array<std::vector<float>, kS> state_;      // S columns of [N]
+  std::array<std::vector<float>, kC> constants_;  // C columns of [N]
+  std::vector<std::int32_t> elapsed_;             // [N], steps of the running episode
+  std::vector<float> returns_;                    // [N], its reward so far
+  std::vector<Rng> episode_seeds_;                // [N], draws the next episode's seed
+};
+
+}  // namespace murmur
