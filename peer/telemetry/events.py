@@ -1,0 +1,333 @@
+"""The events of a peer's life: one frozen record a fact, in the past tense. Text is made at the sink.
+
+Events name other peers by `PeerId`; the sink knows their short names. Text that came from another peer
+(causes, details) may hold anything: the formats escape and shorten it.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from peer.types import Digest, PeerId, Seconds
+
+Level = Literal["debug", "info", "warning", "error"]
+
+LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
+
+PEER_FIELDS = frozenset({"remote", "sealer", "donor", "previous_owner", "new_owner", "backup"})
+"""Fields that hold a peer id; the JSON format adds the short name beside each, as `<field>_name`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of all events. for_machines: no line of text is made of it unless the log's level is debug."""
+
+    level: ClassVar[Level] = "info"
+    for_machines: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatedEvent(Event):
+    """An event that may come in floods: the sink tells the first at once, later only how many came."""
+
+    count: int = 1
+
+    def repeat_key(self) -> tuple[str, ...]:
+        """Return what makes two of these the same for the rate limit."""
+        return ()
+
+
+# --- life of the process --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerStarted(Event):
+    """boot: number of starts of this identity. data_dir: the slot that holds identity and state."""
+
+    peer_id: PeerId
+    version: str
+    run: str
+    env: str
+    boot: int
+    data_dir: str
+    num_params: int
+    config_digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening(Event):
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookingFor(Event):
+    """targets: what discovery will try, in the user's words ("dns peer", a multiaddr); empty: nobody."""
+
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateRestored(Event):
+    """The peer went on from its own disk."""
+
+    round: int
+    model: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingStarted(Event):
+    """startup_s: from the start of the process to the first training step."""
+
+    device: str
+    threads: int
+    startup_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting(Event):
+    """The peer is stuck. what: what it waits for and from whom, as a clause ("for 2 deltas of peer-4")."""
+
+    what: str
+    since_s: Seconds
+    round: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShutdownStarted(Event):
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(Event):
+    """The summary. reason: `solved`, `max_rounds` or `stopped`. mean_return: greedy, NaN if not measured."""
+
+    reason: str
+    rounds: int
+    env_steps: int
+    wall_s: Seconds
+    bytes_sent: int
+    bytes_received: int
+    mean_return: float
+    model: Digest
+    model_path: str | None
+
+
+# --- peers and the network ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerJoined(Event):
+    """A peer of this run connected and passed the handshake. peers: connected now, this one included."""
+
+    remote: PeerId
+    boot: int
+    peers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerLeft(Event):
+    remote: PeerId
+    cause: str
+    peers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerRefused(RepeatedEvent):
+    """Someone connected who cannot take part: another run, version, config or model."""
+
+    level: ClassVar[Level] = "warning"
+    remote: PeerId
+    reason: str
+    detail: str
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote, self.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialFailed(RepeatedEvent):
+    """retry_s: pause until the next try; dialling never ends."""
+
+    address: str
+    cause: str
+    retry_s: Seconds
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.address,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveryFailed(RepeatedEvent):
+    """A source of addresses gave none: a name that does not resolve, for example."""
+
+    source: str
+    cause: str
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.source,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRefused(RepeatedEvent):
+    """reason: the counter's name, as in `ProtocolError.reason`."""
+
+    level: ClassVar[Level] = "warning"
+    remote: PeerId
+    reason: str
+    detail: str
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote, self.reason)
+
+
+# --- rounds ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundStarted(Event):
+    level: ClassVar[Level] = "debug"
+    round: int
+    base: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundSealed(Event):
+    """The line of a round.
+
+    mean_return: of this peer's training episodes, NaN while none ended; best_return: the highest so far.
+    admitted, roster: peers whose deltas count, of those expected. delta_bytes: this peer's payload.
+    seal_s: from the end of training to the seal's arrival. view: the sealer's rank, 0 for the first.
+    """
+
+    round: int
+    mean_return: float
+    best_return: float
+    admitted: int
+    roster: int
+    steps_per_s: float
+    delta_bytes: int
+    sealer: PeerId
+    seal_s: Seconds
+    model: Digest
+    manifest: Digest
+    env_steps: int
+    view: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundFinal(Event):
+    """More than half of the roster acknowledged the round with the same model. `acks` of `roster`."""
+
+    for_machines: ClassVar[bool] = True
+    round: int
+    model: Digest
+    acks: int
+    roster: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TipReplaced(Event):
+    """A better branch was adopted. undone: rounds left behind. carried: own deltas to be sent again."""
+
+    round: int
+    undone: int
+    carried: int
+    model: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RosterChanged(Event):
+    round: int
+    added: tuple[PeerId, ...]
+    removed: tuple[PeerId, ...]
+    roster: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaCarried(Event):
+    """Own delta was not admitted and goes back into the next one."""
+
+    level: ClassVar[Level] = "debug"
+    round: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDiffered(Event):
+    """This peer's hash was not the majority's. It reloads and replays; `incidents` counts since the start."""
+
+    level: ClassVar[Level] = "error"
+    round: int
+    own: Digest
+    majority: Digest
+    incidents: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated(Event):
+    level: ClassVar[Level] = "debug"
+    round: int
+    mean_return: float
+    episodes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TasksAssigned(Event):
+    """What this peer trains on from now on. helping: it owns none and helps the owner of these."""
+
+    round: int
+    tasks: tuple[str, ...]
+    helping: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskMoved(Event):
+    """previous_owner: None for a new task. why: a clause ("peer-2 left")."""
+
+    round: int
+    task: str
+    previous_owner: PeerId | None
+    new_owner: PeerId | None
+    why: str
+
+
+# --- disk -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotSaved(Event):
+    level: ClassVar[Level] = "debug"
+    round: int
+    size_bytes: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotAdopted(Event):
+    """The state of `round` was taken from `donor` instead of being replayed."""
+
+    round: int
+    donor: PeerId
+    model: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateDamaged(Event):
+    """A file on disk could not be trusted. remedy: what was used instead."""
+
+    level: ClassVar[Level] = "warning"
+    path: str
+    cause: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageFailed(RepeatedEvent):
+    """The disk refused a write; training goes on with the last good state on disk."""
+
+    level: ClassVar[Level] = "error"
+    operation: str
+    cause: str
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.operation,)

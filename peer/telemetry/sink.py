@@ -1,0 +1,126 @@
+"""Where events end: a log on a stream, or a list in tests. A broken log never stops a peer."""
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal, Protocol, TextIO
+
+from peer.telemetry.counters import Counters
+from peer.telemetry.events import LEVELS, Event, Level, RepeatedEvent
+from peer.telemetry.json_format import JsonFormat
+from peer.telemetry.names import NameBook
+from peer.telemetry.rate_limit import RateLimit
+from peer.telemetry.text_format import TextFormat
+from peer.types import Seconds
+
+REPEAT_PERIOD_S = 10.0
+"""At most one line of a kind in this time: a flood reads as one fact, and is still noticed soon."""
+
+
+class EventSink(Protocol):
+    def emit(self, event: Event) -> None:
+        """Take an event. Never raises, never blocks for long."""
+
+
+class LogSink:
+    """Writes events of a level and above as text or JSON, one line each, flushed at once.
+
+    Repeated events are rate-limited. A closed stream (the reader of a pipe went away) silences the sink for
+    good; another write error loses that line. Both are counted in `counters` as `log_lines_lost`.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        peer: str,
+        names: NameBook,
+        counters: Counters,
+        output: Literal["text", "json"] = "text",
+        level: Level = "info",
+        clock: Callable[[], Seconds] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.peer = peer
+        self._stream = stream
+        self._counters = counters
+        self._output = output
+        self._lowest = LEVELS.index(level)
+        self._clock = clock
+        self._now = now
+        self._text = TextFormat(names=names)
+        self._json = JsonFormat(names=names)
+        self._repeats = RateLimit(period_s=REPEAT_PERIOD_S)
+        self._closed = False
+
+    def emit(self, event: Event) -> None:
+        now = self._clock()
+        for held in self._repeats.due(now=now):
+            self._write(held)
+        if not self._wanted(event):
+            return
+        admitted = self._repeats.admit(event, now=now) if isinstance(event, RepeatedEvent) else event
+        if admitted is not None:
+            self._write(admitted)
+
+    def close(self) -> None:
+        """Tell what the rate limit still holds. The stream stays open: it belongs to the caller."""
+        for held in self._repeats.rest():
+            self._write(held)
+
+    def _wanted(self, event: Event) -> bool:
+        hidden = event.for_machines and self._output == "text" and self._lowest > 0
+        return LEVELS.index(event.level) >= self._lowest and not hidden
+
+    def _write(self, event: Event) -> None:
+        if self._closed:
+            self._counters.add("log_lines_lost")
+            return
+        if self._output == "json":
+            line = self._json.line(event, peer=self.peer, time=self._now())
+        else:
+            line = self._text.line(event, peer=self.peer)
+        try:
+            _write_line(self._stream, line)
+        except (OSError, ValueError) as error:  # ValueError: the stream object itself was closed
+            self._counters.add("log_lines_lost")
+            if isinstance(error, ValueError) or error.errno == errno.EPIPE:
+                self._closed = True
+                _silence(self._stream)
+
+
+class RecordingSink:
+    """Keeps events in memory, for tests and the simulator; beyond `limit` the oldest half is forgotten."""
+
+    def __init__(self, *, limit: int = 100_000) -> None:
+        self.events: list[Event] = []
+        self._limit = limit
+
+    def emit(self, event: Event) -> None:
+        if len(self.events) >= self._limit:
+            del self.events[: self._limit // 2]
+        self.events.append(event)
+
+
+def _write_line(stream: TextIO, line: str) -> None:
+    try:
+        stream.write(line + "\n")
+    except UnicodeEncodeError:  # a terminal that is not UTF-8
+        stream.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
+    stream.flush()
+
+
+def _silence(stream: TextIO) -> None:
+    """Point a broken pipe at /dev/null: else Python's flush at exit fails and sets status 120."""
+    try:
+        sink = os.open(os.devnull, os.O_WRONLY)
+    except OSError:
+        return
+    try:
+        os.dup2(sink, stream.fileno())
+    except (OSError, ValueError):
+        pass  # no descriptor behind the stream, or it is closed: nothing to flush at exit either
+    finally:
+        os.close(sink)

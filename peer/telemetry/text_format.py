@@ -1,0 +1,199 @@
+"""Events as lines for people: a fixed prefix, one short plain sentence, and one aligned line a round."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from peer.telemetry import events
+from peer.telemetry.names import NameBook
+from peer.types import Digest, PeerId
+
+MAX_LINE = 600
+NAME_WIDTH = 6
+"""`peer-3` fits; a longer name widens only its own lines."""
+
+_DIGEST_DIGITS = 6
+
+
+class TextFormat:
+    """Makes lines for one peer. Columns of the round line never shrink, so that rounds stay aligned."""
+
+    def __init__(self, *, names: NameBook) -> None:
+        self._names = names
+        self._widths: dict[str, int] = {}
+
+    def line(self, event: events.Event, *, peer: str) -> str:
+        """Return the line of text, without a line end; whatever came from outside is made printable."""
+        marker = f"{event.level}: " if event.level in ("warning", "error") else ""
+        text = f"{peer.ljust(NAME_WIDTH)} | {marker}{self._sentence(event)}"
+        return printable(text if len(text) <= MAX_LINE else text[: MAX_LINE - 3] + "...")
+
+    def _sentence(self, event: events.Event) -> str:
+        if isinstance(event, events.RoundSealed):
+            return self._round_line(event)
+        sentence = _SENTENCES[type(event)](event, self._names)
+        if isinstance(event, events.RepeatedEvent) and event.count > 1:
+            sentence += f" ({event.count} times)"
+        return sentence
+
+    def _round_line(self, event: events.RoundSealed) -> str:
+        returns = self._column("return", number(event.mean_return), 5)
+        best = self._column("best", f"(best {number(event.best_return)})", 12, left=True)
+        sealer = self._column("sealer", self._names.name_of(event.sealer), NAME_WIDTH, left=True)
+        parts = [
+            f"round {self._column('round', str(event.round), 2)}",
+            f"return {returns} {best}",
+            f"{self._column('peers', f'{event.admitted}/{event.roster}', 3)} peers",
+            f"{self._column('steps', amount(event.steps_per_s), 5)} steps/s",
+            f"delta {self._column('delta', size(event.delta_bytes), 7)}",
+            f"sealed by {sealer} in {self._column('seal', f'{event.seal_s:.1f}', 3)} s",
+            f"model {short(event.model)}",
+        ]
+        return " | ".join(parts)
+
+    def _column(self, name: str, text: str, width: int, *, left: bool = False) -> str:
+        width = max(width, self._widths.get(name, 0), len(text))
+        self._widths[name] = width
+        return text.ljust(width) if left else text.rjust(width)
+
+
+def printable(text: str) -> str:
+    """Escape line ends, terminal sequences and everything else that a stranger could draw with."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode("ascii")
+        for char in text
+    )
+
+
+def number(value: float) -> str:
+    """Return one decimal, or `-` while there is no value."""
+    return f"{value:.1f}" if math.isfinite(value) else "-"
+
+
+def amount(value: float) -> str:
+    """Return a count with three digits or so: 950, 84.2k, 1.3M."""
+    if not math.isfinite(value):
+        return "-"
+    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= factor * 0.99995:
+            return f"{value / factor:.1f}{unit}"
+    return f"{value:.0f}"
+
+
+def size(count: int) -> str:
+    """Return bytes in decimal units: 512 B, 11.2 KB, 3.4 MB."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if count >= factor * 0.99995:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} B"
+
+
+def duration(seconds: float) -> str:
+    """Return 4.2 s, 3 min 05 s, or 2 h 07 min."""
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def short(digest: Digest) -> str:
+    return digest.hex()[:_DIGEST_DIGITS]
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words)
+
+
+def _looking_for(event: events.LookingFor) -> str:
+    if not event.targets:
+        return "looking for nobody (network.dns and network.addresses are empty): waiting to be dialled"
+    return f"looking for peers at {_listed(event.targets)}"
+
+
+def _owner(peer: PeerId | None, names: NameBook) -> str:
+    return "nobody" if peer is None else names.name_of(peer)
+
+
+def _roster(event: events.RosterChanged, names: NameBook) -> str:
+    changes = [f"{names.name_of(peer)} in" for peer in event.added]
+    changes += [f"{names.name_of(peer)} out" for peer in event.removed]
+    return f"roster of round {event.round}: {_listed(changes)}; {_plural(event.roster, 'peer')}"
+
+
+def _finished(event: events.RunFinished) -> str:
+    saved = f", saved to {event.model_path}" if event.model_path else ""
+    return (
+        f"finished ({event.reason}): return {number(event.mean_return)}"
+        f" after {_plural(event.rounds, 'round')}, {amount(event.env_steps)} env steps,"
+        f" {duration(event.wall_s)}; sent {size(event.bytes_sent)},"
+        f" received {size(event.bytes_received)}; model {short(event.model)}{saved}"
+    )
+
+
+_SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any: each takes its own key's type
+    events.PeerStarted: lambda e, _: (
+        f"started murmuration {e.version} as {e.peer_id}, boot {e.boot}; run {e.run}, env {e.env},"
+        f" {e.num_params} parameters; data in {e.data_dir}"
+    ),
+    events.Listening: lambda e, _: f"listening on {_listed(e.addresses)}",
+    events.LookingFor: lambda e, _: _looking_for(e),
+    events.StateRestored: lambda e, _: f"went on from round {e.round} on disk, model {short(e.model)}",
+    events.TrainingStarted: lambda e, _: (
+        f"training on {e.device} with {_plural(e.threads, 'thread')}, {duration(e.startup_s)} after the start"
+    ),
+    events.Waiting: lambda e, _: f"round {e.round}: waiting for {e.what} since {duration(e.since_s)}",
+    events.ShutdownStarted: lambda e, _: f"stopping: {e.cause}",
+    events.RunFinished: lambda e, _: _finished(e),
+    events.PeerJoined: lambda e, names: (
+        f"met {names.name_of(e.remote)} ({e.remote}, boot {e.boot}); {_plural(e.peers, 'peer')} connected"
+    ),
+    events.PeerLeft: lambda e, names: (
+        f"lost {names.name_of(e.remote)}: {e.cause}; {_plural(e.peers, 'peer')} connected"
+    ),
+    events.PeerRefused: lambda e, names: f"refused {names.name_of(e.remote)}: {e.reason}: {e.detail}",
+    events.DialFailed: lambda e, _: (
+        f"no answer from {e.address}: {e.cause}; next try in {duration(e.retry_s)}"
+    ),
+    events.DiscoveryFailed: lambda e, _: f"found no address by {e.source}: {e.cause}",
+    events.MessageRefused: lambda e, names: (
+        f"refused a message of {names.name_of(e.remote)}: {e.reason}: {e.detail}"
+    ),
+    events.RoundStarted: lambda e, _: f"round {e.round} started on {short(e.base)}",
+    events.RoundFinal: lambda e, _: (
+        f"round {e.round} final by {e.acks} of {_plural(e.roster, 'peer')}, model {short(e.model)}"
+    ),
+    events.TipReplaced: lambda e, _: (
+        f"round {e.round}: took over a better branch, {_plural(e.undone, 'round')} undone,"
+        f" {_plural(e.carried, 'own delta')} carried over; model {short(e.model)}"
+    ),
+    events.RosterChanged: _roster,
+    events.DeltaCarried: lambda e, _: f"round {e.round}: own delta carried over: {e.cause}",
+    events.ModelDiffered: lambda e, _: (
+        f"round {e.round}: own model {short(e.own)} is not the majority's {short(e.majority)}; reloading and"
+        f" replaying ({_plural(e.incidents, 'incident')} so far)"
+    ),
+    events.Evaluated: lambda e, _: (
+        f"round {e.round}: greedy return {number(e.mean_return)} over {_plural(e.episodes, 'episode')}"
+    ),
+    events.TasksAssigned: lambda e, _: (
+        f"round {e.round}: {'helping with' if e.helping else 'training on'} {_listed(e.tasks)}"
+    ),
+    events.TaskMoved: lambda e, names: (
+        f"round {e.round}: task {e.task} moved from {_owner(e.previous_owner, names)}"
+        f" to {_owner(e.new_owner, names)}: {e.why}"
+    ),
+    events.SnapshotSaved: lambda e, _: f"round {e.round}: saved a snapshot, {size(e.size_bytes)}, {e.path}",
+    events.SnapshotAdopted: lambda e, names: (
+        f"took the snapshot of round {e.round} from {names.name_of(e.donor)}, model {short(e.model)}"
+    ),
+    events.StateDamaged: lambda e, _: f"{e.path} is damaged: {e.cause}; {e.remedy}",
+    events.StorageFailed: lambda e, _: f"could not {e.operation}: {e.cause}; training goes on",
+}
