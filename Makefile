@@ -1,0 +1,46 @@
+# The commands of this project. The logic is in scripts/; everything here can be run again at any time.
+# Variables: PEERS=3 (make up), ARGS='...' (more arguments for make up), PYTEST='...' (arguments for make test),
+#            PYTHON=python3.11, TORCH_SPEC=torch==2.13.0+cpu (see scripts/setup.sh)
+PEERS ?= 3
+ARGS ?=
+PYTEST ?=
+export PYTHON TORCH_SPEC TORCH_INDEX_URL
+.DEFAULT_GOAL := help
+.PHONY: help setup up test test-docker image lint format bench clean distclean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## everything that make up needs, without starting anything
+	@scripts/setup.sh up
+
+up: setup ## train with PEERS=3 peer processes on this machine; Ctrl-C stops all of them
+	@exec .venv/bin/murmur up --peers $(PEERS) $(ARGS)
+
+test: ## set up and run every test that needs no Docker: C++ (ctest, with sanitizers) and Python (pytest)
+	@scripts/setup.sh test
+	@scripts/test.sh $(PYTEST)
+
+test-docker: ## build the image, run a swarm of containers, kill one (starts an engine if none runs and you are root)
+	@scripts/setup.sh lint
+	@scripts/with-docker.sh env MURMUR_REQUIRE_DOCKER=1 .venv/bin/python -m pytest tests/docker -m docker -v
+
+image: ## build the container image (docker-compose up does it too)
+	@scripts/with-docker.sh scripts/compose.sh build peer
+
+lint: ## ruff, mypy --strict, import contracts, clang-format: exactly what CI checks
+	@scripts/setup.sh lint
+	@scripts/lint.sh
+
+format: ## rewrite Python and C++ sources in the project's format
+	@scripts/setup.sh lint
+	@scripts/lint.sh --fix
+
+bench: setup ## measure speed on this machine (minutes; close other programs)
+	@scripts/bench.sh $(ARGS)
+
+clean: ## remove build outputs and caches, keep .venv
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .venv/.stamps/core
+
+distclean: clean ## remove .venv as well
+	rm -rf .venv

@@ -1,0 +1,59 @@
+# Sourced by the other scripts: numbered steps with their seconds, and stamps that let a second run skip them.
+# A step's output goes to build/logs/<name>.log and is shown only when the step fails.
+
+LOG_DIR=build/logs
+STAMP_DIR=.venv/.stamps
+step_number=0
+
+# fail MESSAGE...: say what is wrong and what to do, and stop.
+fail() {
+  printf 'error: %s\n' "$@" >&2
+  exit 1
+}
+
+# step NAME TITLE COMMAND...: run a command as the next numbered step; stop the script when it fails.
+step() {
+  local name=$1 title=$2 start=$SECONDS rc=0
+  shift 2
+  step_number=$((step_number + 1))
+  mkdir -p "$LOG_DIR"
+  printf '[%d] %-46s ' "$step_number" "$title"
+  # Not `( ... ) || rc=$?`: bash ignores set -e inside whatever stands before `||`.
+  set +e
+  (set -e; "$@") >"$LOG_DIR/$name.log" 2>&1 </dev/null
+  rc=$?
+  set -e
+  if [ "$rc" != 0 ]; then
+    printf 'FAILED after %d s\n' "$((SECONDS - start))"
+    tail -n 40 "$LOG_DIR/$name.log" >&2
+    fail "'$title' failed (exit $rc); everything it said is in $LOG_DIR/$name.log"
+  fi
+  printf '%4d s\n' "$((SECONDS - start))"
+}
+
+# stamped_step NAME KEY TITLE COMMAND...: a step that is skipped while KEY is what it was when it last succeeded.
+stamped_step() {
+  local name=$1 key=$2 title=$3
+  shift 3
+  if [ "$(cat "$STAMP_DIR/$name" 2>/dev/null)" = "$key" ]; then
+    step_number=$((step_number + 1))
+    printf '[%d] %-46s   up to date\n' "$step_number" "$title"
+    return
+  fi
+  step "$name" "$title" "$@"
+  mkdir -p "$STAMP_DIR"
+  printf '%s' "$key" >"$STAMP_DIR/$name"
+}
+
+# hash_of PATH...: one digest over the names and contents of these files and folders (editor leftovers excepted).
+hash_of() {
+  find "$@" -type f ! -name '*.pyc' ! -name '*.swp' ! -name '*~' -print0 2>/dev/null | LC_ALL=C sort -z |
+    xargs -0 -r sha256sum | sha256sum | cut -d' ' -f1
+}
+
+# build_jobs: compilers to run at once; libtorch's headers take about 2 GB each, and 1 job is always allowed.
+build_jobs() {
+  local by_memory
+  by_memory=$(awk '/^MemAvailable:/ { print int($2 / 2000000) }' /proc/meminfo 2>/dev/null || echo 1)
+  printf '%d' "$(printf '%s\n' "$(nproc)" "${by_memory:-1}" | sort -n | head -n 1 | sed 's/^0$/1/')"
+}
