@@ -1,0 +1,174 @@
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "arrays.hpp"
+#include "exclusive.hpp"
+#include "module.hpp"
+#include "murmur/agents/ppo_agent.hpp"
+
+namespace murmur::python {
+namespace {
+
+using Agent = Exclusive<PpoAgent>;
+
+std::unique_ptr<Agent> make_agent(const std::string& env_name, const PpoConfig& config) {
+  return std::make_unique<Agent>(make_ppo_agent(env_name, config), "this PpoAgent");
+}
+
+py::ssize_t num_params(Agent& self) {
+  return self.peek([](PpoAgent& agent) { return static_cast<py::ssize_t>(agent.layout().num_params()); });
+}
+
+py::ssize_t num_moments(Agent& self) {
+  return self.peek([](PpoAgent& agent) { return static_cast<py::ssize_t>(agent.moments().size()); });
+}
+
+py::tuple to_tuple(const RunningMoments& moments) {
+  return py::make_tuple(copy(moments.count()), copy(moments.mean()), copy(moments.m2()));
+}
+
+void set_base_moments(Agent& self, const py::array& count, const py::array& mean, const py::array& m2) {
+  const Shape shape{num_moments(self)};
+  const RunningMoments base(view<double>("count", count, shape), view<double>("mean", mean, shape),
+                            view<double>("m2", m2, shape));
+  self.peek([&](PpoAgent& agent) { agent.set_base_moments(base); });
+}
+
+py::array_t<float> get_params(Agent& self) {
+  auto params = zeros<float>({num_params(self)});
+  self.peek([&](PpoAgent& agent) { agent.get_params(writable(params)); });
+  return params;
+}
+
+void set_params(Agent& self, const py::array& params) {
+  const auto values = view<float>("params", params, {num_params(self)});
+  self.peek([&](PpoAgent& agent) { agent.set_params(values); });
+}
+
+py::bytes save(Agent& self) {
+  const std::vector<std::byte> bytes = self.run([](PpoAgent& agent) { return agent.save(); });
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+void load(Agent& self, const py::bytes& data) {
+  const std::string_view text(data);  // the caller's reference keeps it alive
+  self.run([&](PpoAgent& agent) { agent.load(std::as_bytes(std::span(text.data(), text.size()))); });
+}
+
+/// A field of PpoConfig that Python spells as a name.
+template <class E>
+auto spelled(E PpoConfig::*field) {
+  return [field](const PpoConfig& c) { return std::string(to_string(c.*field)); };
+}
+
+void bind_config(py::module_& m) {
+  py::class_<PpoConfig>(m, "PpoConfig", "Every hyperparameter of PPO; PpoAgent checks the ranges.")
+      .def(py::init<>())
+      .def_readwrite("hidden", &PpoConfig::hidden)
+      .def_property("activation", spelled(&PpoConfig::activation),
+                    [](PpoConfig& c, std::string_view name) { c.activation = parse_activation(name); })
+      .def_readwrite("num_envs", &PpoConfig::num_envs)
+      .def_readwrite("rollout_steps", &PpoConfig::rollout_steps)
+      .def_readwrite("epochs", &PpoConfig::epochs)
+      .def_readwrite("minibatch_size", &PpoConfig::minibatch_size)
+      .def_readwrite("gamma", &PpoConfig::gamma)
+      .def_readwrite("gae_lambda", &PpoConfig::gae_lambda)
+      .def_readwrite("clip_range", &PpoConfig::clip_range)
+      .def_readwrite("value_clip_range", &PpoConfig::value_clip_range)
+      .def_readwrite("entropy_coef", &PpoConfig::entropy_coef)
+      .def_readwrite("value_coef", &PpoConfig::value_coef)
+      .def_readwrite("max_grad_norm", &PpoConfig::max_grad_norm)
+      .def_readwrite("learning_rate", &PpoConfig::learning_rate)
+      .def_property("lr_schedule", spelled(&PpoConfig::lr_schedule),
+                    [](PpoConfig& c, std::string_view name) { c.lr_schedule = parse_lr_schedule(name); })
+      .def_readwrite("schedule_env_steps", &PpoConfig::schedule_env_steps)
+      .def_readwrite("target_kl", &PpoConfig::target_kl)
+      .def_readwrite("normalize_observations", &PpoConfig::normalize_observations)
+      .def_readwrite("normalize_rewards", &PpoConfig::normalize_rewards)
+      .def_readwrite("normalize_advantages", &PpoConfig::normalize_advantages)
+      .def_readwrite("adam_beta1", &PpoConfig::adam_beta1)
+      .def_readwrite("adam_beta2", &PpoConfig::adam_beta2)
+      .def_readwrite("adam_epsilon", &PpoConfig::adam_epsilon)
+      .def_readwrite("seed", &PpoConfig::seed)
+      .def_readwrite("threads", &PpoConfig::threads)
+      .def_property("device", spelled(&PpoConfig::device),
+                    [](PpoConfig& c, std::string_view name) { c.device = parse_device(name); });
+}
+
+void bind_stats(py::module_& m) {
+  py::class_<TrainStats>(m, "TrainStats", "What one call of PpoAgent.train did.")
+      .def_readonly("env_steps", &TrainStats::env_steps)
+      .def_readonly("episodes", &TrainStats::episodes, "Episodes that ended in the call.")
+      .def_readonly("mean_return", &TrainStats::mean_return, "Of those episodes; NaN if there are none.")
+      .def_readonly("approx_kl", &TrainStats::approx_kl)
+      .def_readonly("clip_fraction", &TrainStats::clip_fraction)
+      .def_readonly("entropy", &TrainStats::entropy, "Nats.")
+      .def_readonly("value_loss", &TrainStats::value_loss)
+      .def_readonly("explained_variance", &TrainStats::explained_variance)
+      .def_readonly("learning_rate", &TrainStats::learning_rate)
+      .def_readonly("wall_s", &TrainStats::wall_s);
+}
+
+}  // namespace
+
+void bind_agents(py::module_& m) {
+  bind_config(m);
+  bind_stats(m);
+  py::class_<Agent>(m, "PpoAgent", "A policy, the environments it trains in, and its PPO; all calls release the GIL.")
+      .def(py::init(&make_agent), py::arg("env_name"), py::arg("config"), py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("num_params", &num_params)
+      .def_property_readonly("num_moments", &num_moments, "Observation dims, then one for the return.")
+      .def_property_readonly(
+          "schema_text", [](Agent& self) { return self.peek([](PpoAgent& a) { return a.schema_text(); }); },
+          "A canonical line that two agents share exactly when their models can be averaged.")
+      .def_property_readonly(
+          "backend_name",
+          [](Agent& self) { return self.peek([](PpoAgent& a) { return std::string(a.backend_name()); }); },
+          "What computes, and where.")
+      .def_property_readonly(
+          "env_steps", [](Agent& self) { return self.peek([](PpoAgent& a) { return a.env_steps(); }); },
+          "Env steps trained on so far, checkpoints included.")
+      .def(
+          "train",
+          [](Agent& self, std::int64_t max_env_steps, double max_seconds) {
+            return self.run([&](PpoAgent& agent) { return agent.train(max_env_steps, max_seconds); });
+          },
+          py::arg("max_env_steps"), py::arg("max_seconds"),
+          "Train by whole iterations, at least one, until either limit is reached. Raises NonFiniteError.")
+      .def(
+          "evaluate",
+          [](Agent& self, std::int64_t episodes, std::uint64_t seed) {
+            return self.run([&](PpoAgent& agent) { return agent.evaluate(episodes, seed); });
+          },
+          py::arg("episodes"), py::arg("seed"), "Return the mean return of greedy episodes in the default variant.")
+      .def("get_params", &get_params, "Return a copy of the parameters, float32[P].")
+      .def("set_params", &set_params, py::arg("params"),
+           "Replace the parameters, float32[P]. Raises ValueError when one is not finite.")
+      .def(
+          "moments", [](Agent& self) { return self.peek([](PpoAgent& a) { return to_tuple(a.moments().in_use()); }); },
+          "Return count, mean and m2, float64[M] each, of base and new statistics merged.")
+      .def(
+          "new_moments",
+          [](Agent& self) { return self.peek([](PpoAgent& a) { return to_tuple(a.moments().fresh()); }); },
+          "Return count, mean and m2, float64[M] each, of what was seen since set_base_moments.")
+      .def("set_base_moments", &set_base_moments, py::arg("count"), py::arg("mean"), py::arg("m2"),
+           "Replace the agreed statistics, float64[M] each, and forget the new ones.")
+      .def(
+          "assign_variants",
+          [](Agent& self, const std::vector<EnvVariant>& variants) {
+            self.run([&](PpoAgent& agent) { agent.assign_variants(variants); });
+          },
+          py::arg("variants"), "Share the training envs out over variants, whose counts sum to num_envs.")
+      .def("save", &save, "Return everything local as bytes: model, optimizer, running episodes, random streams.")
+      .def("load", &load, py::arg("data"), "Restore what save returned. Raises BlobError, changing nothing.");
+}
+
+}  // namespace murmur::python

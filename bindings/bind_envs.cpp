@@ -1,0 +1,155 @@
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "arrays.hpp"
+#include "exclusive.hpp"
+#include "module.hpp"
+#include "murmur/base/thread_pool.hpp"
+#include "murmur/envs/registry.hpp"
+#include "murmur/envs/vector_env.hpp"
+
+namespace murmur::python {
+namespace {
+
+using Env = Exclusive<VectorEnv>;
+
+std::unique_ptr<Env> make_env(const std::string& name, std::size_t num_envs, std::uint64_t seed, int threads) {
+  auto pool = std::make_shared<ThreadPool>(threads);
+  return std::make_unique<Env>(make_vector_env(name, num_envs, seed, std::move(pool)), "this VectorEnv");
+}
+
+Shape rows(const VectorEnv& env) { return {static_cast<py::ssize_t>(env.num_envs())}; }
+Shape rows(const VectorEnv& env, std::size_t width) {
+  return {static_cast<py::ssize_t>(env.num_envs()), static_cast<py::ssize_t>(width)};
+}
+
+py::array_t<float> observe(Env& self) {
+  auto out = self.peek([](VectorEnv& env) { return zeros<float>(rows(env, env.spec().obs_dim)); });
+  self.run([to = writable(out)](VectorEnv& env) { env.observe(to); });
+  return out;
+}
+
+py::tuple step(Env& self, const py::array& actions) {
+  auto [n, d, given] = self.peek([&](VectorEnv& env) {
+    return std::tuple(rows(env), rows(env, env.spec().obs_dim),
+                      view<float>("actions", actions, rows(env, env.spec().action_dim)));
+  });
+  auto observations = zeros<float>(d);
+  auto rewards = zeros<float>(n);
+  auto terminated = zeros<std::uint8_t>(n);
+  auto truncated = zeros<std::uint8_t>(n);
+  auto final_observations = zeros<float>(d);
+  auto episode_returns = zeros<float>(n);
+  auto episode_lengths = zeros<std::int32_t>(n);
+  const StepOutput out{writable(observations), writable(rewards),            writable(terminated),
+                       writable(truncated),    writable(final_observations), writable(episode_returns),
+                       writable(episode_lengths)};
+  self.run([&out, chosen = given](VectorEnv& env) {
+    env.check_actions(chosen);
+    env.step(chosen, out);
+  });
+  return py::make_tuple(observations, rewards, terminated, truncated, final_observations, episode_returns,
+                        episode_lengths);
+}
+
+py::array_t<float> get_state(Env& self, std::size_t index) {
+  return self.peek([&](VectorEnv& env) {
+    auto state = zeros<float>({static_cast<py::ssize_t>(env.spec().state_dim)});
+    env.get_state(index, writable(state));
+    return state;
+  });
+}
+
+void set_state(Env& self, std::size_t index, const py::array& state, std::size_t elapsed_steps) {
+  self.peek([&](VectorEnv& env) {
+    const Shape shape{static_cast<py::ssize_t>(env.spec().state_dim)};
+    env.set_state(index, view<float>("state", state, shape), elapsed_steps);
+  });
+}
+
+void bind_specs(py::module_& m) {
+  py::class_<ParamSpec>(m, "ParamSpec", "One parameter of an environment's physics that a variant may change.")
+      .def_property_readonly("name", [](const ParamSpec& p) { return std::string(p.name); })
+      .def_readonly("default_value", &ParamSpec::default_value)
+      .def_readonly("low", &ParamSpec::low, "Lowest allowed value.")
+      .def_readonly("high", &ParamSpec::high, "Highest allowed value.")
+      .def_property_readonly("meaning", [](const ParamSpec& p) { return std::string(p.meaning); });
+
+  py::class_<EnvSpec>(m, "EnvSpec", "What of an environment never changes.")
+      .def_property_readonly("name", [](const EnvSpec& s) { return std::string(s.name); })
+      .def_readonly("obs_dim", &EnvSpec::obs_dim)
+      .def_readonly("state_dim", &EnvSpec::state_dim)
+      .def_property_readonly("discrete", [](const EnvSpec& s) { return s.action_kind == ActionKind::kDiscrete; })
+      .def_readonly("action_dim", &EnvSpec::action_dim, "Numbers per action; 1 if discrete.")
+      .def_readonly("num_actions", &EnvSpec::num_actions, "Choices if discrete, else 0.")
+      .def_property_readonly("action_low", [](const EnvSpec& s) { return copy(s.action_low); })
+      .def_property_readonly("action_high", [](const EnvSpec& s) { return copy(s.action_high); })
+      .def_readonly("max_episode_steps", &EnvSpec::max_episode_steps)
+      .def_property_readonly("params",
+                             [](const EnvSpec& s) { return std::vector<ParamSpec>(s.params.begin(), s.params.end()); });
+
+  py::class_<EnvVariant>(m, "EnvVariant", "How many envs of a batch shall have these parameters and episode seeds.")
+      .def(py::init([](std::vector<std::pair<std::string, double>> params, std::uint64_t seed_start,
+                       std::uint64_t seed_end, std::size_t count) {
+             return EnvVariant{std::move(params), seed_start, seed_end, count};
+           }),
+           py::kw_only(), py::arg("params"), py::arg("seed_start"), py::arg("seed_end"), py::arg("count"))
+      .def_readonly("params", &EnvVariant::params)
+      .def_readonly("seed_start", &EnvVariant::seed_start)
+      .def_readonly("seed_end", &EnvVariant::seed_end)
+      .def_readonly("count", &EnvVariant::count);
+}
+
+}  // namespace
+
+void bind_envs(py::module_& m) {
+  bind_specs(m);
+  m.def(
+      "env_names",
+      [] {
+        const auto names = env_names();
+        return std::vector<std::string>(names.begin(), names.end());
+      },
+      "Return the names of all environments.");
+  m.def("env_spec", &env_spec, py::arg("name"), py::return_value_policy::reference,
+        "Return the spec of an environment. Raises ValueError naming the nearest known name.");
+
+  py::class_<Env>(m, "VectorEnv", "N environments that step together and restart by themselves.")
+      .def(py::init(&make_env), py::arg("name"), py::arg("num_envs"), py::arg("seed"), py::arg("threads") = 1)
+      .def_property_readonly("spec", [](Env& self) { return self.peek([](VectorEnv& env) { return env.spec(); }); })
+      .def_property_readonly("num_envs",
+                             [](Env& self) { return self.peek([](VectorEnv& env) { return env.num_envs(); }); })
+      .def(
+          "reset",
+          [](Env& self, std::uint64_t seed) {
+            self.run([&](VectorEnv& env) { env.reset(seed); });
+            return observe(self);
+          },
+          py::arg("seed"), "Restart every env and random stream; return observations float32[N, D].")
+      .def("observe", &observe, "Return the current observations, float32[N, D].")
+      .def("step", &step, py::arg("actions"),
+           "Step by actions float32[N, A] (a discrete action is its index). Return observations[N, D], rewards[N], "
+           "terminated uint8[N], truncated uint8[N], final_observations[N, D], episode_returns[N] and "
+           "episode_lengths int32[N]; the last three are 0 where no episode ended.")
+      .def("get_state", &get_state, py::arg("index"), "Return the state of one env, float32[S].")
+      .def("set_state", &set_state, py::arg("index"), py::arg("state"), py::arg("elapsed_steps") = 0,
+           "Put one env into a state float32[S], as if elapsed_steps of an episode had led to it.")
+      .def(
+          "assign_variants",
+          [](Env& self, const std::vector<EnvVariant>& variants) {
+            return self.run([&](VectorEnv& env) { return env.assign_variants(variants); });
+          },
+          py::arg("variants"), "Share the envs out; return the indices of those that restarted.")
+      .def(
+          "variant_of",
+          [](Env& self) { return self.peek([](VectorEnv& env) { return copy(env.variant_of()); }); },
+          "Return for each env its index in the list last given to assign_variants, int32[N].");
+}
+
+}  // namespace murmur::python

@@ -1,0 +1,10 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace murmur::python {
+
+void bind_envs(pybind11::module_& m);
+void bind_agents(pybind11::module_& m);
+
+}  // namespace murmur::python

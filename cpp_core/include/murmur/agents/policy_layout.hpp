@@ -1,0 +1,61 @@
+/// Where each weight of an actor-critic lies in the flat parameter vector.
+///
+/// Order, fixed for good because peers exchange these bytes and every back end reads them:
+///   actor layer 0 weight [out, in] row-major, actor layer 0 bias [out], actor layer 1 ..., actor head,
+///   log_std [A] (continuous actions only),
+///   critic layer 0 weight, critic layer 0 bias, ..., critic head (one output).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "murmur/agents/ppo_config.hpp"
+
+namespace murmur {
+
+/// What the network must take in and give out.
+struct PolicySpec {
+  std::size_t obs_dim = 0;
+  bool discrete = true;
+  std::size_t action_dim = 0;  ///< number of choices if discrete, else components of the action
+  std::vector<std::int64_t> hidden;
+  Activation activation = Activation::kTanh;
+};
+
+/// One affine map `y = W x + b` inside the flat vector.
+struct DenseLayer {
+  std::size_t inputs = 0;
+  std::size_t outputs = 0;
+  std::size_t weight_offset = 0;  ///< W: [outputs, inputs]
+  std::size_t bias_offset = 0;    ///< b: [outputs]
+};
+
+class PolicyLayout {
+ public:
+  /// Throws std::invalid_argument when a dimension is zero.
+  explicit PolicyLayout(PolicySpec spec);
+
+  [[nodiscard]] const PolicySpec& spec() const noexcept { return spec_; }
+  [[nodiscard]] const std::vector<DenseLayer>& actor() const noexcept { return actor_; }
+  [[nodiscard]] const std::vector<DenseLayer>& critic() const noexcept { return critic_; }
+  /// Offset of log_std [A]; meaningless for discrete actions.
+  [[nodiscard]] std::size_t log_std_offset() const noexcept { return log_std_offset_; }
+  [[nodiscard]] std::size_t log_std_size() const noexcept { return spec_.discrete ? 0 : spec_.action_dim; }
+  [[nodiscard]] std::size_t num_params() const noexcept { return num_params_; }
+
+  /// Name the tensor that holds flat index `index`, such as "actor layer 1 bias", for error messages.
+  [[nodiscard]] std::string describe(std::size_t index) const;
+
+ private:
+  std::vector<DenseLayer> place(std::size_t outputs);
+
+  PolicySpec spec_;
+  std::vector<DenseLayer> actor_;
+  std::vector<DenseLayer> critic_;
+  std::size_t log_std_offset_ = 0;
+  std::size_t num_params_ = 0;
+};
+
+}  // namespace murmur

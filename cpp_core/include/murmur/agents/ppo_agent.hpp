@@ -1,0 +1,108 @@
+/// One learner: a policy, the environments it trains in, and its PPO.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "murmur/agents/model_moments.hpp"
+#include "murmur/agents/policy_layout.hpp"
+#include "murmur/agents/ppo_backend.hpp"
+#include "murmur/agents/ppo_config.hpp"
+#include "murmur/agents/ppo_update.hpp"
+#include "murmur/agents/rollout_collector.hpp"
+#include "murmur/base/rng.hpp"
+#include "murmur/rollout/rollout_buffer.hpp"
+
+namespace murmur {
+
+/// What one call of `train` did.
+struct TrainStats {
+  std::int64_t env_steps = 0;
+  std::int64_t episodes = 0;       ///< that ended in this call
+  double mean_return = 0.0;        ///< of those; NaN if there are none
+  double approx_kl = 0.0;          ///< the rest: means over this call's updates
+  double clip_fraction = 0.0;
+  double entropy = 0.0;            ///< nats
+  double value_loss = 0.0;
+  double explained_variance = 0.0; ///< of the last update; NaN when its returns did not vary
+  double learning_rate = 0.0;      ///< of the last update
+  double wall_s = 0.0;
+};
+
+/// Makes `num_envs` environments of the default variant, freshly reset from `seed`.
+using EnvFactory = std::function<std::unique_ptr<VectorEnv>(std::size_t num_envs, std::uint64_t seed)>;
+
+/// PPO (Schulman et al. 2017) on a batch of environments. Not thread-safe: one call at a time, from any thread.
+///
+/// Same seed, same calls: same bytes, for any `config.threads`. (A limit in seconds makes the number of iterations,
+/// not the bytes of each, depend on the clock.)
+class PpoAgent {
+ public:
+  using BackendFactory = std::function<std::unique_ptr<PpoBackend>(const PolicyLayout&, Device)>;
+
+  /// Throws std::invalid_argument when a field of `config` is out of range.
+  PpoAgent(const PpoConfig& config, const EnvFactory& make_env, const BackendFactory& make_backend);
+
+  /// Train by whole iterations, at least one, until `max_env_steps` are done or `max_seconds` have passed.
+  ///
+  /// Throws std::invalid_argument unless both are positive (infinite seconds are fine). Throws NonFiniteError naming
+  /// the culprit when an observation, reward, loss or gradient is not finite; parameters and optimizer are then those
+  /// of the last good minibatch.
+  TrainStats train(std::int64_t max_env_steps, double max_seconds);
+
+  /// Mean return of `episodes` greedy episodes of the default env variant, seeded by `seed`; changes nothing.
+  /// Throws std::invalid_argument unless 1 <= episodes <= 100000.
+  [[nodiscard]] double evaluate(std::int64_t episodes, std::uint64_t seed);
+
+  [[nodiscard]] const PolicyLayout& layout() const noexcept { return layout_; }
+  [[nodiscard]] const PpoConfig& config() const noexcept { return config_; }
+  [[nodiscard]] const EnvSpec& env_spec() const noexcept { return collector_.env().spec(); }
+  [[nodiscard]] std::string_view backend_name() const noexcept { return backend_->name(); }
+  /// Env steps trained on in this agent's life, checkpoints included.
+  [[nodiscard]] std::int64_t env_steps() const noexcept { return env_steps_; }
+
+  /// A canonical line that two agents share exactly when their models can be averaged.
+  [[nodiscard]] std::string schema_text() const;
+
+  void get_params(std::span<float> params) const;  // [P]
+  /// Throws std::invalid_argument when the size differs or a value is not finite.
+  void set_params(std::span<const float> params);  // [P]
+
+  [[nodiscard]] const ModelMoments& moments() const noexcept { return moments_; }
+  /// Replace the agreed statistics and forget those seen since. Throws std::invalid_argument when the size differs.
+  void set_base_moments(const RunningMoments& base);
+
+  /// Share the envs out over `variants`; see VectorEnv::assign_variants.
+  void assign_variants(std::span<const EnvVariant> variants);
+
+  /// Everything local: parameters, optimizer, statistics, running episodes, random streams, counters.
+  [[nodiscard]] std::vector<std::byte> save() const;
+  /// Restore what `save` returned. Throws BlobError, changing nothing, when damaged or of another schema or version.
+  void load(std::span<const std::byte> bytes);
+
+ private:
+  void train_once(TrainStats& stats, EpisodeTally& tally);
+
+  PpoConfig config_;
+  EnvFactory make_env_;
+  RolloutCollector collector_;
+  PolicyLayout layout_;
+  std::unique_ptr<PpoBackend> backend_;
+  ModelMoments moments_;
+  RolloutBuffer rollout_;
+  PpoUpdate update_;
+  Rng shuffle_rng_;
+  std::int64_t env_steps_ = 0;
+};
+
+/// A learner of env `env_name` on libtorch. Throws std::invalid_argument for an unknown env (naming the nearest), a
+/// field out of range, or CUDA asked for where there is none.
+[[nodiscard]] std::unique_ptr<PpoAgent> make_ppo_agent(std::string_view env_name, const PpoConfig& config);
+
+}  // namespace murmur

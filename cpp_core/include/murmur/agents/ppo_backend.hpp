@@ -1,0 +1,59 @@
+/// The seam between the PPO algorithm and whatever computes networks: libtorch now, fused kernels beside it.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "murmur/agents/adam.hpp"
+#include "murmur/agents/policy_layout.hpp"
+#include "murmur/agents/ppo_config.hpp"
+#include "murmur/agents/ppo_loss.hpp"
+
+namespace murmur {
+
+/// Holds the parameters and the optimizer state of one actor-critic and computes with them.
+///
+/// All arrays are host memory in the layout of PolicyLayout, so that parameters, optimizer state and checkpoints
+/// move freely between back ends. Not thread-safe; calls may come from different threads one after another.
+class PpoBackend {
+ public:
+  virtual ~PpoBackend() = default;
+  PpoBackend() = default;
+  PpoBackend(const PpoBackend&) = delete;
+  PpoBackend& operator=(const PpoBackend&) = delete;
+  PpoBackend(PpoBackend&&) = delete;
+  PpoBackend& operator=(PpoBackend&&) = delete;
+
+  /// Where it computes and with what, such as "libtorch on cpu".
+  [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+
+  virtual void get_params(std::span<float> params) const = 0;  // [P]
+  virtual void set_params(std::span<const float> params) = 0;  // [P]
+  [[nodiscard]] virtual AdamState optimizer_state() const = 0;
+  virtual void set_optimizer_state(const AdamState& state) = 0;
+
+  /// Prepare the calling thread (thread counts of the math library and the like). Called before a run of calls.
+  virtual void enter() = 0;
+
+  /// Run the actor on `observations` [N, D] and write logits or means into `policy` [N, A].
+  virtual void act(std::span<const float> observations, std::span<float> policy) = 0;
+  /// Write log_std [A]; nothing to write for discrete actions.
+  virtual void log_std(std::span<float> log_std) const = 0;
+  /// Run the critic on `observations` [N, D] and write `values` [N].
+  virtual void value(std::span<const float> observations, std::span<float> values) = 0;
+
+  /// Take one optimizer step on a minibatch and return its loss.
+  ///
+  /// When the minibatch's approximate KL exceeds `max_kl` (if positive), nothing is changed and only the statistics
+  /// come back. Throws std::runtime_error naming the culprit, with parameters and optimizer untouched, when the loss
+  /// or the gradient is not finite.
+  virtual PpoLossStats step(const PpoBatch& batch, const PpoLossSettings& loss, const AdamSettings& adam,
+                            double max_kl) = 0;
+};
+
+/// Build the libtorch back end. Throws std::invalid_argument when `device` asks for CUDA and there is none.
+[[nodiscard]] std::unique_ptr<PpoBackend> make_libtorch_backend(const PolicyLayout& layout, Device device);
+
+}  // namespace murmur

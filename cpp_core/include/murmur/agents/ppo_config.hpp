@@ -1,0 +1,65 @@
+/// Every hyperparameter of PPO in one plain struct, and the one function that judges it.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace murmur {
+
+enum class Activation : std::uint8_t { kTanh, kRelu };
+enum class LrSchedule : std::uint8_t { kConstant, kLinear };
+enum class Device : std::uint8_t { kAuto, kCpu, kCuda };
+
+/// Settings of one learner. The defaults are the Atari/classic-control ones of Schulman et al. 2017 ("PPO") as
+/// completed by Huang et al. 2022 ("The 37 Implementation Details of PPO"), unless a field says otherwise.
+struct PpoConfig {
+  std::vector<std::int64_t> hidden{64, 64};  ///< units of each hidden layer, the same for actor and critic
+  Activation activation = Activation::kTanh;
+
+  std::int64_t num_envs = 8;
+  std::int64_t rollout_steps = 128;    ///< steps per env and iteration
+  std::int64_t epochs = 4;             ///< passes over each rollout
+  std::int64_t minibatch_size = 256;   ///< must divide num_envs * rollout_steps
+
+  double gamma = 0.99;
+  double gae_lambda = 0.95;
+  double clip_range = 0.2;
+  double value_clip_range = 0.2;       ///< 0 = no value clipping
+  double entropy_coef = 0.0;
+  double value_coef = 0.5;             ///< the value loss is half the squared error: twice this is SB3's `vf_coef`
+  double max_grad_norm = 0.5;
+  double learning_rate = 2.5e-4;
+  LrSchedule lr_schedule = LrSchedule::kConstant;
+  std::int64_t schedule_env_steps = 1'000'000;  ///< env steps after which a linear schedule has reached zero
+  double target_kl = 0.0;              ///< stop an update when a minibatch's KL exceeds 1.5 times this; 0 = off
+
+  bool normalize_observations = false;
+  bool normalize_rewards = false;
+  bool normalize_advantages = true;
+
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.999;
+  double adam_epsilon = 1e-5;
+
+  std::uint64_t seed = 1;
+  std::int64_t threads = 1;            ///< threads that step environments; results do not depend on it
+  Device device = Device::kAuto;
+
+  [[nodiscard]] std::int64_t batch_size() const noexcept { return num_envs * rollout_steps; }
+};
+
+/// Throw std::invalid_argument that names the first field out of range, what was expected and what came.
+void validate(const PpoConfig& config);
+
+/// Parse a name as the configuration file spells it ("tanh", "linear", "auto", ...).
+/// Throws std::invalid_argument that names the field and the choices.
+[[nodiscard]] Activation parse_activation(std::string_view name);
+[[nodiscard]] LrSchedule parse_lr_schedule(std::string_view name);
+[[nodiscard]] Device parse_device(std::string_view name);
+
+[[nodiscard]] std::string_view to_string(Activation value) noexcept;
+[[nodiscard]] std::string_view to_string(LrSchedule value) noexcept;
+[[nodiscard]] std::string_view to_string(Device value) noexcept;
+
+}  // namespace murmur

@@ -1,0 +1,67 @@
+/// Plays the policy in a batch of environments and fills rollout buffers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "murmur/agents/model_moments.hpp"
+#include "murmur/agents/ppo_backend.hpp"
+#include "murmur/base/blob.hpp"
+#include "murmur/base/rng.hpp"
+#include "murmur/envs/vector_env.hpp"
+#include "murmur/rollout/return_scaling.hpp"
+#include "murmur/rollout/rollout_buffer.hpp"
+
+namespace murmur {
+
+/// Episodes that ended.
+struct EpisodeTally {
+  std::int64_t episodes = 0;
+  double return_sum = 0.0;
+};
+
+class RolloutCollector {
+ public:
+  /// Takes N = env->num_envs() running environments.
+  RolloutCollector(std::unique_ptr<VectorEnv> env, const PpoConfig& config);
+
+  /// Play T steps, then fill values, advantages and returns of `buffer` and add ended episodes to `tally`.
+  ///
+  /// Throws NonFiniteError when an observation, a reward or the policy's output is not finite; the buffer is then
+  /// worthless, and the environments go on from where they are.
+  void collect(PpoBackend& backend, ModelMoments& moments, RolloutBuffer& buffer, EpisodeTally& tally);
+
+  /// Share the envs out over `variants`; see VectorEnv::assign_variants.
+  void assign_variants(std::span<const EnvVariant> variants);
+
+  [[nodiscard]] const VectorEnv& env() const noexcept { return *env_; }
+
+  void save(BlobWriter& writer) const;
+  /// Throws BlobError, changing nothing, when the blob is of another env or another number of envs.
+  void load(BlobReader& reader);
+
+ private:
+  void choose_actions(PpoBackend& backend, std::span<const float> observations, std::span<float> actions,
+                      std::span<float> log_probs);
+  void record_rewards(ModelMoments& moments, RolloutBuffer& buffer, std::size_t step);
+  void record_endings(const ModelMoments& moments, const RolloutBuffer& buffer, std::size_t step, EpisodeTally& tally);
+  void fill_values(PpoBackend& backend, const ModelMoments& moments, RolloutBuffer& buffer);
+  void see(const ModelMoments& moments, std::span<const float> raw, std::span<float> out) const;
+
+  std::unique_ptr<VectorEnv> env_;
+  PpoConfig config_;
+  Rng action_rng_;
+  DiscountedReturns returns_;
+  StepBuffers step_;                          // `step_.observations` is what the next action is chosen from
+  std::vector<float> policy_;                 // [N, A] logits or means
+  std::vector<float> log_std_;                // [A], continuous only
+  std::vector<float> row_;                    // [A] log-probabilities of one env
+  std::vector<float> final_observations_;     // [F, D] of truncated episodes of this rollout, as the critic sees them
+  std::vector<std::size_t> final_positions_;  // [F], where in the buffer their value belongs
+  std::vector<float> final_values_;           // [F]
+};
+
+}  // namespace murmur

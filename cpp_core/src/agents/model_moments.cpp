@@ -1,0 +1,38 @@
+#include "murmur/agents/model_moments.hpp"
+
+#include "murmur/base/check.hpp"
+
+namespace murmur {
+
+ModelMoments::ModelMoments(std::size_t obs_dim)
+    : obs_dim_(obs_dim), base_(obs_dim + 1), fresh_(obs_dim + 1), in_use_(obs_dim + 1), normalizer_(obs_dim) {}
+
+void ModelMoments::set(const RunningMoments& base, const RunningMoments& fresh) {
+  check_size("moments", size(), base.size());
+  check_size("moments", size(), fresh.size());
+  base_ = base;
+  fresh_ = fresh;
+  refresh();
+}
+
+void ModelMoments::add_observations(std::span<const float> observations) {
+  fresh_.update(observations, obs_dim_);
+  refresh();
+}
+
+void ModelMoments::add_returns(std::span<const float> returns) {
+  fresh_.update(returns, 1, obs_dim_);
+  refresh();
+}
+
+void ModelMoments::normalize(std::span<const float> observations, std::span<float> out) const noexcept {
+  normalizer_.apply(observations, out);
+}
+
+void ModelMoments::refresh() {
+  in_use_ = base_;
+  in_use_.merge(fresh_);
+  normalizer_.refresh(in_use_);
+}
+
+}  // namespace murmur

@@ -1,0 +1,194 @@
+#include "murmur/agents/ppo_agent.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <sstream>
+#include <utility>
+
+#include "murmur/agents/evaluation.hpp"
+#include "murmur/agents/non_finite.hpp"
+#include "murmur/agents/policy_init.hpp"
+#include "murmur/base/blob.hpp"
+#include "murmur/base/check.hpp"
+
+namespace murmur {
+namespace {
+
+constexpr BlobKind kCheckpoint{"MURMURPP", 1};
+constexpr std::size_t kMaxSchemaText = 4096;
+constexpr std::int64_t kMaxEvalEpisodes = 100'000;
+constexpr std::uint64_t kShuffleStream = 0x73687566;
+
+const PpoConfig& validated(const PpoConfig& config) {
+  validate(config);
+  return config;
+}
+
+PolicySpec policy_spec(const EnvSpec& env, const PpoConfig& config) {
+  const bool discrete = env.action_kind == ActionKind::kDiscrete;
+  return {env.obs_dim, discrete, discrete ? env.num_actions : env.action_dim, config.hidden, config.activation};
+}
+
+RolloutShape rollout_shape(const EnvSpec& env, const PpoConfig& config) {
+  return {static_cast<std::size_t>(config.rollout_steps), static_cast<std::size_t>(config.num_envs), env.obs_dim,
+          env.action_dim};
+}
+
+void put_moments(BlobWriter& writer, const RunningMoments& moments) {
+  writer.put("count", moments.count());
+  writer.put("mean", moments.mean());
+  writer.put("m2", moments.m2());
+}
+
+RunningMoments get_moments(BlobReader& reader, std::size_t size) {
+  std::vector<double> count(size);
+  std::vector<double> mean(size);
+  std::vector<double> m2(size);
+  reader.get("count", count);
+  reader.get("mean", mean);
+  reader.get("m2", m2);
+  return {count, mean, m2};
+}
+
+}  // namespace
+
+PpoAgent::PpoAgent(const PpoConfig& config, const EnvFactory& make_env, const BackendFactory& make_backend)
+    : config_(validated(config)),
+      make_env_(make_env),
+      collector_(make_env(static_cast<std::size_t>(config.num_envs), config.seed), config),
+      layout_(policy_spec(env_spec(), config)),
+      backend_(make_backend(layout_, config.device)),
+      moments_(env_spec().obs_dim),
+      rollout_(rollout_shape(env_spec(), config)),
+      update_(config, rollout_.shape()),
+      shuffle_rng_(config.seed, kShuffleStream) {
+  std::vector<float> params(layout_.num_params());
+  initialize_params(layout_, config.seed, params);
+  backend_->set_params(params);
+}
+
+TrainStats PpoAgent::train(std::int64_t max_env_steps, double max_seconds) {
+  if (max_env_steps < 1) throw_invalid("max_env_steps must be at least 1, got " + std::to_string(max_env_steps));
+  if (!(max_seconds > 0.0)) throw_invalid("max_seconds must be positive, got " + to_text(max_seconds));
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  backend_->enter();
+  TrainStats stats;
+  EpisodeTally tally;
+  std::int64_t iterations = 0;
+  do {
+    train_once(stats, tally);
+    ++iterations;
+    stats.wall_s = std::chrono::duration<double>(Clock::now() - start).count();
+  } while (stats.env_steps < max_env_steps && stats.wall_s < max_seconds);
+
+  const double scale = 1.0 / static_cast<double>(iterations);
+  for (double* mean : {&stats.approx_kl, &stats.clip_fraction, &stats.entropy, &stats.value_loss}) *mean *= scale;
+  stats.episodes = tally.episodes;
+  stats.mean_return = tally.episodes > 0 ? tally.return_sum / static_cast<double>(tally.episodes)
+                                         : std::numeric_limits<double>::quiet_NaN();
+  return stats;
+}
+
+void PpoAgent::train_once(TrainStats& stats, EpisodeTally& tally) {
+  collector_.collect(*backend_, moments_, rollout_, tally);
+  stats.learning_rate = scheduled_learning_rate(config_, env_steps_);
+  const UpdateStats update = update_.run(*backend_, rollout_, env_steps_, shuffle_rng_);
+  const auto steps = static_cast<std::int64_t>(rollout_.num_samples());
+  env_steps_ += steps;
+  stats.env_steps += steps;
+  stats.approx_kl += update.last_epoch.approx_kl;
+  stats.clip_fraction += update.last_epoch.clip_fraction;
+  stats.entropy += update.last_epoch.entropy;
+  stats.value_loss += update.last_epoch.value_loss;
+  stats.explained_variance = update.explained_variance;
+}
+
+double PpoAgent::evaluate(std::int64_t episodes, std::uint64_t seed) {
+  if (episodes < 1 || episodes > kMaxEvalEpisodes) {
+    throw_invalid("episodes must be in [1, " + std::to_string(kMaxEvalEpisodes) + "], got " + std::to_string(episodes));
+  }
+  backend_->enter();
+  const std::unique_ptr<VectorEnv> env = make_env_(static_cast<std::size_t>(episodes), seed);
+  return evaluate_greedy(*backend_, moments_, config_.normalize_observations, *env);
+}
+
+std::string PpoAgent::schema_text() const {
+  std::ostringstream text;
+  const PolicySpec& spec = layout_.spec();
+  text << "murmur-ppo/1 env=" << env_spec().name << " obs=" << spec.obs_dim
+       << " action=" << (spec.discrete ? "discrete:" : "continuous:") << spec.action_dim << " hidden=";
+  for (std::size_t i = 0; i < spec.hidden.size(); ++i) text << (i == 0 ? "" : ",") << spec.hidden[i];
+  text << " activation=" << to_string(spec.activation)
+       << " normalize_observations=" << (config_.normalize_observations ? 1 : 0);
+  return text.str();
+}
+
+void PpoAgent::get_params(std::span<float> params) const { backend_->get_params(params); }
+
+void PpoAgent::set_params(std::span<const float> params) {
+  check_size("params", layout_.num_params(), params.size());
+  check_finite("params", params);
+  backend_->set_params(params);
+}
+
+void PpoAgent::set_base_moments(const RunningMoments& base) { moments_.set(base, RunningMoments(moments_.size())); }
+
+void PpoAgent::assign_variants(std::span<const EnvVariant> variants) { collector_.assign_variants(variants); }
+
+std::vector<std::byte> PpoAgent::save() const {
+  BlobWriter writer(kCheckpoint);
+  writer.put("schema", schema_text());
+  std::vector<float> params(layout_.num_params());
+  backend_->get_params(params);
+  writer.put("params", params);
+  const AdamState adam = backend_->optimizer_state();
+  writer.put("adam_first", adam.first);
+  writer.put("adam_second", adam.second);
+  writer.put("adam_steps", adam.steps);
+  put_moments(writer, moments_.base());
+  put_moments(writer, moments_.fresh());
+  writer.put("env_steps", env_steps_);
+  writer.put("shuffle_rng_state", shuffle_rng_.state().state);
+  writer.put("shuffle_rng_increment", shuffle_rng_.state().increment);
+  collector_.save(writer);
+  return std::move(writer).finish();
+}
+
+void PpoAgent::load(std::span<const std::byte> bytes) {
+  BlobReader reader(bytes, kCheckpoint);
+  const std::string schema = reader.get_text("schema", kMaxSchemaText);
+  if (schema != schema_text()) {
+    throw BlobError("checkpoint is of another model: it holds '" + schema + "', this agent is '" + schema_text() + "'");
+  }
+  std::vector<float> params(layout_.num_params());
+  AdamState adam(layout_.num_params());
+  reader.get("params", params);
+  reader.get("adam_first", adam.first);
+  reader.get("adam_second", adam.second);
+  adam.steps = reader.get<std::int64_t>("adam_steps");
+  try {
+    check_finite("params", params);
+    check_finite("adam_first", adam.first);
+    check_finite("adam_second", adam.second);
+    const RunningMoments base = get_moments(reader, moments_.size());
+    const RunningMoments fresh = get_moments(reader, moments_.size());
+    const auto env_steps = reader.get<std::int64_t>("env_steps");
+    const auto state = reader.get<std::uint64_t>("shuffle_rng_state");
+    const auto increment = reader.get<std::uint64_t>("shuffle_rng_increment");
+    if (adam.steps < 0 || env_steps < 0) throw_invalid("a counter is negative");
+    collector_.load(reader);
+    // Nothing below throws on a well-shaped state: all of the agent changes, or nothing.
+    backend_->set_params(params);
+    backend_->set_optimizer_state(adam);
+    moments_.set(base, fresh);
+    env_steps_ = env_steps;
+    shuffle_rng_ = Rng::from_state({state, increment});
+  } catch (const std::invalid_argument& error) {
+    throw BlobError(std::string("checkpoint holds a value that no agent writes: ") + error.what());
+  }
+}
+
+}  // namespace murmur

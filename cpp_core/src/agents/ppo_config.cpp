@@ -1,0 +1,121 @@
+#include "murmur/agents/ppo_config.hpp"
+
+#include <array>
+#include <cmath>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace murmur {
+namespace {
+
+// Bounds the memory and time of a mistyped configuration, far above any sensible use.
+constexpr std::int64_t kMaxHiddenLayers = 8;
+constexpr std::int64_t kMaxHiddenUnits = 8192;
+constexpr std::int64_t kMaxEnvs = 1 << 20;
+constexpr std::int64_t kMaxRolloutSteps = 1 << 20;
+constexpr std::int64_t kMaxBatch = 1 << 26;
+constexpr std::int64_t kMaxThreads = 1024;
+
+template <typename T>
+[[noreturn]] void refuse(std::string_view field, std::string_view expected, T got) {
+  std::ostringstream text;
+  text << field << " must be " << expected << ", got " << got;
+  throw std::invalid_argument(text.str());
+}
+
+void check_count(std::string_view field, std::int64_t value, std::int64_t low, std::int64_t high) {
+  if (value >= low && value <= high) return;
+  refuse(field, "in [" + std::to_string(low) + ", " + std::to_string(high) + "]", value);
+}
+
+/// `low` < or <= value < or <= `high`; written so that NaN fails.
+void check_real(std::string_view field, double value, bool inside, std::string_view expected) {
+  if (std::isfinite(value) && inside) return;
+  refuse(field, expected, value);
+}
+
+void check_network(const PpoConfig& c) {
+  check_count("hidden layers", static_cast<std::int64_t>(c.hidden.size()), 1, kMaxHiddenLayers);
+  for (const std::int64_t units : c.hidden) check_count("hidden", units, 1, kMaxHiddenUnits);
+}
+
+void check_batch(const PpoConfig& c) {
+  check_count("num_envs", c.num_envs, 1, kMaxEnvs);
+  check_count("rollout_steps", c.rollout_steps, 1, kMaxRolloutSteps);
+  if (c.batch_size() > kMaxBatch) {
+    refuse("num_envs * rollout_steps", "at most " + std::to_string(kMaxBatch), c.batch_size());
+  }
+  check_count("epochs", c.epochs, 1, 1000);
+  check_count("minibatch_size", c.minibatch_size, 1, c.batch_size());
+  if (c.batch_size() % c.minibatch_size != 0) {
+    refuse("minibatch_size",
+           "a divisor of num_envs * rollout_steps = " + std::to_string(c.batch_size()),
+           c.minibatch_size);
+  }
+}
+
+void check_objective(const PpoConfig& c) {
+  check_real("gamma", c.gamma, c.gamma >= 0 && c.gamma <= 1, "in [0, 1]");
+  check_real("gae_lambda", c.gae_lambda, c.gae_lambda >= 0 && c.gae_lambda <= 1, "in [0, 1]");
+  check_real("clip_range", c.clip_range, c.clip_range > 0 && c.clip_range < 1, "in (0, 1)");
+  check_real("value_clip_range", c.value_clip_range, c.value_clip_range >= 0, ">= 0 (0 = off)");
+  check_real("entropy_coef", c.entropy_coef, c.entropy_coef >= 0, ">= 0");
+  check_real("value_coef", c.value_coef, c.value_coef >= 0, ">= 0");
+  check_real("target_kl", c.target_kl, c.target_kl >= 0, ">= 0 (0 = off)");
+}
+
+void check_optimizer(const PpoConfig& c) {
+  check_real("max_grad_norm", c.max_grad_norm, c.max_grad_norm > 0, "> 0");
+  check_real("learning_rate", c.learning_rate, c.learning_rate > 0 && c.learning_rate <= 1, "in (0, 1]");
+  if (c.schedule_env_steps < 1) refuse("schedule_env_steps", ">= 1", c.schedule_env_steps);
+  check_real("adam_beta1", c.adam_beta1, c.adam_beta1 >= 0 && c.adam_beta1 < 1, "in [0, 1)");
+  check_real("adam_beta2", c.adam_beta2, c.adam_beta2 >= 0 && c.adam_beta2 < 1, "in [0, 1)");
+  check_real("adam_epsilon", c.adam_epsilon, c.adam_epsilon > 0, "> 0");
+}
+
+template <typename E, std::size_t N>
+E parse(std::string_view field, std::string_view name, const std::array<std::pair<std::string_view, E>, N>& table) {
+  std::string choices;
+  for (const auto& [text, value] : table) {
+    if (text == name) return value;
+    choices += (choices.empty() ? "" : ", ") + std::string(text);
+  }
+  refuse(field, "one of " + choices, "'" + std::string(name) + "'");
+}
+
+constexpr std::array<std::pair<std::string_view, Activation>, 2> kActivations{
+    {{"tanh", Activation::kTanh}, {"relu", Activation::kRelu}}};
+constexpr std::array<std::pair<std::string_view, LrSchedule>, 2> kSchedules{
+    {{"constant", LrSchedule::kConstant}, {"linear", LrSchedule::kLinear}}};
+constexpr std::array<std::pair<std::string_view, Device>, 3> kDevices{
+    {{"auto", Device::kAuto}, {"cpu", Device::kCpu}, {"cuda", Device::kCuda}}};
+
+template <typename E, std::size_t N>
+std::string_view name_of(E value, const std::array<std::pair<std::string_view, E>, N>& table) noexcept {
+  for (const auto& [text, entry] : table) {
+    if (entry == value) return text;
+  }
+  return "?";
+}
+
+}  // namespace
+
+void validate(const PpoConfig& config) {
+  check_network(config);
+  check_batch(config);
+  check_objective(config);
+  check_optimizer(config);
+  check_count("threads", config.threads, 1, kMaxThreads);
+}
+
+Activation parse_activation(std::string_view name) { return parse("activation", name, kActivations); }
+LrSchedule parse_lr_schedule(std::string_view name) { return parse("lr_schedule", name, kSchedules); }
+Device parse_device(std::string_view name) { return parse("device", name, kDevices); }
+
+std::string_view to_string(Activation value) noexcept { return name_of(value, kActivations); }
+std::string_view to_string(LrSchedule value) noexcept { return name_of(value, kSchedules); }
+std::string_view to_string(Device value) noexcept { return name_of(value, kDevices); }
+
+}  // namespace murmur

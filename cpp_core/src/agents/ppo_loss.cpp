@@ -1,0 +1,159 @@
+#include "murmur/agents/ppo_loss.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+
+#include "murmur/agents/policy_head.hpp"
+#include "murmur/base/check.hpp"
+
+namespace murmur {
+namespace {
+
+void check_shapes(const PpoBatch& batch, const PpoOutputs& outputs, const PpoOutputGradients& gradients) {
+  const std::size_t n = batch.size();
+  if (n == 0) throw_invalid("ppo_loss: the batch is empty");
+  if (outputs.policy.empty() || outputs.policy.size() % n != 0) {
+    throw_invalid("ppo_loss: " + std::to_string(outputs.policy.size()) +
+                  " policy outputs do not divide into a batch of " + std::to_string(n));
+  }
+  const std::size_t width = outputs.policy.size() / n;
+  const bool discrete = outputs.log_std.empty();
+  check_size("actions", discrete ? n : n * width, batch.actions.size());
+  if (!discrete) check_size("log_std", width, outputs.log_std.size());
+  check_size("log_probs", n, batch.log_probs.size());
+  check_size("advantages", n, batch.advantages.size());
+  check_size("values", n, batch.values.size());
+  check_size("predicted values", n, outputs.values.size());
+  check_size("policy gradient", n * width, gradients.policy.size());
+  check_size("log_std gradient", outputs.log_std.size(), gradients.log_std.size());
+  check_size("value gradient", n, gradients.values.size());
+}
+
+/// Shift and scale that normalise the minibatch's advantages.
+struct AdvantageScale {
+  double mean = 0.0;
+  double inverse_std = 1.0;
+
+  [[nodiscard]] float operator()(double advantage) const noexcept {
+    return static_cast<float>((advantage - mean) * inverse_std);
+  }
+};
+
+AdvantageScale make_advantage_scale(std::span<const float> advantages, bool enabled) {
+  // One sample has no spread: normalising would make its advantage zero and waste the step.
+  if (!enabled || advantages.size() < 2) return {};
+  const auto n = static_cast<double>(advantages.size());
+  double sum = 0.0;
+  for (const double a : advantages) sum += a;
+  const double mean = sum / n;
+  double squares = 0.0;
+  for (const double a : advantages) squares += (a - mean) * (a - mean);
+  const double std = std::sqrt(squares / (n - 1.0));  // unbiased, as torch.std in the reference code
+  return {mean, 1.0 / (std + 1e-8)};
+}
+
+/// Clipped surrogate of one sample; returns d(policy loss)/d(log prob), not yet divided by B.
+float surrogate(float advantage, float log_ratio, float clip_range, PpoLossStats& sum) {
+  const float ratio = std::exp(log_ratio);
+  const float unclipped = -advantage * ratio;
+  const float clipped = -advantage * std::clamp(ratio, 1.0F - clip_range, 1.0F + clip_range);
+  sum.policy_loss += static_cast<double>(std::max(unclipped, clipped));
+  sum.approx_kl += static_cast<double>(ratio) - 1.0 - static_cast<double>(log_ratio);
+  sum.clip_fraction += std::abs(ratio - 1.0F) > clip_range ? 1.0 : 0.0;
+  return clipped > unclipped ? 0.0F : unclipped;  // d ratio / d log prob = ratio; NaN falls through and is seen
+}
+
+/// Value loss of one sample; returns d(value loss)/d(value), not yet divided by B.
+float value_error(float value, float old_value, float target, float clip, PpoLossStats& sum) {
+  const float error = value - target;
+  const float loss = error * error;
+  if (clip <= 0.0F) {
+    sum.value_loss += 0.5 * static_cast<double>(loss);
+    return error;
+  }
+  const float shift = value - old_value;
+  const float clipped_error = old_value + std::clamp(shift, -clip, clip) - target;
+  const float clipped_loss = clipped_error * clipped_error;
+  sum.value_loss += 0.5 * static_cast<double>(std::max(loss, clipped_loss));
+  const float inside = std::abs(shift) <= clip ? clipped_error : 0.0F;
+  if (loss < clipped_loss) return inside;
+  if (loss == clipped_loss) return 0.5F * (error + inside);  // what automatic differentiation of max does at a tie
+  return error;
+}
+
+/// One sample of a categorical head: `row` holds logits [A], `grad` receives d loss / d logits.
+void categorical_sample(std::span<const float> row, float action, float old_log_prob, float advantage,
+                        const PpoLossSettings& settings, float inverse_n, std::span<float> grad,
+                        PpoLossStats& sum) {
+  const float entropy = log_softmax(row, grad);  // `grad` holds the log-probabilities until the loop below
+  sum.entropy += static_cast<double>(entropy);
+  const auto choice = static_cast<std::size_t>(action);
+  const float slope = surrogate(advantage, grad[choice] - old_log_prob, settings.clip_range, sum);
+  for (std::size_t j = 0; j < row.size(); ++j) {
+    const float log_p = grad[j];
+    const float p = std::exp(log_p);
+    // d log p_a / d z_j = 1[j = a] - p_j ;  d H / d z_j = -p_j (log p_j + H)
+    grad[j] = inverse_n * (slope * ((j == choice ? 1.0F : 0.0F) - p) + settings.entropy_coef * p * (log_p + entropy));
+  }
+}
+
+/// One sample of a Gaussian head: `mean`, `action` [A]; writes d loss / d mean, adds d loss / d log_std.
+void gaussian_sample(const GaussianScale& gaussian, std::span<const float> mean, std::span<const float> action,
+                     float old_log_prob, float advantage, const PpoLossSettings& settings, float inverse_n,
+                     std::span<float> grad, std::span<float> grad_log_std, PpoLossStats& sum) {
+  const float log_prob = gaussian.log_prob(mean, action);
+  const float slope = inverse_n * surrogate(advantage, log_prob - old_log_prob, settings.clip_range, sum);
+  for (std::size_t j = 0; j < mean.size(); ++j) {
+    const float z = (action[j] - mean[j]) * gaussian.inverse_std(j);
+    grad[j] = slope * z * gaussian.inverse_std(j);     // d log p / d mean = z / std
+    grad_log_std[j] += slope * (z * z - 1.0F);         // d log p / d log_std = z^2 - 1
+  }
+}
+
+void finish(const PpoLossSettings& settings, std::size_t n, PpoLossStats& sum) {
+  const double scale = 1.0 / static_cast<double>(n);
+  sum.policy_loss *= scale;
+  sum.value_loss *= scale;
+  sum.entropy *= scale;
+  sum.approx_kl *= scale;
+  sum.clip_fraction *= scale;
+  sum.loss = sum.policy_loss - static_cast<double>(settings.entropy_coef) * sum.entropy +
+             static_cast<double>(settings.value_coef) * sum.value_loss;
+}
+
+}  // namespace
+
+PpoLossStats ppo_loss(const PpoLossSettings& settings, const PpoBatch& batch, const PpoOutputs& outputs,
+                      const PpoOutputGradients& gradients) {
+  check_shapes(batch, outputs, gradients);
+  const std::size_t n = batch.size();
+  const std::size_t width = outputs.policy.size() / n;
+  const bool discrete = outputs.log_std.empty();
+  const float inverse_n = 1.0F / static_cast<float>(n);
+  const AdvantageScale scale = make_advantage_scale(batch.advantages, settings.normalize_advantages);
+  const GaussianScale gaussian(outputs.log_std);
+
+  PpoLossStats sum;
+  // d H / d log_std = 1 for every sample alike
+  std::fill(gradients.log_std.begin(), gradients.log_std.end(), -settings.entropy_coef);
+  for (std::size_t i = 0; i < n; ++i) {
+    const float advantage = scale(batch.advantages[i]);
+    const std::span<const float> row = outputs.policy.subspan(i * width, width);
+    const std::span<float> grad = gradients.policy.subspan(i * width, width);
+    if (discrete) {
+      categorical_sample(row, batch.actions[i], batch.log_probs[i], advantage, settings, inverse_n, grad, sum);
+    } else {
+      gaussian_sample(gaussian, row, batch.actions.subspan(i * width, width), batch.log_probs[i], advantage, settings,
+                      inverse_n, grad, gradients.log_std, sum);
+    }
+    const float error = value_error(outputs.values[i], batch.values[i], batch.returns[i], settings.value_clip_range, sum);
+    gradients.values[i] = settings.value_coef * inverse_n * error;
+  }
+  if (!discrete) sum.entropy = static_cast<double>(n) * gaussian.entropy();
+  finish(settings, n, sum);
+  return sum;
+}
+
+}  // namespace murmur

@@ -1,0 +1,118 @@
+#include "murmur/agents/ppo_update.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <span>
+#include <utility>
+
+namespace murmur {
+namespace {
+
+double variance(std::span<const float> x, std::span<const float> minus = {}) {
+  const auto n = static_cast<double>(x.size());
+  auto at = [&](std::size_t i) { return static_cast<double>(x[i]) - static_cast<double>(minus.empty() ? 0.0F : minus[i]); };
+  double mean = 0.0;
+  for (std::size_t i = 0; i < x.size(); ++i) mean += at(i);
+  mean /= n;
+  double sum = 0.0;
+  for (std::size_t i = 0; i < x.size(); ++i) sum += (at(i) - mean) * (at(i) - mean);
+  return sum / n;
+}
+
+double explained_variance(const RolloutBuffer& rollout) {
+  const double total = variance(rollout.returns);
+  if (!(total > 0.0)) return std::numeric_limits<double>::quiet_NaN();
+  return 1.0 - variance(rollout.returns, std::span(rollout.values).first(rollout.num_samples())) / total;
+}
+
+void add(PpoLossStats& sum, const PpoLossStats& x, double weight) {
+  sum.loss += weight * x.loss;
+  sum.policy_loss += weight * x.policy_loss;
+  sum.value_loss += weight * x.value_loss;
+  sum.entropy += weight * x.entropy;
+  sum.approx_kl += weight * x.approx_kl;
+  sum.clip_fraction += weight * x.clip_fraction;
+}
+
+PpoLossStats mean_of(const std::vector<PpoLossStats>& minibatches) {
+  PpoLossStats mean;
+  for (const PpoLossStats& stats : minibatches) add(mean, stats, 1.0 / static_cast<double>(minibatches.size()));
+  return mean;
+}
+
+}  // namespace
+
+double scheduled_learning_rate(const PpoConfig& config, std::int64_t env_steps) noexcept {
+  if (config.lr_schedule == LrSchedule::kConstant) return config.learning_rate;
+  // Huang et al. 2022, detail 4: linear annealing to zero.
+  const double done = static_cast<double>(env_steps) / static_cast<double>(config.schedule_env_steps);
+  return config.learning_rate * std::max(0.0, 1.0 - done);
+}
+
+PpoUpdate::PpoUpdate(const PpoConfig& config, const RolloutShape& shape)
+    : config_(config),
+      obs_dim_(shape.obs_dim),
+      action_dim_(shape.action_dim),
+      order_(shape.num_steps * shape.num_envs) {
+  const auto batch = static_cast<std::size_t>(config.minibatch_size);
+  observations_.resize(batch * obs_dim_);
+  actions_.resize(batch * action_dim_);
+  for (auto* array : {&log_probs_, &advantages_, &returns_, &values_}) array->resize(batch);
+}
+
+UpdateStats PpoUpdate::run(PpoBackend& backend, const RolloutBuffer& rollout, std::int64_t env_steps,
+                           Rng& shuffle_rng) {
+  const PpoLossSettings loss{
+      .clip_range = static_cast<float>(config_.clip_range),
+      .value_clip_range = static_cast<float>(config_.value_clip_range),
+      .entropy_coef = static_cast<float>(config_.entropy_coef),
+      .value_coef = static_cast<float>(config_.value_coef),
+      .normalize_advantages = config_.normalize_advantages,
+  };
+  const AdamSettings adam{
+      .learning_rate = scheduled_learning_rate(config_, env_steps),
+      .beta1 = config_.adam_beta1,
+      .beta2 = config_.adam_beta2,
+      .epsilon = config_.adam_epsilon,
+      .max_grad_norm = config_.max_grad_norm,
+  };
+  // Early stop at 1.5 times the target, checked before each step, as Stable-Baselines3 does.
+  const double max_kl = 1.5 * config_.target_kl;
+
+  UpdateStats stats;
+  std::iota(order_.begin(), order_.end(), 0U);
+  std::vector<PpoLossStats> minibatches;
+  for (std::int64_t epoch = 0; epoch < config_.epochs && !stats.stopped_early; ++epoch) {
+    minibatches.clear();
+    shuffle(shuffle_rng);  // detail 6: every sample once per epoch, in new minibatches
+    for (std::size_t begin = 0; begin < order_.size(); begin += returns_.size()) {
+      minibatches.push_back(backend.step(gather(rollout, begin), loss, adam, max_kl));
+      stats.stopped_early = max_kl > 0.0 && minibatches.back().approx_kl > max_kl;
+      if (stats.stopped_early) break;
+      ++stats.optimizer_steps;
+    }
+  }
+  stats.last_epoch = mean_of(minibatches);
+  stats.explained_variance = explained_variance(rollout);
+  return stats;
+}
+
+void PpoUpdate::shuffle(Rng& rng) noexcept {
+  for (std::size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[rng.below(i)]);  // Fisher-Yates
+}
+
+PpoBatch PpoUpdate::gather(const RolloutBuffer& rollout, std::size_t begin) {
+  for (std::size_t row = 0; row < returns_.size(); ++row) {
+    const std::size_t from = order_[begin + row];
+    std::copy_n(&rollout.observations[from * obs_dim_], obs_dim_, &observations_[row * obs_dim_]);
+    std::copy_n(&rollout.actions[from * action_dim_], action_dim_, &actions_[row * action_dim_]);
+    log_probs_[row] = rollout.log_probs[from];
+    advantages_[row] = rollout.advantages[from];
+    returns_[row] = rollout.returns[from];
+    values_[row] = rollout.values[from];
+  }
+  return {observations_, actions_, log_probs_, advantages_, returns_, values_};
+}
+
+}  // namespace murmur

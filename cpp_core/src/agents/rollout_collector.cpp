@@ -1,0 +1,167 @@
+#include "murmur/agents/rollout_collector.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "murmur/agents/non_finite.hpp"
+#include "murmur/agents/policy_head.hpp"
+#include "murmur/base/check.hpp"
+
+namespace murmur {
+namespace {
+
+// Streams of the learner's seed; the envs draw from streams of their own.
+constexpr std::uint64_t kActionStream = 0x616374;
+
+// Bounds the memory of one critic pass; the result does not depend on it beyond rounding.
+constexpr std::size_t kValueRows = 16384;
+
+std::size_t head_width(const EnvSpec& spec) {
+  return spec.action_kind == ActionKind::kDiscrete ? spec.num_actions : spec.action_dim;
+}
+
+}  // namespace
+
+RolloutCollector::RolloutCollector(std::unique_ptr<VectorEnv> env, const PpoConfig& config)
+    : env_(std::move(env)),
+      config_(config),
+      action_rng_(config.seed, kActionStream),
+      returns_(env_->num_envs(), static_cast<float>(config.gamma)),
+      step_(env_->num_envs(), env_->spec().obs_dim),
+      policy_(env_->num_envs() * head_width(env_->spec())),
+      log_std_(env_->spec().action_kind == ActionKind::kDiscrete ? 0 : env_->spec().action_dim),
+      row_(head_width(env_->spec())) {
+  env_->observe(step_.observations);
+}
+
+void RolloutCollector::collect(PpoBackend& backend, ModelMoments& moments, RolloutBuffer& buffer,
+                               EpisodeTally& tally) {
+  const std::size_t obs_dim = env_->spec().obs_dim;
+  final_observations_.clear();
+  final_positions_.clear();
+  if (!log_std_.empty()) backend.log_std(log_std_);
+  for (std::size_t t = 0; t < buffer.shape().num_steps; ++t) {
+    require_finite("observation", step_.observations, obs_dim);
+    moments.add_observations(step_.observations);
+    const std::span<float> observations = buffer.at_step(buffer.observations, t, obs_dim);
+    see(moments, step_.observations, observations);
+    const std::span<float> actions = buffer.at_step(buffer.actions, t, env_->spec().action_dim);
+    choose_actions(backend, observations, actions, buffer.at_step(buffer.log_probs, t));
+
+    StepOutput out = step_.output();
+    out.rewards = buffer.at_step(buffer.rewards, t);
+    out.terminated = buffer.at_step(buffer.terminated, t);
+    out.truncated = buffer.at_step(buffer.truncated, t);
+    env_->step(actions, out);
+    record_rewards(moments, buffer, t);
+    record_endings(moments, buffer, t, tally);
+  }
+  fill_values(backend, moments, buffer);
+  buffer.compute_advantages(static_cast<float>(config_.gamma), static_cast<float>(config_.gae_lambda));
+}
+
+void RolloutCollector::assign_variants(std::span<const EnvVariant> variants) {
+  for (const std::size_t restarted : env_->assign_variants(variants)) returns_.restart(restarted);
+  env_->observe(step_.observations);
+}
+
+void RolloutCollector::save(BlobWriter& writer) const {
+  const RngState rng = action_rng_.state();
+  writer.put("action_rng_state", rng.state);
+  writer.put("action_rng_increment", rng.increment);
+  writer.put("discounted_returns", returns_.values());
+  env_->save(writer);
+}
+
+void RolloutCollector::load(BlobReader& reader) {
+  const auto state = reader.get<std::uint64_t>("action_rng_state");
+  const auto increment = reader.get<std::uint64_t>("action_rng_increment");
+  std::vector<float> returns(env_->num_envs());
+  reader.get("discounted_returns", returns);
+  env_->load(reader);
+  // Nothing below throws: all of the collector changes, or nothing.
+  action_rng_ = Rng::from_state({state, increment});
+  std::copy(returns.begin(), returns.end(), returns_.values().begin());
+  env_->observe(step_.observations);
+}
+
+void RolloutCollector::choose_actions(PpoBackend& backend, std::span<const float> observations,
+                                      std::span<float> actions, std::span<float> log_probs) {
+  backend.act(observations, policy_);
+  require_finite("policy output", policy_, row_.size());
+  const std::span<const float> policy(policy_);
+  const std::size_t width = row_.size();
+  const GaussianScale gaussian(log_std_);
+  for (std::size_t i = 0; i < env_->num_envs(); ++i) {
+    const std::span<const float> head = policy.subspan(i * width, width);
+    if (log_std_.empty()) {
+      log_softmax(head, row_);
+      const std::size_t choice = sample_categorical(row_, action_rng_);
+      actions[i] = static_cast<float>(choice);
+      log_probs[i] = row_[choice];
+    } else {
+      // Unbounded here, clipped by the environment (Huang et al. 2022, continuous detail 5).
+      const std::span<float> action = actions.subspan(i * width, width);
+      gaussian.sample(head, action_rng_, action);
+      log_probs[i] = gaussian.log_prob(head, action);
+    }
+  }
+}
+
+void RolloutCollector::record_rewards(ModelMoments& moments, RolloutBuffer& buffer, std::size_t step) {
+  const std::span<float> rewards = buffer.at_step(buffer.rewards, step);
+  require_finite("reward", rewards);
+  moments.add_returns(returns_.add(rewards));
+  returns_.end_episodes(buffer.at_step(buffer.terminated, step), buffer.at_step(buffer.truncated, step));
+  if (config_.normalize_rewards) scale_rewards(rewards, moments.return_variance(), rewards);
+}
+
+void RolloutCollector::record_endings(const ModelMoments& moments, const RolloutBuffer& buffer, std::size_t step,
+                                      EpisodeTally& tally) {
+  const std::size_t obs_dim = env_->spec().obs_dim;
+  const std::size_t row = step * env_->num_envs();
+  for (std::size_t i = 0; i < env_->num_envs(); ++i) {
+    const bool terminated = buffer.terminated[row + i] != 0;
+    const bool truncated = buffer.truncated[row + i] != 0;
+    if (!terminated && !truncated) continue;
+    ++tally.episodes;
+    tally.return_sum += static_cast<double>(step_.episode_returns[i]);
+    if (terminated) continue;
+    const auto last = std::span<const float>(step_.final_observations).subspan(i * obs_dim, obs_dim);
+    require_finite("final observation", last, obs_dim);
+    final_positions_.push_back(row + i);
+    final_observations_.resize(final_positions_.size() * obs_dim);
+    see(moments, last, std::span<float>(final_observations_).last(obs_dim));
+  }
+}
+
+void RolloutCollector::fill_values(PpoBackend& backend, const ModelMoments& moments, RolloutBuffer& buffer) {
+  // The critic runs once over the whole rollout and not beside the actor at each step: its dispatch cost is paid
+  // once, and the parameters have not changed in between.
+  const std::size_t obs_dim = env_->spec().obs_dim;
+  const std::span<const float> observations(buffer.observations);
+  const std::span<float> values(buffer.values);
+  for (std::size_t begin = 0; begin < buffer.num_samples(); begin += kValueRows) {
+    const std::size_t rows = std::min(kValueRows, buffer.num_samples() - begin);
+    backend.value(observations.subspan(begin * obs_dim, rows * obs_dim), values.subspan(begin, rows));
+  }
+  std::vector<float> next(step_.observations.size());
+  see(moments, step_.observations, next);
+  backend.value(next, values.last(env_->num_envs()));
+  final_values_.resize(final_positions_.size());
+  if (!final_values_.empty()) backend.value(final_observations_, final_values_);
+  for (std::size_t k = 0; k < final_positions_.size(); ++k) {
+    buffer.final_values[final_positions_[k]] = final_values_[k];
+  }
+  require_finite("value", buffer.values);
+}
+
+void RolloutCollector::see(const ModelMoments& moments, std::span<const float> raw, std::span<float> out) const {
+  if (config_.normalize_observations) {
+    moments.normalize(raw, out);
+  } else {
+    std::copy(raw.begin(), raw.end(), out.begin());
+  }
+}
+
+}  // namespace murmur
