@@ -275,9 +275,7 @@ class MemoryTransport:
         elif server._nursery is not None:
             server._nursery.start_soon(server._serve, self, link, protocol, data, reply)
 
-    async def _serve(
-        self, requester: "MemoryTransport", link: Link, protocol: str, data: bytes, reply: _Reply
-    ) -> None:
+    async def _serve(self, requester: "MemoryTransport", link: Link, protocol: str, data: bytes, reply: _Reply) -> None:
         self._counters["bytes_received"] += len(data)
         answer = await self._answer(requester._peer, protocol, data)
         size = len(answer) if isinstance(answer, bytes) else 0

@@ -1,0 +1,76 @@
+"""Multiaddrs as far as peers use them: `/ip4|ip6|dns|dns4|dns6/<host>/tcp/<port>[/p2p/<peer id>]`."""
+
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+
+from peer.errors import ProtocolError
+from peer.types import PeerId
+from peer.wire.peer_ids import public_key_of
+
+MAX_ADDRESS_CHARS = 512
+
+_FAMILY_OF = {
+    "ip4": socket.AF_INET,
+    "dns4": socket.AF_INET,
+    "ip6": socket.AF_INET6,
+    "dns6": socket.AF_INET6,
+    "dns": socket.AF_UNSPEC,
+}
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\.?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpAddress:
+    """One place to dial, and who is expected there (None: whoever answers)."""
+
+    kind: str
+    host: str
+    port: int
+    peer: PeerId | None = None
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        return _FAMILY_OF[self.kind]
+
+    def __str__(self) -> str:
+        return f"/{self.kind}/{self.host}/tcp/{self.port}" + (f"/p2p/{self.peer}" if self.peer else "")
+
+
+def parse_tcp_address(text: str) -> TcpAddress:
+    """Parse a multiaddr. Raises: ValueError saying which part is wrong."""
+    if len(text) > MAX_ADDRESS_CHARS:
+        raise ValueError(f"an address has at most {MAX_ADDRESS_CHARS} characters, got {len(text)}")
+    parts = text.split("/")
+    if len(parts) not in (5, 7) or parts[0] or parts[3] != "tcp" or (len(parts) == 7 and parts[5] != "p2p"):
+        raise ValueError(f"expected /ip4/<address>/tcp/<port>[/p2p/<peer id>], got {text!r}")
+    kind, host = parts[1], parts[2]
+    peer = _parse_peer(parts[6]) if len(parts) == 7 else None
+    return TcpAddress(kind=kind, host=_parse_host(kind, host), port=_parse_port(parts[4]), peer=peer)
+
+
+def _parse_host(kind: str, host: str) -> str:
+    if kind == "ip4":
+        return str(ipaddress.IPv4Address(host))
+    if kind == "ip6":
+        return str(ipaddress.IPv6Address(host))
+    if kind not in _FAMILY_OF:
+        raise ValueError(f"expected one of {', '.join(_FAMILY_OF)}, got {kind!r}")
+    if not _HOST_NAME.fullmatch(host):
+        raise ValueError(f"not a host name: {host!r}")
+    return host
+
+
+def _parse_port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535):
+        raise ValueError(f"expected a port from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _parse_peer(text: str) -> PeerId:
+    try:
+        public_key_of(text)
+    except ProtocolError as error:
+        raise ValueError(str(error)) from error
+    return PeerId(text)

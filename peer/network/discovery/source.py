@@ -1,0 +1,25 @@
+"""The seam for ways to find peers; one more way is one more file and one line where the node builds its
+sources."""
+
+from collections.abc import Collection
+from typing import Protocol
+
+
+class DiscoverySource(Protocol):
+    """Somewhere that knows addresses of peers. What it says may be stale, wrong, or name ourselves: dialling
+    tells."""
+
+    @property
+    def name(self) -> str:
+        """What the log calls it: `dns peer:4001`."""
+
+    async def addresses(self) -> list[str]:
+        """Return the multiaddrs to try now, sorted, without duplicates, possibly none.
+
+        Raises: TransportError with the cause when the source cannot be asked; the caller logs it and goes on.
+        """
+
+
+def without_own(addresses: Collection[str], own: Collection[str]) -> list[str]:
+    """Drop our own addresses and duplicates, and sort, so that every peer's order is the same."""
+    return sorted(set(addresses) - set(own))

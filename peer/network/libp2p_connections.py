@@ -1,0 +1,102 @@
+"""Which peers are connected, told from py-libp2p's connections: there may be several per peer, and dying ones
+linger."""
+
+import trio
+from libp2p.abc import IMuxedConn
+from libp2p.network.connection.swarm_connection import SwarmConn
+
+from peer.network.transport import PeerConnected, PeerDisconnected, TransportEvent
+from peer.types import PeerId
+
+EVENT_QUEUE = 1024
+
+
+class ConnectionTable:
+    """The live connections by peer, and the events of peers that came and went.
+
+    A peer is connected from its first connection to the end of its last. Two peers that dial each other at
+    the same time have two connections; that makes no second event.
+    """
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._by_peer: dict[PeerId, list[SwarmConn]] = {}
+        self._causes: dict[SwarmConn, str] = {}
+        self._sockets: dict[IMuxedConn, trio.SocketStream] = {}
+        self._events_in, self.events = trio.open_memory_channel[TransportEvent](EVENT_QUEUE)
+
+    def peers(self) -> frozenset[PeerId]:
+        return frozenset(self._by_peer)
+
+    def of_peer(self, peer: PeerId) -> tuple[SwarmConn, ...]:
+        return tuple(self._by_peer.get(peer, ()))
+
+    def all(self) -> list[SwarmConn]:
+        return [conn for conns in self._by_peer.values() for conn in conns]
+
+    def note_socket(self, muxed: IMuxedConn, stream: trio.SocketStream) -> None:
+        """Remember what carries a connection that is about to be added."""
+        self._sockets[muxed] = stream
+
+    def forget_socket(self, stream: trio.SocketStream) -> None:
+        """Undo `note_socket` for a connection that came to nothing."""
+        self._sockets = {muxed: other for muxed, other in self._sockets.items() if other is not stream}
+
+    def add(self, conn: SwarmConn) -> None:
+        """Take note of a new connection, and of its end when that comes."""
+        if conn.is_closed:
+            return
+        peer = peer_of(conn)
+        conns = self._by_peer.setdefault(peer, [])
+        conns.append(conn)
+        if len(conns) == 1:
+            self._announce(PeerConnected(peer=peer))
+        self._nursery.start_soon(self._watch, peer, conn)
+
+    def close(self, conn: SwarmConn, *, cause: str) -> None:
+        """End a connection at once, whatever state it is in; `cause` goes into the event."""
+        self._causes.setdefault(conn, cause)
+        self._remove(peer_of(conn), conn)
+        self._nursery.start_soon(self._finish, conn)
+
+    async def close_all(self, *, cause: str) -> None:
+        """End every connection, and return when their sockets are closed."""
+        async with trio.open_nursery() as nursery:
+            for conn in self.all():
+                self._causes.setdefault(conn, cause)
+                self._remove(peer_of(conn), conn)
+                nursery.start_soon(self._finish, conn)
+
+    async def _finish(self, conn: SwarmConn) -> None:
+        """Close socket first: a polite goodbye to a peer that does not read would block for ever."""
+        stream = self._sockets.get(conn.muxed_conn)
+        if stream is not None:
+            await trio.aclose_forcefully(stream)
+        await conn.close()
+
+    async def _watch(self, peer: PeerId, conn: SwarmConn) -> None:
+        # set at the start of closing: the swarm's own notice comes 0.2 s later, or never when its socket is stuck
+        await conn.event_closed.wait()
+        self._causes.setdefault(conn, "closed by the peer")
+        self._remove(peer, conn)
+        self._causes.pop(conn, None)
+        self._sockets.pop(conn.muxed_conn, None)
+
+    def _remove(self, peer: PeerId, conn: SwarmConn) -> None:
+        conns = self._by_peer.get(peer, [])
+        if conn not in conns:
+            return
+        conns.remove(conn)
+        if not conns:
+            del self._by_peer[peer]
+            self._announce(PeerDisconnected(peer=peer, cause=self._causes[conn]))
+
+    def _announce(self, event: TransportEvent) -> None:
+        try:
+            self._events_in.send_nowait(event)
+        except (trio.WouldBlock, trio.BrokenResourceError):
+            return  # repaired by connected_peers, as the contract says
+
+
+def peer_of(conn: SwarmConn) -> PeerId:
+    return PeerId(conn.muxed_conn.peer_id.to_base58())

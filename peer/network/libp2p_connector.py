@@ -1,0 +1,116 @@
+"""Making connections: dials and accepts, each bounded in time, each ending in the connection table or
+nowhere."""
+
+import trio
+from libp2p.network.connection.swarm_connection import SwarmConn
+from libp2p.network.swarm import Swarm
+
+from peer.errors import TransportError
+from peer.network.addresses import TcpAddress, parse_tcp_address
+from peer.network.libp2p_connections import ConnectionTable
+from peer.network.libp2p_dial import open_socket
+from peer.network.libp2p_health import answers
+from peer.network.libp2p_settings import Libp2pSettings
+from peer.network.libp2p_upgrade import SecuredSocket, join_swarm, secure
+from peer.types import PeerId
+
+MAX_HANDSHAKES = 256
+"""Strangers between connecting and having proved who they are; above it, new ones are turned away at once."""
+
+
+class Connector:
+    """Dials and accepts on behalf of `local_peer`, into `connections`."""
+
+    def __init__(
+        self,
+        swarm: Swarm,
+        connections: ConnectionTable,
+        settings: Libp2pSettings,
+        counters: dict[str, int],
+        *,
+        local_peer: PeerId,
+    ) -> None:
+        self._swarm = swarm
+        self._connections = connections
+        self._settings = settings
+        self._counters = counters
+        self._local_peer = local_peer
+        self._handshakes = 0
+
+    async def connect(self, address: str) -> PeerId:
+        """Dial, and return who answered; a second connection to a live peer is not kept."""
+        try:
+            return await self._dial_in_time(address)
+        except TransportError:
+            self._counters["dials_failed"] += 1
+            raise
+
+    async def accept(self, stream: trio.SocketStream) -> None:
+        """Take one inbound connection, and stay until it ends. Strangers that misbehave are dropped and
+        counted."""
+        if self._handshakes >= MAX_HANDSHAKES:
+            self._counters["frames_refused"] += 1
+            return
+        self._handshakes += 1
+        secured = None
+        try:
+            with trio.fail_after(self._settings.dial_timeout_s):
+                secured = await secure(self._swarm, stream, self._counters, is_initiator=False)
+                conn = await self._join(secured)
+        except (TransportError, trio.TooSlowError):
+            if secured is None:  # a peer that leaves after the handshake knows us already, or is looking for another
+                self._counters["frames_refused"] += 1
+            return
+        finally:
+            self._handshakes -= 1
+        await conn.event_closed.wait()
+
+    async def _dial_in_time(self, address: str) -> PeerId:
+        try:
+            target = parse_tcp_address(address)
+        except ValueError as error:
+            raise TransportError(f"cannot dial {address!r}: {error}") from error
+        limit_s = self._settings.dial_timeout_s
+        try:
+            with trio.fail_after(limit_s):
+                return await self._dial(target)
+        except trio.TooSlowError as error:
+            raise TransportError(f"dial of {target} timed out after {limit_s:g} s") from error
+
+    async def _dial(self, target: TcpAddress) -> PeerId:
+        stream = await open_socket(target)
+        answer = await secure(self._swarm, stream, self._counters, is_initiator=True)
+        try:
+            self._check_identity(target, answer.peer)
+            if await self._has_live_connection(answer.peer):
+                await trio.aclose_forcefully(stream)
+            else:
+                await self._join(answer)
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        return answer.peer
+
+    def _check_identity(self, target: TcpAddress, peer: PeerId) -> None:
+        if peer == self._local_peer:
+            raise TransportError(f"dialled ourselves at {target}")
+        if target.peer is not None and target.peer != peer:
+            raise TransportError(f"identity differs at {target}: {peer} answered")
+
+    async def _has_live_connection(self, peer: PeerId) -> bool:
+        """Return whether we are connected already, and end connections that are dead without our knowing.
+
+        A peer that restarted, or came back from behind a cut cable, must not wait for our pings to time out.
+        """
+        for conn in self._connections.of_peer(peer):
+            if await answers(conn, timeout_s=self._settings.ping_timeout_s):
+                return True
+            self._connections.close(conn, cause="no answer to pings")
+        return False
+
+    async def _join(self, secured: SecuredSocket) -> SwarmConn:
+        try:
+            return await join_swarm(self._swarm, secured, self._connections.note_socket)
+        except BaseException:
+            self._connections.forget_socket(secured.socket)
+            raise

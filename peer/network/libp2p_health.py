@@ -1,0 +1,50 @@
+"""Finding peers that hang without closing their connection: ping every connection, give up those that stay
+silent.
+
+Done here and not by py-libp2p's monitor, which pings one connection after the other (a partition of 20 peers
+takes it 40 s to see), dials replacements by itself, and hangs when the silent peer's socket buffer is full.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Never
+
+import trio
+from libp2p.network.connection.swarm_connection import SwarmConn
+from libp2p.network.health.ping_probe import ping_connection
+
+from peer.types import Seconds
+
+
+async def answers(conn: SwarmConn, *, timeout_s: Seconds) -> bool:
+    """Return whether the peer answers one ping on this connection within `timeout_s`."""
+    with trio.move_on_after(timeout_s):
+        try:
+            result = await ping_connection(conn, ping_timeout=timeout_s, negotiate_timeout=_whole(timeout_s))
+        except Exception:  # closing the probe's stream on a broken connection raises what it likes
+            return False
+        return result.success
+    return False
+
+
+async def watch_health(
+    connections: Callable[[], Iterable[SwarmConn]],
+    give_up: Callable[[SwarmConn], None],
+    *,
+    interval_s: Seconds,
+    timeout_s: Seconds,
+) -> Never:
+    """Ping all `connections()` at once every `interval_s`, and `give_up` each that misses `timeout_s`."""
+
+    async def check(conn: SwarmConn) -> None:
+        if not await answers(conn, timeout_s=timeout_s) and not conn.is_closed:
+            give_up(conn)
+
+    while True:
+        await trio.sleep(interval_s)
+        async with trio.open_nursery() as nursery:  # ends within timeout_s, so rounds do not overlap
+            for conn in list(connections()):
+                nursery.start_soon(check, conn)
+
+
+def _whole(timeout_s: Seconds) -> int:
+    return max(1, round(timeout_s))  # the probe takes whole seconds for this one

@@ -1,0 +1,32 @@
+"""What the libp2p transport needs to know, and where each default comes from."""
+
+from dataclasses import dataclass
+
+from peer.types import Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Libp2pSettings:
+    """Settings of one libp2p attachment.
+
+    run_id: peers gossip with the peers of the same run only. listen_address: `/ip4/<ip>/tcp/<port>`, port 0
+    for any free one. dial_timeout_s: bound on one dial, handshakes included. ping_interval_s, ping_timeout_s:
+    a peer that hangs without closing its connection is given up after at most their sum (libp2p alone: over
+    75 s). stream_idle_s: how long the other end of a request may take to send it, so that a silent peer holds
+    nothing for ever. max_connections: above it, new ones are refused. max_peer_streams: requests one peer may
+    have us work on at a time. gossip_queue: messages kept for the services; when full, the newest is dropped
+    and counted. gossip_rate: messages a second that one neighbour may hand us (py-libp2p's default of 10
+    loses bursts). heartbeat_s: of GossipSub's mesh (py-libp2p's default is 120).
+    """
+
+    run_id: str
+    listen_address: str = "/ip4/0.0.0.0/tcp/0"
+    dial_timeout_s: Seconds = 10.0
+    ping_interval_s: Seconds = 3.0
+    ping_timeout_s: Seconds = 2.0
+    stream_idle_s: Seconds = 10.0
+    max_connections: int = 512
+    max_peer_streams: int = 256
+    gossip_queue: int = 1024
+    gossip_rate: float = 500.0
+    heartbeat_s: int = 1

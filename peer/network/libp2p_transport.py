@@ -1,0 +1,176 @@
+"""The transport of real swarms: `Transport` over py-libp2p 0.8.1, with all it gets wrong kept behind this
+package.
+
+What is worked around, and where: hostile bytes (libp2p_guard), dials and accepts (libp2p_connector, _dial,
+_upgrade, _listener), a host that acts on its own (libp2p_host), gossip limits (libp2p_gossip), silent peers
+(libp2p_health), lingering connections (libp2p_connections), reads and deadlines (libp2p_framing, _requests),
+log noise (libp2p_logging). Each has a test in tests/unit/network that fails without it, so that an upgrade
+shows which can go.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import trio
+
+from peer.errors import TransportError
+from peer.network.addresses import parse_tcp_address
+from peer.network.counters import new_counters
+from peer.network.identity import Identity
+from peer.network.libp2p_connections import ConnectionTable
+from peer.network.libp2p_connector import Connector
+from peer.network.libp2p_gossip import FencedPubsub, open_gossip
+from peer.network.libp2p_guard import StreamGuard
+from peer.network.libp2p_health import watch_health
+from peer.network.libp2p_host import build_host
+from peer.network.libp2p_listener import bound_addresses, open_listeners
+from peer.network.libp2p_requests import RequestStreams
+from peer.network.libp2p_settings import Libp2pSettings
+from peer.network.transport import (
+    MAX_GOSSIP_BYTES,
+    MAX_MESSAGE_BYTES,
+    GossipMessage,
+    RequestHandler,
+    TransportEvent,
+)
+from peer.types import PeerId
+
+__all__ = ["Libp2pSettings", "Libp2pTransport", "open_libp2p_transport"]
+
+
+class Libp2pTransport:
+    """One peer's attachment to the network; open it with `open_libp2p_transport`."""
+
+    def __init__(
+        self,
+        local_peer: PeerId,
+        listen_addresses: tuple[str, ...],
+        connections: ConnectionTable,
+        connector: Connector,
+        requests: RequestStreams,
+        pubsub: FencedPubsub,
+        gossip: trio.MemoryReceiveChannel[GossipMessage],
+        counters: dict[str, int],
+    ) -> None:
+        self._local_peer = local_peer
+        self._listen_addresses = listen_addresses
+        self._connections = connections
+        self._connector = connector
+        self._requests = requests
+        self._pubsub = pubsub
+        self._gossip = gossip
+        self._counters = counters
+        self._is_open = True
+
+    @property
+    def local_peer(self) -> PeerId:
+        return self._local_peer
+
+    @property
+    def listen_addresses(self) -> tuple[str, ...]:
+        return self._listen_addresses
+
+    @property
+    def gossip(self) -> trio.MemoryReceiveChannel[GossipMessage]:
+        return self._gossip
+
+    @property
+    def events(self) -> trio.MemoryReceiveChannel[TransportEvent]:
+        return self._connections.events
+
+    def connected_peers(self) -> frozenset[PeerId]:
+        return self._connections.peers()
+
+    def counters(self) -> dict[str, int]:
+        return dict(self._counters)
+
+    def handle(self, protocol: str, handler: RequestHandler) -> None:
+        self._requests.handle(protocol, handler)
+
+    async def connect(self, address: str) -> PeerId:
+        self._require_open()
+        return await self._connector.connect(address)
+
+    async def disconnect(self, peer: PeerId) -> None:
+        for conn in self._connections.of_peer(peer):
+            self._connections.close(conn, cause="closed by us")
+        await trio.lowlevel.checkpoint()
+
+    async def publish(self, data: bytes) -> None:
+        if len(data) > MAX_GOSSIP_BYTES:
+            raise ValueError(f"gossip is bounded at {MAX_GOSSIP_BYTES} bytes, got {len(data)}")
+        self._require_open()
+        await self._pubsub.publish(self._pubsub.topic, bytes(data))
+
+    async def request(self, peer: PeerId, protocol: str, data: bytes) -> bytes:
+        if len(data) > MAX_MESSAGE_BYTES:
+            raise ValueError(f"a request is bounded at {MAX_MESSAGE_BYTES} bytes, got {len(data)}")
+        self._require_open()
+        if not self._connections.of_peer(peer):
+            raise TransportError(f"not connected to {peer}")
+        return await self._requests.request(peer, protocol, data)
+
+    def close(self) -> None:
+        """Refuse further use; the context manager that made this does the rest."""
+        self._is_open = False
+
+    def _require_open(self) -> None:
+        if not self._is_open:
+            raise TransportError("this transport is closed")
+
+
+@asynccontextmanager
+async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) -> AsyncIterator[Libp2pTransport]:
+    """Listen, and be part of the run's network for the length of the block.
+
+    On leaving it every socket is closed and every task has ended.
+    Raises: ValueError on a malformed `listen_address`; TransportError when it cannot be bound.
+    """
+    listeners = await open_listeners(parse_tcp_address(settings.listen_address))
+    counters = new_counters()
+    gossip_in, gossip_out = trio.open_memory_channel[GossipMessage](settings.gossip_queue)
+    async with trio.open_nursery() as nursery:
+        connections = ConnectionTable(nursery)
+        guard = StreamGuard(counters, max_peer_streams=settings.max_peer_streams)
+        host = build_host(settings, identity, guard, connections.add)
+        connector = Connector(host.swarm, connections, settings, counters, local_peer=identity.peer_id)
+        deliver = partial(_deliver, gossip_in, counters)
+        async with host.run([]), open_gossip(host, settings, deliver=deliver, counters=counters) as pubsub:
+            transport = Libp2pTransport(
+                local_peer=identity.peer_id,
+                listen_addresses=bound_addresses(listeners),
+                connections=connections,
+                connector=connector,
+                requests=RequestStreams(host, counters, idle_s=settings.stream_idle_s),
+                pubsub=pubsub,
+                gossip=gossip_out,
+                counters=counters,
+            )
+            nursery.start_soon(trio.serve_listeners, connector.accept, listeners)
+            nursery.start_soon(
+                partial(
+                    watch_health,
+                    connections.all,
+                    partial(connections.close, cause="no answer to pings"),
+                    interval_s=settings.ping_interval_s,
+                    timeout_s=settings.ping_timeout_s,
+                )
+            )
+            try:
+                yield transport
+            finally:
+                transport.close()
+                with trio.CancelScope(shield=True):
+                    await connections.close_all(cause="closed by us")
+                    await host.close()  # inside run(): outside it, its connections would leak
+        nursery.cancel_scope.cancel()
+
+
+def _deliver(
+    queue: trio.MemorySendChannel[GossipMessage], counters: dict[str, int], forwarder: PeerId, data: bytes
+) -> None:
+    try:
+        queue.send_nowait(GossipMessage(forwarder=forwarder, data=data))
+    except (trio.WouldBlock, trio.BrokenResourceError):
+        counters["gossip_dropped"] += 1

@@ -1,0 +1,109 @@
+"""From a TCP socket to a connection of the swarm: Noise proves who is there, Yamux multiplexes.
+
+Both directions are done here, and not by py-libp2p's dialler and listener, so that a peer can be dialled
+without knowing its id, and so that the socket stays at hand: only closing it ends a connection to a peer that
+hangs.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import trio
+from libp2p.abc import IMuxedConn, IRawConnection, ISecureConn
+from libp2p.io.trio import TrioTCPStream
+from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.network.connection.swarm_connection import SwarmConn
+from libp2p.network.swarm import Swarm
+from libp2p.peer.id import ID
+
+from peer.errors import TransportError
+from peer.types import PeerId
+
+_T = TypeVar("_T")
+
+
+class CountedTcpStream(TrioTCPStream):
+    """A TCP stream that adds its bytes, as they are on the wire, to the transport's counters."""
+
+    def __init__(self, stream: trio.SocketStream, counters: dict[str, int]) -> None:
+        super().__init__(stream)
+        self._counters = counters
+
+    async def write(self, data: bytes) -> None:
+        await super().write(data)
+        self._counters["bytes_sent"] += len(data)
+
+    async def read(self, n: int | None = None) -> bytes:
+        data = await super().read(n)
+        self._counters["bytes_received"] += len(data)
+        return data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecuredSocket:
+    """A socket whose other end has proved that it is `peer`."""
+
+    peer: PeerId
+    socket: trio.SocketStream
+    secured: ISecureConn
+    is_initiator: bool
+
+
+async def secure(
+    swarm: Swarm, stream: trio.SocketStream, counters: dict[str, int], *, is_initiator: bool
+) -> SecuredSocket:
+    """Run the Noise handshake. Any identity is accepted; the caller compares it, and sets the deadline.
+
+    On failure or cancellation the socket is closed. Raises: TransportError with the cause.
+    """
+    raw = RawConnection(CountedTcpStream(stream, counters), is_initiator)
+
+    async def handshake() -> SecuredSocket:
+        secured = await _secured(swarm, raw, is_initiator=is_initiator)
+        peer = PeerId(secured.get_remote_peer().to_base58())
+        return SecuredSocket(peer=peer, socket=stream, secured=secured, is_initiator=is_initiator)
+
+    return await _or_close(stream, "no handshake as a libp2p peer", handshake)
+
+
+async def join_swarm(
+    swarm: Swarm, secured: SecuredSocket, note_socket: Callable[[IMuxedConn, trio.SocketStream], None]
+) -> SwarmConn:
+    """Make it a connection of the swarm; `note_socket` is told of it before the swarm announces the
+    connection.
+
+    On failure or cancellation the socket is closed. Raises: TransportError with the cause.
+    """
+
+    async def join() -> SwarmConn:
+        muxed = await swarm.upgrader.upgrade_connection(secured.secured, ID.from_base58(secured.peer))
+        note_socket(muxed, secured.socket)
+        return await swarm.add_conn(muxed, direction="outbound" if secured.is_initiator else "inbound")
+
+    return await _or_close(secured.socket, f"connection to {secured.peer} broke while starting", join)
+
+
+async def _secured(swarm: Swarm, raw: IRawConnection, *, is_initiator: bool) -> ISecureConn:
+    noise = swarm.upgrader.security_multistream
+    if is_initiator:
+        # None for the expected id: the handshake skips the comparison, not the proof.
+        return await noise.secure_outbound(raw, None)  # type: ignore[arg-type]
+    return await noise.secure_inbound(raw)
+
+
+async def _or_close(stream: trio.SocketStream, what: str, step: Callable[[], Awaitable[_T]]) -> _T:
+    try:
+        return await step()
+    except Exception as error:  # libp2p, protobuf and noiseprotocol have no common base for a failed handshake
+        await trio.aclose_forcefully(stream)
+        raise TransportError(f"{what}: {root_cause(error)}") from error
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+
+
+def root_cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
