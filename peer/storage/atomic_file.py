@@ -1,0 +1,135 @@
+"""Files that are either the old content or the new one, whatever happens in between, and that prove it when read.
+
+Write: a temporary file beside the target, fsync, rename over it, fsync of the folder. Layout of a framed file
+(all integers big-endian): magic "MRMR", format version u16, kind 4 bytes, payload length u64, SHA-256 of
+everything before it and of the payload, then the payload.
+"""
+
+import hashlib
+import os
+import struct
+from pathlib import Path
+
+from peer.errors import StorageError
+from peer.storage.failures import describe, storage_errors
+
+MAX_FILE_BYTES = 4 * 1024**3
+"""Bound on what is read into memory, checked before it is read."""
+
+FRAME_BYTES = 50
+
+_MAGIC = b"MRMR"
+_VERSION = 1
+_HEAD = struct.Struct(">4sH4sQ")
+_TEMPORARY_PREFIX = ".tmp-"
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace `path` by `data`, durably. A failure leaves the old file as it was.
+
+    Raises: StorageError naming file, cause and next step.
+    """
+    temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        _write_durably(temporary, data, mode)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        _discard(temporary)
+        raise StorageError(describe("write", path, error)) from error
+    except BaseException:
+        _discard(temporary)
+        raise
+
+
+def write_framed(path: Path, payload: bytes, *, kind: bytes) -> None:
+    """Write `payload` with magic, version, kind, length and checksum. kind: 4 bytes that name the content."""
+    write_atomic(path, frame(payload, kind=kind))
+
+
+def read_framed(path: Path, *, kind: bytes) -> bytes:
+    """Return the payload that `write_framed` wrote.
+
+    Raises: FileNotFoundError when there is no file; StorageError when it cannot be read, or is damaged, of
+    another kind, or of another version.
+    """
+    return unframe(_read_bounded(path), kind=kind, source=path)
+
+
+def frame(payload: bytes, *, kind: bytes) -> bytes:
+    if len(kind) != 4:
+        raise ValueError(f"kind must be 4 bytes, got {kind!r}")
+    head = _HEAD.pack(_MAGIC, _VERSION, kind, len(payload))
+    return head + hashlib.sha256(head + payload).digest() + payload
+
+
+def unframe(data: bytes, *, kind: bytes, source: Path) -> bytes:
+    """Return the payload of a frame. Raises: StorageError saying what is wrong with it."""
+    if len(data) < FRAME_BYTES:
+        raise _damaged(source, f"expected at least {FRAME_BYTES} bytes, got {len(data)}")
+    magic, version, found_kind, length = _HEAD.unpack_from(data)
+    if magic != _MAGIC:
+        raise _damaged(source, "it does not begin as a file of this program")
+    if version != _VERSION:
+        raise StorageError(
+            f"{source} has format version {version}, this program reads {_VERSION}: use the program that wrote it,"
+            " or move the file away"
+        )
+    if found_kind != kind:
+        raise _damaged(source, f"expected a file of kind {kind!r}, got {found_kind!r}")
+    if length != len(data) - FRAME_BYTES:
+        raise _damaged(source, f"expected {length} bytes of payload, got {len(data) - FRAME_BYTES}")
+    payload = data[FRAME_BYTES:]
+    if hashlib.sha256(data[: _HEAD.size] + payload).digest() != data[_HEAD.size : FRAME_BYTES]:
+        raise _damaged(source, "its checksum does not match")
+    return payload
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete temporary files that a killed process left behind. Only the owner of the folder may call this."""
+    with storage_errors("clean up", folder):
+        for path in folder.glob(f"{_TEMPORARY_PREFIX}*"):
+            path.unlink(missing_ok=True)
+
+
+def _read_bounded(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_FILE_BYTES:
+                raise _damaged(path, f"expected at most {MAX_FILE_BYTES} bytes, got {size}")
+            return file.read(size + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageError(describe("read", path, error)) from error
+
+
+def _damaged(path: Path, cause: str) -> StorageError:
+    return StorageError(f"{path} is damaged: {cause}; move it away to start without it")
+
+
+def _write_durably(path: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _discard(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return  # the disk is in trouble already; `remove_leftovers` gets it at the next start

@@ -1,0 +1,36 @@
+"""Count the starts of an identity, so that others know which of two sessions is the newer one."""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from peer.errors import StorageError
+from peer.storage.atomic_file import read_framed, write_framed
+
+_KIND = b"BOOT"
+_COUNT = struct.Struct(">Q")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """damage: what was wrong with the stored count, None when nothing was."""
+
+    number: int
+    damage: str | None
+
+
+def count_boot(path: Path, *, unix_time_s: int) -> Boot:
+    """Return the number of this start, one more than the last, and store it before it is used.
+
+    unix_time_s: taken when the stored count is damaged: no identity has been started that often, so the number
+    still grows. Raises: StorageError when it cannot be stored.
+    """
+    number, damage = 1, None
+    try:
+        number = _COUNT.unpack(read_framed(path, kind=_KIND))[0] + 1
+    except FileNotFoundError:
+        pass  # the first start
+    except (StorageError, struct.error) as error:
+        number, damage = unix_time_s, str(error)
+    write_framed(path, _COUNT.pack(number), kind=_KIND)
+    return Boot(number=number, damage=damage)

@@ -1,0 +1,41 @@
+"""Turn what the operating system says into an error that names the file, the cause and the next step."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from peer.errors import StorageError
+
+_FREE_SPACE = "free some space, or set storage.data_dir to another disk"
+_PERMISSION = "make it writable for this user, or set storage.data_dir to a folder that is"
+_NEXT_STEPS = {
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
+    errno.EFBIG: _FREE_SPACE,
+    errno.EROFS: "mount it writable, or set storage.data_dir to a folder that is",
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EIO: "check the disk (dmesg, smartctl)",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENOTDIR: "a file stands where a folder is needed: move it away",
+    errno.EISDIR: "a folder stands where a file is needed: move it away",
+    errno.ENOENT: "check that the folder still exists",
+    errno.ENOLCK: "the file system has no locks: set storage.data_dir to a local disk",
+}
+
+
+@contextmanager
+def storage_errors(operation: str, path: Path) -> Iterator[None]:
+    """Raise `StorageError` for any OSError inside. operation: a verb, as in "write"."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(describe(operation, path, error)) from error
+
+
+def describe(operation: str, path: Path, error: OSError) -> str:
+    cause = (error.strerror or str(error)).lower()
+    hint = _NEXT_STEPS.get(error.errno or 0)
+    return f"cannot {operation} {path}: {cause}" + (f"; {hint}" if hint else "")

@@ -1,0 +1,96 @@
+"""One folder a peer: the lowest free `slot-N` of the data folder, held by a file lock while the process lives.
+
+Replicas of one container share a volume and know nothing of each other; the lock sorts them out, and a replica
+that is restarted finds the identity of the one that died, because the kernel drops a lock with its process.
+"""
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from peer.errors import StorageError
+from peer.storage.atomic_file import remove_leftovers
+from peer.storage.failures import storage_errors
+
+MAX_SLOTS = 4096
+
+
+@dataclass(slots=True)
+class Slot:
+    """A claimed folder. Close it, or leave its `with` block, to give it back."""
+
+    index: int
+    path: Path
+    _lock: int | None
+
+    @property
+    def name(self) -> str:
+        """The display name: `peer-1` for slot-0."""
+        return f"peer-{self.index + 1}"
+
+    def close(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)  # closing drops the lock
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def claim_slot(data_dir: Path) -> Slot:
+    """Create `data_dir` if missing, and lock the lowest slot that nobody holds.
+
+    Raises: StorageError when the folder cannot be written, or every slot is taken.
+    """
+    with storage_errors("use", data_dir):
+        data_dir.mkdir(parents=True, exist_ok=True)
+    for index in range(MAX_SLOTS):
+        path = data_dir / f"slot-{index}"
+        with storage_errors("use", path):
+            lock = _try_lock(path)
+        if lock is None:
+            continue
+        slot = Slot(index, path, lock)
+        try:
+            remove_leftovers(path)
+        except BaseException:
+            slot.close()
+            raise
+        return slot
+    raise StorageError(f"all {MAX_SLOTS} slots in {data_dir} are taken: give some peers another storage.data_dir")
+
+
+def _try_lock(folder: Path) -> int | None:
+    """Return a descriptor that holds the folder's lock, or None when another process holds it."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / "lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            _note_holder(descriptor)
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass  # held by another process, or deleted under our hands
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _note_holder(descriptor: int) -> None:
+    """Leave the process id for people who look; a full disk must not cost us the lock."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError:
+        return

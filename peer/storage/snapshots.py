@@ -1,0 +1,108 @@
+"""The last few states of the common model on disk; the newest that can be trusted is the one to start from."""
+
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from peer.errors import StorageError
+from peer.storage.atomic_file import read_framed, write_framed
+from peer.storage.failures import storage_errors
+from peer.types import Digest
+
+_KIND = b"SNAP"
+_HEAD = struct.Struct(">Q32s")
+_NAME = re.compile(r"snapshot-(\d{10})\.bin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """digest: of the sealed manifest that the state belongs to. content: opaque here."""
+
+    round: int
+    digest: Digest
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """A file that was passed over: what is wrong with it, in a sentence that names it."""
+
+    path: Path
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedSnapshot:
+    """snapshot: the newest good one, None when there is none. damaged: newer ones that could not be used."""
+
+    snapshot: Snapshot | None
+    damaged: tuple[Damage, ...]
+
+
+class SnapshotStore:
+    """Snapshots in one folder, numbered in the order written: after a change of branch the newest may be of a
+    lower round than the one before it. At most `keep` are kept, and as many damaged ones set aside."""
+
+    def __init__(self, folder: Path, *, keep: int) -> None:
+        if keep < 2:
+            raise ValueError(f"keep must be at least 2, so that a damaged newest is survived, got {keep}")
+        self._folder = folder
+        self._keep = keep
+
+    def save(self, snapshot: Snapshot) -> Path:
+        """Write durably, then drop the oldest beyond `keep`. Raises: StorageError; older ones stay."""
+        if not 0 <= snapshot.round < 1 << 64 or len(snapshot.digest) != 32:
+            raise ValueError(f"bad snapshot: round {snapshot.round}, digest of {len(snapshot.digest)} bytes")
+        with storage_errors("use", self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            numbered = self._numbered()
+        number = numbered[-1][0] + 1 if numbered else 1
+        path = self._folder / f"snapshot-{number:010d}.bin"
+        head = _HEAD.pack(snapshot.round, snapshot.digest)
+        write_framed(path, head + snapshot.content, kind=_KIND)
+        with storage_errors("drop old snapshots in", self._folder):
+            for _, old in numbered[: len(numbered) + 1 - self._keep]:
+                old.unlink(missing_ok=True)
+        return path
+
+    def load_newest(self) -> LoadedSnapshot:
+        """Return the newest snapshot whose checksum holds; damaged ones are renamed to `*.corrupt`.
+
+        Raises: StorageError when the folder cannot be listed.
+        """
+        with storage_errors("list", self._folder):
+            numbered = self._numbered()
+        damaged: list[Damage] = []
+        for _, path in reversed(numbered):
+            try:
+                return LoadedSnapshot(snapshot=_read(path), damaged=tuple(damaged))
+            except FileNotFoundError:
+                continue
+            except StorageError as error:
+                damaged.append(Damage(path=path, cause=str(error)))
+                self._set_aside(path)
+        return LoadedSnapshot(snapshot=None, damaged=tuple(damaged))
+
+    def _numbered(self) -> list[tuple[int, Path]]:
+        if not self._folder.is_dir():
+            return []
+        found = [(match, path) for path in self._folder.iterdir() if (match := _NAME.fullmatch(path.name))]
+        return sorted((int(match[1]), path) for match, path in found)
+
+    def _set_aside(self, path: Path) -> None:
+        """Keep a damaged file for whoever wants to know why, without letting such files pile up."""
+        try:
+            path.rename(path.with_suffix(".corrupt"))
+            for old in sorted(self._folder.glob("snapshot-*.corrupt"))[: -self._keep]:
+                old.unlink(missing_ok=True)
+        except OSError:
+            return  # a read-only disk: it is passed over again at the next start
+
+
+def _read(path: Path) -> Snapshot:
+    payload = read_framed(path, kind=_KIND)
+    if len(payload) < _HEAD.size:
+        raise StorageError(f"{path} is damaged: too short for a snapshot; move it away to start without it")
+    number, digest = _HEAD.unpack_from(payload)
+    return Snapshot(round=number, digest=Digest(digest), content=payload[_HEAD.size :])
