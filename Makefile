@@ -23,7 +23,7 @@ test: ## set up and run every test that needs no Docker: C++ (ctest, with saniti
 
 test-docker: ## build the image, run a swarm of containers, kill one (starts an engine if none runs and you are root)
 	@scripts/setup.sh lint
-	@scripts/with-docker.sh env MURMUR_REQUIRE_DOCKER=1 .venv/bin/python -m pytest tests/docker -m docker -v
+	@scripts/with-docker.sh env MURMUR_REQUIRE_DOCKER=1 .venv/bin/python -m pytest tests/docker -m docker -v $(PYTEST)
 
 image: ## build the container image (docker-compose up does it too)
 	@scripts/with-docker.sh scripts/compose.sh build peer
