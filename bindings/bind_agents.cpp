@@ -35,11 +35,13 @@ py::tuple to_tuple(const RunningMoments& moments) {
   return py::make_tuple(copy(moments.count()), copy(moments.mean()), copy(moments.m2()));
 }
 
-void set_base_moments(Agent& self, const py::array& count, const py::array& mean, const py::array& m2) {
+void set_model(Agent& self, const py::array& params, const py::array& count, const py::array& mean,
+               const py::array& m2) {
+  const auto values = view<float>("params", params, {num_params(self)});
   const Shape shape{num_moments(self)};
   const RunningMoments base(view<double>("count", count, shape), view<double>("mean", mean, shape),
                             view<double>("m2", m2, shape));
-  self.peek([&](PpoAgent& agent) { agent.set_base_moments(base); });
+  self.peek([&](PpoAgent& agent) { agent.set_model(values, base); });
 }
 
 py::array_t<float> get_params(Agent& self) {
@@ -98,6 +100,7 @@ void bind_config(py::module_& m) {
       .def_readwrite("adam_beta2", &PpoConfig::adam_beta2)
       .def_readwrite("adam_epsilon", &PpoConfig::adam_epsilon)
       .def_readwrite("seed", &PpoConfig::seed)
+      .def_readwrite("local_seed", &PpoConfig::local_seed)
       .def_readwrite("threads", &PpoConfig::threads)
       .def_property("device", spelled(&PpoConfig::device),
                     [](PpoConfig& c, std::string_view name) { c.device = parse_device(name); });
@@ -158,9 +161,9 @@ void bind_agents(py::module_& m) {
       .def(
           "new_moments",
           [](Agent& self) { return self.peek([](PpoAgent& a) { return to_tuple(a.moments().fresh()); }); },
-          "Return count, mean and m2, float64[M] each, of what was seen since set_base_moments.")
-      .def("set_base_moments", &set_base_moments, py::arg("count"), py::arg("mean"), py::arg("m2"),
-           "Replace the agreed statistics, float64[M] each, and forget the new ones.")
+          "Return count, mean and m2, float64[M] each, of what was seen since set_model.")
+      .def("set_model", &set_model, py::arg("params"), py::arg("count"), py::arg("mean"), py::arg("m2"),
+           "Replace the parameters, float32[P], and the agreed statistics, float64[M] each; forget the new ones.")
       .def(
           "assign_variants",
           [](Agent& self, const std::vector<EnvVariant>& variants) {

@@ -57,13 +57,13 @@ RunningMoments get_moments(BlobReader& reader, std::size_t size) {
 PpoAgent::PpoAgent(const PpoConfig& config, const EnvFactory& make_env, const BackendFactory& make_backend)
     : config_(validated(config)),
       make_env_(make_env),
-      collector_(make_env(static_cast<std::size_t>(config.num_envs), config.seed), config),
+      collector_(make_env(static_cast<std::size_t>(config.num_envs), config.local_seed), config),
       layout_(policy_spec(env_spec(), config)),
       backend_(make_backend(layout_, config.device)),
       moments_(env_spec().obs_dim),
       rollout_(rollout_shape(env_spec(), config)),
       update_(config, rollout_.shape()),
-      shuffle_rng_(config.seed, kShuffleStream) {
+      shuffle_rng_(config.local_seed, kShuffleStream) {
   std::vector<float> params(layout_.num_params());
   initialize_params(layout_, config.seed, params);
   backend_->set_params(params);
@@ -82,7 +82,9 @@ TrainStats PpoAgent::train(std::int64_t max_env_steps, double max_seconds) {
     train_once(stats, tally);
     ++iterations;
     stats.wall_s = std::chrono::duration<double>(Clock::now() - start).count();
-  } while (stats.env_steps < max_env_steps && stats.wall_s < max_seconds);
+    // Another iteration only if at least half of it fits: on average the time asked for is the time taken.
+  } while (stats.env_steps < max_env_steps &&
+           stats.wall_s * (1.0 + 0.5 / static_cast<double>(iterations)) < max_seconds);
 
   const double scale = 1.0 / static_cast<double>(iterations);
   for (double* mean : {&stats.approx_kl, &stats.clip_fraction, &stats.entropy, &stats.value_loss}) *mean *= scale;
@@ -134,7 +136,11 @@ void PpoAgent::set_params(std::span<const float> params) {
   backend_->set_params(params);
 }
 
-void PpoAgent::set_base_moments(const RunningMoments& base) { moments_.set(base, RunningMoments(moments_.size())); }
+void PpoAgent::set_model(std::span<const float> params, const RunningMoments& base) {
+  check_size("moments", moments_.size(), base.size());
+  set_params(params);
+  moments_.set(base, RunningMoments(moments_.size()));
+}
 
 void PpoAgent::assign_variants(std::span<const EnvVariant> variants) { collector_.assign_variants(variants); }
 

@@ -59,7 +59,7 @@ void check_batch(const PpoConfig& c) {
 void check_objective(const PpoConfig& c) {
   check_real("gamma", c.gamma, c.gamma >= 0 && c.gamma <= 1, "in [0, 1]");
   check_real("gae_lambda", c.gae_lambda, c.gae_lambda >= 0 && c.gae_lambda <= 1, "in [0, 1]");
-  check_real("clip_range", c.clip_range, c.clip_range > 0 && c.clip_range < 1, "in (0, 1)");
+  check_real("clip_range", c.clip_range, c.clip_range > 0 && c.clip_range <= 1, "in (0, 1]");
   check_real("value_clip_range", c.value_clip_range, c.value_clip_range >= 0, ">= 0 (0 = off)");
   check_real("entropy_coef", c.entropy_coef, c.entropy_coef >= 0, ">= 0");
   check_real("value_coef", c.value_coef, c.value_coef >= 0, ">= 0");
@@ -82,7 +82,7 @@ E parse(std::string_view field, std::string_view name, const std::array<std::pai
     if (text == name) return value;
     choices += (choices.empty() ? "" : ", ") + std::string(text);
   }
-  refuse(field, "one of " + choices, "'" + std::string(name) + "'");
+  refuse(field, "one of " + choices, std::string("'").append(name).append("'"));
 }
 
 constexpr std::array<std::pair<std::string_view, Activation>, 2> kActivations{

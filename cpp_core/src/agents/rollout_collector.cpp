@@ -25,7 +25,7 @@ std::size_t head_width(const EnvSpec& spec) {
 RolloutCollector::RolloutCollector(std::unique_ptr<VectorEnv> env, const PpoConfig& config)
     : env_(std::move(env)),
       config_(config),
-      action_rng_(config.seed, kActionStream),
+      action_rng_(config.local_seed, kActionStream),
       returns_(env_->num_envs(), static_cast<float>(config.gamma)),
       step_(env_->num_envs(), env_->spec().obs_dim),
       policy_(env_->num_envs() * head_width(env_->spec())),

@@ -49,7 +49,7 @@ class PpoAgent {
   /// Throws std::invalid_argument when a field of `config` is out of range.
   PpoAgent(const PpoConfig& config, const EnvFactory& make_env, const BackendFactory& make_backend);
 
-  /// Train by whole iterations, at least one, until `max_env_steps` are done or `max_seconds` have passed.
+  /// Train by whole iterations, at least one, until `max_env_steps` are done or about `max_seconds` have passed.
   ///
   /// Throws std::invalid_argument unless both are positive (infinite seconds are fine). Throws NonFiniteError naming
   /// the culprit when an observation, reward, loss or gradient is not finite; parameters and optimizer are then those
@@ -75,8 +75,10 @@ class PpoAgent {
   void set_params(std::span<const float> params);  // [P]
 
   [[nodiscard]] const ModelMoments& moments() const noexcept { return moments_; }
-  /// Replace the agreed statistics and forget those seen since. Throws std::invalid_argument when the size differs.
-  void set_base_moments(const RunningMoments& base);
+  /// Replace the parameters and the agreed statistics, and forget the statistics seen since. Optimizer, environments
+  /// and random streams stay. Throws std::invalid_argument, changing nothing, when a size differs or a parameter is
+  /// not finite.
+  void set_model(std::span<const float> params, const RunningMoments& base);
 
   /// Share the envs out over `variants`; see VectorEnv::assign_variants.
   void assign_variants(std::span<const EnvVariant> variants);

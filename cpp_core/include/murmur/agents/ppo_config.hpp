@@ -42,7 +42,8 @@ struct PpoConfig {
   double adam_beta2 = 0.999;
   double adam_epsilon = 1e-5;
 
-  std::uint64_t seed = 1;
+  std::uint64_t seed = 1;              ///< of the initial parameters: equal on all peers of a run
+  std::uint64_t local_seed = 1;        ///< of episodes, actions and minibatches: each peer has its own
   std::int64_t threads = 1;            ///< threads that step environments; results do not depend on it
   Device device = Device::kAuto;
 

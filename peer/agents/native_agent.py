@@ -1,0 +1,173 @@
+"""The learner of a real peer: PPO in C++, trained in a worker thread with the GIL released."""
+
+import hashlib
+import math
+import os
+import tempfile
+from pathlib import Path
+
+import trio
+
+from peer.errors import StorageError
+from peer.native import (
+    CheckpointError,
+    EnvVariant,
+    PpoAgent,
+    PpoSettings,
+    PpoTrainStats,
+    VectorEnv,
+    make_ppo_agent,
+    to_moments,
+)
+from peer.types import Digest, EnvTask, ModelSchema, ModelState, Moments, Seconds, TrainStats
+
+_CHUNK_S = 0.5
+"""Cancellation waits for the running chunk; half a second keeps a peer's clean stop brisk."""
+
+_NO_STEP_LIMIT = 2**62
+
+
+class NativeAgent:
+    """Implements `peer.agents.agent.Agent` on the C++ core.
+
+    Raises: ValueError for an unknown env or a setting out of range, naming it.
+    """
+
+    def __init__(self, env_name: str, *, settings: PpoSettings) -> None:
+        self._core: PpoAgent = make_ppo_agent(env_name, settings)
+        self._env_name = env_name
+        self._num_envs = settings.num_envs
+        self._tasks: tuple[EnvTask, ...] = ()
+        self._first_task = 0
+        self._schema = ModelSchema(
+            num_params=self._core.num_params,
+            num_moments=self._core.num_moments,
+            digest=Digest(hashlib.sha256(self._core.schema_text.encode()).digest()),
+        )
+
+    @property
+    def schema(self) -> ModelSchema:
+        return self._schema
+
+    @property
+    def backend_name(self) -> str:
+        """Say what computes and where, such as "libtorch on cpu"."""
+        return self._core.backend_name
+
+    @property
+    def env_steps(self) -> int:
+        """Count the env steps trained on in this agent's life, checkpoints included."""
+        return self._core.env_steps
+
+    def model(self) -> ModelState:
+        return ModelState(params=self._core.get_params(), moments=to_moments(self._core.moments()))
+
+    def set_model(self, state: ModelState) -> None:
+        moments = state.moments
+        self._core.set_model(state.params, moments.count, moments.mean, moments.m2)
+
+    def new_moments(self) -> Moments:
+        return to_moments(self._core.new_moments())
+
+    def set_tasks(self, tasks: tuple[EnvTask, ...]) -> None:
+        """Share the envs out evenly. With more tasks than envs, each `train` takes the next ones in turn.
+
+        Raises: as the protocol says; the tasks then stay as they were.
+        """
+        if not tasks:
+            raise ValueError("set_tasks needs at least one task: the envs must train on something")
+        trial = VectorEnv(self._env_name, 1, 0)
+        for task in tasks:  # all of them now, also those whose turn comes later
+            trial.assign_variants(_variants((task,), 1))
+        self._tasks = tasks
+        self._first_task = 0
+        self._take_turn()
+
+    async def train(self, *, seconds: Seconds) -> TrainStats:
+        if not seconds > 0:
+            raise ValueError(f"train needs seconds > 0, got {seconds}")
+        if len(self._tasks) > self._num_envs:
+            self._take_turn()
+        chunks = math.ceil(seconds / _CHUNK_S)
+        done: list[PpoTrainStats] = []
+        left_s = seconds
+        for chunks_left in range(chunks, 0, -1):
+            # Not abandoned on cancel: the thread works on this agent, so the caller must get it back at rest.
+            stats = await trio.to_thread.run_sync(self._core.train, _NO_STEP_LIMIT, max(left_s, 1e-6) / chunks_left)
+            done.append(stats)
+            left_s -= stats.wall_s
+            if left_s <= 0:
+                break
+        return _summarize(done)
+
+    async def evaluate(self, *, episodes: int, seed: int) -> float:
+        return await trio.to_thread.run_sync(self._core.evaluate, episodes, seed)
+
+    def save(self, path: Path) -> None:
+        try:
+            _write_atomically(path, self._core.save())
+        except OSError as error:
+            raise StorageError(f"cannot write training state {path}: {error}; free or mount the disk") from error
+
+    def load(self, path: Path) -> None:
+        try:
+            self._core.load(path.read_bytes())
+        except OSError as error:
+            raise StorageError(f"cannot read training state {path}: {error}") from error
+        except CheckpointError as error:
+            raise StorageError(
+                f"training state {path} cannot be used: {error}; remove the file to start training state afresh"
+            ) from error
+
+    def _take_turn(self) -> None:
+        """Give the envs to the next tasks in turn; all of them when there are enough envs."""
+        count = min(len(self._tasks), self._num_envs)
+        turn = tuple(self._tasks[(self._first_task + i) % len(self._tasks)] for i in range(count))
+        self._core.assign_variants(_variants(turn, self._num_envs))
+        self._first_task = (self._first_task + count) % len(self._tasks)
+
+
+def _variants(tasks: tuple[EnvTask, ...], num_envs: int) -> list[EnvVariant]:
+    """Split `num_envs` over at most as many tasks; the first ones get the odd envs."""
+    share, odd = divmod(num_envs, len(tasks))
+    return [
+        EnvVariant(
+            params=task.params,
+            seed_start=task.seed_start,
+            seed_end=task.seed_end,
+            count=share + (1 if i < odd else 0),
+        )
+        for i, task in enumerate(tasks)
+    ]
+
+
+def _summarize(chunks: list[PpoTrainStats]) -> TrainStats:
+    env_steps = sum(chunk.env_steps for chunk in chunks)
+    episodes = sum(chunk.episodes for chunk in chunks)
+    returns = sum(chunk.mean_return * chunk.episodes for chunk in chunks if chunk.episodes)
+    return TrainStats(
+        env_steps=env_steps,
+        episodes=episodes,
+        mean_return=returns / episodes if episodes else math.nan,
+        approx_kl=sum(chunk.approx_kl * chunk.env_steps for chunk in chunks) / env_steps,
+        wall_s=sum(chunk.wall_s for chunk in chunks),
+    )
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    """Write a temporary file beside `path`, sync it, and rename it over `path`: old or new, never half."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        temporary = Path(file.name)
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

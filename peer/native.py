@@ -1,0 +1,110 @@
+"""The only door to the C++ core: environments, PPO settings and the PPO learner, typed.
+
+Importing it loads libtorch (about a third of a second) and never imports Python's torch.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from peer._core import BlobError as CheckpointError
+from peer._core import (
+    EnvSpec,
+    EnvVariant,
+    NonFiniteError,
+    ParamSpec,
+    PpoAgent,
+    PpoConfig,
+    VectorEnv,
+    env_names,
+    env_spec,
+)
+from peer._core import TrainStats as PpoTrainStats
+from peer.config.envs import EnvSpec as ConfigEnvSpec
+from peer.config.envs import ParamRange
+from peer.types import Moments, Vector64
+
+__all__ = [
+    "CheckpointError",
+    "EnvSpec",
+    "EnvVariant",
+    "NonFiniteError",
+    "ParamSpec",
+    "PpoAgent",
+    "PpoConfig",
+    "PpoSettings",
+    "PpoTrainStats",
+    "VectorEnv",
+    "env_names",
+    "env_spec",
+    "known_envs",
+    "make_ppo_agent",
+    "to_moments",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PpoSettings:
+    """Every setting of one learner; meanings, units and ranges are those of murmur/agents/ppo_config.hpp.
+
+    seed: of the initial parameters, equal on all peers of a run. local_seed: of episodes, actions and minibatches,
+    each peer's own. The core checks the ranges and raises ValueError naming the field.
+    """
+
+    hidden: tuple[int, ...] = (64, 64)
+    activation: str = "tanh"
+    num_envs: int = 8
+    rollout_steps: int = 128
+    epochs: int = 4
+    minibatch_size: int = 256
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    clip_range: float = 0.2
+    value_clip_range: float = 0.2
+    entropy_coef: float = 0.0
+    value_coef: float = 0.5
+    max_grad_norm: float = 0.5
+    learning_rate: float = 2.5e-4
+    lr_schedule: str = "constant"
+    schedule_env_steps: int = 1_000_000
+    target_kl: float = 0.0
+    normalize_observations: bool = False
+    normalize_rewards: bool = False
+    normalize_advantages: bool = True
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.999
+    adam_epsilon: float = 1e-5
+    seed: int = 1
+    local_seed: int = 1
+    threads: int = 1
+    device: str = "auto"
+
+
+def make_ppo_agent(env_name: str, settings: PpoSettings) -> PpoAgent:
+    """Build a learner. Raises: ValueError naming the field, or the nearest env name; TypeError on a wrong type."""
+    config = PpoConfig()
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        setattr(config, field.name, list(value) if isinstance(value, tuple) else value)
+    return PpoAgent(env_name, config)
+
+
+def known_envs() -> Mapping[str, ConfigEnvSpec]:
+    """Return what the configuration must know of every environment, by name."""
+    return {
+        name: ConfigEnvSpec(
+            params={
+                param.name: ParamRange(default=param.default_value, low=param.low, high=param.high)
+                for param in env_spec(name).params
+            }
+        )
+        for name in env_names()
+    }
+
+
+def to_moments(arrays: tuple[Vector64, Vector64, Vector64]) -> Moments:
+    """Wrap the core's (count, mean, m2)."""
+    count, mean, m2 = arrays
+    return Moments(count=np.asarray(count), mean=np.asarray(mean), m2=np.asarray(m2))
