@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from peer.aggregation.mean import mean
-from peer.aggregation.moments import merge_all
 from peer.aggregation.rule import Aggregator, Contribution, Rule
+from peer.moments import merge_all
 from peer.types import ModelState
 
 RULES: dict[str, Rule] = {"mean": mean}

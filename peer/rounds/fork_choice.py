@@ -7,7 +7,8 @@
 
 from dataclasses import dataclass
 
-from peer.rounds.roster import majority
+from peer.rounds.entry import Entry
+from peer.rounds.roster import majority, peers_of
 from peer.types import Digest, Seconds
 
 
@@ -25,7 +26,9 @@ class Branch:
     score: int
 
 
-def prefer(challenger: Branch, current: Branch, *, members: int, voted: bool, held_s: Seconds, patience_s: Seconds) -> bool:
+def prefer(
+    challenger: Branch, current: Branch, *, members: int, voted: bool, held_s: Seconds, patience_s: Seconds
+) -> bool:
     """Return whether to leave `current` for `challenger`.
 
     members: size of the common ancestor's roster (0 after genesis: nothing can be final yet). voted: this peer acked
@@ -37,6 +40,24 @@ def prefer(challenger: Branch, current: Branch, *, members: int, voted: bool, he
         if voted and held_s < patience_s and may_become_final(current, members):
             return False
     return _standing(challenger) > _standing(current)
+
+
+def outranks(theirs: Entry, ours: Entry, *, history: int) -> bool:
+    """Return whether to give up our chain for one that shares no known ancestor with it.
+
+    The higher score wins. Two chains that grow at the same pace would swap the lead for ever, so near a tie the chain
+    whose roster has the lowest peer id wins, whatever the scores are at the moment.
+    """
+    zone = max(tie_zone(ours, history=history), tie_zone(theirs, history=history))
+    lowest_theirs, lowest_ours = min(peers_of(theirs.roster), default=""), min(peers_of(ours.roster), default="")
+    if abs(theirs.score - ours.score) > zone or lowest_theirs == lowest_ours:
+        return theirs.score > ours.score
+    return lowest_theirs < lowest_ours
+
+
+def tie_zone(entry: Entry, *, history: int) -> int:
+    """Return how far behind a score may be and still count as a tie: what the roster adds in `history` rounds."""
+    return history * len(entry.roster)
 
 
 def is_final(votes: int, members: int) -> bool:

@@ -34,6 +34,9 @@ class HeaderPool:
         peers = self._by_base.get(base, {})
         return [peers[peer] for peer in sorted(peers)]
 
+    def bases(self) -> list[Digest]:
+        return list(self._by_base)
+
     def forget(self, *, keep: Collection[Digest]) -> None:
         for base in [base for base in self._by_base if base not in keep]:
             del self._by_base[base]

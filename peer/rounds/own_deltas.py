@@ -1,13 +1,17 @@
 """What this peer itself has learned and announced, so that nothing counts twice and nothing is lost.
 
-Training yields *pieces*. A header announces the sum of all pieces that the chain it builds on does not hold. On any chain
-a piece is therefore admitted at most once; after a switch to another branch the unadmitted ones are announced again.
+Training yields *pieces*. A header announces the sum of all pieces that the chain it builds on does not hold. On any
+chain a piece is therefore admitted at most once; after a switch to another branch the unadmitted ones are announced
+again.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from peer.types import Digest, ModelDelta
+import numpy as np
+
+from peer.moments import merge_all
+from peer.types import Digest, ModelDelta, Moments, Params
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +50,30 @@ class OwnDeltas:
     def forget(self, *, before_round: int) -> None:
         """Drop pieces made for rounds before `before_round`, and headers that announced only such."""
         self._pieces = {number: piece for number, piece in self._pieces.items() if piece.round >= before_round}
-        self._announced = {
-            header: pieces for header, pieces in self._announced.items() if pieces & self._pieces.keys()
-        }
+        self._announced = {header: pieces for header, pieces in self._announced.items() if pieces & self._pieces.keys()}
 
     def clear(self) -> None:
         self._pieces.clear()
         self._announced.clear()
+
+
+def sum_pieces(pieces: Sequence[Piece]) -> Piece:
+    """Return one piece that stands for all: parameters added, statistics merged, of the latest round.
+
+    Raises: ValueError when there are none.
+    """
+    if not pieces:
+        raise ValueError("there is nothing to sum")
+    stacked = np.stack([piece.delta.params for piece in pieces])
+    params: Params = np.asarray(stacked.sum(axis=0, dtype=np.float64), np.float32)
+    empty = Moments.empty(pieces[0].delta.moments.size)
+    return Piece(
+        round=max(piece.round for piece in pieces),
+        env_steps=sum(piece.env_steps for piece in pieces),
+        delta=ModelDelta(params=params, moments=merge_all(empty, (piece.delta.moments for piece in pieces))),
+    )
+
+
+def l2_norm(params: Params) -> float:
+    """Return the Euclidean norm, summed in float64."""
+    return float(np.sqrt(np.sum(np.square(params, dtype=np.float64))))

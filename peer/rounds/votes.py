@@ -41,9 +41,7 @@ class VoteBook:
 
     def voters_elsewhere(self, parent: Digest, manifest: Digest) -> frozenset[PeerId]:
         """Return who voted for a rival of `manifest`."""
-        return frozenset(
-            peer for peer, ack in self._votes.get(parent, {}).items() if ack.message.manifest != manifest
-        )
+        return frozenset(peer for peer, ack in self._votes.get(parent, {}).items() if ack.message.manifest != manifest)
 
     def held(self, parents: Collection[Digest]) -> list[Signed[Ack]]:
         """Return all votes about the given parents, to pass on."""

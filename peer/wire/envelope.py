@@ -96,9 +96,7 @@ def seal(message: M, signer: Signer, *, run: bytes) -> Signed[M]:
     kind = _KINDS[type(message)]
     body = _encode(message)
     statement = _statement(PROTOCOL_VERSION, run, kind.number, signer.peer_id, body)
-    envelope = _Envelope(
-        PROTOCOL_VERSION, run, kind.number, signer.peer_id, body, signer.sign(_DOMAIN + statement)
-    )
+    envelope = _Envelope(PROTOCOL_VERSION, run, kind.number, signer.peer_id, body, signer.sign(_DOMAIN + statement))
     data = _encode(envelope)
     if len(data) > kind.max_bytes:
         raise ValueError(f"{type(message).__name__} is {len(data)} bytes, the protocol allows {kind.max_bytes}")
@@ -136,10 +134,8 @@ def open_as(data: bytes, message_type: type[M], *, run: bytes) -> Signed[M]:
     """Like `open_envelope`, for one expected kind. Raises: ProtocolError when it is another."""
     signed = open_envelope(data, run=run)
     if not isinstance(signed.message, message_type):
-        raise ProtocolError(
-            "malformed", f"expected a {message_type.__name__}, got a {type(signed.message).__name__}"
-        )
-    return signed  # type: ignore[return-value]  # narrowed by the check above, which mypy does not carry to the generic
+        raise ProtocolError("malformed", f"expected a {message_type.__name__}, got a {type(signed.message).__name__}")
+    return signed  # type: ignore[return-value, unused-ignore]  # narrowed above; not carried to the generic by mypy
 
 
 def _statement(version: int, run: bytes, kind: int, peer: str, body: bytes) -> bytes:

@@ -15,8 +15,8 @@ MAX_SYNC_REQUEST_BYTES = 16 * 1024
 MAX_SYNC_RESPONSE_BYTES = 1024 * 1024
 MAX_SYNC_MESSAGES = 512
 MAX_ROUND = 2**40
-MAX_COUNT = 2**40
-"""Env steps, sums of env steps and similar counters: far above use, far below int64 overflow when summed."""
+MAX_COUNT = 2**53
+"""Env steps and similar counters: far above use, exact as a float64 too."""
 
 INLINE_PAYLOAD_BYTES = 16 * 1024
 """Payloads up to this size ride along with the announcement; larger ones are pulled (DESIGN section 4)."""

@@ -28,7 +28,7 @@ class Tip(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
 
 
 class SyncRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """"This is what I have": tip, digests of recent manifests (newest first), headers and acks held at the tip."""
+    """What the asking peer has: tip, digests of recent manifests (newest first), headers and acks held at the tip."""
 
     tip: Tip
     recent: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=64)]
@@ -45,7 +45,7 @@ class SnapshotOffer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
 
 
 class SyncResponse(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """"This is what you lack": signed manifests in order, then headers and acks; a snapshot if replay is impossible."""
+    """What the asking peer lacks: signed manifests in order, then headers and acks; a snapshot if it cannot replay."""
 
     tip: Tip
     messages: Annotated[tuple[Envelope, ...], msgspec.Meta(max_length=MAX_SYNC_MESSAGES)]

@@ -1,0 +1,129 @@
+"""What the round machine asks its surroundings to do, and the facts it reports."""
+
+from dataclasses import dataclass
+
+from peer.rounds.entry import Entry
+from peer.rounds.own_deltas import Piece
+from peer.types import Digest, ModelState, PeerId
+from peer.wire.sync import SnapshotOffer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Gossip these bytes (an encoded `Announcement`)."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchPayload:
+    """Pull a payload, asking `holders` first; answer with `receive_payload` or `payload_failed`."""
+
+    payload: Digest
+    payload_bytes: int
+    holders: tuple[PeerId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchSnapshot:
+    """Pull the state at a tip that cannot be reached by replay; answer with `receive_snapshot` or `payload_failed`."""
+
+    offer: SnapshotOffer
+    holder: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncWith:
+    """Do anti-entropy with this peer at once: it has just become reachable, and its chain may be ahead of ours."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRound:
+    """Train for `round` from `base` plus `pieces`: own work that the chain does not hold yet.
+
+    Whatever was being trained and is not announced goes on, moved over to the new base.
+    """
+
+    round: int
+    base: Entry
+    state: ModelState
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """The tip moved one manifest forward, `sealing_s` after the round's training time was over here."""
+
+    entry: Entry
+    parent: Entry
+    sealing_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finalised:
+    """More than half of the roster acked this manifest or one that builds on it."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switched:
+    """The tip left its branch: `undone` rounds of it were replaced."""
+
+    undone: tuple[Entry, ...]
+    ancestor_round: int
+    to: Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotApplied:
+    """The state was taken over whole from another peer instead of by replay."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Somebody's message was dropped. `peer` is who wrote it where that is known, else who handed it over."""
+
+    reason: str
+    peer: PeerId
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PieceDropped:
+    """Own work that is too old to be carried on was given up."""
+
+    pieces: int
+    env_steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDiffers:
+    """Applying `entry` here gave `computed`, another model than its manifest says.
+
+    repairing: a majority has the manifest's model, so this peer distrusts its own state and asks for a snapshot.
+    """
+
+    entry: Entry
+    computed: Digest
+    repairing: bool
+
+
+Effect = (
+    Publish
+    | FetchPayload
+    | FetchSnapshot
+    | SyncWith
+    | OpenRound
+    | Applied
+    | Finalised
+    | Switched
+    | SnapshotApplied
+    | Refused
+    | PieceDropped
+    | ModelDiffers
+)

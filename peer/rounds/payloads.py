@@ -1,0 +1,56 @@
+"""Payloads held here: to apply manifests, and to serve to peers that lack them."""
+
+from collections.abc import Collection
+
+from peer.codec.codec import Codec
+from peer.errors import ProtocolError
+from peer.types import Digest, ModelDelta, ModelSchema
+from peer.wire.envelope import Signed
+from peer.wire.hashing import digest_of
+from peer.wire.messages import DeltaHeader
+
+
+class PayloadStore:
+    """Checked payloads by hash, decoded. Bounded by `forget`: the machine keeps what its window refers to."""
+
+    def __init__(self, codecs: dict[str, Codec], schema: ModelSchema) -> None:
+        self._codecs = codecs
+        self._schema = schema
+        self._bytes: dict[Digest, bytes] = {}
+        self._deltas: dict[Digest, ModelDelta] = {}
+
+    def check_header(self, header: DeltaHeader) -> None:
+        """Raises: ProtocolError when the header announces what this model cannot have."""
+        codec = self._codecs.get(header.codec)
+        if codec is None:
+            raise ProtocolError("codec", f"{header.codec!r}, this peer knows {', '.join(sorted(self._codecs))}")
+        bound = codec.max_bytes(self._schema)
+        if header.payload_bytes > bound:
+            raise ProtocolError("payload_size", f"announced {header.payload_bytes} bytes, at most {bound} are possible")
+
+    def add(self, header: Signed[DeltaHeader], data: bytes) -> None:
+        """Check and keep the payload that `header` names.
+
+        Raises: ProtocolError when size or hash are not as declared, or the content is not a valid delta.
+        """
+        declared = header.message
+        if len(data) != declared.payload_bytes:
+            raise ProtocolError("payload_size", f"{len(data)} bytes, the header says {declared.payload_bytes}")
+        if digest_of(data) != declared.payload:
+            raise ProtocolError("payload_hash", "the payload is not the one that the header names")
+        self._deltas[Digest(declared.payload)] = self._codecs[declared.codec].decode(data, self._schema)
+        self._bytes[Digest(declared.payload)] = data
+
+    def delta(self, payload: bytes) -> ModelDelta:
+        """Return a held payload. Raises: KeyError when it is not held."""
+        return self._deltas[Digest(payload)]
+
+    def data(self, payload: bytes) -> bytes | None:
+        return self._bytes.get(Digest(payload))
+
+    def __contains__(self, payload: bytes) -> bool:
+        return payload in self._deltas
+
+    def forget(self, *, keep: Collection[Digest]) -> None:
+        for payload in [payload for payload in self._bytes if payload not in keep]:
+            del self._bytes[payload], self._deltas[payload]

@@ -1,0 +1,353 @@
+"""A discrete-event world around many `RoundMachine`s: seeded, no clock, no sockets, thousands of rounds a second.
+
+Training is a draw of random numbers whose `env_steps` is a fresh power of two for every stretch, so that anybody can
+read off a chain which stretch of which peer it counts, and how often.
+"""
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from peer.aggregation.rule import Contribution
+from peer.aggregation.step import aggregator
+from peer.codec.registry import CODECS
+from peer.network.identity import Identity
+from peer.rounds.effects import (
+    Effect,
+    FetchPayload,
+    FetchSnapshot,
+    Finalised,
+    ModelDiffers,
+    OpenRound,
+    PieceDropped,
+    Publish,
+    Refused,
+    SnapshotApplied,
+    Switched,
+    SyncWith,
+)
+from peer.rounds.entry import Entry, genesis
+from peer.rounds.machine import LocalWork, Parts, RoundMachine
+from peer.rounds.rules import RoundRules
+from peer.rounds.snapshot import decode_snapshot, encode_snapshot
+from peer.types import Digest, ModelDelta, ModelSchema, ModelState, Moments, PeerId
+from peer.wire.messages import Announcement
+
+RUN = b"r" * 16
+SCHEMA = ModelSchema(num_params=6, num_moments=2, digest=Digest(b"s" * 32))
+CONFIG = Digest(b"c" * 32)
+_decode = msgspec.msgpack.Decoder(Announcement).decode
+_step = aggregator("mean")
+
+
+def aggregate(base: ModelState, deltas: object) -> ModelState:
+    return _step(base, [Contribution(weight=weight, delta=delta) for weight, delta in deltas])  # type: ignore[attr-defined]  # pairs, as the machine passes them
+
+
+def first_entry() -> Entry:
+    state = ModelState(params=np.zeros(6, np.float32), moments=Moments.empty(2))
+    return genesis(RUN, SCHEMA, CONFIG, state)
+
+
+@dataclass
+class Faults:
+    """Rates are probabilities; times in seconds of virtual time. `blocked(a, b)` cuts the link between two peers."""
+
+    loss: float = 0.0
+    latency_s: float = 0.02
+    duplicate: float = 0.0
+    blocked: Callable[[int, int], bool] = lambda a, b: False
+
+
+@dataclass
+class Member:
+    number: int
+    identity: Identity
+    machine: RoundMachine
+    alive: bool = True
+    life: int = 0
+    speed: float = 1.0
+    train_token: int = 0
+    bits: int = 0
+    final: dict[int, Digest] = field(default_factory=dict)
+    refused: list[Refused] = field(default_factory=list)
+    differs: int = 0
+    dropped_steps: int = 0
+    switched: int = 0
+    disk: bytes | None = None
+
+
+class MachineSwarm:
+    """Peers `0..size-1`; those in `late` start when `start(number)` is called."""
+
+    def __init__(self, size: int, *, seed: int, rules: RoundRules | None = None, faults: Faults | None = None, late: int = 0) -> None:
+        self.rng = random.Random(seed)
+        self.rules = rules or RoundRules()
+        self.faults = faults or Faults()
+        self.now = 0.0
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self.members: list[Member] = []
+        self.by_id: dict[PeerId, Member] = {}
+        self.conflicts: list[str] = []
+        self._met: dict[tuple[int, int], float] = {}
+        self.settle_s = 8.0
+        for number in range(size):
+            self._add(number, started=number < size - late)
+        self._watch()
+
+    # Life and death
+
+    def _add(self, number: int, *, started: bool) -> None:
+        identity = Identity.for_tests(number + 1)
+        member = Member(number=number, identity=identity, machine=self._machine(identity, first_entry(), 0))
+        member.speed = self.rng.uniform(0.9, 1.1)
+        member.alive = False
+        self.members.append(member)
+        self.by_id[identity.peer_id] = member
+        if started:
+            self.after(self.rng.uniform(0.0, 1.0), lambda: self.start(number))
+
+    def _machine(self, identity: Identity, root: Entry, sequence: int) -> RoundMachine:
+        parts = Parts(
+            signer=identity, run=RUN, schema=SCHEMA, rules=self.rules, codecs=CODECS, codec="float32", aggregate=aggregate
+        )
+        return RoundMachine(parts, root=root, sequence=sequence, now=self.now)
+
+    def start(self, number: int) -> None:
+        """Start or restart a peer, from its disk if it saved anything."""
+        member = self.members[number]
+        root = decode_snapshot(member.disk, run=RUN, schema=SCHEMA) if member.disk else first_entry()
+        member.life += 1
+        member.final = {}
+        member.machine = self._machine(member.identity, root, member.life << 20)
+        member.alive = True
+        self._carry_out(member, member.machine.start(self.now))
+        self.connect_all()
+        self._sync_later(member, member.life)
+        self._tick_later(member, member.life)
+
+    def crash(self, number: int) -> None:
+        self.members[number].alive = False
+        self.connect_all()
+
+    def save(self, number: int) -> None:
+        tip = self.members[number].machine.tip
+        if tip.manifest is not None:
+            self.members[number].disk = encode_snapshot(tip)
+
+    def connect_all(self) -> None:
+        """Tell every live peer whom it can reach now."""
+        for member in self.members:
+            if member.alive:
+                others = frozenset(
+                    other.identity.peer_id
+                    for other in self.members
+                    if other.alive and other is not member and not self.faults.blocked(member.number, other.number)
+                )
+                self._carry_out(member, member.machine.reachable(others, self.now))
+
+    # Time
+
+    def after(self, delay: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._queue, (self.now + delay, next(self._order), action))
+
+    def run(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self._queue and self._queue[0][0] <= end:
+            self.now, _, action = heapq.heappop(self._queue)
+            action()
+        self.now = end
+
+    def _delay(self) -> float:
+        return self.faults.latency_s * self.rng.uniform(0.5, 2.0)
+
+    def _passes(self, a: Member, b: Member) -> bool:
+        return b.alive and not self.faults.blocked(a.number, b.number) and self.rng.random() >= self.faults.loss
+
+    def _tick_later(self, member: Member, life: int) -> None:
+        def tick() -> None:
+            if member.alive and member.life == life:
+                self._carry_out(member, member.machine.tick(self.now))
+                self.after(0.1, tick)
+
+        self.after(0.1, tick)
+
+    def _sync_later(self, member: Member, life: int) -> None:
+        def sync() -> None:
+            if member.alive and member.life == life:
+                others = [other for other in self.members if other.alive and other is not member]
+                if others:
+                    self._sync(member, self.rng.choice(others))
+                self.after(2.0, sync)
+
+        self.after(self.rng.uniform(0.1, 2.0), sync)
+
+    def _sync(self, member: Member, other: Member) -> None:
+        """One request and answer; the answer is made when the request arrives."""
+        life, source = member.life, other.identity.peer_id
+        request = member.machine.sync_request()
+
+        def answer() -> None:
+            if self._passes(member, other):
+                response = other.machine.answer_sync(request)
+                self.after(
+                    self._delay(),
+                    lambda: self._to(member, life, lambda m: m.receive_sync(response, source=source, now=self.now)),
+                )
+
+        self.after(self._delay(), answer)
+
+    def _to(self, member: Member, life: int, act: Callable[[RoundMachine], list[Effect]]) -> None:
+        if member.alive and member.life == life:
+            self._carry_out(member, act(member.machine))
+
+    # Effects
+
+    def _carry_out(self, member: Member, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Publish():
+                    self._publish(member, effect.data)
+                case FetchPayload():
+                    self._fetch(member, effect.payload, list(effect.holders))
+                case FetchSnapshot():
+                    self._fetch_snapshot(member, effect)
+                case SyncWith():
+                    self._sync(member, self.by_id[effect.peer])
+                case OpenRound():
+                    self._train(member, effect)
+                case Finalised():
+                    self._note_final(member, effect.entry)
+                case Refused():
+                    member.refused.append(effect)
+                case ModelDiffers():
+                    member.differs += 1
+                case PieceDropped():
+                    member.dropped_steps += effect.env_steps
+                case Switched():
+                    member.switched += 1
+                    self._unlearn(member, above=effect.ancestor_round)
+                case SnapshotApplied():
+                    self._unlearn(member, above=-1)
+                case _:
+                    pass
+
+    def _publish(self, sender: Member, data: bytes) -> None:
+        message = _decode(data)
+        for other in self.members:
+            if other is sender:
+                continue
+            copies = 2 if self.rng.random() < self.faults.duplicate else 1
+            for _ in range(copies):
+                if self._passes(sender, other):
+                    self._deliver(sender, other, message)
+
+    def _deliver(self, sender: Member, other: Member, message: Announcement) -> None:
+        source, life = sender.identity.peer_id, other.life
+        self.after(
+            self._delay(),
+            lambda: self._to(
+                other, life, lambda m: m.receive(message.envelope, payload=None, source=source, now=self.now)
+            ),
+        )
+
+    def _fetch(self, member: Member, payload: Digest, holders: list[PeerId]) -> None:
+        others = [self.by_id[peer] for peer in holders if self.by_id[peer] is not member]
+        others += [other for other in self.members if other is not member and other not in others]
+        life = member.life
+        for other in others:
+            if self._passes(member, other) and (data := other.machine.blob(payload)) is not None:
+                found = data
+                self.after(
+                    2 * self._delay(),
+                    lambda: self._to(member, life, lambda m: m.receive_payload(payload, found, self.now)),
+                )
+                return
+        self.after(0.5, lambda: self._to(member, life, lambda m: m.payload_failed(payload, self.now)))
+
+    def _fetch_snapshot(self, member: Member, effect: FetchSnapshot) -> None:
+        holder, life, blob = self.by_id[effect.holder], member.life, Digest(effect.offer.blob)
+        data = holder.machine.blob(blob) if self._passes(member, holder) else None
+        if data is None:
+            self.after(0.5, lambda: self._to(member, life, lambda m: m.payload_failed(blob, self.now)))
+            return
+        found = data
+        self.after(
+            2 * self._delay(),
+            lambda: self._to(member, life, lambda m: m.receive_snapshot(found, source=effect.holder, now=self.now)),
+        )
+
+    def _train(self, member: Member, effect: OpenRound) -> None:
+        member.train_token += 1
+        token, life = member.train_token, member.life
+
+        def finish() -> None:
+            if member.alive and member.life == life and member.train_token == token:
+                self._carry_out(member, member.machine.announce(self._work(member, effect.base.digest), self.now))
+
+        self.after(self.rules.train_s * member.speed, finish)
+
+    def _work(self, member: Member, base: Digest) -> LocalWork:
+        steps = 1 << (member.bits % 52)
+        member.bits += 1
+        noise = np.asarray([self.rng.gauss(0, 1e-3) for _ in range(6)], np.float32)
+        moments = Moments(count=np.full(2, 3.0), mean=np.full(2, self.rng.random()), m2=np.full(2, self.rng.random()))
+        return LocalWork(
+            base=base,
+            env_steps=steps,
+            delta=ModelDelta(params=noise, moments=moments),
+            steps_per_s=1000 + member.number,
+            approx_kl=0.0,
+            mean_return=None,
+            eval_return=self.eval_return(member),
+            tasks=("standard",),
+        )
+
+    def eval_return(self, member: Member) -> float | None:
+        """Overridden by tests of the stop rule."""
+        return None
+
+    # Judgement
+
+    def _note_final(self, member: Member, entry: Entry) -> None:
+        member.final[entry.round] = entry.digest
+
+    def _unlearn(self, member: Member, *, above: int) -> None:
+        member.final = {number: digest for number, digest in member.final.items() if number <= above}
+
+    def _watch(self) -> None:
+        """Every second: no two peers that have been connected for a while hold different models of a final round."""
+        pairs = {
+            (a.number, b.number)
+            for a, b in itertools.combinations(self.alive, 2)
+            if not self.faults.blocked(a.number, b.number) and not self.faults.blocked(b.number, a.number)
+        }
+        self._met = {pair: self._met.get(pair, self.now) for pair in pairs}
+        for (a, b), since in self._met.items():
+            if self.now - since >= self.settle_s:
+                ours, theirs = self.members[a].final, self.members[b].final
+                for round_number in ours.keys() & theirs.keys():
+                    if ours[round_number] != theirs[round_number]:
+                        self.conflicts.append(f"t={self.now:.1f}: peers {a} and {b} differ in final round {round_number}")
+        self.after(1.0, self._watch)
+
+    @property
+    def alive(self) -> list[Member]:
+        return [member for member in self.members if member.alive]
+
+    def tips(self) -> set[Digest]:
+        return {member.machine.tip.digest for member in self.alive}
+
+    def agreed_round(self) -> int:
+        """Return the highest round that all live peers hold alike."""
+        lines = [
+            {entry.round: entry.digest for entry in member.machine.line()} for member in self.alive
+        ]
+        common = set.intersection(*(set(line.items()) for line in lines))
+        return max((round_number for round_number, _ in common), default=-1)
