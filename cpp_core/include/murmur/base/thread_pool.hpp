@@ -29,7 +29,6 @@ class ThreadPool {
   /// Call `fn(begin, end)` for disjoint shards that cover [0, n), and return when all are done.
   ///
   /// `fn` must be noexcept and safe to run at once on disjoint shards. No shard but the last is smaller than
-
   /// `grain`, and begins are multiples of 16: small loops stay on the caller, and neighbours share no cache
   /// line.
   template <class Fn>
