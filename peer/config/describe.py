@@ -92,9 +92,7 @@ def holds_mapping(model: type[BaseModel], path: Path) -> bool:
     """Tell whether a mapping belongs at `path`: a section, or one with names of the user's own."""
     found = annotation_at(model, path)
     annotation = None if found is None else strip(found[0])
-    return is_open_mapping(model, path) or (
-        isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    )
+    return is_open_mapping(model, path) or (isinstance(annotation, type) and issubclass(annotation, BaseModel))
 
 
 def strip(annotation: Annotation) -> Annotation:
@@ -139,11 +137,7 @@ def _plain_type(annotation: Annotation, origin: Annotation, args: tuple[Annotati
 
 def _flat(metadata: Iterable[object]) -> list[object]:
     """Take constraints out of the `Field(...)` objects that hold them inside unions and lists."""
-    return [
-        part
-        for item in metadata
-        for part in ([item, *item.metadata] if isinstance(item, FieldInfo) else [item])
-    ]
+    return [part for item in metadata for part in ([item, *item.metadata] if isinstance(item, FieldInfo) else [item])]
 
 
 def _number(bound: object) -> str:

@@ -28,9 +28,7 @@ def _check_address(text: str) -> str:
     return text
 
 
-Slug = Annotated[
-    str, Field(pattern=r"^[a-z0-9-]{1,48}\z", description="1 to 48 characters of a-z, 0-9 and '-'")
-]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,48}\z", description="1 to 48 characters of a-z, 0-9 and '-'")]
 HostName = Annotated[
     str,
     Field(

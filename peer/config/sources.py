@@ -106,9 +106,7 @@ def _shell_value(path: Path, text: str, *, source: str, layer: int) -> Node:
 def _at(node: Node, origin: Origin) -> Node:
     """Give the whole tree one origin: a line number means nothing in a variable."""
     if isinstance(node, Branch):
-        return Branch(
-            origin=origin, children={key: _at(child, origin) for key, child in node.children.items()}
-        )
+        return Branch(origin=origin, children={key: _at(child, origin) for key, child in node.children.items()})
     if isinstance(node.value, tuple):
         return Leaf(value=tuple(_at(item, origin) for item in node.value), origin=origin)
     return Leaf(value=node.value, origin=origin)

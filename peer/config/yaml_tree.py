@@ -85,10 +85,7 @@ class _Reader:
         return node
 
     def _node(self, event: yaml.Event, *, depth: int) -> Node:
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            self._refuse(event, "anchors and aliases ('&', '*') are not supported: write the value out")
-        if (tag := getattr(event, "tag", None)) is not None:
-            self._refuse(event, f"tags are not supported: remove {tag!r}")
+        self._refuse_decoration(event)
         if depth > MAX_DEPTH:
             self._refuse(event, f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(event, yaml.MappingStartEvent):
@@ -105,6 +102,7 @@ class _Reader:
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 self._refuse(event, "a key must be a plain name, not a list, mapping or alias")
+            self._refuse_decoration(event)
             key = event.value
             if key in branch.children:
                 first = branch.children[key].origin.text
@@ -117,6 +115,12 @@ class _Reader:
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             items.append(self._node(event, depth=depth + 1))
         return Leaf(value=tuple(items), origin=self._origin(start))
+
+    def _refuse_decoration(self, event: yaml.Event) -> None:
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            self._refuse(event, "anchors and aliases ('&', '*') are not supported: write the value out")
+        if (tag := getattr(event, "tag", None)) is not None:
+            self._refuse(event, f"tags are not supported: remove {tag!r}")
 
     def _origin(self, event: yaml.Event) -> Origin:
         line = "" if event.start_mark is None else f":{event.start_mark.line + 1}"
