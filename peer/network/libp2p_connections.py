@@ -87,6 +87,7 @@ class ConnectionTable:
         if conn not in conns:
             return
         conns.remove(conn)
+        conn.swarm.remove_conn(conn)  # it would do so itself 0.2 s later, and hold a slot till then
         if not conns:
             del self._by_peer[peer]
             self._announce(PeerDisconnected(peer=peer, cause=self._causes[conn]))

@@ -18,6 +18,7 @@ from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
 from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
+from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.network.exceptions import SwarmException
@@ -46,6 +47,13 @@ class DialFreeSwarm(Swarm):
         raise SwarmException(f"not connected to {peer_id}")
 
     async def dial_peer_replacement(self, peer_id: ID) -> None:  # noqa: ARG002  # the signature is libp2p's
+        return None
+
+
+class IdleConnector(AutoConnector):
+    """Keeps no minimum of connections: which peers to dial is for the discovery service to say."""
+
+    async def maybe_connect(self) -> None:
         return None
 
 
@@ -96,6 +104,7 @@ def build_host(
     peerstore = PeerStore()
     peerstore.add_key_pair(peer_id, key_pair)
     swarm = DialFreeSwarm(peer_id, peerstore, upgrader, transports=[], connection_config=_connection_config(settings))
+    swarm.auto_connector = IdleConnector(swarm)
     host = QuietHost(network=swarm, disable_identify_address_discovery=True)
     host.swarm = swarm
     guard.protect(swarm)
