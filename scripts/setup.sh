@@ -127,7 +127,7 @@ requirements() {
 
 core() {
   # The compilers see the venv first: its cmake and ninja are the pinned ones.
-  export PATH="$PWD/.venv/bin:$PATH" CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(build_jobs)}
+  export PATH="$PWD/.venv/bin:$PATH" CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(scripts/build-jobs.sh)}
   stamped_step core "$(hash_of "${core_sources[@]}") $(cat "$STAMP_DIR/torch") $PWD" "C++ core (some minutes when it changed)" \
     "${pip[@]}" install --no-build-isolation --no-deps -e .
 }

@@ -50,10 +50,3 @@ hash_of() {
   find "$@" -type f ! -name '*.pyc' ! -name '*.swp' ! -name '*~' -print0 2>/dev/null | LC_ALL=C sort -z |
     xargs -0 -r sha256sum | sha256sum | cut -d' ' -f1
 }
-
-# build_jobs: compilers to run at once; libtorch's headers take about 2 GB each, and 1 job is always allowed.
-build_jobs() {
-  local by_memory
-  by_memory=$(awk '/^MemAvailable:/ { print int($2 / 2000000) }' /proc/meminfo 2>/dev/null || echo 1)
-  printf '%d' "$(printf '%s\n' "$(nproc)" "${by_memory:-1}" | sort -n | head -n 1 | sed 's/^0$/1/')"
-}
