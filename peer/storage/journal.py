@@ -127,7 +127,8 @@ class Journal:
 
     def _drop_below(self, number: int) -> None:
         self._database.execute("DELETE FROM manifests WHERE round < ?", (number,))
-        self._database.execute("PRAGMA incremental_vacuum").fetchall()
+        # Each step of this pragma frees one page, and `execute` takes only one step of it.
+        self._database.executescript("PRAGMA incremental_vacuum")
         self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _used_bytes(self) -> int:
@@ -152,6 +153,8 @@ class Journal:
     def _errors(self, operation: str) -> Iterator[None]:
         try:
             yield
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise  # a caller's bug, not the disk's doing
         except sqlite3.Error as error:
             raise _failure(operation, self._path, error) from error
 

@@ -1,0 +1,47 @@
+"""The types of the failing disks, and a small real file system where this user may mount one."""
+
+import contextlib
+import functools
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullDisk:
+    folder: Path
+    fill: Callable[[], None]
+    free: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOnlyDisk:
+    folder: Path
+    protect: Callable[[], None]
+
+
+@functools.cache
+def can_mount() -> bool:
+    if os.geteuid() != 0:
+        return False
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            with tmpfs(Path(name) / "probe", size_bytes=65_536):
+                return True
+        except (OSError, subprocess.CalledProcessError):
+            return False
+
+
+@contextlib.contextmanager
+def tmpfs(folder: Path, *, size_bytes: int) -> Iterator[Path]:
+    folder.mkdir()
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder)], check=True, capture_output=True
+    )
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)

@@ -1,0 +1,271 @@
+"""The chain on disk: whole or absent, bounded, and never a wrong entry."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from peer.errors import StorageError
+from peer.storage.journal import MAX_SET_ASIDE, Journal, JournalEntry
+from peer.types import Digest
+from tests.unit.storage.bad_disks import FullDisk, ReadOnlyDisk
+
+MIB = 1 << 20
+
+
+def entry(number: int, branch: int = 0, size: int = 300) -> JournalEntry:
+    data = random.Random(number * 1000 + branch).randbytes(size)
+    return JournalEntry(round=number, digest=Digest(bytes([branch]) * 32), data=data)
+
+
+def chain(first: int, last: int, branch: int = 0, size: int = 300) -> list[JournalEntry]:
+    return [entry(number, branch, size) for number in range(first, last + 1)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+def test_entries_survive_closing(path: Path) -> None:
+    journal = Journal(path, max_bytes=MIB)
+    journal.append(chain(1, 5))
+    journal.append([])
+    journal.close()
+    again = Journal(path, max_bytes=MIB)
+    assert again.set_aside is None
+    assert again.read(0, 100) == chain(1, 5)
+    assert again.read(2, 3) == chain(2, 3)
+    assert again.read(6, 9) == []
+    assert again.rounds() == (1, 5)
+    again.close()
+
+
+def test_new_journal_is_empty(path: Path) -> None:
+    journal = Journal(path, max_bytes=MIB)
+    assert journal.rounds() is None
+    assert journal.read(0, 10) == []
+    journal.compact(below_round=5)
+    journal.close()
+
+
+def test_branch_replaces_everything_from_its_first_round_on(path: Path) -> None:
+    journal = Journal(path, max_bytes=MIB)
+    journal.append(chain(1, 10))
+    journal.replace_from(7, chain(7, 8, branch=1))
+    assert journal.read(0, 100) == chain(1, 6) + chain(7, 8, branch=1)
+    journal.close()
+
+
+def test_failed_replacement_changes_nothing(path: Path) -> None:
+    journal = Journal(path, max_bytes=MIB)
+    journal.append(chain(1, 10))
+    bad = JournalEntry(round=8, digest=Digest(bytes(32)), data=None)  # type: ignore[arg-type]  # a caller's bug
+    with pytest.raises(sqlite3.IntegrityError):
+        journal.replace_from(7, [entry(7, branch=1), bad])
+    assert journal.read(0, 100) == chain(1, 10)
+    journal.append([entry(11)])
+    assert journal.rounds() == (1, 11)
+    journal.close()
+
+
+def test_compaction_drops_the_old_and_gives_space_back(path: Path) -> None:
+    journal = Journal(path, max_bytes=64 * MIB)
+    journal.append(chain(1, 400, size=5000))
+    journal.compact(below_round=2)
+    large = path.stat().st_size
+    journal.compact(below_round=390)
+    assert journal.rounds() == (390, 400)
+    assert path.stat().st_size < large / 10
+    journal.close()
+
+
+def test_size_is_bounded_and_the_newest_rounds_stay(path: Path) -> None:
+    journal = Journal(path, max_bytes=MIB)
+    for number in range(1, 1001):
+        journal.append([entry(number, size=5000)])
+        if number % 50 == 0:
+            total = sum(file.stat().st_size for file in path.parent.iterdir())
+            assert total < MIB + 5 * MIB, "the file and its log"
+    rounds = journal.rounds()
+    assert rounds is not None
+    assert rounds[1] == 1000
+    assert 50 < rounds[1] - rounds[0] < 250
+    assert journal.read(*rounds) == chain(*rounds, size=5000)
+    journal.close()
+    assert path.stat().st_size <= MIB + 65_536
+
+
+def test_one_entry_beyond_the_bound_is_kept(path: Path) -> None:
+    journal = Journal(path, max_bytes=MIB)
+    journal.append([entry(1)])
+    journal.append([entry(2, size=3 * MIB)])
+    assert journal.rounds() == (2, 2)
+    journal.close()
+
+
+def test_killed_writer_loses_nothing_that_was_appended(path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from tests.unit.storage.test_journal import *\n"
+        "journal = Journal(Path(sys.argv[1]), max_bytes=MIB)\n"
+        "for number in range(1, 10_000):\n"
+        "    journal.append([entry(number, size=30)]); print(number, flush=True)\n"
+    )
+    for target in (1, 20, 60):
+        path.unlink(missing_ok=True)
+        command = [sys.executable, "-c", program, str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            told = 0
+            while told < target:
+                told = int(process.stdout.readline())
+            process.send_signal(signal.SIGKILL)
+        journal = Journal(path, max_bytes=MIB)
+        rounds = journal.rounds()
+        assert journal.set_aside is None
+        assert rounds is not None
+        assert rounds[0] == 1
+        assert rounds[1] >= told
+        assert journal.read(*rounds) == chain(*rounds, size=30)
+        journal.close()
+        for side in path.parent.glob("journal.db*"):
+            side.unlink()
+
+
+def test_any_damage_gives_true_entries_or_a_new_journal(path: Path) -> None:
+    """Flip, cut, blank and replace bytes of the file 60 times; a wrong entry must never come out."""
+    journal = Journal(path, max_bytes=MIB)
+    journal.append(chain(1, 100))
+    journal.close()
+    good, rng, set_aside = path.read_bytes(), random.Random(5), 0
+    for _ in range(60):
+        for file in path.parent.iterdir():
+            file.unlink()
+        path.write_bytes(damaged(good, rng))
+        if rng.random() < 0.2:
+            path.with_name("journal.db-wal").write_bytes(rng.randbytes(rng.randrange(9000)))
+        journal = Journal(path, max_bytes=MIB)
+        if journal.set_aside is None:
+            assert journal.read(0, 1000) == chain(1, 100)
+        else:
+            set_aside += 1
+            assert journal.set_aside.exists()
+            assert journal.rounds() is None
+        journal.append([entry(101)])
+        assert journal.read(101, 101) == [entry(101)]
+        journal.close()
+    assert set_aside > 30
+
+
+def damaged(good: bytes, rng: random.Random) -> bytes:
+    data, start = bytearray(good), rng.randrange(len(good))
+    match rng.randrange(5):
+        case 0:
+            data[start] ^= 1 << rng.randrange(8)
+        case 1:
+            del data[start:]
+        case 2:
+            data[start : start + 4096] = bytes(len(data[start : start + 4096]))
+        case 3:
+            return rng.randbytes(rng.randrange(5000))
+        case _:
+            data[rng.randrange(100)] = rng.randrange(256)
+    return bytes(data)
+
+
+def test_damaged_journals_do_not_pile_up(path: Path) -> None:
+    for _ in range(MAX_SET_ASIDE + 3):
+        path.write_bytes(b"not a database at all" * 50)
+        journal = Journal(path, max_bytes=MIB)
+        assert journal.set_aside is not None
+        journal.close()
+    assert sorted(file.name for file in path.parent.glob("*.corrupt-*")) == [
+        "journal.db.corrupt-4",
+        "journal.db.corrupt-5",
+    ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE manifests (other INTEGER)",
+        "PRAGMA user_version = 99",
+        "CREATE VIEW manifests AS SELECT 1 AS round",
+    ],
+)
+def test_database_of_another_program_or_version_is_moved_aside(path: Path, statement: str) -> None:
+    database = sqlite3.connect(path)
+    database.execute(statement)
+    database.commit()
+    database.close()
+    journal = Journal(path, max_bytes=MIB)
+    assert journal.set_aside == path.with_name("journal.db.corrupt-1")
+    journal.append([entry(1)])
+    journal.close()
+
+
+def test_full_disk_loses_no_round_that_was_there(full_disk: FullDisk) -> None:
+    path = full_disk.folder / "journal.db"
+    journal = Journal(path, max_bytes=MIB)
+    journal.append(chain(1, 3, size=50))
+    full_disk.fill()
+    with pytest.raises(StorageError, match=r"cannot (write|compact) .*/journal.db: "):
+        append_one_by_one(journal, chain(4, 200, size=2000))
+    assert journal.read(1, 3) == chain(1, 3, size=50)
+    full_disk.free()
+    last = journal.rounds()
+    assert last is not None
+    journal.append([entry(last[1] + 1, size=50)])
+    journal.close()
+    again = Journal(path, max_bytes=MIB)
+    assert again.set_aside is None
+    assert again.read(1, 3) == chain(1, 3, size=50)
+    again.close()
+
+
+def append_one_by_one(journal: Journal, entries: list[JournalEntry]) -> None:
+    for each in entries:
+        journal.append([each])
+
+
+def test_read_only_disk_is_a_storage_error_and_nothing_is_moved(read_only_disk: ReadOnlyDisk) -> None:
+    path = read_only_disk.folder / "journal.db"
+    journal = Journal(path, max_bytes=MIB)
+    journal.append(chain(1, 3))
+    journal.close()
+    read_only_disk.protect()
+    with pytest.raises(StorageError, match=r"cannot (open|write) .*/journal.db: "):
+        Journal(path, max_bytes=MIB).append([entry(4)])
+    assert [file.name for file in read_only_disk.folder.glob("*.corrupt*")] == []
+
+
+def test_missing_parent_is_created_and_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
+    Journal(tmp_path / "deep" / "er" / "j.db", max_bytes=MIB).close()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StorageError, match=r"cannot open .*/folder: unable to open database file"):
+        Journal(tmp_path / "folder", max_bytes=MIB)
+
+
+def test_threads_take_turns(path: Path) -> None:
+    journal = Journal(path, max_bytes=64 * MIB)
+
+    def work(offset: int) -> None:
+        for number in range(offset, 200, 4):
+            journal.append([entry(number)])
+            journal.read(0, 5)
+
+    threads = [threading.Thread(target=work, args=(offset,)) for offset in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert journal.read(0, 1000) == chain(0, 199)
+    journal.close()
+    assert os.listdir(path.parent) == ["journal.db"]  # noqa: PTH208  # names alone

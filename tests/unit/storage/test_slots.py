@@ -1,0 +1,94 @@
+"""Each replica its own folder: lowest first, freed by death, never shared."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from peer.errors import StorageError
+from peer.storage import slots
+from peer.storage.slots import claim_slot
+from tests.unit.storage.bad_disks import FullDisk, ReadOnlyDisk
+
+CLAIM = (
+    "import sys; from pathlib import Path; from peer.storage.slots import claim_slot\n"
+    "slot = claim_slot(Path(sys.argv[1])); print(slot.index, flush=True); sys.stdin.read()\n"
+)
+
+
+def test_slots_are_taken_from_the_lowest_and_named(tmp_path: Path) -> None:
+    with claim_slot(tmp_path / "new" / "data") as first, claim_slot(tmp_path / "new" / "data") as second:
+        assert (first.index, first.name) == (0, "peer-1")
+        assert (second.index, second.name) == (1, "peer-2")
+        assert second.path == tmp_path / "new" / "data" / "slot-1"
+        first.close()
+        with claim_slot(tmp_path / "new" / "data") as third:
+            assert third.index == 0
+
+
+def test_closing_twice_harms_nobody(tmp_path: Path) -> None:
+    slot = claim_slot(tmp_path)
+    slot.close()
+    with claim_slot(tmp_path) as other:
+        slot.close()
+        with claim_slot(tmp_path) as third:
+            assert (other.index, third.index) == (0, 1)
+
+
+def test_sixteen_processes_at_once_get_sixteen_slots_and_killed_ones_are_free_again(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CLAIM, str(tmp_path)]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(16)]
+    try:
+        taken = [int(process.stdout.readline()) for process in processes if process.stdout]
+        assert sorted(taken) == list(range(16))
+        victim = taken.index(7)
+        processes[victim].kill()
+        processes[victim].wait()
+        with claim_slot(tmp_path) as slot:
+            assert slot.index == 7
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def test_lock_file_that_was_deleted_is_not_shared(tmp_path: Path) -> None:
+    """Someone cleans up by hand: the holder keeps its slot's name, but a newcomer must not think it free."""
+    with claim_slot(tmp_path) as first:
+        assert (first.path / "lock").read_text().strip().isdecimal()
+        with claim_slot(tmp_path) as second:
+            assert second.index == 1
+
+
+def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "slot-0").mkdir()
+    (tmp_path / "slot-0" / ".tmp-123-snapshot").write_bytes(b"half")
+    (tmp_path / "slot-0" / "identity").write_bytes(b"key")
+    with claim_slot(tmp_path) as slot:
+        assert sorted(path.name for path in slot.path.iterdir()) == ["identity", "lock"]
+
+
+def test_full_disk_still_gives_a_slot_that_exists(full_disk: FullDisk) -> None:
+    claim_slot(full_disk.folder).close()
+    full_disk.fill()
+    with claim_slot(full_disk.folder) as slot:
+        assert slot.index == 0
+
+
+def test_read_only_folder_is_refused_with_a_next_step(read_only_disk: ReadOnlyDisk) -> None:
+    read_only_disk.protect()
+    with pytest.raises(StorageError, match=r"cannot use .*: (read-only file system|permission denied); m"):
+        claim_slot(read_only_disk.folder / "data")
+
+
+def test_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(StorageError, match=r"cannot use .*/data: "):
+        claim_slot(tmp_path / "data")
+
+
+def test_all_slots_taken_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "MAX_SLOTS", 2)
+    with claim_slot(tmp_path), claim_slot(tmp_path), pytest.raises(StorageError, match=r"all 2 slots in .* are taken"):
+        claim_slot(tmp_path)
