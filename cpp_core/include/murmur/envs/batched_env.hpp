@@ -137,26 +137,49 @@ class BatchedEnv final : public VectorEnv {
   static constexpr std::size_t kGrain =
       2048;  // below this many envs a second thread costs more than it brings
 
-  // Step envs [begin, end); return whether any episode ended. This is the loop that must vectorise.
+  // Step envs [begin, end); return whether any episode ended. This is the loop that must vectorise: columns
+  // are read through local pointers, because the compiler cannot know that a write to `out` leaves the
+  // vectors' own pointers alone, and flags are gathered as 32-bit integers, one lane each like the floats.
   bool step_block(std::size_t begin, std::size_t end, const float* actions, const StepOutput& out) noexcept {
-    std::uint8_t any = 0;
-    for (std::size_t i = begin; i < end; ++i) {
-      typename E::Action action;
-      for (std::size_t k = 0; k < kA; ++k) action[k] = actions[i * kA + k];
-      typename E::State state = state_at(i);
-      const StepOutcome outcome = E::step(constants_at(i), state, action);
-      for (std::size_t k = 0; k < kS; ++k) state_[k][i] = state[k];
-      const std::int32_t elapsed = elapsed_[i] + 1;
-      elapsed_[i] = elapsed;
-      returns_[i] += outcome.reward;
-      out.rewards[i] = outcome.reward;
-      const auto terminated = static_cast<std::uint8_t>(outcome.terminated);
-      const auto truncated = static_cast<std::uint8_t>(elapsed >= kMaxSteps);
-      out.terminated[i] = terminated;
-      out.truncated[i] = truncated;
-      any = static_cast<std::uint8_t>(any | terminated | truncated);
+    std::array<float*, kS> state;
+    std::array<const float*, kC> constants;
+    for (std::size_t k = 0; k < kS; ++k) state[k] = state_[k].data() + begin;
+    for (std::size_t k = 0; k < kC; ++k) constants[k] = constants_[k].data() + begin;
+    const float* const action = actions + begin * kA;
+    float* const rewards = out.rewards.data() + begin;
+    std::int32_t* const elapsed = elapsed_.data() + begin;
+    float* const returns = returns_.data() + begin;
+    float* const observations = out.observations.data() + begin * kD;
+    std::array<std::int32_t, kBlock> ended;  // bit 0: terminated, bit 1: truncated
+    const std::size_t n = end - begin;
+    std::int32_t any = 0;
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC ivdep  // columns and outputs do not overlap
+#endif
+    for (std::size_t i = 0; i < n; ++i) {
+      typename E::Action a;
+      for (std::size_t k = 0; k < kA; ++k) a[k] = action[i * kA + k];
+      typename E::State s;
+      for (std::size_t k = 0; k < kS; ++k) s[k] = state[k][i];
+      typename E::Constants c;
+      for (std::size_t k = 0; k < kC; ++k) c[k] = constants[k][i];
+      const StepOutcome outcome = E::step(c, s, a);
+      for (std::size_t k = 0; k < kS; ++k) state[k][i] = s[k];
+      const typename E::Observation o = E::observe(c, s);
+      for (std::size_t k = 0; k < kD; ++k) observations[i * kD + k] = o[k];
+      elapsed[i] += 1;
+      returns[i] += outcome.reward;
+      rewards[i] = outcome.reward;
+      const std::int32_t flags = (outcome.terminated ? 1 : 0) | (elapsed[i] >= kMaxSteps ? 2 : 0);
+      ended[i] = flags;
+      any |= flags;
     }
-    for (std::size_t i = begin; i < end; ++i) put_observation(i, out.observations.data());
+    std::uint8_t* const terminated = out.terminated.data() + begin;
+    std::uint8_t* const truncated = out.truncated.data() + begin;
+    for (std::size_t i = 0; i < n; ++i) {
+      terminated[i] = static_cast<std::uint8_t>(ended[i] & 1);
+      truncated[i] = static_cast<std::uint8_t>(ended[i] >> 1);
+    }
     return any != 0;
   }
 

@@ -77,7 +77,7 @@ class VectorEnv {
   void check_actions(std::span<const float> actions) const;
 
   /// Move every env on by one action, [N, A]; a discrete action is its index. Allocates nothing.
-  /// Sizes of `actions` and `out` are asserted.
+  /// Sizes of `actions` and `out` are asserted; their memory must not overlap.
   virtual void step(std::span<const float> actions, const StepOutput& out) noexcept = 0;
 
   /// Share the envs out over `variants`, whose counts must sum to N. An env whose variant (parameters and
