@@ -17,10 +17,11 @@ def better(
     me: PeerId,
     held_s: Seconds,
     patience_s: Seconds,
+    reachable: frozenset[PeerId],
 ) -> bool:
     """Return whether a peer at `current` should go to `challenger`, which it could apply.
 
-    held_s: how long ago this peer voted at the fork.
+    held_s: how long ago this peer voted at the fork. reachable: whose vote may still come in, this peer included.
     """
     ancestor, ours, theirs = chain.fork(current, challenger)
     if not theirs:
@@ -28,8 +29,8 @@ def better(
     if not ours:
         return True  # it builds on us
     return prefer(
-        _branch(ancestor, theirs, votes),
-        _branch(ancestor, ours, votes),
+        _branch(ancestor, theirs, votes, reachable),
+        _branch(ancestor, ours, votes, reachable),
         members=len(peers_of(ancestor.roster)),
         voted=votes.vote_of(me, ancestor.digest) == ours[0].digest,
         held_s=held_s,
@@ -37,13 +38,15 @@ def better(
     )
 
 
-def _branch(ancestor: Entry, line: list[Entry], votes: VoteBook) -> Branch:
+def _branch(ancestor: Entry, line: list[Entry], votes: VoteBook, reachable: frozenset[PeerId]) -> Branch:
     first = line[0]
     members = electorate(ancestor, first)
+    behind = votes.voters(ancestor.digest, first.digest, first.model) & members
+    elsewhere = votes.voters_elsewhere(ancestor.digest, first.digest) & members
     return Branch(
         first_digest=first.digest,
         first_view=first.view,
-        votes=len(votes.voters(ancestor.digest, first.digest, first.model) & members),
-        elsewhere=len(votes.voters_elsewhere(ancestor.digest, first.digest) & members),
+        votes=len(behind),
+        undecided=len((members & reachable) - behind - elsewhere),
         score=line[-1].score,
     )

@@ -16,13 +16,14 @@ from peer.types import Digest, Seconds
 class Branch:
     """One side of a fork. first_*: of its first manifest after the common ancestor. score: of its head.
 
-    votes: members of the ancestor's roster that acked the first manifest; elsewhere: those that acked a rival of it.
+    votes: members of the ancestor's roster that acked the first manifest. undecided: reachable members whose vote at the
+    fork is not known.
     """
 
     first_digest: Digest
     first_view: int
     votes: int
-    elsewhere: int
+    undecided: int
     score: int
 
 
@@ -65,8 +66,8 @@ def is_final(votes: int, members: int) -> bool:
 
 
 def may_become_final(branch: Branch, members: int) -> bool:
-    """Return whether a majority could still vote for the branch, silent members counted in its favour."""
-    return members - branch.elsewhere >= majority(members)
+    """Return whether the votes that may still come in could make it a majority."""
+    return is_final(branch.votes + branch.undecided, members)
 
 
 def _standing(branch: Branch) -> tuple[int, int, bytes]:

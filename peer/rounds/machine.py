@@ -14,7 +14,6 @@ from peer.errors import ProtocolError
 from peer.rounds import anti_entropy
 from peer.rounds.branches import better
 from peer.rounds.chain import Chain
-from peer.rounds.fork_choice import outranks, tie_zone
 from peer.rounds.effects import (
     Applied,
     Effect,
@@ -31,6 +30,8 @@ from peer.rounds.effects import (
     SyncWith,
 )
 from peer.rounds.entry import Entry, electorate, entry_of
+from peer.rounds.finality import last_final
+from peer.rounds.fork_choice import outranks, tie_zone
 from peer.rounds.headers import HeaderPool
 from peer.rounds.manifest import STOP_RETURN, build_manifest, check_manifest, open_headers, outcome_of
 from peer.rounds.own_deltas import OwnDeltas, Piece, l2_norm, sum_pieces
@@ -152,7 +153,7 @@ class RoundMachine:
 
     def next_sealer(self) -> PeerId:
         """Return whose turn it is to seal, the unreachable left out."""
-        return next(peer for peer in self._turns() if peer == self._me or peer in self._reachable)
+        return next((peer for peer in self._turns() if peer in self._reachable | {self._me}), self._me)
 
     # Inputs
 
@@ -372,7 +373,8 @@ class RoundMachine:
             votes=self._votes,
             me=self._me,
             held_s=now - self._voted_at.get(ancestor.digest, now),
-            patience_s=2 * (rules.train_s + rules.grace_s),
+            patience_s=rules.grace_s,
+            reachable=self._reachable | {self._me},
         )
 
     def _can_apply(self, entry: Entry) -> bool:
@@ -525,6 +527,7 @@ class RoundMachine:
             expected=len(expected),
             backups_before=sum(peer in self._reachable for peer in before),
             first_in_turn=not before,
+            outsider=self._me not in turns and bool(set(turns) & self._reachable),
         )
 
     def _patience_for_children(self, now: Seconds) -> Seconds:
@@ -544,8 +547,7 @@ class RoundMachine:
 
     def _turns(self) -> list[PeerId]:
         members = peers_of(self.tip.roster) or self._reachable | {self._me}
-        turns = seal_order(self.tip.digest, members)
-        return turns if self._me in turns else [*turns, self._me]
+        return seal_order(self.tip.digest, members)
 
     def _candidates(self) -> list[Signed[DeltaHeader]]:
         headers = self._pool.on_base(self.tip.digest)
@@ -589,20 +591,12 @@ class RoundMachine:
 
     def _finalise(self) -> list[Effect]:
         line = self._chain.line_to(self.tip)
-        newly = [entry for entry in line if entry.round > self._final_round]
-        final = [entry for entry in newly if self._has_majority(entry)]
-        if not final:
+        newest = last_final(line, self._votes, reachable=self._reachable)
+        if newest is None or newest.round <= self._final_round:
             return []
-        self._final_round = final[-1].round
-        return [Finalised(entry=entry) for entry in newly if entry.round <= self._final_round]
-
-    def _has_majority(self, entry: Entry) -> bool:
-        parent = self._chain.get(entry.parent)
-        if parent is None or not parent.roster:
-            return False  # the first round has no roster before it that could decide: its successors make it final
-        members = electorate(parent, entry)
-        voters = self._votes.voters(entry.parent, entry.digest, entry.model) & members
-        return len(voters) >= majority(len(members))
+        newly = [entry for entry in line if self._final_round < entry.round <= newest.round]
+        self._final_round = newest.round
+        return [Finalised(entry=entry) for entry in newly]
 
     def _request_missing(self) -> list[Effect]:
         """Ask for payloads of announced deltas, and of manifests that would move the tip."""

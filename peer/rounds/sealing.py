@@ -16,6 +16,7 @@ class SealingView:
     opened_at: when it began here. complete_since: when the last expected header came in, None while one is missing.
     candidates: headers that could be admitted now. expected: peers worth waiting for, this one included.
     backups_before: reachable peers whose turn comes earlier. first_in_turn: nobody comes earlier, reachable or not.
+    outsider: this peer is not on the roster, and somebody who is can be reached.
     """
 
     opened_at: Seconds
@@ -24,6 +25,7 @@ class SealingView:
     expected: int
     backups_before: int
     first_in_turn: bool
+    outsider: bool
 
 
 def seal_time(view: SealingView, rules: RoundRules) -> Seconds | None:
@@ -31,17 +33,22 @@ def seal_time(view: SealingView, rules: RoundRules) -> Seconds | None:
 
     All expected headers in: at once. Else at the deadline with half of them, else one grace period later with any:
     going on with few beats waiting for ever (DESIGN section 4, mode `available`). The k-th backup adds k gaps; a peer
-    that is not first in turn adds at least one, since only it may think that the others are gone.
+    that is not first in turn adds at least one, since only it may think that the others are gone. An outsider leaves
+    sealing to the roster, until that has failed to for two grace periods past the deadline.
     """
     if view.candidates == 0:
         return None
     gaps = 0 if view.first_in_turn else min(max(1, view.backups_before), _MAX_GAPS)
-    return _ready_time(view, rules) + gaps * rules.backup_gap_s
+    ready = _deadline(view, rules) + 2 * rules.grace_s if view.outsider else _ready_time(view, rules)
+    return ready + gaps * rules.backup_gap_s
 
 
 def _ready_time(view: SealingView, rules: RoundRules) -> Seconds:
     if view.complete_since is not None:
         return view.complete_since
-    deadline = view.opened_at + rules.train_s + rules.grace_s
     enough = 2 * view.candidates >= view.expected
-    return deadline if enough else deadline + rules.grace_s
+    return _deadline(view, rules) + (0.0 if enough else rules.grace_s)
+
+
+def _deadline(view: SealingView, rules: RoundRules) -> Seconds:
+    return view.opened_at + rules.train_s + rules.grace_s

@@ -85,7 +85,9 @@ class Member:
 class MachineSwarm:
     """Peers `0..size-1`; those in `late` start when `start(number)` is called."""
 
-    def __init__(self, size: int, *, seed: int, rules: RoundRules | None = None, faults: Faults | None = None, late: int = 0) -> None:
+    def __init__(
+        self, size: int, *, seed: int, rules: RoundRules | None = None, faults: Faults | None = None, late: int = 0
+    ) -> None:
         self.rng = random.Random(seed)
         self.rules = rules or RoundRules()
         self.faults = faults or Faults()
@@ -115,7 +117,13 @@ class MachineSwarm:
 
     def _machine(self, identity: Identity, root: Entry, sequence: int) -> RoundMachine:
         parts = Parts(
-            signer=identity, run=RUN, schema=SCHEMA, rules=self.rules, codecs=CODECS, codec="float32", aggregate=aggregate
+            signer=identity,
+            run=RUN,
+            schema=SCHEMA,
+            rules=self.rules,
+            codecs=CODECS,
+            codec="float32",
+            aggregate=aggregate,
         )
         return RoundMachine(parts, root=root, sequence=sequence, now=self.now)
 
@@ -334,7 +342,9 @@ class MachineSwarm:
                 ours, theirs = self.members[a].final, self.members[b].final
                 for round_number in ours.keys() & theirs.keys():
                     if ours[round_number] != theirs[round_number]:
-                        self.conflicts.append(f"t={self.now:.1f}: peers {a} and {b} differ in final round {round_number}")
+                        self.conflicts.append(
+                            f"t={self.now:.1f}: peers {a} and {b} differ in final round {round_number}"
+                        )
         self.after(1.0, self._watch)
 
     @property
@@ -346,8 +356,6 @@ class MachineSwarm:
 
     def agreed_round(self) -> int:
         """Return the highest round that all live peers hold alike."""
-        lines = [
-            {entry.round: entry.digest for entry in member.machine.line()} for member in self.alive
-        ]
+        lines = [{entry.round: entry.digest for entry in member.machine.line()} for member in self.alive]
         common = set.intersection(*(set(line.items()) for line in lines))
         return max((round_number for round_number, _ in common), default=-1)
