@@ -73,20 +73,20 @@ def number(value: float) -> str:
 
 
 def amount(value: float) -> str:
-    """Return a count with three digits or so: 950, 84.2k, 1.3M."""
+    """Return a count in at most 5 characters: 950, 84.2k, 842k, 1.3M."""
     if not math.isfinite(value):
         return "-"
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= factor * 0.99995:
-            return f"{value / factor:.1f}{unit}"
+        if value >= factor * 0.9995:
+            return f"{_three_digits(value / factor)}{unit}"
     return f"{value:.0f}"
 
 
 def size(count: int) -> str:
-    """Return bytes in decimal units: 512 B, 11.2 KB, 3.4 MB."""
+    """Return bytes in decimal units, in at most 7 characters: 512 B, 11.2 KB, 842 KB, 3.4 MB."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
-        if count >= factor * 0.99995:
-            return f"{count / factor:.1f} {unit}"
+        if count >= factor * 0.9995:
+            return f"{_three_digits(count / factor)} {unit}"
     return f"{count} B"
 
 
@@ -102,6 +102,10 @@ def duration(seconds: float) -> str:
 
 def short(digest: Digest) -> str:
     return digest.hex()[:_DIGEST_DIGITS]
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
 
 
 def _plural(count: int, noun: str) -> str:
@@ -159,13 +163,9 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
         f"lost {names.name_of(e.remote)}: {e.cause}; {_plural(e.peers, 'peer')} connected"
     ),
     events.PeerRefused: lambda e, names: f"refused {names.name_of(e.remote)}: {e.reason}: {e.detail}",
-    events.DialFailed: lambda e, _: (
-        f"no answer from {e.address}: {e.cause}; next try in {duration(e.retry_s)}"
-    ),
+    events.DialFailed: lambda e, _: f"no answer from {e.address}: {e.cause}; next try in {duration(e.retry_s)}",
     events.DiscoveryFailed: lambda e, _: f"found no address by {e.source}: {e.cause}",
-    events.MessageRefused: lambda e, names: (
-        f"refused a message of {names.name_of(e.remote)}: {e.reason}: {e.detail}"
-    ),
+    events.MessageRefused: lambda e, names: f"refused a message of {names.name_of(e.remote)}: {e.reason}: {e.detail}",
     events.RoundStarted: lambda e, _: f"round {e.round} started on {short(e.base)}",
     events.RoundFinal: lambda e, _: (
         f"round {e.round} final by {e.acks} of {_plural(e.roster, 'peer')}, model {short(e.model)}"

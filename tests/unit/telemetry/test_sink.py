@@ -1,0 +1,224 @@
+"""The log: levels, floods, and streams that go away."""
+
+import errno
+import io
+import json
+import os
+import subprocess
+import sys
+from typing import Any, TextIO
+
+import pytest
+
+from peer.telemetry import events
+from peer.telemetry.counters import OVERFLOW, Counters
+from peer.telemetry.events import LEVELS, Level
+from peer.telemetry.names import NameBook
+from peer.telemetry.rate_limit import MAX_KEYS, RateLimit
+from peer.telemetry.sink import REPEAT_PERIOD_S, LogSink, RecordingSink
+from peer.types import PeerId
+from tests.unit.telemetry.samples import ALICE, DIGEST, EVENT_TYPES, round_sealed, sample
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def log(stream: TextIO, **settings: Any) -> tuple[LogSink, Counters, Clock]:  # Any: passed through to LogSink
+    counters, clock = Counters(), Clock()
+    sink = LogSink(stream, peer="peer-3", names=NameBook(), counters=counters, clock=clock, **settings)
+    return sink, counters, clock
+
+
+def refused(detail: str = "x", remote: PeerId = ALICE) -> events.MessageRefused:
+    return events.MessageRefused(remote=remote, reason="bad_signature", detail=detail)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_only_events_of_the_level_and_above_are_written(level: Level) -> None:
+    stream = io.StringIO()
+    sink, _, _ = log(stream, level=level, output="json")
+    for kind in EVENT_TYPES:
+        sink.emit(sample(kind))
+    written = {json.loads(line)["level"] for line in stream.getvalue().splitlines()}
+    assert written == set(LEVELS[LEVELS.index(level) :])
+
+
+def test_final_rounds_are_for_machines_and_for_debugging() -> None:
+    final = events.RoundFinal(round=1, model=DIGEST, acks=3, roster=4)
+    lines = {}
+    for output in ("text", "json"):
+        for level in ("debug", "info"):
+            stream = io.StringIO()
+            log(stream, level=level, output=output)[0].emit(final)
+            lines[output, level] = bool(stream.getvalue())
+    assert lines == {("text", "debug"): True, ("text", "info"): False, ("json", "debug"): True, ("json", "info"): True}
+
+
+def test_flood_is_told_once_and_then_counted() -> None:
+    stream = io.StringIO()
+    sink, _, clock = log(stream)
+    for index in range(1000):
+        sink.emit(refused(f"no. {index}"))
+    assert stream.getvalue().count("\n") == 1
+    assert "no. 0" in stream.getvalue()
+    clock.now += REPEAT_PERIOD_S
+    sink.emit(round_sealed())
+    lines = stream.getvalue().splitlines()
+    assert lines[1].endswith("bad_signature: no. 999 (999 times)")
+    assert " round 41 " in lines[2]
+    clock.now += REPEAT_PERIOD_S
+    sink.emit(refused("much later"))
+    assert stream.getvalue().splitlines()[3].endswith("much later")
+
+
+def test_what_is_still_held_is_told_at_the_end() -> None:
+    stream = io.StringIO()
+    sink, _, _ = log(stream)
+    for _ in range(3):
+        sink.emit(refused())
+    sink.close()
+    assert stream.getvalue().splitlines()[1].endswith("(2 times)")
+    sink.close()
+    assert stream.getvalue().count("\n") == 2
+
+
+def test_different_peers_and_reasons_do_not_hide_each_other() -> None:
+    stream = io.StringIO()
+    sink, _, _ = log(stream)
+    sink.emit(refused())
+    sink.emit(refused(remote=PeerId("other")))
+    sink.emit(events.MessageRefused(remote=ALICE, reason="stale", detail=""))
+    assert stream.getvalue().count("\n") == 3
+
+
+def test_many_strangers_fill_neither_memory_nor_log() -> None:
+    limit = RateLimit(period_s=10)
+    told = sum(limit.admit(refused(remote=PeerId(f"p{i}")), now=0.0) is not None for i in range(10_000))
+    assert told == MAX_KEYS + 1
+    assert sum(event.count for event in limit.rest()) == 10_000 - told
+    for i in range(MAX_KEYS):
+        limit.admit(refused(remote=PeerId(f"p{i}")), now=0.0)
+    assert limit.due(now=11.0) == []
+    assert limit.admit(refused(remote=PeerId("fresh")), now=11.0) is not None
+
+
+def test_no_event_is_lost_from_the_count() -> None:
+    limit, told = RateLimit(period_s=3), 0
+    for step in range(500):
+        now = step * 0.37
+        told += sum(event.count for event in limit.due(now=now))
+        event = limit.admit(refused(), now=now)
+        told += event.count if event else 0
+    assert told + sum(event.count for event in limit.rest()) == 500
+
+
+class FailingStream(io.StringIO):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error: Exception | None = error
+
+    def write(self, text: str) -> int:
+        if self.error is not None:
+            raise self.error
+        return super().write(text)
+
+
+def test_full_disk_behind_the_log_loses_lines_until_there_is_room() -> None:
+    stream = FailingStream(OSError(errno.ENOSPC, "No space left on device"))
+    sink, counters, _ = log(stream)
+    sink.emit(round_sealed())
+    stream.error = None
+    sink.emit(round_sealed())
+    assert counters["log_lines_lost"] == 1
+    assert stream.getvalue().count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), ValueError("I/O operation on closed file")]
+)
+def test_stream_that_is_gone_silences_the_log_for_good(error: Exception) -> None:
+    stream = FailingStream(error)
+    sink, counters, _ = log(stream)
+    sink.emit(round_sealed())
+    stream.error = None
+    sink.emit(round_sealed())
+    sink.close()
+    assert counters["log_lines_lost"] == 2
+    assert stream.getvalue() == ""
+
+
+def test_terminal_that_is_not_utf8_gets_escapes() -> None:
+    raw = io.BytesIO()
+    sink, counters, _ = log(io.TextIOWrapper(raw, encoding="ascii"))
+    sink.emit(refused("größer \u4e2d"))
+    assert raw.getvalue().endswith(b"gr\\xf6\\xdfer \\u4e2d\n")
+    assert counters.totals() == {}
+
+
+PROGRAM = """
+import sys
+from peer.telemetry.counters import Counters
+from peer.telemetry.names import NameBook
+from peer.telemetry.sink import LogSink
+from tests.unit.telemetry.samples import round_sealed
+counters = Counters()
+sink = LogSink(sys.stdout, peer="peer-3", names=NameBook(), counters=counters)
+sink.emit(round_sealed())
+sys.stdin.readline()
+for _ in range(2000):
+    sink.emit(round_sealed())
+assert counters["log_lines_lost"] == 2000, counters.totals()
+"""
+
+
+def test_reader_that_went_away_does_not_end_the_process() -> None:
+    """As with `murmur peer | head -1`; Python's own flush at exit must not turn it into status 120 either."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline().startswith(b"peer-3 | round 41 |"), "each line is flushed at once"
+    process.stdout.close()
+    process.stdin.write(b"go\n")
+    process.stdin.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), errors) == (0, b"")
+
+
+def test_device_that_is_always_full_does_not_end_the_process() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123  # a device, not a path
+        sink, counters, _ = log(full)
+        for _ in range(100):
+            sink.emit(round_sealed())
+        assert counters["log_lines_lost"] == 100
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # so that closing it can flush
+
+
+def test_recording_sink_is_bounded() -> None:
+    sink = RecordingSink(limit=10)
+    for index in range(25):
+        sink.emit(events.RoundStarted(round=index, base=DIGEST))
+    assert len(sink.events) <= 10
+    assert sink.events[-1] == events.RoundStarted(round=24, base=DIGEST)
+
+
+def test_counters_add_merge_and_are_bounded() -> None:
+    counters = Counters()
+    counters.add("refused")
+    counters.merge({"refused": 2, "bytes": 5})
+    assert counters.totals() == {"bytes": 5, "refused": 3}
+    with pytest.raises(ValueError, match="cannot fall"):
+        counters.add("refused", -1)
+    for index in range(10_000):
+        counters.add(f"invented-{index}")
+    assert len(counters.totals()) < 600
+    assert sum(counters.totals().values()) == 10_008
+    assert counters[OVERFLOW] > 9000

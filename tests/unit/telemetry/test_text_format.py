@@ -1,0 +1,177 @@
+"""Lines for people: the round line to the letter, alignment, and nothing a stranger can draw with."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peer.telemetry import events
+from peer.telemetry.names import NameBook
+from peer.telemetry.text_format import MAX_LINE, TextFormat, amount, duration, printable, size
+from peer.types import PeerId
+from tests.unit.telemetry.samples import ALICE, DIGEST, EVENT_TYPES, round_sealed, sample
+
+
+@pytest.fixture
+def text() -> TextFormat:
+    names = NameBook()
+    names.learn(ALICE, "peer-1")
+    return TextFormat(names=names)
+
+
+def test_round_line_is_the_documented_one(text: TextFormat) -> None:
+    assert text.line(round_sealed(), peer="peer-3") == (
+        "peer-3 | round 41 | return 312.4 (best 340.1) | 5/5 peers | 84.2k steps/s | delta 11.2 KB"
+        " | sealed by peer-1 in 0.3 s | model 9f3ac2"
+    )
+
+
+def test_round_lines_of_eight_peers_align(text: TextFormat) -> None:
+    """Each peer has its own format; what differs between peers in one round must not shift a column."""
+    lines = []
+    for index, (mean, speed, size_bytes) in enumerate(
+        [(9.0, 950, 512), (312.4, 84_200, 11_200), (500.0, 1_300_000, 999_000), (math.nan, 0, 1_000), (-99.9, 12, 20)]
+    ):
+        names = NameBook()
+        names.learn(ALICE, "peer-1")
+        event = round_sealed(
+            round=9 + index % 2, mean_return=mean, best_return=max(mean, 9), steps_per_s=speed, delta_bytes=size_bytes
+        )
+        lines.append(TextFormat(names=names).line(event, peer=f"peer-{index + 1}"))
+    assert len({tuple(i for i, char in enumerate(line) if char == "|") for line in lines}) == 1, "\n".join(lines)
+
+
+def test_columns_never_shrink_so_later_rounds_stay_aligned(text: TextFormat) -> None:
+    wide = text.line(round_sealed(mean_return=-1203.4, best_return=-1100.9), peer="peer-3")
+    narrow = text.line(round_sealed(mean_return=-90.1, best_return=-90.1), peer="peer-3")
+    assert [i for i, c in enumerate(wide) if c == "|"] == [i for i, c in enumerate(narrow) if c == "|"]
+
+
+def test_return_that_is_not_known_yet_is_a_dash(text: TextFormat) -> None:
+    line = text.line(round_sealed(mean_return=math.nan, best_return=-math.inf), peer="peer-3")
+    assert "| return     - (best -) " in line
+
+
+@pytest.mark.parametrize("kind", EVENT_TYPES, ids=lambda kind: kind.__name__)
+def test_every_event_has_a_sentence(text: TextFormat, kind: type[events.Event]) -> None:
+    line = text.line(sample(kind), peer="peer-3")
+    assert line.startswith("peer-3 | ")
+    marked = line.removeprefix("peer-3 | ").startswith(("warning: ", "error: "))
+    assert marked == (kind.level in ("warning", "error"))
+    assert "  " not in line.removeprefix("peer-3 | ") or kind is events.RoundSealed
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("event", "sentence"),
+    [
+        (events.Listening(addresses=("/ip4/10.0.0.2/tcp/4001",)), "listening on /ip4/10.0.0.2/tcp/4001"),
+        (events.LookingFor(targets=("dns peer",)), "looking for peers at dns peer"),
+        (
+            events.LookingFor(targets=()),
+            "looking for nobody (network.dns and network.addresses are empty): waiting to be dialled",
+        ),
+        (
+            events.Waiting(what="the payload of peer-4", since_s=5.04, round=12),
+            "round 12: waiting for the payload of peer-4 since 5.0 s",
+        ),
+        (
+            events.PeerLeft(remote=ALICE, cause="connection reset", peers=1),
+            "lost peer-1: connection reset; 1 peer connected",
+        ),
+        (
+            events.TaskMoved(round=4, task="long-pole", previous_owner=ALICE, new_owner=None, why="peer-1 left"),
+            "round 4: task long-pole moved from peer-1 to nobody: peer-1 left",
+        ),
+        (
+            events.MessageRefused(remote=ALICE, reason="bad_signature", detail="header", count=3),
+            "warning: refused a message of peer-1: bad_signature: header (3 times)",
+        ),
+        (
+            events.RunFinished(
+                reason="solved",
+                rounds=41,
+                env_steps=6_900_000,
+                wall_s=125.2,
+                bytes_sent=2_400_000,
+                bytes_received=900,
+                mean_return=487.25,
+                model=DIGEST,
+                model_path="runs/slot-2/model.bin",
+            ),
+            "finished (solved): return 487.2 after 41 rounds, 6.9M env steps, 2 min 05 s; sent 2.4 MB,"
+            " received 900 B; model 9f3ac2, saved to runs/slot-2/model.bin",
+        ),
+    ],
+)
+def test_sentence_reads_well(text: TextFormat, event: events.Event, sentence: str) -> None:
+    assert text.line(event, peer="peer-3") == f"peer-3 | {sentence}"
+
+
+def test_text_of_strangers_can_neither_break_the_line_nor_the_terminal(text: TextFormat) -> None:
+    detail = "x\npeer-9 | round 1\r\x1b[2J\x9b31m\u202eevil\u2028\x00\ud800"
+    line = text.line(events.MessageRefused(remote=ALICE, reason="bad", detail=detail), peer="peer-3")
+    assert line.isprintable()
+    assert "\\n" in line
+    line.encode("utf-8")
+
+
+def test_line_is_bounded(text: TextFormat) -> None:
+    event = events.PeerRefused(remote=ALICE, reason="version", detail="x" * 100_000)
+    line = text.line(event, peer="peer-3")
+    assert len(line) == MAX_LINE
+    assert line.endswith("...")
+
+
+@given(st.text())
+def test_printable_text_is_untouched_and_the_rest_is_escaped(value: str) -> None:
+    got = printable(value)
+    assert got.isprintable()
+    assert (got == value) == value.isprintable()
+    got.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0, "0"), (949.6, "950"), (999.4, "999"), (999.96, "1.0k"), (84_249, "84.2k"), (99_949, "99.9k"), (99_951, "100k"), (842_000, "842k"), (999_499, "999k"), (999_500, "1.0M"),
+     (1_300_000, "1.3M"), (2.5e9, "2.5G"), (math.nan, "-"), (math.inf, "-")],
+)  # fmt: skip
+def test_amount_is_short(value: float, expected: str) -> None:
+    assert amount(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 KB"), (842_000, "842 KB"), (999_960, "1.0 MB"), (5 * 10**9, "5.0 GB")],
+)
+def test_size_is_short(count: int, expected: str) -> None:
+    assert size(count) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0.04, "0.0 s"), (99.9, "99.9 s"), (99.96, "1 min 40 s"), (119.6, "2 min 00 s"), (3599.6, "1 h 00 min"),
+     (90_000, "25 h 00 min")],
+)  # fmt: skip
+def test_duration_is_short(seconds: float, expected: str) -> None:
+    assert duration(seconds) == expected
+
+
+def test_name_that_two_peers_use_is_made_unambiguous() -> None:
+    names, other = NameBook(), PeerId("12D3KooWBobBobBob222")
+    names.learn(ALICE, "peer-1")
+    names.learn(other, "peer-1")
+    assert {names.name_of(ALICE), names.name_of(other)} == {"peer-1~AAA111", "peer-1~Bob222"}
+    names.forget(other)
+    assert names.name_of(ALICE) == "peer-1"
+    assert names.name_of(other) == "Bob222"
+
+
+def test_hostile_names_are_cleaned() -> None:
+    names = NameBook()
+    names.learn(ALICE, "a\x1b[31m\n|" + "b" * 1000)
+    assert names.name_of(ALICE) == "a31m" + "b" * 28
+    names.learn(ALICE, "\n")
+    assert names.name_of(ALICE) == "AAA111"
+    assert names.name_of(PeerId("\x1b\n")) == "unknown"
