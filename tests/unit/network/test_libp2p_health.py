@@ -1,0 +1,100 @@
+"""Peers that hang without closing their connection are given up in seconds; slow ones are not."""
+
+from contextlib import suppress
+
+import trio
+
+from peer.errors import TransportError
+from peer.network.libp2p_transport import Libp2pTransport
+from peer.network.transport import PeerConnected, PeerDisconnected
+from tests.unit.network.loopback import PATIENCE_S, open_cable, open_peer, peer_id, until
+
+
+async def test_silent_peer_is_given_up_with_the_cause() -> None:
+    async with (
+        open_peer(1, ping_interval_s=0.2, ping_timeout_s=0.3) as one,
+        open_peer(2) as other,
+        open_cable(other.listen_addresses[0]) as cable,
+    ):
+        await one.connect(cable.address)
+        assert await one.events.receive() == PeerConnected(peer=peer_id(2))
+        cable.cut()
+        with trio.fail_after(PATIENCE_S):
+            event = await one.events.receive()
+        assert event == PeerDisconnected(peer=peer_id(2), cause="no answer to pings")
+        assert not one.connected_peers()
+
+
+async def test_silent_peer_with_a_full_socket_is_given_up_too() -> None:
+    """A goodbye to a peer that does not read blocks: the socket is closed without one."""
+    async with (
+        open_peer(1, ping_interval_s=0.2, ping_timeout_s=0.3) as one,
+        open_peer(2) as other,
+        open_cable(other.listen_addresses[0]) as cable,
+        trio.open_nursery() as nursery,
+    ):
+        await one.connect(cable.address)
+        await one.events.receive()
+        cable.cut()
+        for _ in range(20):  # 20 MB: more than the buffers of the cable hold
+            nursery.start_soon(_ask_in_vain, one)
+        with trio.fail_after(PATIENCE_S):
+            assert isinstance(await one.events.receive(), PeerDisconnected)
+        nursery.cancel_scope.cancel()
+
+
+async def test_many_silent_peers_are_given_up_together() -> None:
+    """One ping after the other would take 6 x 1 s."""
+    async with open_peer(1, ping_interval_s=0.2, ping_timeout_s=1.0) as one, trio.open_nursery() as nursery:
+        cables = []
+        stop = trio.Event()
+
+        async def hang(number: int, ready: trio.Event) -> None:
+            async with open_peer(number) as other, open_cable(other.listen_addresses[0]) as cable:
+                await one.connect(cable.address)
+                cables.append(cable)
+                ready.set()
+                await stop.wait()
+
+        for number in range(2, 8):
+            ready = trio.Event()
+            nursery.start_soon(hang, number, ready)
+            await ready.wait()
+        for cable in cables:
+            cable.cut()
+        start = trio.current_time()
+        with trio.fail_after(PATIENCE_S):
+            await until(lambda: not one.connected_peers())
+        took = trio.current_time() - start
+        stop.set()
+        assert took < 5.0
+
+
+async def test_peer_busy_with_a_slow_request_is_kept() -> None:
+    async with open_peer(1, ping_interval_s=0.05, ping_timeout_s=2.0) as one, open_peer(2) as other:
+        asked, answer_now = trio.Event(), trio.Event()
+
+        async def slow(peer: str, data: bytes) -> bytes:
+            asked.set()
+            await answer_now.wait()
+            return b"done"
+
+        other.handle("slow/1", slow)
+        await one.connect(other.listen_addresses[0])
+        answers = []
+
+        async def ask() -> None:
+            answers.append(await one.request(peer_id(2), "slow/1", b""))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await asked.wait()
+            await trio.sleep(0.5)  # ten pings' worth of being slow
+            answer_now.set()
+        assert answers == [b"done"]
+        assert one.connected_peers() == {peer_id(2)}
+
+
+async def _ask_in_vain(one: Libp2pTransport) -> None:
+    with suppress(TransportError):
+        await one.request(peer_id(2), "void/1", bytes(1_000_000))

@@ -1,0 +1,133 @@
+"""Requests against peers that do not keep the rules: bounded in bytes and time, reset, counted."""
+
+import pytest
+import trio
+from libp2p.abc import INetStream
+from libp2p.custom_types import TProtocol
+
+from peer.errors import TransportError
+from peer.network.transport import MAX_MESSAGE_BYTES
+from peer.types import PeerId
+from tests.unit.network.loopback import (
+    PATIENCE_S,
+    assert_serves,
+    echo,
+    is_reset,
+    open_attacker,
+    open_peer,
+    peer_id,
+    until,
+)
+
+OVERSIZE = (MAX_MESSAGE_BYTES + 1).to_bytes(4, "big")
+
+
+@pytest.mark.parametrize("sent", [OVERSIZE, b"\xff\xff\xff\xff"])
+async def test_oversize_request_is_reset_by_its_header_alone(sent: bytes) -> None:
+    async with open_peer(1) as victim, open_attacker(2) as attacker:
+        victim.handle("echo/1", echo)
+        await attacker.connect(victim.listen_addresses[0])
+        stream = await attacker.open_stream(victim.local_peer, "/murmur/echo/1")
+        await stream.write(sent)
+        assert await is_reset(stream)
+        assert victim.counters()["frames_refused"] == 1
+        await assert_serves(victim)
+
+
+async def test_truncated_request_never_reaches_the_handler() -> None:
+    reached = []
+
+    async def note(peer: PeerId, data: bytes) -> bytes:
+        reached.append(data)
+        return b""
+
+    async with open_peer(1) as victim, open_attacker(2) as attacker:
+        victim.handle("note/1", note)
+        await attacker.connect(victim.listen_addresses[0])
+        for sent in (b"", b"\x00\x00", b"\x00\x00\x00\x09abc"):
+            stream = await attacker.open_stream(victim.local_peer, "/murmur/note/1")
+            if sent:
+                await stream.write(sent)
+            await stream.close()
+        await until(lambda: victim.counters()["frames_refused"] == 3)
+        assert not reached
+
+
+async def test_peer_that_opens_a_stream_and_sleeps_is_reset() -> None:
+    async with open_peer(1, stream_idle_s=0.3) as victim, open_attacker(2) as attacker:
+        victim.handle("echo/1", echo)
+        await attacker.connect(victim.listen_addresses[0])
+        stream = await attacker.open_stream(victim.local_peer, "/murmur/echo/1")
+        await stream.write(b"\x00\x00\x00\x05ab")
+        assert await is_reset(stream)
+        assert victim.counters()["frames_refused"] == 1
+
+
+@pytest.mark.parametrize("answer", [OVERSIZE + b"x" * 100, b"\x00\x00\x00\x09abc", b"\x00", b""])
+async def test_bad_response_fails_the_request_and_keeps_the_connection(answer: bytes) -> None:
+    async with open_peer(1) as one, open_peer(2) as liar:
+
+        async def lie(stream: INetStream) -> None:
+            await stream.read(4)
+            if answer:
+                await stream.write(answer)
+            await stream.close()
+
+        liar._requests._host.set_stream_handler(TProtocol("/murmur/lie/1"), lie)
+        liar.handle("echo/1", echo)
+        await one.connect(liar.listen_addresses[0])
+        with trio.fail_after(PATIENCE_S), pytest.raises(TransportError, match="lie/1 request"):
+            await one.request(peer_id(2), "lie/1", b"question")
+        assert one.counters()["frames_refused"] == (1 if answer.startswith(OVERSIZE) else 0)
+        assert await one.request(peer_id(2), "echo/1", b"x") == b"x"
+
+
+async def test_unread_response_is_dropped_and_the_server_goes_on() -> None:
+    """A requester that never reads must not hold the server's other streams of the same connection."""
+    async with open_peer(1) as victim, open_attacker(2) as attacker:
+
+        async def large(peer: PeerId, data: bytes) -> bytes:
+            return bytes(MAX_MESSAGE_BYTES)
+
+        victim.handle("large/1", large)
+        await attacker.connect(victim.listen_addresses[0])
+        for _ in range(10):
+            stream = await attacker.open_stream(victim.local_peer, "/murmur/large/1")
+            await stream.write(b"\x00\x00\x00\x00")
+        await assert_serves(victim)
+
+
+async def test_abandoned_requests_leave_no_open_stream() -> None:
+    async with open_peer(1) as one, open_peer(2) as other:
+
+        async def never(peer: PeerId, data: bytes) -> bytes:
+            await trio.sleep_forever()
+            raise AssertionError("unreachable")
+
+        other.handle("never/1", never)
+        await one.connect(other.listen_addresses[0])
+        for _ in range(20):
+            with trio.move_on_after(0.05):
+                await one.request(peer_id(2), "never/1", b"")
+        (conn,) = one._connections.of_peer(peer_id(2))
+        await until(lambda: all("/murmur/" not in str(s.get_protocol()) for s in conn.get_streams()))
+
+
+async def test_handler_of_a_vanished_requester_is_not_an_error() -> None:
+    async with open_peer(1) as server:
+        asked, answer_now = trio.Event(), trio.Event()
+
+        async def slow(peer: PeerId, data: bytes) -> bytes:
+            asked.set()
+            await answer_now.wait()
+            return bytes(1000)
+
+        server.handle("slow/1", slow)
+        async with open_peer(2) as client, trio.open_nursery() as nursery:
+            await client.connect(server.listen_addresses[0])
+            nursery.start_soon(client.request, peer_id(1), "slow/1", b"")
+            await asked.wait()
+            nursery.cancel_scope.cancel()
+        answer_now.set()
+        await assert_serves(server)
+        assert server.counters()["handler_errors"] == 0

@@ -1,0 +1,84 @@
+"""Leaving a libp2p transport leaves nothing behind: no socket, no task, no wait for a peer that hangs."""
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from peer.network.libp2p_transport import Libp2pTransport
+from tests.unit.network.loopback import echo, open_cable, open_peer, peer_id, until
+
+
+def open_sockets() -> int:
+    return sum(_is_socket(link) for link in Path("/proc/self/fd").iterdir())
+
+
+def _is_socket(link: Path) -> bool:
+    try:
+        return str(link.readlink()).startswith("socket:")
+    except FileNotFoundError:  # the directory listing itself
+        return False
+
+
+def tasks() -> int:
+    return trio.lowlevel.current_statistics().tasks_living
+
+
+async def use(one: Libp2pTransport, other: Libp2pTransport) -> None:
+    other.handle("echo/1", echo)
+    await one.connect(other.listen_addresses[0])
+    await one.request(other.local_peer, "echo/1", b"x")
+    await one.publish(b"x")
+
+
+async def test_closing_ends_every_socket_and_task() -> None:
+    before = open_sockets(), tasks()
+    for _ in range(3):
+        async with open_peer(1) as one, open_peer(2) as other:
+            await use(one, other)
+            await other.connect(one.listen_addresses[0])
+            assert open_sockets() > before[0]
+    await until(lambda: (open_sockets(), tasks()) == before)
+
+
+async def test_cancelling_ends_every_socket_and_task() -> None:
+    before = open_sockets(), tasks()
+    with trio.CancelScope() as scope:
+        async with open_peer(1) as one, open_peer(2) as other:
+            await use(one, other)
+            scope.cancel()
+            await trio.sleep_forever()
+    await until(lambda: (open_sockets(), tasks()) == before)
+
+
+async def test_error_of_the_body_comes_out_and_leaves_nothing() -> None:
+    before = open_sockets(), tasks()
+
+    async def fail() -> None:
+        async with open_peer(1) as one, open_peer(2) as other:
+            await use(one, other)
+            raise KeyError("ours")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await fail()
+    assert caught.group_contains(KeyError)
+    await until(lambda: (open_sockets(), tasks()) == before)
+
+
+async def test_closing_does_not_wait_for_a_peer_that_hangs() -> None:
+    async with open_peer(2) as other, open_cable(other.listen_addresses[0]) as cable:
+        start = 0.0
+        async with open_peer(1) as one:
+            await one.connect(cable.address)
+            cable.cut()
+            start = trio.current_time()
+        assert trio.current_time() - start < 10.0
+
+
+async def test_the_same_port_can_be_bound_again_at_once() -> None:
+    async with open_peer(1) as one, open_peer(2) as other:
+        address = one.listen_addresses[0]
+        await use(other, one)
+    for _ in range(3):
+        async with open_peer(1, listen_address=address) as one, open_peer(2) as other:
+            assert await other.connect(address) == peer_id(1)
