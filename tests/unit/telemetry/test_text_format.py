@@ -134,7 +134,8 @@ def test_printable_text_is_untouched_and_the_rest_is_escaped(value: str) -> None
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(0, "0"), (949.6, "950"), (999.4, "999"), (999.96, "1.0k"), (84_249, "84.2k"), (99_949, "99.9k"), (99_951, "100k"), (842_000, "842k"), (999_499, "999k"), (999_500, "1.0M"),
+    [(0, "0"), (949.6, "950"), (999.4, "999"), (999.96, "1.0k"), (84_249, "84.2k"),
+     (99_949, "99.9k"), (99_951, "100k"), (842_000, "842k"), (999_499, "999k"), (999_500, "1.0M"),
      (1_300_000, "1.3M"), (2.5e9, "2.5G"), (math.nan, "-"), (math.inf, "-")],
 )  # fmt: skip
 def test_amount_is_short(value: float, expected: str) -> None:
