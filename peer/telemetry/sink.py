@@ -1,7 +1,5 @@
 """Where events end: a log on a stream, or a list in tests. A broken log never stops a peer."""
 
-import errno
-import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +8,7 @@ from typing import Literal, Protocol, TextIO
 from peer.telemetry.counters import Counters
 from peer.telemetry.events import LEVELS, Event, Level, RepeatedEvent
 from peer.telemetry.json_format import JsonFormat
+from peer.telemetry.line_writer import LineWriter
 from peer.telemetry.names import NameBook
 from peer.telemetry.rate_limit import RateLimit
 from peer.telemetry.text_format import TextFormat
@@ -27,8 +26,8 @@ class EventSink(Protocol):
 class LogSink:
     """Writes events of a level and above as text or JSON, one line each, flushed at once.
 
-    Repeated events are rate-limited. A closed stream (the reader of a pipe went away) silences the sink for
-    good; another write error loses that line. Both are counted in `counters` as `log_lines_lost`.
+    Repeated events are rate-limited. Lines that a slow or closed stream costs (see `LineWriter`) are counted in
+    `counters` as `log_lines_lost`.
     """
 
     def __init__(
@@ -44,7 +43,8 @@ class LogSink:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.peer = peer
-        self._stream = stream
+        self._lines = LineWriter(stream)
+        self._lost_counted = 0
         self._counters = counters
         self._output = output
         self._lowest = LEVELS.index(level)
@@ -53,9 +53,9 @@ class LogSink:
         self._text = TextFormat(names=names)
         self._json = JsonFormat(names=names)
         self._repeats = RateLimit(period_s=REPEAT_PERIOD_S)
-        self._closed = False
 
     def emit(self, event: Event) -> None:
+        self._lines.flush()
         now = self._clock()
         for held in self._repeats.due(now=now):
             self._write(held)
@@ -75,20 +75,17 @@ class LogSink:
         return LEVELS.index(event.level) >= self._lowest and not hidden
 
     def _write(self, event: Event) -> None:
-        if self._closed:
-            self._counters.add("log_lines_lost")
-            return
         if self._output == "json":
             line = self._json.line(event, peer=self.peer, time=self._now())
         else:
             line = self._text.line(event, peer=self.peer)
-        try:
-            _write_line(self._stream, line)
-        except (OSError, ValueError) as error:  # ValueError: the stream object itself was closed
-            self._counters.add("log_lines_lost")
-            if isinstance(error, ValueError) or error.errno == errno.EPIPE:
-                self._closed = True
-                _silence(self._stream)
+        self._lines.write(line)
+        self._count_lost()
+
+    def _count_lost(self) -> None:
+        if self._lines.lost > self._lost_counted:
+            self._counters.add("log_lines_lost", self._lines.lost - self._lost_counted)
+            self._lost_counted = self._lines.lost
 
 
 class RecordingSink:
@@ -102,25 +99,3 @@ class RecordingSink:
         if len(self.events) >= self._limit:
             del self.events[: self._limit // 2]
         self.events.append(event)
-
-
-def _write_line(stream: TextIO, line: str) -> None:
-    try:
-        stream.write(line + "\n")
-    except UnicodeEncodeError:  # a terminal that is not UTF-8
-        stream.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
-    stream.flush()
-
-
-def _silence(stream: TextIO) -> None:
-    """Point a broken pipe at /dev/null: else Python's flush at exit fails and sets status 120."""
-    try:
-        sink = os.open(os.devnull, os.O_WRONLY)
-    except OSError:
-        return
-    try:
-        os.dup2(sink, stream.fileno())
-    except (OSError, ValueError):
-        pass  # no descriptor behind the stream, or it is closed: nothing to flush at exit either
-    finally:
-        os.close(sink)

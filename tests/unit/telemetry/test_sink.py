@@ -13,6 +13,7 @@ import pytest
 from peer.telemetry import events
 from peer.telemetry.counters import OVERFLOW, Counters
 from peer.telemetry.events import LEVELS, Level
+from peer.telemetry.line_writer import MAX_BACKLOG
 from peer.telemetry.names import NameBook
 from peer.telemetry.rate_limit import MAX_KEYS, RateLimit
 from peer.telemetry.sink import REPEAT_PERIOD_S, LogSink, RecordingSink
@@ -163,6 +164,7 @@ def test_terminal_that_is_not_utf8_gets_escapes() -> None:
 PROGRAM = """
 import sys
 from peer.telemetry.counters import Counters
+from peer.telemetry.line_writer import MAX_BACKLOG
 from peer.telemetry.names import NameBook
 from peer.telemetry.sink import LogSink
 from tests.unit.telemetry.samples import round_sealed
@@ -200,6 +202,28 @@ def test_device_that_is_always_full_does_not_end_the_process() -> None:
             sink.emit(round_sealed())
         assert counters["log_lines_lost"] == 100
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # so that closing it can flush
+
+
+def test_reader_that_stopped_reading_holds_nobody_up_and_loses_only_the_oldest_lines() -> None:
+    """A paused terminal: the peer goes on; when the reader comes back it gets the newest lines, whole and in order."""
+    reading, writing = os.pipe()
+    total = 5000
+    with open(writing, "w") as stream, open(reading) as reader:  # noqa: PTH123  # descriptors, not paths
+        sink, counters, _ = log(stream)
+        for number in range(total):
+            sink.emit(round_sealed(round=number))
+        lost = counters["log_lines_lost"]
+        assert 0 < total - MAX_BACKLOG - lost < 1000, "what fitted into the pipe, and no more, was written"
+        seen = [reader.readline()]
+        while f" round {total - 1} " not in seen[-1]:
+            sink.emit(events.RoundStarted(round=0, base=DIGEST))  # not shown at info, but it lets held lines out
+            seen.append(reader.readline())
+    rounds = [int(line.split("|")[1].split()[1]) for line in seen]
+    assert rounds == sorted(rounds)
+    assert rounds[0] == 0
+    assert len(rounds) == total - lost
+    assert all(line.startswith("peer-3 | round ") and line.endswith("model 9f3ac2\n") for line in seen)
+    assert counters["log_lines_lost"] == lost
 
 
 def test_recording_sink_is_bounded() -> None:
