@@ -11,6 +11,9 @@ from peer.telemetry.events import PEER_FIELDS, Event
 from peer.telemetry.names import NameBook
 from peer.types import PeerId
 
+MAX_TEXT = 2000
+"""Bound on one string: causes and details may be a stranger's words."""
+
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
 
@@ -56,4 +59,7 @@ def to_json(value: object) -> JsonValue:
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value if isinstance(value, None | bool | int | float | str) else str(value)
+    if isinstance(value, None | bool | int | float):
+        return value
+    text = str(value)
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + "..."

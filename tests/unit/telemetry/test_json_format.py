@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from peer.telemetry import events
-from peer.telemetry.json_format import JsonFormat, event_name, to_json
+from peer.telemetry.json_format import MAX_TEXT, JsonFormat, event_name, to_json
 from peer.telemetry.names import NameBook
 from tests.unit.telemetry.samples import ALICE, DIGEST, EVENT_TYPES, round_sealed, sample
 
@@ -70,6 +70,12 @@ def test_numpy_numbers_become_plain_ones() -> None:
 
 def test_nested_values_are_converted() -> None:
     assert to_json({1: (b"\x01", {math.nan}, [NOON])}) == {"1": ["01", [None], [str(NOON)]]}
+
+
+def test_text_is_bounded() -> None:
+    text = to_json("x" * 1_000_000)
+    assert isinstance(text, str)
+    assert len(text) == MAX_TEXT
 
 
 def test_time_is_utc_wherever_the_clock_is() -> None:
