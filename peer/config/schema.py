@@ -17,6 +17,10 @@ MAX_SEED = 2**63 - 1
 """Seeds fit a signed 64-bit integer, so that SQLite, JSON readers and C++ all hold them."""
 
 
+MAX_BATCH = 2**26
+"""Steps of one rollout; the C++ core holds them all in memory, and has the same bound."""
+
+
 def _check_host(text: str) -> str:
     ipaddress.ip_address(text)  # a name would be resolved differently on every machine
     return text
@@ -110,6 +114,12 @@ class PpoConfig(Section):
     @model_validator(mode="after")
     def _check_minibatch(self) -> Self:
         batch = self.num_envs * self.rollout_steps
+        if batch > MAX_BATCH:
+            raise broken_rule(
+                ("num_envs", "rollout_steps"),
+                f"expected num_envs * rollout_steps of at most {MAX_BATCH},"
+                f" got {self.num_envs} * {self.rollout_steps} = {batch}",
+            )
         if batch % self.minibatch_size != 0:
             raise broken_rule(
                 ("minibatch_size", "num_envs", "rollout_steps"),

@@ -140,6 +140,12 @@ def test_minibatch_that_does_not_divide_names_the_numbers_and_one_that_would(tmp
     )
 
 
+def test_batch_beyond_memory_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "ppo:\n  num_envs: 65536\n  rollout_steps: 65536\n") == (
+        "a.yaml:2: ppo.num_envs: expected num_envs * rollout_steps of at most 67108864, got 65536 * 65536 = 4294967296"
+    )
+
+
 def test_broken_rule_points_at_the_source_that_broke_it(tmp_path: Path) -> None:
     message = refusal(tmp_path, "ppo: {minibatch_size: 256}", overrides=["ppo.num_envs=7"])
     assert message.startswith("command line 'ppo.num_envs=7': ppo.minibatch_size: expected a divisor")
