@@ -272,6 +272,25 @@ class Evaluated(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingDiverged(Event):
+    """Local training yielded NaN, infinity or an absurd delta; it was given up and starts again from the base."""
+
+    level: ClassVar[Level] = "warning"
+    round: int
+    cause: str
+    env_steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkDropped(Event):
+    """Own work that no manifest admitted in time, or that an adopted snapshot may already hold, was given up."""
+
+    level: ClassVar[Level] = "warning"
+    round: int
+    env_steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TasksAssigned(Event):
     """What this peer trains on from now on. helping: it owns none and helps the owner of these."""
 

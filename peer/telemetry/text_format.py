@@ -183,6 +183,12 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
     events.Evaluated: lambda e, _: (
         f"round {e.round}: greedy return {number(e.mean_return)} over {_plural(e.episodes, 'episode')}"
     ),
+    events.TrainingDiverged: lambda e, _: (
+        f"round {e.round}: gave up {amount(e.env_steps)} env steps of training: {e.cause}; starting again from the base"
+    ),
+    events.WorkDropped: lambda e, _: (
+        f"round {e.round}: gave up {amount(e.env_steps)} own env steps that no round took in"
+    ),
     events.TasksAssigned: lambda e, _: (
         f"round {e.round}: {'helping with' if e.helping else 'training on'} {_listed(e.tasks)}"
     ),
