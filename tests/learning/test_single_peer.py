@@ -1,0 +1,42 @@
+"""One learner solves its environment: seeded, limited by env steps, never by the clock."""
+
+import math
+from dataclasses import replace
+
+from peer.native import PpoAgent, PpoSettings, make_ppo_agent
+
+CARTPOLE = PpoSettings(
+    num_envs=8,
+    rollout_steps=32,
+    epochs=20,
+    minibatch_size=256,
+    gamma=0.98,
+    gae_lambda=0.8,
+    learning_rate=1e-3,
+    value_clip_range=0.0,
+    device="cpu",
+)
+
+
+def best_return(agent: PpoAgent, *, env_steps: int, every: int, target: float) -> float:
+    """Train until a greedy evaluation reaches `target` or the steps are spent; return the best one."""
+    best = -math.inf
+    while agent.env_steps < env_steps and best < target:
+        agent.train(every, math.inf)
+        best = max(best, agent.evaluate(20, 1_000_000))
+    return best
+
+
+def test_cartpole_is_solved_within_the_steps_the_zoo_takes() -> None:
+    agent = make_ppo_agent("CartPole-v1", replace(CARTPOLE, seed=1, local_seed=1))
+    assert agent.evaluate(20, 1_000_000) < 200  # the first policy knows nothing
+    assert best_return(agent, env_steps=100_000, every=4096, target=475.0) >= 475.0
+
+
+def test_the_same_seed_learns_the_same_bytes() -> None:
+    runs = []
+    for threads in (1, 2):
+        agent = make_ppo_agent("CartPole-v1", replace(CARTPOLE, seed=4, local_seed=9, threads=threads))
+        agent.train(4096, math.inf)
+        runs.append(agent.save())
+    assert runs[0] == runs[1]

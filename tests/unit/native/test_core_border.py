@@ -1,0 +1,150 @@
+"""Wrong arrays, wrong settings and wrong threads are refused at the border by name; nothing is cast or crashes."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from peer.native import EnvVariant, PpoAgent, PpoSettings, VectorEnv, env_spec, known_envs, make_ppo_agent
+
+SMALL = PpoSettings(hidden=(8,), num_envs=4, rollout_steps=16, minibatch_size=32)
+
+
+@pytest.fixture
+def agent() -> PpoAgent:
+    return make_ppo_agent("CartPole-v1", SMALL)
+
+
+def test_params_round_trip(agent: PpoAgent) -> None:
+    params = np.linspace(-1, 1, agent.num_params, dtype=np.float32)
+    agent.set_params(params)
+    assert np.array_equal(agent.get_params(), params)
+    agent.get_params()[:] = 7  # a copy: writing to it changes nothing
+    assert np.array_equal(agent.get_params(), params)
+
+
+def test_params_of_another_dtype_are_not_cast(agent: PpoAgent) -> None:
+    with pytest.raises(TypeError, match="params must be float32, got float64"):
+        agent.set_params(np.zeros(agent.num_params))  # type: ignore[arg-type]  # the mistake under test
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 66), (0,)])
+def test_params_of_another_shape_are_refused(agent: PpoAgent, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="params must have shape"):
+        agent.set_params(np.zeros(shape, np.float32))
+
+
+def test_strided_params_are_refused(agent: PpoAgent) -> None:
+    with pytest.raises(ValueError, match="C-contiguous"):
+        agent.set_params(np.zeros(2 * agent.num_params, np.float32)[::2])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_params_that_are_not_finite_are_refused_and_change_nothing(agent: PpoAgent, value: float) -> None:
+    before = agent.get_params()
+    bad = before.copy()
+    bad[5] = value
+    with pytest.raises(ValueError, match="params"):
+        agent.set_params(bad)
+    assert np.array_equal(agent.get_params(), before)
+
+
+def test_negative_counts_in_moments_are_refused(agent: PpoAgent) -> None:
+    zeros = np.zeros(agent.num_moments)
+    with pytest.raises(ValueError, match="count"):
+        agent.set_model(agent.get_params(), zeros - 1, zeros, zeros)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"gamma": 1.5}, "gamma"),
+        ({"minibatch_size": 33}, "minibatch_size"),
+        ({"activation": "gelu"}, "activation must be one of tanh, relu"),
+        ({"device": "tpu"}, "device must be one of auto, cpu, cuda"),
+        ({"hidden": ()}, "hidden"),
+        ({"num_envs": 0}, "num_envs"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+    ],
+)
+def test_settings_out_of_range_are_named(changes: dict[str, object], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        make_ppo_agent("CartPole-v1", PpoSettings(**changes))  # type: ignore[arg-type]  # wrong values on purpose
+
+
+def test_unknown_env_names_the_nearest() -> None:
+    with pytest.raises(ValueError, match="CartPole-v1"):
+        make_ppo_agent("CartPol-v1", SMALL)
+    with pytest.raises(ValueError, match="Pendulum-v1"):
+        env_spec("Pendulun-v1")
+
+
+def test_known_envs_match_the_specs() -> None:
+    for name, known in known_envs().items():
+        for param in env_spec(name).params:
+            entry = known.params[param.name]
+            assert (entry.default, entry.low, entry.high) == (param.default_value, param.low, param.high)
+            assert entry.low <= entry.default <= entry.high
+            assert param.meaning
+
+
+def test_actions_are_checked_before_the_envs_move() -> None:
+    env = VectorEnv("CartPole-v1", 3, seed=1)
+    before = env.observe()
+    for bad in (2.0, -1.0, 0.5, np.nan):
+        with pytest.raises(ValueError, match="action"):
+            env.step(np.array([[0.0], [1.0], [bad]], np.float32))
+    with pytest.raises(ValueError, match=r"actions must have shape \[3, 1\], got \[3\]"):
+        env.step(np.zeros(3, np.float32))
+    with pytest.raises(TypeError, match="actions must be float32"):
+        env.step(np.zeros((3, 1), np.int64))
+    assert np.array_equal(env.observe(), before)
+
+
+def test_step_reports_the_episode_that_ended_and_restarts_it() -> None:
+    env = VectorEnv("CartPole-v1", 2, seed=1)
+    env.set_state(1, np.array([2.399, 10.0, 0.0, 0.0], np.float32), elapsed_steps=7)
+    observations, rewards, terminated, truncated, final, returns, lengths = env.step(np.ones((2, 1), np.float32))
+    assert terminated.tolist() == [0, 1]
+    assert truncated.tolist() == [0, 0]
+    assert rewards.tolist() == [1.0, 1.0]
+    assert final[1, 0] > 2.4
+    assert abs(observations[1]).max() <= 0.05
+    assert (returns[1], lengths[1]) == (1.0, 8)
+    assert not final[0].any()
+
+
+def test_variants_are_shared_out_and_kept() -> None:
+    env = VectorEnv("CartPole-v1", 5, seed=1)
+    long = EnvVariant(params=[("length", 1.0)], seed_start=0, seed_end=10, count=2)
+    short = EnvVariant(params=[("length", 0.25)], seed_start=0, seed_end=10, count=3)
+    assert env.assign_variants([long, short]) == [0, 1, 2, 3, 4]
+    assert sorted(env.variant_of().tolist()) == [0, 0, 1, 1, 1]
+    assert env.assign_variants([long, short]) == []
+
+
+def test_training_releases_the_gil() -> None:
+    agent = make_ppo_agent("CartPole-v1", PpoSettings())
+    worker = threading.Thread(target=agent.train, args=(2**62, 0.5))
+    worker.start()
+    turns = 0
+    while worker.is_alive():
+        turns += 1
+        time.sleep(0.001)
+    worker.join()
+    assert turns > 20  # with the GIL held it would be one or two
+
+
+def test_a_second_thread_gets_an_error_and_not_a_race(agent: PpoAgent) -> None:
+    worker = threading.Thread(target=agent.train, args=(2**62, 0.5))
+    worker.start()
+    refused = False
+    while worker.is_alive() and not refused:
+        try:
+            agent.get_params()
+        except RuntimeError as error:
+            refused = "in use by another thread" in str(error)
+    worker.join()
+    assert refused
+    assert agent.get_params().shape == (agent.num_params,)
