@@ -134,7 +134,7 @@ def test_bad_value_says_key_expectation_and_what_came(tmp_path: Path, text: str,
 
 
 def test_minibatch_that_does_not_divide_names_the_numbers_and_one_that_would(tmp_path: Path) -> None:
-    assert refusal(tmp_path, "ppo:\n  num_envs: 7\n") == (
+    assert refusal(tmp_path, "ppo:\n  minibatch_size: 256\n  num_envs: 7\n  rollout_steps: 32\n") == (
         "a.yaml:2: ppo.minibatch_size: expected a divisor of num_envs * rollout_steps = 7 * 32 = 224, got 256;"
         " 224 would do"
     )
@@ -147,17 +147,17 @@ def test_batch_beyond_memory_is_refused(tmp_path: Path) -> None:
 
 
 def test_broken_rule_points_at_the_source_that_broke_it(tmp_path: Path) -> None:
-    message = refusal(tmp_path, "ppo: {minibatch_size: 256}", overrides=["ppo.num_envs=7"])
+    message = refusal(tmp_path, "ppo: {minibatch_size: 256, rollout_steps: 32}", overrides=["ppo.num_envs=7"])
     assert message.startswith("command line 'ppo.num_envs=7': ppo.minibatch_size: expected a divisor")
 
 
 def test_redial_bounds_the_wrong_way_round_are_refused(tmp_path: Path) -> None:
-    message = refusal(tmp_path, "network: {redial_min_s: 50}")
+    message = refusal(tmp_path, "network: {redial_min_s: 50, redial_max_s: 30}")
     assert message == "a.yaml:1: network.redial_min_s: expected at most redial_max_s = 30.0, got 50.0"
 
 
 def test_normalising_advantages_of_one_step_is_refused(tmp_path: Path) -> None:
-    assert "ppo.normalize_advantages" in refusal(tmp_path, "ppo: {minibatch_size: 1}")
+    assert "ppo.normalize_advantages" in refusal(tmp_path, "ppo: {minibatch_size: 1, normalize_advantages: true}")
     assert load(tmp_path, "ppo: {minibatch_size: 1, normalize_advantages: false}").ppo.minibatch_size == 1
 
 
@@ -219,7 +219,7 @@ def test_config_cannot_be_changed() -> None:
 
 def test_rules_hold_for_a_config_built_in_code_too() -> None:
     with pytest.raises(ValueError, match="expected a divisor"):
-        Config.model_validate({"ppo": {"num_envs": 3}})
+        Config.model_validate({"ppo": {"num_envs": 3, "rollout_steps": 1, "minibatch_size": 2}})
 
 
 def test_message_is_printable_whatever_the_file_holds(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from tests.unit.storage.bad_disks import FullDisk, ReadOnlyDisk
 
 MIB = 1 << 20
 
+REPOSITORY = Path(__file__).parents[3]
+
 
 def entry(number: int, branch: int = 0, size: int = 300) -> JournalEntry:
     data = random.Random(number * 1000 + branch).randbytes(size)
@@ -121,7 +123,7 @@ def test_killed_writer_loses_nothing_that_was_appended(path: Path) -> None:
     for target in (1, 20, 60):
         path.unlink(missing_ok=True)
         command = [sys.executable, "-c", program, str(path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as process:
             assert process.stdout is not None
             told = 0
             while told < target:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
@@ -50,7 +51,7 @@ def test_only_events_of_the_level_and_above_are_written(level: Level) -> None:
 
 
 def test_final_rounds_are_for_machines_and_for_debugging() -> None:
-    final = events.RoundFinal(round=1, model=DIGEST, acks=3, roster=4)
+    final = events.RoundFinal(round=1, model=DIGEST, roster=4)
     lines = {}
     for output in ("text", "json"):
         for level in ("debug", "info"):
@@ -181,7 +182,11 @@ assert counters["log_lines_lost"] == 2000, counters.totals()
 def test_reader_that_went_away_does_not_end_the_process() -> None:
     """As with `murmur peer | head -1`; Python's own flush at exit must not turn it into status 120 either."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[3],
     )
     assert process.stdin is not None
     assert process.stdout is not None
