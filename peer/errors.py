@@ -29,5 +29,9 @@ class TransportError(MurmurationError):
     """The network did not do what was asked (no route, reset, deadline); trying again later may help."""
 
 
+class SelfDialError(TransportError):
+    """The address leads back to this very peer, as one of a service's does: nothing to retry or report."""
+
+
 class StorageError(MurmurationError):
     """The disk did not do what was asked (full, read-only, corrupt file); the last good state is untouched."""

@@ -5,7 +5,7 @@ import trio
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.network.swarm import Swarm
 
-from peer.errors import TransportError
+from peer.errors import SelfDialError, TransportError
 from peer.network.addresses import TcpAddress, parse_tcp_address
 from peer.network.libp2p_connections import ConnectionTable
 from peer.network.libp2p_dial import open_socket
@@ -93,7 +93,7 @@ class Connector:
 
     def _check_identity(self, target: TcpAddress, peer: PeerId) -> None:
         if peer == self._local_peer:
-            raise TransportError(f"dialled ourselves at {target}")
+            raise SelfDialError(f"dialled ourselves at {target}")
         if target.peer is not None and target.peer != peer:
             raise TransportError(f"identity differs at {target}: {peer} answered")
 

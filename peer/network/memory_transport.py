@@ -11,7 +11,7 @@ from functools import partial
 
 import trio
 
-from peer.errors import ProtocolError, TransportError
+from peer.errors import ProtocolError, SelfDialError, TransportError
 from peer.network.counters import new_counters
 from peer.network.memory_network import Link, MemoryNetwork
 from peer.network.transport import (
@@ -147,7 +147,7 @@ class MemoryTransport:
         if not place.startswith("/memory/"):
             raise TransportError(f"cannot dial {address}: expected /memory/<name>")
         if place == self._address:
-            raise TransportError(f"dialled ourselves at {place}")
+            raise SelfDialError(f"dialled ourselves at {place}")
         target = self._network.listener(place)
         if target is not None and not self._network.is_whole(self._peer, target.local_peer):
             await trio.sleep(self._network.dial_timeout_s)

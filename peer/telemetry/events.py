@@ -193,7 +193,8 @@ class RoundStarted(Event):
 class RoundSealed(Event):
     """The line of a round.
 
-    mean_return: of this peer's training episodes, NaN while none ended; best_return: the highest so far.
+    mean_return: greedy return of the model that the round began with, as the peers measured it; where none did, of
+    their training episodes; NaN while none ended. best_return: the highest so far.
     admitted, roster: peers whose deltas count, of those expected. delta_bytes: this peer's payload.
     seal_s: from the end of training to the seal's arrival. view: the sealer's rank, 0 for the first.
     """
@@ -216,12 +217,11 @@ class RoundSealed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundFinal(Event):
-    """More than half of the roster acknowledged the round with the same model. `acks` of `roster`."""
+    """More than half of the roster stands behind the round with the same model."""
 
     for_machines: ClassVar[bool] = True
     round: int
     model: Digest
-    acks: int
     roster: int
 
 
@@ -286,7 +286,6 @@ class WorkDropped(Event):
     """Own work that no manifest admitted in time, or that an adopted snapshot may already hold, was given up."""
 
     level: ClassVar[Level] = "warning"
-    round: int
     env_steps: int
 
 

@@ -168,7 +168,7 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
     events.MessageRefused: lambda e, names: f"refused a message of {names.name_of(e.remote)}: {e.reason}: {e.detail}",
     events.RoundStarted: lambda e, _: f"round {e.round} started on {short(e.base)}",
     events.RoundFinal: lambda e, _: (
-        f"round {e.round} final by {e.acks} of {_plural(e.roster, 'peer')}, model {short(e.model)}"
+        f"round {e.round} is final among {_plural(e.roster, 'peer')}, model {short(e.model)}"
     ),
     events.TipReplaced: lambda e, _: (
         f"round {e.round}: took over a better branch, {_plural(e.undone, 'round')} undone,"
@@ -189,6 +189,11 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
     events.WorkDropped: lambda e, _: (
         f"round {e.round}: gave up {amount(e.env_steps)} own env steps that no round took in"
     ),
+    events.TrainingDiverged: lambda e, _: (
+        f"round {e.round}: training diverged, {amount(e.env_steps)} env steps given up: {e.cause}; going on from the"
+        f" common model (a lower ppo.learning_rate may help)"
+    ),
+    events.WorkDropped: lambda e, _: f"gave up {amount(e.env_steps)} env steps of own work that came too late",
     events.TasksAssigned: lambda e, _: (
         f"round {e.round}: {'helping with' if e.helping else 'training on'} {_listed(e.tasks)}"
     ),

@@ -1,5 +1,6 @@
 """When to dial an address again: soon at first, then ever more rarely, and never not at all."""
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -32,13 +33,12 @@ class RedialPolicy:
         """Return how long to wait after so many failures in a row (1 or more)."""
         if failures < 1:
             raise ValueError(f"there is no wait before the first failure, got {failures}")
-        wait_s, grown = self.first_s, 1
-        while grown < failures and wait_s < self.cap_s:  # not a power: that overflows after a night of failures
-            wait_s *= self.factor
-            grown += 1
-            if self.factor == 1.0:
-                break
-        return min(wait_s, self.cap_s) * rng.uniform(1.0 - self.jitter, 1.0 + self.jitter)
+        if self.factor > 1.0:  # no power beyond what reaches the cap: it would overflow after a night of failures
+            steps = min(failures - 1, math.ceil(math.log(self.cap_s / self.first_s, self.factor)))
+        else:
+            steps = 0
+        wait_s = min(self.first_s * self.factor**steps, self.cap_s)
+        return wait_s * rng.uniform(1.0 - self.jitter, 1.0 + self.jitter)
 
 
 class RedialSchedule:

@@ -1,0 +1,273 @@
+"""One peer, put together: the parts, the one nursery that all services live in, and how it ends."""
+
+import hashlib
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from peer.agents.agent import Agent
+from peer.aggregation.rule import Contribution
+from peer.aggregation.step import aggregator
+from peer.codec.registry import CODECS
+from peer.config.digest import digest, run_id
+from peer.config.schema import Config
+from peer.network.discovery.backoff import RedialPolicy
+from peer.network.discovery.source import DiscoverySource
+from peer.network.transport import Transport
+from peer.rounds.effects import Applied, Effect, SnapshotApplied
+from peer.rounds.entry import Entry, genesis
+from peer.rounds.machine import Parts, RoundMachine
+from peer.rounds.rules import RoundRules
+from peer.services.archive import Archive
+from peer.services.blobs import blob_handler
+from peer.services.conductor import Conductor, Observer
+from peer.services.discovery import Seeker
+from peer.services.greeting import Greeter, Welcome
+from peer.services.reporting import Reporter, greedy_return
+from peer.services.task_plan import RosterTaskPlan
+from peer.services.training import Trainer, TrainingPlan
+from peer.services.watch import StuckWatch
+from peer.tasks.catalogue import env_tasks
+from peer.telemetry.counters import Counters
+from peer.telemetry.names import NameBook
+from peer.telemetry.sink import EventSink
+from peer.types import ModelDelta, ModelState, PeerId, Seconds
+from peer.wire.envelope import Signer, seal
+from peer.wire.messages import PeerCard
+from peer.wire.sync import BLOB_PROTOCOL
+
+REQUEST_S = 5.0
+"""Deadline of one small request or one chunk: far above any healthy round trip, below a round's deadline."""
+
+_BOOT_SHIFT = 20
+"""Header sequences start at boot * 2^20: higher than in any earlier life of the identity."""
+_LINGER_LOOK_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerParts:
+    """What one peer is made of; the parts are open and ready. root: where to start, None for genesis.
+
+    name: for the logs of others. state_file: optimizer state on disk. ready: called before the first training step.
+    """
+
+    agent: Agent
+    transport: Transport
+    signer: Signer
+    sources: Sequence[DiscoverySource]
+    sink: EventSink
+    names: NameBook
+    counters: Counters
+    rng: random.Random
+    name: str
+    boot: int
+    root: Entry | None = None
+    archive: Archive | None = None
+    state_file: Path | None = None
+    ready: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended here. stop: why the peers agreed to stop, "" when this peer was told to."""
+
+    tip: Entry
+    stop: str
+    mean_return: float
+    wall_s: Seconds
+
+
+class Ending:
+    """An observer that notices the agreed end of the run and remembers the last known return."""
+
+    def __init__(self) -> None:
+        self.reached = trio.Event()
+        self.mean_return = math.nan
+
+    def observe(self, effect: Effect) -> None:
+        if isinstance(effect, Applied | SnapshotApplied):
+            value = greedy_return(effect.entry)
+            self.mean_return = value if math.isfinite(value) else self.mean_return
+            if effect.entry.stop:
+                self.reached.set()
+
+
+def wire_run_id(config: Config) -> bytes:
+    """Return the 16 bytes that every envelope of the run carries."""
+    return bytes(run_id(config))[:16]
+
+
+def round_rules(config: Config) -> RoundRules:
+    return RoundRules(
+        train_s=config.round.train_s,
+        grace_s=config.round.grace_s,
+        backup_gap_s=config.round.backup_gap_s,
+        miss_limit=config.round.miss_limit,
+        history=config.round.staleness_limit + 2,
+        stop_return=config.stop.mean_return,
+        stop_rounds=config.stop.max_rounds,
+    )
+
+
+def local_seed(config: Config, peer: PeerId) -> int:
+    """Return the seed of this peer's own episodes and actions: another for every peer, the same in every life."""
+    text = f"murmuration local seed {config.run.seed} {peer}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
+
+
+def aggregate(base: ModelState, deltas: Sequence[tuple[int, ModelDelta]]) -> ModelState:
+    """FedAvg, as the round machine calls it."""
+    return _fedavg(base, [Contribution(weight=weight, delta=delta) for weight, delta in deltas])
+
+
+_fedavg = aggregator("mean")
+
+
+def first_entry(config: Config, agent: Agent) -> Entry:
+    """Return round 0 of the run. Call it before the agent has trained: its model is the seeded initial one."""
+    return genesis(wire_run_id(config), agent.schema, digest(config), agent.model())
+
+
+async def run_peer(config: Config, parts: PeerParts) -> Outcome:
+    """Take part in the run until the peers agree to stop, or the caller cancels; then say how it ended.
+
+    On cancellation the state is saved under a shield first.
+    """
+    started = trio.current_time()
+    machine = _machine(config, parts)
+    ending = Ending()
+    me = parts.signer.peer_id
+    trainer: Trainer
+    reporter = Reporter(me, sink=parts.sink, counters=parts.counters)
+    watch = StuckWatch(
+        machine,
+        me=me,
+        train_s=config.round.train_s,
+        every_s=config.log.waiting_every_s,
+        sink=parts.sink,
+        names=parts.names,
+    )
+    observers: list[Observer] = [reporter, watch, ending]
+    if parts.archive is not None:
+        observers.append(parts.archive)
+    conductor = Conductor(
+        machine,
+        transport=parts.transport,
+        observers=observers,
+        open_round=lambda opened: trainer.open_round(opened),
+        counters=parts.counters,
+        rng=parts.rng,
+        anti_entropy_s=config.round.anti_entropy_s,
+        request_s=REQUEST_S,
+    )
+    trainer = _trainer(config, parts, conductor)
+    observers.append(_SaveTrainer(trainer, every=config.round.snapshot_every))
+    parts.transport.handle(BLOB_PROTOCOL, blob_handler(machine.blob))
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(conductor.serve)
+            await nursery.start(_greeter(config, parts, conductor).serve)
+            await nursery.start(_seeker(config, parts).serve)
+            await nursery.start(trainer.serve)
+            nursery.start_soon(watch.serve)
+            if parts.archive is not None:
+                await nursery.start(parts.archive.serve)
+            await ending.reached.wait()
+            await _linger(machine, linger_s=config.stop.linger_s)
+            nursery.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True):
+            await trainer.save()
+            if parts.archive is not None:
+                await parts.archive.flush(machine.tip)
+    return Outcome(
+        tip=machine.tip, stop=machine.tip.stop, mean_return=ending.mean_return, wall_s=trio.current_time() - started
+    )
+
+
+class _SaveTrainer:
+    """Has the optimizer state saved as often as the model."""
+
+    def __init__(self, trainer: Trainer, *, every: int) -> None:
+        self._trainer = trainer
+        self._every = every
+
+    def observe(self, effect: Effect) -> None:
+        if isinstance(effect, Applied) and effect.entry.round % self._every == 0:
+            self._trainer.want_save()
+
+
+async def _linger(machine: RoundMachine, *, linger_s: Seconds) -> None:
+    """Stay to serve the last manifest until every reachable member has it, but not for ever."""
+    with trio.move_on_after(linger_s):
+        while not machine.members_finished():  # noqa: ASYNC110  # ten looks a second, once in a run
+            await trio.sleep(_LINGER_LOOK_S)
+        await trio.sleep(_LINGER_LOOK_S)  # our own ack is still on its way to those who wait for it
+
+
+def _machine(config: Config, parts: PeerParts) -> RoundMachine:
+    machine_parts = Parts(
+        signer=parts.signer,
+        run=wire_run_id(config),
+        schema=parts.agent.schema,
+        rules=round_rules(config),
+        codecs=CODECS,
+        codec="float32",
+        aggregate=aggregate,
+    )
+    root = parts.root or first_entry(config, parts.agent)
+    return RoundMachine(machine_parts, root=root, sequence=parts.boot << _BOOT_SHIFT, now=trio.current_time())
+
+
+def _trainer(config: Config, parts: PeerParts, conductor: Conductor) -> Trainer:
+    return Trainer(
+        parts.agent,
+        TrainingPlan(
+            train_s=config.round.train_s,
+            eval_every=config.round.eval_every,
+            eval_episodes=config.stop.episodes,
+            eval_seed=config.stop.seed,
+        ),
+        RosterTaskPlan(parts.signer.peer_id, env_tasks(config.env), sink=parts.sink, names=parts.names),
+        announce=conductor.announce,
+        tip=lambda: conductor.machine.tip.digest,
+        started=parts.ready,
+        sink=parts.sink,
+        state_file=parts.state_file,
+    )
+
+
+def _greeter(config: Config, parts: PeerParts, conductor: Conductor) -> Greeter:
+    run = wire_run_id(config)
+    card = PeerCard(
+        boot=parts.boot,
+        name=parts.name,
+        addresses=parts.transport.listen_addresses[:8],
+        config=digest(config),
+        schema=parts.agent.schema.digest,
+    )
+    return Greeter(
+        parts.transport,
+        Welcome(run=run, card=seal(card, parts.signer, run=run)),
+        reachable=conductor.reachable,
+        sink=parts.sink,
+        names=parts.names,
+        counters=parts.counters,
+        request_s=REQUEST_S,
+    )
+
+
+def _seeker(config: Config, parts: PeerParts) -> Seeker:
+    network = config.network
+    return Seeker(
+        parts.transport,
+        parts.sources,
+        sink=parts.sink,
+        redial=RedialPolicy(first_s=network.redial_min_s, cap_s=network.redial_max_s),
+        rediscover_s=network.rediscover_s,
+        rng=parts.rng,
+    )

@@ -1,0 +1,216 @@
+"""The loop around the round machine: carries its effects out, and brings it messages and the time."""
+
+import math
+import random
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Never, Protocol
+
+import msgspec
+import trio
+
+from peer.errors import ProtocolError, TransportError
+from peer.network.transport import Transport
+from peer.rounds.effects import (
+    Effect,
+    FetchPayload,
+    FetchSnapshot,
+    OpenRound,
+    Publish,
+    SyncWith,
+)
+from peer.rounds.machine import LocalWork, RoundMachine
+from peer.services.blobs import pull_blob
+from peer.services.service import TaskStatus
+from peer.telemetry.counters import Counters
+from peer.types import Digest, PeerId, Seconds
+from peer.wire.limits import MAX_ANNOUNCEMENT_BYTES
+from peer.wire.messages import Announcement
+from peer.wire.sync import SYNC_PROTOCOL, SyncRequest, SyncResponse, decode, encode
+
+_OUTBOX = 256
+_MIN_TICK_S = 0.005
+_MAX_PULLS = 4
+
+_decode_announcement = msgspec.msgpack.Decoder(Announcement).decode
+
+
+class Observer(Protocol):
+    """Whoever wants to know what happened: the reporter, the trainer, the archive. Must not block."""
+
+    def observe(self, effect: Effect) -> None: ...
+
+
+class Conductor:
+    """Owns the machine. Everything runs in one trio thread, so each call sees and leaves it whole.
+
+    anti_entropy_s: pause between two exchanges. request_s: deadline of one request.
+    """
+
+    def __init__(
+        self,
+        machine: RoundMachine,
+        *,
+        transport: Transport,
+        observers: list[Observer],
+        open_round: Callable[[OpenRound], None],
+        counters: Counters,
+        rng: random.Random,
+        anti_entropy_s: Seconds,
+        request_s: Seconds,
+    ) -> None:
+        self.machine = machine
+        self._transport = transport
+        self._observers = observers
+        self._open_round = open_round
+        self._counters = counters
+        self._rng = rng
+        self._anti_entropy_s = anti_entropy_s
+        self._request_s = request_s
+        self._reachable: frozenset[PeerId] = frozenset()
+        self._changed = trio.Event()
+        self._pulls = trio.CapacityLimiter(_MAX_PULLS)
+        self._nursery: trio.Nursery | None = None
+        self._outbox, self._to_publish = trio.open_memory_channel[bytes](_OUTBOX)
+        """Full when the network stalls; then the newest is dropped and counted, and anti-entropy makes up for it."""
+
+    async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
+        """Run the protocol until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self._transport.handle(SYNC_PROTOCOL, self._answer_sync)
+            nursery.start_soon(self._publish)
+            nursery.start_soon(self._receive_gossip)
+            nursery.start_soon(self._exchange_forever)
+            self._carry_out(self.machine.start(trio.current_time()))
+            task_status.started()
+            await self._tick_forever()
+        raise AssertionError("the loops above never end")
+
+    # What other services tell the machine
+
+    def reachable(self, peers: frozenset[PeerId]) -> None:
+        """Say which peers are connected and were admitted."""
+        if peers != self._reachable:
+            self._reachable = peers
+            self._carry_out(self.machine.reachable(peers, trio.current_time()))
+
+    def announce(self, work: LocalWork) -> None:
+        """Raises: ValueError as `RoundMachine.announce`."""
+        self._carry_out(self.machine.announce(work, trio.current_time()))
+
+    # Loops
+
+    async def _tick_forever(self) -> Never:
+        while True:
+            self._changed = trio.Event()
+            wake = self.machine.next_wake()
+            with trio.move_on_at(math.inf if wake is None else wake):
+                await self._changed.wait()
+                continue
+            await trio.sleep(_MIN_TICK_S)  # a deadline in the past must not spin the loop
+            self._carry_out(self.machine.tick(trio.current_time()))
+
+    async def _publish(self) -> None:
+        async for data in self._to_publish:
+            try:
+                with trio.move_on_after(self._request_s):
+                    await self._transport.publish(data)
+            except TransportError:
+                self._counters.add("gossip_unsent")
+
+    async def _receive_gossip(self) -> None:
+        async for message in self._transport.gossip:
+            if len(message.data) > MAX_ANNOUNCEMENT_BYTES:
+                self._counters.add("refused_oversize")
+                continue
+            try:
+                announcement = _decode_announcement(message.data)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self._counters.add("refused_malformed")
+                continue
+            now = trio.current_time()
+            self._carry_out(
+                self.machine.receive(
+                    announcement.envelope, payload=announcement.payload, source=message.forwarder, now=now
+                )
+            )
+
+    async def _exchange_forever(self) -> Never:
+        while True:
+            await trio.sleep(self._anti_entropy_s * self._rng.uniform(0.75, 1.25))
+            if self._reachable:
+                await self._exchange(self._rng.choice(sorted(self._reachable)))
+
+    async def _exchange(self, peer: PeerId) -> None:
+        """One round of anti-entropy with `peer`; failing is normal, the next one follows."""
+        request = encode(self.machine.sync_request())
+        try:
+            with trio.fail_after(self._request_s):
+                answer = decode(await self._transport.request(peer, SYNC_PROTOCOL, request), SyncResponse)
+        except (TransportError, trio.TooSlowError):
+            self._counters.add("exchanges_failed")
+            return
+        except ProtocolError as error:
+            self._counters.add(f"refused_{error.reason}")
+            return
+        self._carry_out(self.machine.receive_sync(answer, source=peer, now=trio.current_time()))
+
+    async def _answer_sync(self, _peer: PeerId, data: bytes) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return encode(self.machine.answer_sync(decode(data, SyncRequest)))
+
+    # Effects
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Publish():
+                    self._put_out(effect.data)
+                case FetchPayload():
+                    self._start(partial(self._pull_payload, effect))
+                case FetchSnapshot():
+                    self._start(partial(self._pull_snapshot, effect))
+                case SyncWith():
+                    self._start(partial(self._exchange, effect.peer))
+                case OpenRound():
+                    self._open_round(effect)
+                case _:
+                    pass
+            for observer in self._observers:
+                observer.observe(effect)
+        self._changed.set()  # the machine may want to be woken at another time, even if it did nothing
+
+    def _put_out(self, data: bytes) -> None:
+        try:
+            self._outbox.send_nowait(data)
+        except trio.WouldBlock:
+            self._counters.add("gossip_unsent")
+
+    def _start(self, task: Callable[[], Awaitable[None]]) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(task)
+
+    async def _pull_payload(self, effect: FetchPayload) -> None:
+        holders = [peer for peer in effect.holders if peer in self._reachable]
+        others = sorted(self._reachable - set(holders))
+        holders += self._rng.sample(others, len(others))
+        data = await self._pull(effect.payload, effect.payload_bytes, holders)
+        now = trio.current_time()
+        if data is None:
+            self._carry_out(self.machine.payload_failed(effect.payload, now))
+        else:
+            self._carry_out(self.machine.receive_payload(effect.payload, data, now))
+
+    async def _pull_snapshot(self, effect: FetchSnapshot) -> None:
+        blob = Digest(effect.offer.blob)
+        data = await self._pull(blob, effect.offer.blob_bytes, [effect.holder])
+        now = trio.current_time()
+        if data is None:
+            self._carry_out(self.machine.payload_failed(blob, now))
+        else:
+            self._carry_out(self.machine.receive_snapshot(data, source=effect.holder, now=now))
+
+    async def _pull(self, blob: Digest, size: int, holders: list[PeerId]) -> bytes | None:
+        async with self._pulls:
+            return await pull_blob(self._transport, blob, size=size, holders=holders, request_s=self._request_s)

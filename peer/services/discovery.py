@@ -1,0 +1,101 @@
+"""Find the others and keep trying: ask every source, dial who is not connected, back off, never give up."""
+
+import random
+from collections.abc import Sequence
+from functools import partial
+from typing import Never
+
+import trio
+
+from peer.errors import SelfDialError, TransportError
+from peer.network.discovery.backoff import RedialPolicy, RedialSchedule
+from peer.network.discovery.source import DiscoverySource
+from peer.network.transport import Transport
+from peer.services.service import TaskStatus
+from peer.telemetry.events import DialFailed, DiscoveryFailed
+from peer.telemetry.sink import EventSink
+from peer.types import PeerId, Seconds
+
+_LOOK_S = 0.25
+_MAX_DIALS = 8
+
+
+class Seeker:
+    """Dials the addresses of all sources. rediscover_s: pause between two look-ups once somebody is connected.
+
+    While nobody is connected a source is asked again after `redial.first_s`, growing to `rediscover_s`.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        sources: Sequence[DiscoverySource],
+        *,
+        sink: EventSink,
+        redial: RedialPolicy,
+        rediscover_s: Seconds,
+        rng: random.Random,
+    ) -> None:
+        self._transport = transport
+        self._sources = sources
+        self._sink = sink
+        self._redial = redial
+        self._rediscover_s = rediscover_s
+        self._schedule = RedialSchedule(redial, rng)
+        self._lookups = RedialSchedule(redial, rng)
+        self._known: dict[str, tuple[str, ...]] = {}
+        self._answered: dict[str, PeerId] = {}
+        self._dialling: set[str] = set()
+        self._own: set[str] = set()
+
+    async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
+        """Search until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for source in self._sources:
+                nursery.start_soon(self._look_up_forever, source)
+            task_status.started()
+            while True:
+                self._dial_due(nursery)
+                await trio.sleep(_LOOK_S)
+
+    async def _look_up_forever(self, source: DiscoverySource) -> Never:
+        while True:
+            try:
+                self._known[source.name] = tuple(await source.addresses())
+            except TransportError as error:
+                self._sink.emit(DiscoveryFailed(source=source.name, cause=str(error)))
+            self._schedule.retain(self._candidates())
+            self._own &= self._candidates()
+            wait_s = self._lookups.failed(source.name, trio.current_time())
+            await trio.sleep(self._rediscover_s if self._transport.connected_peers() else wait_s)
+
+    def _dial_due(self, nursery: trio.Nursery) -> None:
+        now = trio.current_time()
+        connected = self._transport.connected_peers()
+        for address in sorted(self._candidates() - self._own):
+            busy = address in self._dialling or len(self._dialling) >= _MAX_DIALS
+            if not busy and self._answered.get(address) not in connected and self._schedule.is_due(address, now):
+                self._dialling.add(address)
+                nursery.start_soon(partial(self._dial, address))
+
+    def _candidates(self) -> set[str]:
+        return {address for addresses in self._known.values() for address in addresses}
+
+    async def _dial(self, address: str) -> None:
+        try:
+            peer = await self._transport.connect(address)
+        except SelfDialError:
+            self._own.add(address)
+        except TransportError as error:
+            self._answered.pop(address, None)
+            wait_s = self._schedule.failed(address, trio.current_time())
+            self._sink.emit(DialFailed(address=address, cause=str(error), retry_s=wait_s))
+        else:
+            self._answered[address] = peer
+            # A peer that is refused right after the handshake must not be dialled in a loop.
+            self._schedule.failed(address, trio.current_time())
+            await trio.sleep(2 * _LOOK_S)
+            if peer in self._transport.connected_peers():
+                self._schedule.succeeded(address)
+        finally:
+            self._dialling.discard(address)

@@ -1,0 +1,149 @@
+"""The handshake of peers: who is allowed to take part, and who is reachable right now."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Never
+
+import trio
+
+from peer.errors import ProtocolError, TransportError
+from peer.network.transport import PeerConnected, PeerDisconnected, Transport
+from peer.services.service import TaskStatus
+from peer.telemetry.counters import Counters
+from peer.telemetry.events import PeerJoined, PeerLeft, PeerRefused
+from peer.telemetry.names import NameBook
+from peer.telemetry.sink import EventSink
+from peer.types import PeerId, Seconds
+from peer.wire.envelope import Signed, open_as
+from peer.wire.messages import PeerCard
+from peer.wire.sync import CARD_PROTOCOL
+
+_TRIES = 3
+_RECONCILE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome:
+    """run: run id. card: this peer's own, signed. The other's must name the same config and schema."""
+
+    run: bytes
+    card: Signed[PeerCard]
+
+    def check(self, peer: PeerId, data: bytes) -> PeerCard:
+        """Return the card of `peer`. Raises: ProtocolError with what does not fit and what to do about it."""
+        signed = open_as(data, PeerCard, run=self.run)
+        if signed.peer != peer:
+            raise ProtocolError("identity", f"connected as {peer[-6:]}, shows the card of {signed.peer[-6:]}")
+        card, own = signed.message, self.card.message
+        if card.schema != own.schema:
+            raise ProtocolError("schema", "its model has another shape: give both the same env and model settings")
+        if card.config != own.config:
+            raise ProtocolError("config", "its configuration differs in a key marked (=) in configs/config.yaml")
+        return card
+
+
+class Greeter:
+    """Exchanges cards with everyone who connects; disconnects those who do not fit, and says why."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        welcome: Welcome,
+        *,
+        reachable: Callable[[frozenset[PeerId]], None],
+        sink: EventSink,
+        names: NameBook,
+        counters: Counters,
+        request_s: Seconds,
+    ) -> None:
+        self._transport = transport
+        self._welcome = welcome
+        self._reachable = reachable
+        self._sink = sink
+        self._names = names
+        self._counters = counters
+        self._request_s = request_s
+        self._greeted: dict[PeerId, PeerCard] = {}
+        self._greeting: set[PeerId] = set()
+
+    @property
+    def greeted(self) -> frozenset[PeerId]:
+        return frozenset(self._greeted)
+
+    async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
+        """Follow the connections until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._transport.handle(CARD_PROTOCOL, self._answer_card)
+            nursery.start_soon(self._reconcile, nursery)
+            task_status.started()
+            async for event in self._transport.events:
+                if isinstance(event, PeerConnected):
+                    self._greet_once(event.peer, nursery)
+                elif isinstance(event, PeerDisconnected):
+                    self._lose(event.peer, event.cause)
+            await trio.sleep_forever()
+        raise AssertionError("the loops above never end")
+
+    async def _reconcile(self, nursery: trio.Nursery) -> Never:
+        """Events may be lost when their queue is full; what is connected is the truth."""
+        while True:
+            await trio.sleep(_RECONCILE_S)
+            connected = self._transport.connected_peers()
+            for peer in self.greeted - connected:
+                self._lose(peer, "the connection ended")
+            for peer in connected - self.greeted:
+                self._greet_once(peer, nursery)
+
+    def _greet_once(self, peer: PeerId, nursery: trio.Nursery) -> None:
+        if peer not in self._greeting and peer not in self._greeted:
+            self._greeting.add(peer)
+            nursery.start_soon(self._greet, peer)
+
+    async def _greet(self, peer: PeerId) -> None:
+        try:
+            for _ in range(_TRIES):
+                try:
+                    with trio.fail_after(self._request_s):
+                        answer = await self._transport.request(peer, CARD_PROTOCOL, self._welcome.card.data)
+                    self._accept(peer, self._welcome.check(peer, answer))
+                    return
+                except ProtocolError as error:
+                    await self._refuse(peer, error)
+                    return
+                except (TransportError, trio.TooSlowError):
+                    if peer not in self._transport.connected_peers():
+                        return
+            self._counters.add("greetings_failed")
+            await self._transport.disconnect(peer)
+        finally:
+            self._greeting.discard(peer)
+
+    async def _answer_card(self, peer: PeerId, data: bytes) -> bytes:
+        """Show our card even to a stranger: only so it can tell its user what does not fit."""
+        await trio.lowlevel.checkpoint()
+        try:
+            self._welcome.check(peer, data)
+        except ProtocolError as error:
+            self._report(peer, error)
+        return self._welcome.card.data
+
+    def _accept(self, peer: PeerId, card: PeerCard) -> None:
+        if peer not in self._transport.connected_peers():
+            return
+        self._names.learn(peer, card.name)
+        self._greeted[peer] = card
+        self._sink.emit(PeerJoined(remote=peer, boot=card.boot, peers=len(self._greeted) + 1))
+        self._reachable(self.greeted)
+
+    def _lose(self, peer: PeerId, cause: str) -> None:
+        if self._greeted.pop(peer, None) is not None:
+            self._sink.emit(PeerLeft(remote=peer, cause=cause, peers=len(self._greeted) + 1))
+            self._reachable(self.greeted)
+
+    async def _refuse(self, peer: PeerId, error: ProtocolError) -> None:
+        self._report(peer, error)
+        await self._transport.disconnect(peer)
+
+    def _report(self, peer: PeerId, error: ProtocolError) -> None:
+        self._counters.add(f"refused_{error.reason}")
+        self._sink.emit(PeerRefused(remote=peer, reason=error.reason, detail=error.detail))

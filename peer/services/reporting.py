@@ -1,0 +1,149 @@
+"""Turn what the round machine did into the events of the log."""
+
+import math
+
+from peer.rounds.effects import (
+    Applied,
+    Effect,
+    FetchSnapshot,
+    Finalised,
+    ModelDiffers,
+    OpenRound,
+    PieceDropped,
+    Refused,
+    SnapshotApplied,
+    Switched,
+)
+from peer.rounds.entry import Entry
+from peer.rounds.manifest import agreed_return
+from peer.rounds.roster import Roster, peers_of
+from peer.telemetry.counters import Counters
+from peer.telemetry.events import (
+    MessageRefused,
+    ModelDiffered,
+    RosterChanged,
+    RoundFinal,
+    RoundSealed,
+    SnapshotAdopted,
+    TipReplaced,
+    WorkDropped,
+)
+from peer.telemetry.sink import EventSink
+from peer.types import PeerId
+
+
+class Reporter:
+    """An observer of the conductor. best_return: highest agreed return so far, -inf while there is none."""
+
+    def __init__(self, me: PeerId, *, sink: EventSink, counters: Counters) -> None:
+        self._me = me
+        self._sink = sink
+        self._counters = counters
+        self._switched: Switched | None = None
+        self._donor: PeerId | None = None
+        self._delta_bytes = 0
+        self._steps_per_s = 0.0
+        self.best_return = -math.inf
+
+    def observe(self, effect: Effect) -> None:
+        match effect:
+            case Applied():
+                self._sealed(effect)
+            case Finalised():
+                entry = effect.entry
+                self._sink.emit(RoundFinal(round=entry.round, model=entry.model, roster=len(entry.roster)))
+            case Switched():
+                self._switched = effect
+            case OpenRound():
+                self._tell_switch(len(effect.pieces))
+            case FetchSnapshot():
+                self._donor = effect.holder
+            case SnapshotApplied():
+                self._took_snapshot(effect.entry)
+            case PieceDropped():
+                self._sink.emit(WorkDropped(env_steps=effect.env_steps))
+            case _:
+                self._report_trouble(effect)
+
+    def _report_trouble(self, effect: Effect) -> None:
+        if isinstance(effect, Refused):
+            self._counters.add(f"refused_{effect.reason}")
+            self._sink.emit(MessageRefused(remote=effect.peer, reason=effect.reason, detail=effect.detail))
+        elif isinstance(effect, ModelDiffers):
+            self._counters.add("models_differed")
+            self._sink.emit(
+                ModelDiffered(
+                    round=effect.entry.round,
+                    own=effect.computed,
+                    majority=effect.entry.model,
+                    incidents=self._counters["models_differed"],
+                )
+            )
+
+    def _sealed(self, applied: Applied) -> None:
+        entry = applied.entry
+        value = greedy_return(entry)
+        if math.isfinite(value):
+            self.best_return = max(self.best_return, value)
+        self._note_own(entry)
+        assert entry.sealer is not None
+        assert entry.manifest is not None
+        self._sink.emit(
+            RoundSealed(
+                round=entry.round,
+                mean_return=value,
+                best_return=self.best_return,
+                admitted=len(entry.headers),
+                roster=len(entry.roster),
+                steps_per_s=self._steps_per_s,
+                delta_bytes=self._delta_bytes,
+                sealer=entry.sealer,
+                seal_s=applied.sealing_s,
+                model=entry.model,
+                manifest=entry.digest,
+                env_steps=entry.env_steps,
+                view=entry.view,
+                rejected=len(entry.manifest.message.rejected),
+            )
+        )
+        self._roster_changed(applied.parent.roster, entry)
+
+    def _note_own(self, entry: Entry) -> None:
+        for header in entry.headers:
+            if header.peer == self._me:
+                self._delta_bytes = header.message.payload_bytes
+                self._steps_per_s = float(header.message.steps_per_s)
+
+    def _roster_changed(self, before: Roster, entry: Entry) -> None:
+        old, new = peers_of(before), peers_of(entry.roster)
+        if old != new:
+            self._sink.emit(
+                RosterChanged(
+                    round=entry.round,
+                    added=tuple(sorted(new - old)),
+                    removed=tuple(sorted(old - new)),
+                    roster=len(new),
+                )
+            )
+
+    def _tell_switch(self, carried: int) -> None:
+        if self._switched is not None:
+            switched, self._switched = self._switched, None
+            self._sink.emit(
+                TipReplaced(
+                    round=switched.to.round, undone=len(switched.undone), carried=carried, model=switched.to.model
+                )
+            )
+
+    def _took_snapshot(self, entry: Entry) -> None:
+        donor = self._donor or entry.sealer or self._me
+        self._sink.emit(SnapshotAdopted(round=entry.round, donor=donor, model=entry.model))
+
+
+def greedy_return(entry: Entry) -> float:
+    """Return what the peers measured for the model before this round; else what their training episodes earned."""
+    agreed = agreed_return(entry.headers)
+    if agreed is not None:
+        return agreed
+    trained = [header.message.mean_return for header in entry.headers if header.message.mean_return is not None]
+    return sum(trained) / len(trained) if trained else math.nan

@@ -1,0 +1,78 @@
+"""Signs of life: a heartbeat file for the health check, and a line when the peer is stuck that says on what."""
+
+from collections.abc import Callable
+from typing import Never
+
+import trio
+
+from peer.errors import StorageError
+from peer.rounds.effects import Effect, OpenRound
+from peer.rounds.machine import RoundMachine
+from peer.storage.heartbeat import Heartbeat
+from peer.telemetry.events import StorageFailed, Waiting
+from peer.telemetry.names import NameBook
+from peer.telemetry.sink import EventSink
+from peer.types import PeerId, Seconds
+
+_HEARTBEAT_S = 5.0
+_LOOK_S = 1.0
+
+
+class StuckWatch:
+    """An observer that tells what a round waits for once its training time is over by `every_s`, and so on."""
+
+    def __init__(
+        self,
+        machine: RoundMachine,
+        *,
+        me: PeerId,
+        train_s: Seconds,
+        every_s: Seconds,
+        sink: EventSink,
+        names: NameBook,
+    ) -> None:
+        self._machine = machine
+        self._me = me
+        self._train_s = train_s
+        self._every_s = every_s
+        self._sink = sink
+        self._names = names
+        self._opened_at: Seconds | None = None
+        self._told_at: Seconds = 0.0
+
+    def observe(self, effect: Effect) -> None:
+        if isinstance(effect, OpenRound):
+            self._opened_at = self._told_at = trio.current_time() + self._train_s
+
+    async def serve(self) -> Never:
+        while True:
+            await trio.sleep(_LOOK_S)
+            now = trio.current_time()
+            stuck = self._opened_at is not None and not self._machine.finished and now - self._told_at >= self._every_s
+            if stuck and self._opened_at is not None:
+                self._told_at = now
+                round_number = self._machine.tip.round + 1
+                self._sink.emit(Waiting(what=self._what(), since_s=now - self._opened_at, round=round_number))
+
+    def _what(self) -> str:
+        missing = self._machine.missing_headers()
+        if self._me in missing:
+            return "its own training"
+        if missing:
+            return f"the deltas of {', '.join(sorted(self._names.name_of(peer) for peer in missing))}"
+        sealer = self._machine.next_sealer()
+        return "its own seal" if sealer == self._me else f"the seal of {self._names.name_of(sealer)}"
+
+
+async def beat_forever(heartbeat: Heartbeat, *, sink: EventSink) -> Never:
+    """Touch the heartbeat file while the event loop turns."""
+    while True:
+        await attempt(heartbeat.beat, operation="touch the heartbeat", sink=sink)
+        await trio.sleep(_HEARTBEAT_S)
+
+
+async def attempt(write: Callable[[], None], *, operation: str, sink: EventSink) -> None:
+    try:
+        await trio.to_thread.run_sync(write)
+    except StorageError as error:
+        sink.emit(StorageFailed(operation=operation, cause=str(error)))

@@ -1,0 +1,57 @@
+"""The finished model as a safetensors file: readable by PyTorch, JAX and NumPy alike, and it runs no code when opened.
+
+Tensors: `params` float32[P], flat in the order of cpp_core/include/murmur/agents/policy_layout.hpp; `moments_count`,
+`moments_mean`, `moments_m2` float64[M]: the observation dims, then the return. The metadata says how to build the
+policy.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from peer.errors import StorageError
+from peer.storage.atomic_file import write_atomic
+from peer.types import ModelState, Moments
+
+_FORMAT = "murmuration model 1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """settings: what `murmur eval` needs to rebuild the policy, and where the model comes from; text only."""
+
+    state: ModelState
+    settings: dict[str, str]
+
+
+def save_model(path: Path, model: ModelFile) -> None:
+    """Write atomically. Raises: StorageError; an older file stays."""
+    moments = model.state.moments
+    tensors: dict[str, npt.NDArray[Any]] = {  # Any: float32 and float64 together
+        "params": np.ascontiguousarray(model.state.params, np.float32),
+        "moments_count": np.ascontiguousarray(moments.count),
+        "moments_mean": np.ascontiguousarray(moments.mean),
+        "moments_m2": np.ascontiguousarray(moments.m2),
+    }
+    write_atomic(path, save(tensors, metadata={"format": _FORMAT, **model.settings}))
+
+
+def load_model(path: Path) -> ModelFile:
+    """Raises: StorageError when the file is missing, damaged, or not a model of this project."""
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            settings = dict(file.metadata() or {})
+            if settings.pop("format", None) != _FORMAT:
+                raise StorageError(f"{path} is no model of this version: expected format {_FORMAT!r}")
+            count, mean, m2 = (file.get_tensor(f"moments_{name}") for name in ("count", "mean", "m2"))
+            state = ModelState(params=file.get_tensor("params"), moments=Moments(count=count, mean=mean, m2=m2))
+    except FileNotFoundError as error:
+        raise StorageError(f"there is no model at {path}: give the file that a finished run has saved") from error
+    except (SafetensorError, OSError) as error:
+        raise StorageError(f"{path} cannot be read as a model: {error}") from error
+    return ModelFile(state=state, settings=settings)
