@@ -1,0 +1,77 @@
+// Every field of PpoConfig is judged, and the message names it.
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "expect_message.hpp"
+#include "murmur/agents/ppo_config.hpp"
+
+namespace murmur {
+namespace {
+
+struct BadField {
+  std::string field;
+  std::function<void(PpoConfig&)> spoil;
+};
+
+const double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+TEST(PpoConfig, DefaultsAreValid) { EXPECT_NO_THROW(validate(PpoConfig{})); }
+
+TEST(PpoConfig, NamesTheFieldThatIsOutOfRange) {
+  const std::vector<BadField> bad{
+      {"hidden layers", [](PpoConfig& c) { c.hidden.clear(); }},
+      {"hidden layers", [](PpoConfig& c) { c.hidden.assign(9, 8); }},
+      {"hidden", [](PpoConfig& c) { c.hidden = {64, 0}; }},
+      {"hidden", [](PpoConfig& c) { c.hidden = {-1}; }},
+      {"num_envs", [](PpoConfig& c) { c.num_envs = 0; }},
+      {"num_envs", [](PpoConfig& c) { c.num_envs = std::int64_t{1} << 40; }},
+      {"rollout_steps", [](PpoConfig& c) { c.rollout_steps = 0; }},
+      {"num_envs * rollout_steps", [](PpoConfig& c) { c.num_envs = c.rollout_steps = 1 << 20; }},
+      {"epochs", [](PpoConfig& c) { c.epochs = 0; }},
+      {"minibatch_size", [](PpoConfig& c) { c.minibatch_size = 0; }},
+      {"minibatch_size", [](PpoConfig& c) { c.minibatch_size = 300; }},
+      {"minibatch_size", [](PpoConfig& c) { c.minibatch_size = 2048; }},
+      {"gamma", [](PpoConfig& c) { c.gamma = 1.5; }},
+      {"gamma", [](PpoConfig& c) { c.gamma = kNaN; }},
+      {"gae_lambda", [](PpoConfig& c) { c.gae_lambda = -0.1; }},
+      {"clip_range", [](PpoConfig& c) { c.clip_range = 0.0; }},
+      {"value_clip_range", [](PpoConfig& c) { c.value_clip_range = -1.0; }},
+      {"entropy_coef", [](PpoConfig& c) { c.entropy_coef = kNaN; }},
+      {"value_coef", [](PpoConfig& c) { c.value_coef = -1.0; }},
+      {"max_grad_norm", [](PpoConfig& c) { c.max_grad_norm = 0.0; }},
+      {"learning_rate", [](PpoConfig& c) { c.learning_rate = 0.0; }},
+      {"learning_rate", [](PpoConfig& c) { c.learning_rate = std::numeric_limits<double>::infinity(); }},
+      {"schedule_env_steps", [](PpoConfig& c) { c.schedule_env_steps = 0; }},
+      {"target_kl", [](PpoConfig& c) { c.target_kl = -0.01; }},
+      {"adam_beta1", [](PpoConfig& c) { c.adam_beta1 = 1.0; }},
+      {"adam_beta2", [](PpoConfig& c) { c.adam_beta2 = -0.5; }},
+      {"adam_epsilon", [](PpoConfig& c) { c.adam_epsilon = 0.0; }},
+      {"threads", [](PpoConfig& c) { c.threads = 0; }},
+  };
+  for (const BadField& entry : bad) {
+    PpoConfig config;
+    entry.spoil(config);
+    EXPECT_MESSAGE(validate(config), std::invalid_argument, entry.field + " must be");
+  }
+}
+
+TEST(PpoConfig, NamesParseAndPrint) {
+  for (const Activation value : {Activation::kTanh, Activation::kRelu}) {
+    EXPECT_EQ(parse_activation(to_string(value)), value);
+  }
+  for (const LrSchedule value : {LrSchedule::kConstant, LrSchedule::kLinear}) {
+    EXPECT_EQ(parse_lr_schedule(to_string(value)), value);
+  }
+  for (const Device value : {Device::kAuto, Device::kCpu, Device::kCuda}) EXPECT_EQ(parse_device(to_string(value)), value);
+  EXPECT_MESSAGE(parse_activation("Tanh"), std::invalid_argument, "activation must be one of tanh, relu, got 'Tanh'");
+  EXPECT_MESSAGE(parse_device("gpu"), std::invalid_argument, "auto, cpu, cuda");
+  EXPECT_MESSAGE(parse_lr_schedule(""), std::invalid_argument, "constant, linear");
+}
+
+}  // namespace
+}  // namespace murmur

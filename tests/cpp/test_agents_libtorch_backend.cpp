@@ -1,0 +1,196 @@
+// The libtorch back end against plain loops in double precision, and its own guarantees.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "expect_message.hpp"
+#include "murmur/agents/non_finite.hpp"
+#include "murmur/agents/policy_head.hpp"
+#include "murmur/agents/policy_init.hpp"
+#include "murmur/agents/ppo_agent.hpp"
+#include "scalar_backend.hpp"
+
+namespace murmur {
+namespace {
+
+using testing::ScalarBackend;
+
+struct Minibatch {
+  Minibatch(const PolicyLayout& layout, PpoBackend& behaviour, std::size_t n, Rng& rng) {
+    const PolicySpec& spec = layout.spec();
+    std::vector<float> policy(n * spec.action_dim), log_std(layout.log_std_size()), row(spec.action_dim);
+    for (std::size_t i = 0; i < n * spec.obs_dim; ++i) observations.push_back(rng.uniform(-2.0F, 2.0F));
+    values.resize(n);
+    behaviour.act(observations, policy);
+    behaviour.log_std(log_std);
+    behaviour.value(observations, values);
+    actions.resize(spec.discrete ? n : n * spec.action_dim);
+    const GaussianScale gaussian(log_std);
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto head = std::span<const float>(policy).subspan(i * spec.action_dim, spec.action_dim);
+      if (spec.discrete) {
+        log_softmax(head, row);
+        const std::size_t choice = sample_categorical(row, rng);
+        actions[i] = static_cast<float>(choice);
+        log_probs.push_back(row[choice]);
+      } else {
+        const auto action = std::span<float>(actions).subspan(i * spec.action_dim, spec.action_dim);
+        gaussian.sample(head, rng, action);
+        log_probs.push_back(gaussian.log_prob(head, action));
+      }
+      advantages.push_back(rng.uniform(-2.0F, 3.0F));
+      returns.push_back(values[i] + rng.uniform(-1.0F, 1.0F));
+    }
+  }
+  [[nodiscard]] PpoBatch batch() const { return {observations, actions, log_probs, advantages, returns, values}; }
+
+  std::vector<float> observations, actions, log_probs, advantages, returns, values;
+};
+
+std::vector<PolicyLayout> layouts() {
+  return {PolicyLayout({4, true, 2, {64, 64}, Activation::kTanh}), PolicyLayout({3, false, 1, {16, 32}, Activation::kTanh}),
+          PolicyLayout({7, true, 5, {8}, Activation::kRelu}), PolicyLayout({2, false, 3, {12, 8, 4}, Activation::kRelu})};
+}
+
+std::vector<float> params_of(const PpoBackend& backend, const PolicyLayout& layout) {
+  std::vector<float> params(layout.num_params());
+  backend.get_params(params);
+  return params;
+}
+
+TEST(LibtorchBackend, TenUpdatesAgreeWithPlainLoops) {
+  for (const PolicyLayout& layout : layouts()) {
+    SCOPED_TRACE(std::to_string(layout.num_params()) + " parameters");
+    Rng rng(5);
+    std::vector<float> params(layout.num_params());
+    initialize_params(layout, 1, params);
+    for (float& p : params) p += rng.uniform(-0.05F, 0.05F);  // biases and log_std away from zero
+    const auto torch = make_libtorch_backend(layout, Device::kCpu);
+    ScalarBackend plain(layout);
+    torch->enter();
+    torch->set_params(params);
+    plain.set_params(params);
+    const PpoLossSettings loss{.entropy_coef = 0.01F};
+    const AdamSettings adam{.learning_rate = 1e-3};
+    const Minibatch minibatch(layout, plain, 40, rng);
+    for (int update = 0; update < 10; ++update) {
+      const PpoLossStats a = torch->step(minibatch.batch(), loss, adam, 0.0);
+      const PpoLossStats b = plain.step(minibatch.batch(), loss, adam, 0.0);
+      EXPECT_NEAR(a.loss, b.loss, 1e-5 * (1.0 + std::abs(b.loss))) << update;
+      EXPECT_NEAR(a.approx_kl, b.approx_kl, 1e-5) << update;
+    }
+    const std::vector<float> x = params_of(*torch, layout);
+    const std::vector<float> y = params_of(plain, layout);
+    for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], 2e-5F) << layout.describe(i);
+    const AdamState state = torch->optimizer_state();
+    EXPECT_EQ(state.steps, 10);
+    for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(state.first[i], plain.optimizer_state().first[i], 1e-5F);
+  }
+}
+
+TEST(LibtorchBackend, ABadMinibatchTouchesNothing) {
+  const PolicyLayout layout = layouts()[1];
+  const auto backend = make_libtorch_backend(layout, Device::kCpu);
+  backend->enter();
+  std::vector<float> params(layout.num_params());
+  initialize_params(layout, 1, params);
+  backend->set_params(params);
+  Rng rng(6);
+  Minibatch minibatch(layout, *backend, 16, rng);
+  backend->step(minibatch.batch(), {}, {}, 0.0);
+  const std::vector<float> before = params_of(*backend, layout);
+  const AdamState adam_before = backend->optimizer_state();
+
+  Minibatch nan_return = minibatch;
+  nan_return.returns[3] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_MESSAGE(backend->step(nan_return.batch(), {}, {}, 0.0), NonFiniteError, "loss is not finite");
+  Minibatch nan_observation = minibatch;
+  nan_observation.observations[0] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_MESSAGE(backend->step(nan_observation.batch(), {}, {}, 0.0), NonFiniteError, "not finite");
+  EXPECT_EQ(params_of(*backend, layout), before);
+  EXPECT_EQ(backend->optimizer_state().steps, adam_before.steps);
+  EXPECT_EQ(backend->optimizer_state().first, adam_before.first);
+}
+
+TEST(LibtorchBackend, AnOverflowingGradientNamesItsTensorAndTouchesNothing) {
+  const PolicyLayout layout({1, true, 2, {2}, Activation::kRelu});
+  const auto backend = make_libtorch_backend(layout, Device::kCpu);
+  backend->enter();
+  // The critic sees 3e38 * 2e-38 = 6, so all outputs and the loss are finite; its weight's gradient is 3e38 times
+  // an error of about 100.
+  std::vector<float> params(layout.num_params());
+  for (std::size_t i = 0; i < 2; ++i) {
+    params[layout.critic()[0].weight_offset + i] = 2e-38F;
+    params[layout.critic()[1].weight_offset + i] = 1.0F;
+  }
+  backend->set_params(params);
+  const std::vector<float> observations{3e38F, 3e38F}, actions{0.0F, 1.0F}, log_probs{-0.69F, -0.69F},
+      advantages{1.0F, 2.0F}, returns{100.0F, 100.0F}, values{12.0F, 12.0F};
+  const PpoBatch batch{observations, actions, log_probs, advantages, returns, values};
+  EXPECT_MESSAGE(backend->step(batch, {.value_clip_range = 0.0F}, {}, 0.0), NonFiniteError,
+                 "gradient of critic layer 0 weight");
+  EXPECT_EQ(params_of(*backend, layout), params);
+  EXPECT_EQ(backend->optimizer_state().steps, 0);
+}
+
+TEST(LibtorchBackend, AMinibatchBeyondTheKlLimitTouchesNothing) {
+  const PolicyLayout layout = layouts()[0];
+  const auto backend = make_libtorch_backend(layout, Device::kCpu);
+  backend->enter();
+  std::vector<float> params(layout.num_params());
+  initialize_params(layout, 1, params);
+  backend->set_params(params);
+  Rng rng(6);
+  Minibatch minibatch(layout, *backend, 16, rng);
+  for (float& lp : minibatch.log_probs) lp -= 0.5F;  // as if the policy had moved
+  const PpoLossStats stats = backend->step(minibatch.batch(), {}, {}, 0.01);
+  EXPECT_GT(stats.approx_kl, 0.01);
+  EXPECT_EQ(params_of(*backend, layout), params);
+  EXPECT_EQ(backend->optimizer_state().steps, 0);
+}
+
+TEST(LibtorchBackend, WrongShapesAreNamed) {
+  const PolicyLayout layout = layouts()[0];
+  const auto backend = make_libtorch_backend(layout, Device::kCpu);
+  std::vector<float> seven(7), two(2);
+  EXPECT_MESSAGE(backend->act(seven, two), std::invalid_argument, "rows of 4");
+  EXPECT_MESSAGE(backend->set_params(seven), std::invalid_argument, "params");
+  EXPECT_MESSAGE(backend->set_optimizer_state(AdamState(3)), std::invalid_argument, "moments");
+}
+
+TEST(LibtorchBackend, CudaWithoutADeviceIsRefusedAndAutoFallsBackAndSaysSo) {
+  const PolicyLayout layout = layouts()[0];
+  const auto automatic = make_libtorch_backend(layout, Device::kAuto);
+  if (automatic->name() != "libtorch on cpu") GTEST_SKIP() << "this machine has a CUDA device";
+  EXPECT_MESSAGE(make_libtorch_backend(layout, Device::kCuda), std::invalid_argument, "device is 'cuda'");
+}
+
+TEST(LibtorchAgent, SameSeedSameCheckpointForAnyNumberOfThreads) {
+  for (const char* env : {"CartPole-v1", "Pendulum-v1"}) {
+    std::vector<std::byte> expected;
+    for (const int threads : {1, 2, 8}) {
+      PpoConfig config;
+      config.num_envs = 256;
+      config.rollout_steps = 16;
+      config.minibatch_size = 1024;
+      config.normalize_observations = config.normalize_rewards = true;
+      config.threads = threads;
+      const auto agent = make_ppo_agent(env, config);
+      agent->train(3 * config.batch_size(), std::numeric_limits<double>::infinity());
+      if (threads == 1) expected = agent->save();
+      EXPECT_EQ(agent->save(), expected) << env << " with " << threads << " threads";
+    }
+  }
+}
+
+TEST(LibtorchAgent, RefusesAnUnknownEnvNamingTheNearest) {
+  EXPECT_MESSAGE(make_ppo_agent("Cartpole-v1", {}), std::invalid_argument, "'CartPole-v1'");
+}
+
+}  // namespace
+}  // namespace murmur

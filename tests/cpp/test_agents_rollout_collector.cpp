@@ -1,0 +1,161 @@
+// What ends up in a rollout: episode ends, bootstraps, normalisation, tallies; and what is refused.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "expect_message.hpp"
+#include "murmur/agents/non_finite.hpp"
+#include "murmur/agents/rollout_collector.hpp"
+#include "scalar_backend.hpp"
+#include "scripted_env.hpp"
+
+namespace murmur {
+namespace {
+
+using testing::ScalarBackend;
+using testing::ScriptedEnv;
+using testing::ScriptedStep;
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr double kGamma = 0.9;
+
+PolicyLayout tiny_layout() { return PolicyLayout({1, true, 2, {1}, Activation::kRelu}); }
+
+/// A critic that says value = 10 + x for x >= 0.
+void set_known_critic(ScalarBackend& backend, const PolicyLayout& layout) {
+  std::vector<float> params(layout.num_params());
+  params[layout.critic()[0].weight_offset] = 1.0F;
+  params[layout.critic()[1].weight_offset] = 1.0F;
+  params[layout.critic()[1].bias_offset] = 10.0F;
+  backend.set_params(params);
+}
+
+struct Fixture {
+  Fixture(std::size_t num_envs, std::size_t num_steps, ScriptedEnv::Script script, PpoConfig settings = {})
+      : backend(layout), moments(1), buffer({num_steps, num_envs, 1, 1}),
+        collector(std::make_unique<ScriptedEnv>(num_envs, std::move(script)), with_gamma(settings)) {
+    set_known_critic(backend, layout);
+  }
+  static PpoConfig with_gamma(PpoConfig config) {
+    config.gamma = kGamma;
+    config.gae_lambda = 0.0;  // advantages are then one-step errors, which a reader can check
+    return config;
+  }
+  void collect() { collector.collect(backend, moments, buffer, tally); }
+
+  PolicyLayout layout = tiny_layout();
+  ScalarBackend backend;
+  ModelMoments moments;
+  RolloutBuffer buffer;
+  RolloutCollector collector;
+  EpisodeTally tally;
+};
+
+TEST(RolloutCollector, TruncationBootstrapsFromTheFinalObservationAndTerminationFromNothing) {
+  // Env 0 is truncated at its third step in observation 5; env 1 terminates there; env 2 does both.
+  Fixture f(3, 4, [](std::size_t env, std::size_t step) {
+    const bool ends = step == 3;
+    return ScriptedStep{.observation = ends ? 5.0F : 1.0F, .reward = 2.0F, .terminated = ends && env != 0,
+                        .truncated = ends && env != 1};
+  });
+  f.collect();
+  const double v0 = 10.0, v1 = 11.0, v_final = 15.0;
+  auto advantage = [&](std::size_t t, std::size_t env) { return static_cast<double>(f.buffer.advantages[t * 3 + env]); };
+  EXPECT_NEAR(advantage(0, 0), 2.0 + kGamma * v1 - v0, 1e-5);
+  EXPECT_NEAR(advantage(2, 0), 2.0 + kGamma * v_final - v1, 1e-5);
+  EXPECT_NEAR(advantage(2, 1), 2.0 - v1, 1e-5);
+  EXPECT_NEAR(advantage(2, 2), 2.0 - v1, 1e-5);
+  for (std::size_t env = 0; env < 3; ++env) {
+    EXPECT_NEAR(advantage(3, env), 2.0 + kGamma * v1 - v0, 1e-5) << "the new episode's first step, env " << env;
+    EXPECT_NEAR(f.buffer.returns[3 * 3 + env], 2.0 + kGamma * v1, 1e-5);
+  }
+  EXPECT_EQ(f.tally.episodes, 3);
+  EXPECT_EQ(f.tally.return_sum, 18.0);
+}
+
+TEST(RolloutCollector, EpisodesRunOnFromOneRolloutToTheNext) {
+  Fixture f(1, 3, [](std::size_t /*env*/, std::size_t step) {
+    return ScriptedStep{.observation = static_cast<float>(step), .terminated = step == 5};
+  });
+  f.collect();
+  EXPECT_EQ(f.tally.episodes, 0);
+  EXPECT_EQ(f.buffer.observations, (std::vector<float>{0.0F, 1.0F, 2.0F}));
+  EXPECT_EQ(f.buffer.values.back(), 13.0F);  // the bootstrap values what follows the rollout
+  f.collect();
+  EXPECT_EQ(f.buffer.observations, (std::vector<float>{3.0F, 4.0F, 0.0F}));
+  EXPECT_EQ(f.tally.episodes, 1);
+  EXPECT_EQ(f.tally.return_sum, 5.0);
+}
+
+TEST(RolloutCollector, ObservationsAreNormalisedAsSeenSoFarAndCountedOnce) {
+  PpoConfig config;
+  config.normalize_observations = true;
+  Fixture f(2, 8, [](std::size_t env, std::size_t step) {
+    return ScriptedStep{.observation = static_cast<float>(env + step)};
+  }, config);
+  f.collect();
+  EXPECT_EQ(f.moments.fresh().count()[0], 16.0);
+  EXPECT_EQ(f.moments.fresh().count()[1], 16.0);
+  // At the third step {0, 0, 1, 2, 2, 3} were seen: mean 4/3, population variance 11/9.
+  EXPECT_NEAR(f.buffer.observations[4], (2.0 - 4.0 / 3.0) / std::sqrt(11.0 / 9.0), 1e-5);
+  EXPECT_NEAR(f.buffer.observations[5], (3.0 - 4.0 / 3.0) / std::sqrt(11.0 / 9.0), 1e-5);
+}
+
+TEST(RolloutCollector, RewardsAreScaledByTheSpreadOfTheDiscountedReturn) {
+  PpoConfig config;
+  config.normalize_rewards = true;
+  Fixture f(1, 3, [](std::size_t /*env*/, std::size_t step) {
+    return ScriptedStep{.reward = static_cast<float>(step)};
+  }, config);
+  f.collect();
+  const double g1 = 1.0, g2 = 2.0 + kGamma * g1, g3 = 3.0 + kGamma * g2;
+  const double mean = (g1 + g2 + g3) / 3.0;
+  const double variance = (std::pow(g1 - mean, 2) + std::pow(g2 - mean, 2) + std::pow(g3 - mean, 2)) / 3.0;
+  EXPECT_NEAR(f.buffer.rewards[2], 3.0 / std::sqrt(variance), 1e-5);
+  EXPECT_NEAR(f.moments.fresh().mean()[1], mean, 1e-6);
+}
+
+TEST(RolloutCollector, NaNAndInfinityAreNamedWithTheirEnv) {
+  Fixture observation(2, 4, [](std::size_t env, std::size_t step) {
+    return ScriptedStep{.observation = env == 1 && step == 2 ? kNaN : 1.0F};
+  });
+  EXPECT_MESSAGE(observation.collect(), NonFiniteError, "observation is NaN in row 1");
+  Fixture reward(3, 4, [](std::size_t env, std::size_t /*step*/) {
+    return ScriptedStep{.reward = env == 2 ? std::numeric_limits<float>::infinity() : 1.0F};
+  });
+  EXPECT_MESSAGE(reward.collect(), NonFiniteError, "reward is infinite in row 2");
+  Fixture last(1, 4, [](std::size_t /*env*/, std::size_t step) {
+    return ScriptedStep{.observation = step == 2 ? kNaN : 1.0F, .truncated = step == 2};
+  });
+  EXPECT_MESSAGE(last.collect(), NonFiniteError, "final observation is NaN");
+}
+
+TEST(RolloutCollector, AnOverflowingPolicyIsNamed) {
+  Fixture f(1, 2, [](std::size_t /*env*/, std::size_t /*step*/) { return ScriptedStep{.observation = 1e30F}; });
+  std::vector<float> params(f.layout.num_params(), 1e30F);
+  f.backend.set_params(params);
+  EXPECT_MESSAGE(f.collect(), NonFiniteError, "policy output is infinite");
+}
+
+TEST(ModelMoments, InUseIsTheMergeOfBaseAndFresh) {
+  ModelMoments moments(1);
+  const std::vector<double> count{4.0, 2.0}, mean{1.0, 7.0}, m2{8.0, 0.5};
+  moments.set(RunningMoments(count, mean, m2), RunningMoments(2));
+  const std::vector<float> rows{3.0F, 5.0F};
+  moments.add_observations(rows);
+  EXPECT_EQ(moments.base().count()[0], 4.0);
+  EXPECT_EQ(moments.fresh().count()[0], 2.0);
+  EXPECT_EQ(moments.fresh().mean()[0], 4.0);
+  EXPECT_EQ(moments.in_use().count()[0], 6.0);
+  EXPECT_NEAR(moments.in_use().mean()[0], 2.0, 1e-12);
+  EXPECT_NEAR(moments.in_use().m2()[0], 8.0 + 2.0 + 9.0 * 8.0 / 6.0, 1e-12);
+  EXPECT_EQ(moments.in_use().mean()[1], 7.0);
+  EXPECT_NEAR(moments.return_variance(), 0.25, 1e-12);
+}
+
+}  // namespace
+}  // namespace murmur
