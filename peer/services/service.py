@@ -1,9 +1,13 @@
 """What a service is: an async function `serve` that never returns and says when it is ready."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    # The stubs that libp2p brings along shadow trio's own types and lack `trio.TaskStatus`.
+    import trio_typing
 
-class TaskStatus(Protocol):
-    """What `nursery.start` passes in. Our own, because the stubs that libp2p brings along lack trio's."""
+    TaskStatus = trio_typing.TaskStatus[None]
+else:
+    TaskStatus = object
 
-    def started(self, value: None = None) -> None: ...
+__all__ = ["TaskStatus"]

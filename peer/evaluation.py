@@ -1,0 +1,28 @@
+"""Evaluate a saved model file."""
+
+from pathlib import Path
+
+from peer.errors import StorageError
+from peer.native import PpoSettings, make_ppo_agent
+from peer.storage.model_file import load_model
+
+
+def evaluate_file(path: Path, *, episodes: int, seed: int, device: str) -> str:
+    """Return one line for the user. Raises: StorageError when the file cannot be used as a policy."""
+    file = load_model(path)
+    try:
+        env, hidden = file.settings["env"], tuple(int(size) for size in file.settings["hidden"].split(","))
+        settings = PpoSettings(
+            hidden=hidden,
+            activation=file.settings["activation"],
+            normalize_observations=file.settings["normalize_observations"] == "true",
+            device=device,
+        )
+        agent = make_ppo_agent(env, settings)
+        moments = file.state.moments
+        agent.set_model(file.state.params, moments.count, moments.mean, moments.m2)
+    except (KeyError, ValueError, TypeError) as error:
+        raise StorageError(f"{path} does not fit its own description: {error}") from error
+    value = agent.evaluate(episodes, seed)
+    where = f"round {file.settings.get('round', '?')} of run {file.settings.get('run', '?')}"
+    return f"{env}: mean return {value:.1f} over {episodes} greedy episodes (seed {seed}; {where})"
