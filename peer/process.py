@@ -28,6 +28,7 @@ from peer.rounds.entry import Entry
 from peer.rounds.snapshot import decode_snapshot
 from peer.services.archive import Archive
 from peer.services.watch import beat_forever
+from peer.storage.atomic_file import write_atomic
 from peer.storage.boots import count_boot
 from peer.storage.heartbeat import Heartbeat
 from peer.storage.journal import Journal
@@ -70,7 +71,7 @@ class PeerProcess:
         """
         with ExitStack() as stack:
             slot = stack.enter_context(claim_slot(Path(self._config.storage.data_dir)))
-            _tell_health_check(slot)
+            _tell_health_check(slot, self._config.storage.slot_file)
             identity = load_or_create_identity(slot.path / "identity.key")
             self._names.learn(identity.peer_id, slot.name)
             sink = LogSink(
@@ -279,8 +280,7 @@ def _addresses_of_this_host(port: int) -> tuple[str, ...]:
     return tuple(f"/ip4/{place[0]}/tcp/{port}" for *_, place in found)
 
 
-def _tell_health_check(slot: Slot) -> None:
-    """Leave our folder's path where docker/healthcheck.sh looks; elsewhere nobody does, and failing is harmless."""
-    target = os.environ.get("MURMUR_SLOT_FILE")
-    if target:
-        Path(target).write_text(f"{slot.path.resolve()}\n")
+def _tell_health_check(slot: Slot, slot_file: str | None) -> None:
+    """Leave our folder's path where a health check looks for it (docker/healthcheck.sh)."""
+    if slot_file is not None:
+        write_atomic(Path(slot_file), f"{slot.path.resolve()}\n".encode())
