@@ -6,7 +6,7 @@ import resource
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,16 @@ import pytest
 from tests.unit.storage.bad_disks import FullDisk, ReadOnlyDisk, can_mount, tmpfs
 
 NOBODY = 65_534
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Lift the limit of `full_disk` before pytest reports: its own output may be a file, which is limited too."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        return (yield)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.fixture(params=["file_size_limit", "tmpfs"])
