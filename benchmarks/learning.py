@@ -35,13 +35,13 @@ class Goal:
 GOALS = {
     "CartPole-v1": Goal(
         target=475.0,
-        max_env_steps=300_000,
+        max_env_steps=100_000,
         eval_env_steps=2048,
         settings=PpoSettings(
-            num_envs=8,
+            num_envs=16,
             rollout_steps=32,
-            epochs=20,
-            minibatch_size=256,
+            epochs=10,
+            minibatch_size=128,
             gamma=0.98,
             gae_lambda=0.8,
             learning_rate=1e-3,
@@ -50,7 +50,7 @@ GOALS = {
     ),
     "Pendulum-v1": Goal(
         target=-200.0,
-        max_env_steps=500_000,
+        max_env_steps=150_000,
         eval_env_steps=2048,
         settings=PpoSettings(
             num_envs=16,

@@ -1,4 +1,5 @@
-/// NumPy arrays at the border: what is not C-contiguous, of the right dtype and of the right shape is refused.
+/// NumPy arrays at the border: what is not C-contiguous, of the right dtype and of the right shape is
+/// refused.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -20,8 +21,8 @@ inline std::string to_text(const Shape& shape) {
   return text + "]";
 }
 
-/// View `array` as numbers of type T; it must outlive the view. Throws TypeError on another dtype (never casts),
-/// ValueError on another shape or a strided array, both naming `name`.
+/// View `array` as numbers of type T; it must outlive the view. Throws TypeError on another dtype (never
+/// casts), ValueError on another shape or a strided array, both naming `name`.
 template <class T>
 [[nodiscard]] std::span<const T> view(const char* name, const py::array& array, const Shape& shape) {
   const py::dtype wanted = py::dtype::of<T>();

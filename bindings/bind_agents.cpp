@@ -67,7 +67,7 @@ void load(Agent& self, const py::bytes& data) {
 
 /// A field of PpoConfig that Python spells as a name.
 template <class E>
-auto spelled(E PpoConfig::*field) {
+auto spelled(E PpoConfig::* field) {
   return [field](const PpoConfig& c) { return std::string(to_string(c.*field)); };
 }
 
@@ -125,8 +125,10 @@ void bind_stats(py::module_& m) {
 void bind_agents(py::module_& m) {
   bind_config(m);
   bind_stats(m);
-  py::class_<Agent>(m, "PpoAgent", "A policy, the environments it trains in, and its PPO; all calls release the GIL.")
-      .def(py::init(&make_agent), py::arg("env_name"), py::arg("config"), py::call_guard<py::gil_scoped_release>())
+  py::class_<Agent>(m, "PpoAgent",
+                    "A policy, the environments it trains in, and its PPO; all calls release the GIL.")
+      .def(py::init(&make_agent), py::arg("env_name"), py::arg("config"),
+           py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("num_params", &num_params)
       .def_property_readonly("num_moments", &num_moments, "Observation dims, then one for the return.")
       .def_property_readonly(
@@ -151,26 +153,30 @@ void bind_agents(py::module_& m) {
           [](Agent& self, std::int64_t episodes, std::uint64_t seed) {
             return self.run([&](PpoAgent& agent) { return agent.evaluate(episodes, seed); });
           },
-          py::arg("episodes"), py::arg("seed"), "Return the mean return of greedy episodes in the default variant.")
+          py::arg("episodes"), py::arg("seed"),
+          "Return the mean return of greedy episodes in the default variant.")
       .def("get_params", &get_params, "Return a copy of the parameters, float32[P].")
       .def("set_params", &set_params, py::arg("params"),
            "Replace the parameters, float32[P]. Raises ValueError when one is not finite.")
       .def(
-          "moments", [](Agent& self) { return self.peek([](PpoAgent& a) { return to_tuple(a.moments().in_use()); }); },
+          "moments",
+          [](Agent& self) { return self.peek([](PpoAgent& a) { return to_tuple(a.moments().in_use()); }); },
           "Return count, mean and m2, float64[M] each, of base and new statistics merged.")
       .def(
           "new_moments",
           [](Agent& self) { return self.peek([](PpoAgent& a) { return to_tuple(a.moments().fresh()); }); },
           "Return count, mean and m2, float64[M] each, of what was seen since set_model.")
       .def("set_model", &set_model, py::arg("params"), py::arg("count"), py::arg("mean"), py::arg("m2"),
-           "Replace the parameters, float32[P], and the agreed statistics, float64[M] each; forget the new ones.")
+           "Replace the parameters, float32[P], and the agreed statistics, float64[M] each; forget the new "
+           "ones.")
       .def(
           "assign_variants",
           [](Agent& self, const std::vector<EnvVariant>& variants) {
             self.run([&](PpoAgent& agent) { agent.assign_variants(variants); });
           },
           py::arg("variants"), "Share the training envs out over variants, whose counts sum to num_envs.")
-      .def("save", &save, "Return everything local as bytes: model, optimizer, running episodes, random streams.")
+      .def("save", &save,
+           "Return everything local as bytes: model, optimizer, running episodes, random streams.")
       .def("load", &load, py::arg("data"), "Restore what save returned. Raises BlobError, changing nothing.");
 }
 

@@ -19,12 +19,15 @@ namespace {
 
 using Env = Exclusive<VectorEnv>;
 
-std::unique_ptr<Env> make_env(const std::string& name, std::size_t num_envs, std::uint64_t seed, int threads) {
+std::unique_ptr<Env> make_env(const std::string& name, std::size_t num_envs, std::uint64_t seed,
+                              int threads) {
   auto pool = std::make_shared<ThreadPool>(threads);
   return std::make_unique<Env>(make_vector_env(name, num_envs, seed, std::move(pool)), "this VectorEnv");
 }
 
-Shape rows(const VectorEnv& env) { return {static_cast<py::ssize_t>(env.num_envs())}; }
+Shape rows(const VectorEnv& env) {
+  return {static_cast<py::ssize_t>(env.num_envs())};
+}
 Shape rows(const VectorEnv& env, std::size_t width) {
   return {static_cast<py::ssize_t>(env.num_envs()), static_cast<py::ssize_t>(width)};
 }
@@ -47,9 +50,9 @@ py::tuple step(Env& self, const py::array& actions) {
   auto final_observations = zeros<float>(d);
   auto episode_returns = zeros<float>(n);
   auto episode_lengths = zeros<std::int32_t>(n);
-  const StepOutput out{writable(observations), writable(rewards),            writable(terminated),
-                       writable(truncated),    writable(final_observations), writable(episode_returns),
-                       writable(episode_lengths)};
+  const StepOutput out{
+      writable(observations),       writable(rewards),         writable(terminated),     writable(truncated),
+      writable(final_observations), writable(episode_returns), writable(episode_lengths)};
   self.run([&out, chosen = given](VectorEnv& env) {
     env.check_actions(chosen);
     env.step(chosen, out);
@@ -74,7 +77,8 @@ void set_state(Env& self, std::size_t index, const py::array& state, std::size_t
 }
 
 void bind_specs(py::module_& m) {
-  py::class_<ParamSpec>(m, "ParamSpec", "One parameter of an environment's physics that a variant may change.")
+  py::class_<ParamSpec>(m, "ParamSpec",
+                        "One parameter of an environment's physics that a variant may change.")
       .def_property_readonly("name", [](const ParamSpec& p) { return std::string(p.name); })
       .def_readonly("default_value", &ParamSpec::default_value)
       .def_readonly("low", &ParamSpec::low, "Lowest allowed value.")
@@ -85,16 +89,19 @@ void bind_specs(py::module_& m) {
       .def_property_readonly("name", [](const EnvSpec& s) { return std::string(s.name); })
       .def_readonly("obs_dim", &EnvSpec::obs_dim)
       .def_readonly("state_dim", &EnvSpec::state_dim)
-      .def_property_readonly("discrete", [](const EnvSpec& s) { return s.action_kind == ActionKind::kDiscrete; })
+      .def_property_readonly("discrete",
+                             [](const EnvSpec& s) { return s.action_kind == ActionKind::kDiscrete; })
       .def_readonly("action_dim", &EnvSpec::action_dim, "Numbers per action; 1 if discrete.")
       .def_readonly("num_actions", &EnvSpec::num_actions, "Choices if discrete, else 0.")
       .def_property_readonly("action_low", [](const EnvSpec& s) { return copy(s.action_low); })
       .def_property_readonly("action_high", [](const EnvSpec& s) { return copy(s.action_high); })
       .def_readonly("max_episode_steps", &EnvSpec::max_episode_steps)
-      .def_property_readonly("params",
-                             [](const EnvSpec& s) { return std::vector<ParamSpec>(s.params.begin(), s.params.end()); });
+      .def_property_readonly("params", [](const EnvSpec& s) {
+        return std::vector<ParamSpec>(s.params.begin(), s.params.end());
+      });
 
-  py::class_<EnvVariant>(m, "EnvVariant", "How many envs of a batch shall have these parameters and episode seeds.")
+  py::class_<EnvVariant>(m, "EnvVariant",
+                         "How many envs of a batch shall have these parameters and episode seeds.")
       .def(py::init([](std::vector<std::pair<std::string, double>> params, std::uint64_t seed_start,
                        std::uint64_t seed_end, std::size_t count) {
              return EnvVariant{std::move(params), seed_start, seed_end, count};
@@ -122,9 +129,10 @@ void bind_envs(py::module_& m) {
 
   py::class_<Env>(m, "VectorEnv", "N environments that step together and restart by themselves.")
       .def(py::init(&make_env), py::arg("name"), py::arg("num_envs"), py::arg("seed"), py::arg("threads") = 1)
-      .def_property_readonly("spec", [](Env& self) { return self.peek([](VectorEnv& env) { return env.spec(); }); })
-      .def_property_readonly("num_envs",
-                             [](Env& self) { return self.peek([](VectorEnv& env) { return env.num_envs(); }); })
+      .def_property_readonly("spec",
+                             [](Env& self) { return self.peek([](VectorEnv& env) { return env.spec(); }); })
+      .def_property_readonly(
+          "num_envs", [](Env& self) { return self.peek([](VectorEnv& env) { return env.num_envs(); }); })
       .def(
           "reset",
           [](Env& self, std::uint64_t seed) {
@@ -134,7 +142,8 @@ void bind_envs(py::module_& m) {
           py::arg("seed"), "Restart every env and random stream; return observations float32[N, D].")
       .def("observe", &observe, "Return the current observations, float32[N, D].")
       .def("step", &step, py::arg("actions"),
-           "Step by actions float32[N, A] (a discrete action is its index). Return observations[N, D], rewards[N], "
+           "Step by actions float32[N, A] (a discrete action is its index). Return observations[N, D], "
+           "rewards[N], "
            "terminated uint8[N], truncated uint8[N], final_observations[N, D], episode_returns[N] and "
            "episode_lengths int32[N]; the last three are 0 where no episode ended.")
       .def("get_state", &get_state, py::arg("index"), "Return the state of one env, float32[S].")

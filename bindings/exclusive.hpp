@@ -12,7 +12,8 @@ namespace murmur::python {
 
 /// An object that one Python thread may use at a time.
 ///
-/// Calls release the GIL, so a second thread could enter the same object; it gets a RuntimeError instead of a race.
+/// Calls release the GIL, so a second thread could enter the same object; it gets a RuntimeError instead of a
+/// race.
 template <class T>
 class Exclusive {
  public:

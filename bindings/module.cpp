@@ -7,7 +7,8 @@
 
 PYBIND11_MODULE(_core, m) {
   m.doc() = "The C++ core of Murmuration: environments and PPO. Import it through peer.native only.";
-  pybind11::register_exception<murmur::NonFiniteError>(m, "NonFiniteError", PyExc_ArithmeticError).attr("__doc__") =
+  pybind11::register_exception<murmur::NonFiniteError>(m, "NonFiniteError", PyExc_ArithmeticError)
+      .attr("__doc__") =
       "Training met NaN or infinity; the message names the observation, reward, loss or gradient.";
   pybind11::register_exception<murmur::BlobError>(m, "BlobError", PyExc_ValueError).attr("__doc__") =
       "A checkpoint is damaged, cut short, or of another kind, version or shape.";

@@ -1,5 +1,5 @@
-/// A back end in plain loops and double precision: the oracle for the fast ones, and what lets the whole agent run
-/// under the sanitizers, which libtorch does not.
+/// A back end in plain loops and double precision: the oracle for the fast ones, and what lets the whole
+/// agent run under the sanitizers, which libtorch does not.
 #pragma once
 
 #include <algorithm>
@@ -17,14 +17,19 @@ namespace murmur::testing {
 class ScalarBackend final : public PpoBackend {
  public:
   explicit ScalarBackend(const PolicyLayout& layout)
-      : layout_(layout), params_(layout.num_params()), gradient_(layout.num_params()), adam_(layout.num_params()) {}
+      : layout_(layout),
+        params_(layout.num_params()),
+        gradient_(layout.num_params()),
+        adam_(layout.num_params()) {}
 
   [[nodiscard]] static std::unique_ptr<PpoBackend> make(const PolicyLayout& layout, Device /*device*/) {
     return std::make_unique<ScalarBackend>(layout);
   }
 
   [[nodiscard]] std::string_view name() const noexcept override { return "scalar"; }
-  void get_params(std::span<float> params) const override { std::copy(params_.begin(), params_.end(), params.begin()); }
+  void get_params(std::span<float> params) const override {
+    std::copy(params_.begin(), params_.end(), params.begin());
+  }
   void set_params(std::span<const float> params) override { params_.assign(params.begin(), params.end()); }
   [[nodiscard]] AdamState optimizer_state() const override { return adam_; }
   void set_optimizer_state(const AdamState& state) override { adam_ = state; }
@@ -52,9 +57,9 @@ class ScalarBackend final : public PpoBackend {
     std::vector<float> value_gradient(n);
     const std::size_t at = layout_.log_std_offset();
     std::fill(gradient_.begin(), gradient_.end(), 0.0F);
-    const PpoLossStats stats =
-        ppo_loss(loss, batch, {policy, std::span<const float>(params_).subspan(at, layout_.log_std_size()), values},
-                 {policy_gradient, std::span<float>(gradient_).subspan(at, layout_.log_std_size()), value_gradient});
+    const PpoLossStats stats = ppo_loss(
+        loss, batch, {policy, std::span<const float>(params_).subspan(at, layout_.log_std_size()), values},
+        {policy_gradient, std::span<float>(gradient_).subspan(at, layout_.log_std_size()), value_gradient});
     if (!std::isfinite(stats.loss)) throw NonFiniteError("the loss is not finite");
     if (max_kl > 0.0 && stats.approx_kl > max_kl) return stats;
     backward(layout_.actor(), batch.observations, policy_gradient);
@@ -70,7 +75,8 @@ class ScalarBackend final : public PpoBackend {
   using Row = std::vector<double>;
 
   /// All activations of one sample: the input, each hidden layer, the output.
-  [[nodiscard]] std::vector<Row> activations(const std::vector<DenseLayer>& net, std::span<const float> x) const {
+  [[nodiscard]] std::vector<Row> activations(const std::vector<DenseLayer>& net,
+                                             std::span<const float> x) const {
     std::vector<Row> rows{Row(x.begin(), x.end())};
     for (std::size_t i = 0; i < net.size(); ++i) {
       Row y(net[i].outputs);
@@ -93,7 +99,8 @@ class ScalarBackend final : public PpoBackend {
     }
   }
 
-  void backward(const std::vector<DenseLayer>& net, std::span<const float> x, std::span<const float> output_gradient) {
+  void backward(const std::vector<DenseLayer>& net, std::span<const float> x,
+                std::span<const float> output_gradient) {
     const std::size_t in = net.front().inputs;
     const std::size_t width = net.back().outputs;
     std::vector<double> sum(params_.size());

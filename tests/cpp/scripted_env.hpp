@@ -37,8 +37,12 @@ class ScriptedEnv final : public VectorEnv {
   using Script = std::function<ScriptedStep(std::size_t env, std::size_t step)>;
 
   ScriptedEnv(std::size_t num_envs, Script script)
-      : VectorEnv(kScriptedSpec, num_envs), script_(std::move(script)), steps_(num_envs), returns_(num_envs),
-        observations_(num_envs), variants_(num_envs) {}
+      : VectorEnv(kScriptedSpec, num_envs),
+        script_(std::move(script)),
+        steps_(num_envs),
+        returns_(num_envs),
+        observations_(num_envs),
+        variants_(num_envs) {}
 
   void reset(std::uint64_t /*seed*/) noexcept override {
     for (std::size_t i = 0; i < num_envs(); ++i) restart(i);

@@ -20,7 +20,9 @@ struct BadField {
 
 const double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-TEST(PpoConfig, DefaultsAreValid) { EXPECT_NO_THROW(validate(PpoConfig{})); }
+TEST(PpoConfig, DefaultsAreValid) {
+  EXPECT_NO_THROW(validate(PpoConfig{}));
+}
 
 TEST(PpoConfig, NamesTheFieldThatIsOutOfRange) {
   const std::vector<BadField> bad{
@@ -67,8 +69,10 @@ TEST(PpoConfig, NamesParseAndPrint) {
   for (const LrSchedule value : {LrSchedule::kConstant, LrSchedule::kLinear}) {
     EXPECT_EQ(parse_lr_schedule(to_string(value)), value);
   }
-  for (const Device value : {Device::kAuto, Device::kCpu, Device::kCuda}) EXPECT_EQ(parse_device(to_string(value)), value);
-  EXPECT_MESSAGE(parse_activation("Tanh"), std::invalid_argument, "activation must be one of tanh, relu, got 'Tanh'");
+  for (const Device value : {Device::kAuto, Device::kCpu, Device::kCuda})
+    EXPECT_EQ(parse_device(to_string(value)), value);
+  EXPECT_MESSAGE(parse_activation("Tanh"), std::invalid_argument,
+                 "activation must be one of tanh, relu, got 'Tanh'");
   EXPECT_MESSAGE(parse_device("gpu"), std::invalid_argument, "auto, cpu, cuda");
   EXPECT_MESSAGE(parse_lr_schedule(""), std::invalid_argument, "constant, linear");
 }

@@ -47,14 +47,18 @@ struct Minibatch {
       returns.push_back(values[i] + rng.uniform(-1.0F, 1.0F));
     }
   }
-  [[nodiscard]] PpoBatch batch() const { return {observations, actions, log_probs, advantages, returns, values}; }
+  [[nodiscard]] PpoBatch batch() const {
+    return {observations, actions, log_probs, advantages, returns, values};
+  }
 
   std::vector<float> observations, actions, log_probs, advantages, returns, values;
 };
 
 std::vector<PolicyLayout> layouts() {
-  return {PolicyLayout({4, true, 2, {64, 64}, Activation::kTanh}), PolicyLayout({3, false, 1, {16, 32}, Activation::kTanh}),
-          PolicyLayout({7, true, 5, {8}, Activation::kRelu}), PolicyLayout({2, false, 3, {12, 8, 4}, Activation::kRelu})};
+  return {PolicyLayout({4, true, 2, {64, 64}, Activation::kTanh}),
+          PolicyLayout({3, false, 1, {16, 32}, Activation::kTanh}),
+          PolicyLayout({7, true, 5, {8}, Activation::kRelu}),
+          PolicyLayout({2, false, 3, {12, 8, 4}, Activation::kRelu})};
 }
 
 std::vector<float> params_of(const PpoBackend& backend, const PolicyLayout& layout) {
@@ -89,7 +93,8 @@ TEST(LibtorchBackend, TenUpdatesAgreeWithPlainLoops) {
     for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], 2e-5F) << layout.describe(i);
     const AdamState state = torch->optimizer_state();
     EXPECT_EQ(state.steps, 10);
-    for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(state.first[i], plain.optimizer_state().first[i], 1e-5F);
+    for (std::size_t i = 0; i < x.size(); ++i)
+      ASSERT_NEAR(state.first[i], plain.optimizer_state().first[i], 1e-5F);
   }
 }
 
@@ -121,8 +126,8 @@ TEST(LibtorchBackend, AnOverflowingGradientNamesItsTensorAndTouchesNothing) {
   const PolicyLayout layout({1, true, 2, {2}, Activation::kRelu});
   const auto backend = make_libtorch_backend(layout, Device::kCpu);
   backend->enter();
-  // The critic sees 3e38 * 2e-38 = 6, so all outputs and the loss are finite; its weight's gradient is 3e38 times
-  // an error of about 100.
+  // The critic sees 3e38 * 2e-38 = 6, so all outputs and the loss are finite; its weight's gradient is 3e38
+  // times an error of about 100.
   std::vector<float> params(layout.num_params());
   for (std::size_t i = 0; i < 2; ++i) {
     params[layout.critic()[0].weight_offset + i] = 2e-38F;

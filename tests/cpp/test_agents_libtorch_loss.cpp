@@ -1,4 +1,5 @@
-// The closed-form PPO loss and gradient, and Adam, against libtorch: autograd in double precision and torch::optim.
+// The closed-form PPO loss and gradient, and Adam, against libtorch: autograd in double precision and
+// torch::optim.
 
 #include <gtest/gtest.h>
 #include <torch/nn/utils/clip_grad.h>
@@ -63,7 +64,9 @@ Problem random_problem(Rng& rng, std::size_t n, std::size_t width, bool discrete
   return p;
 }
 
-torch::Tensor tensor(const std::vector<float>& values) { return torch::tensor(values, torch::kFloat).to(torch::kDouble); }
+torch::Tensor tensor(const std::vector<float>& values) {
+  return torch::tensor(values, torch::kFloat).to(torch::kDouble);
+}
 
 struct Reference {
   torch::Tensor policy, log_std, predicted;  // leaves, float64
@@ -89,7 +92,8 @@ Reference reference(const Problem& p) {
     r.entropy = (r.log_std + half_log_two_pi + 0.5).sum().expand({n});
   }
   torch::Tensor advantage = tensor(p.advantages);
-  if (p.settings.normalize_advantages && n > 1) advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8);
+  if (p.settings.normalize_advantages && n > 1)
+    advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8);
   const torch::Tensor ratio = (r.log_prob - tensor(p.log_probs)).exp();
   const double clip = static_cast<double>(p.settings.clip_range);
   const torch::Tensor policy_loss =
@@ -111,7 +115,8 @@ Reference reference(const Problem& p) {
 void set_old_log_probs(Problem& p, Rng& rng) {
   const torch::Tensor now = reference(p).log_prob.detach();
   for (std::size_t i = 0; i < p.n; ++i) {
-    p.log_probs[i] = static_cast<float>(now[static_cast<std::int64_t>(i)].item<double>()) + 0.3F * normal(rng);
+    p.log_probs[i] =
+        static_cast<float>(now[static_cast<std::int64_t>(i)].item<double>()) + 0.3F * normal(rng);
   }
 }
 
@@ -127,7 +132,8 @@ void expect_near(const std::vector<float>& got, const torch::Tensor& expected, c
 void compare(const Problem& p, const std::string& what) {
   SCOPED_TRACE(what);
   std::vector<float> policy(p.policy.size()), log_std(p.log_std.size()), values(p.n);
-  const PpoLossStats stats = ppo_loss(p.settings, p.batch(), {p.policy, p.log_std, p.predicted}, {policy, log_std, values});
+  const PpoLossStats stats =
+      ppo_loss(p.settings, p.batch(), {p.policy, p.log_std, p.predicted}, {policy, log_std, values});
   Reference r = reference(p);
   r.loss.backward();
   EXPECT_NEAR(stats.loss, r.loss.item<double>(), 2e-5 * (1.0 + std::abs(r.loss.item<double>())));
@@ -151,15 +157,19 @@ TEST(PpoLoss, AgreesWithAutogradOnRandomProblems) {
 TEST(PpoLoss, AgreesWithAutogradAtTiesAndEdges) {
   Rng rng(7);
   Problem p = random_problem(rng, 4, 2, true);
-  p.settings = {.clip_range = 0.25F, .value_clip_range = 0.5F, .entropy_coef = 0.01F, .value_coef = 0.5F,
+  p.settings = {.clip_range = 0.25F,
+                .value_clip_range = 0.5F,
+                .entropy_coef = 0.01F,
+                .value_coef = 0.5F,
                 .normalize_advantages = false};
   p.policy.assign(8, 0.0F);  // both choices equally likely: log p = -log 2
   p.log_probs.assign(4, -std::log(2.0F));
   p.advantages = {1.0F, -1.0F, 0.0F, 2.0F};
   compare(p, "ratio exactly one, advantage zero");
   p.predicted = {1.0F, 1.0F, -1.0F, 0.0F};
-  p.values = {1.0F, 0.5F, 1.0F, 0.0F};   // unchanged; at the clip; beyond it; all equal
-  p.returns = {1.0F, 0.25F, 0.0F, 0.0F};  // the third: both squared errors... are not equal, both gradients differ
+  p.values = {1.0F, 0.5F, 1.0F, 0.0F};  // unchanged; at the clip; beyond it; all equal
+  p.returns = {1.0F, 0.25F, 0.0F,
+               0.0F};  // the third: both squared errors... are not equal, both gradients differ
   compare(p, "value at the clip and at its target");
   p.predicted = {2.0F, 2.0F, 2.0F, 2.0F};
   p.values = {0.0F, 0.0F, 0.0F, 0.0F};

@@ -29,8 +29,9 @@ TEST(Categorical, LogSoftmaxAndEntropyMatchTheDefinition) {
 
 TEST(Categorical, ExtremeLogitsNeitherOverflowNorGiveNaN) {
   std::vector<float> log_probs(3);
-  for (const auto& logits : {std::vector<float>{1e30F, 0.0F, -1e30F}, std::vector<float>{-500.0F, -500.0F, -500.0F},
-                             std::vector<float>{88.0F, 89.0F, 3e38F}}) {
+  for (const auto& logits :
+       {std::vector<float>{1e30F, 0.0F, -1e30F}, std::vector<float>{-500.0F, -500.0F, -500.0F},
+        std::vector<float>{88.0F, 89.0F, 3e38F}}) {
     const float entropy = log_softmax(logits, log_probs);
     EXPECT_TRUE(std::isfinite(entropy));
     EXPECT_GE(entropy, 0.0F);
@@ -47,7 +48,8 @@ TEST(Categorical, SamplesFollowTheProbabilities) {
   std::array<int, 3> counts{};
   for (int i = 0; i < kDraws; ++i) ++counts.at(sample_categorical(log_probs, rng));
   double chi2 = 0.0;
-  for (std::size_t j = 0; j < 3; ++j) chi2 += std::pow(counts.at(j) - kDraws * p.at(j), 2) / (kDraws * p.at(j));
+  for (std::size_t j = 0; j < 3; ++j)
+    chi2 += std::pow(counts.at(j) - kDraws * p.at(j), 2) / (kDraws * p.at(j));
   EXPECT_LT(chi2, 13.8);  // 2 degrees of freedom, p = 0.001
 }
 

@@ -1,4 +1,5 @@
-// The first parameters of a run: the same bytes on every CPU, orthogonal, with the documented gains and layout.
+// The first parameters of a run: the same bytes on every CPU, orthogonal, with the documented gains and
+// layout.
 
 #include <gtest/gtest.h>
 
@@ -13,8 +14,12 @@
 namespace murmur {
 namespace {
 
-PolicyLayout cartpole_layout() { return PolicyLayout({4, true, 2, {64, 64}, Activation::kTanh}); }
-PolicyLayout pendulum_layout() { return PolicyLayout({3, false, 1, {64, 32}, Activation::kTanh}); }
+PolicyLayout cartpole_layout() {
+  return PolicyLayout({4, true, 2, {64, 64}, Activation::kTanh});
+}
+PolicyLayout pendulum_layout() {
+  return PolicyLayout({3, false, 1, {64, 32}, Activation::kTanh});
+}
 
 std::uint64_t hash_of(const PolicyLayout& layout, std::uint64_t seed) {
   std::vector<float> params(layout.num_params());
@@ -48,7 +53,9 @@ TEST(PolicyInit, BytesAreGolden) {
   EXPECT_EQ(hash_of(pendulum_layout(), 2), 0xfd6239f5368589edULL);
 }
 
-TEST(PolicyInit, SeedsDiffer) { EXPECT_NE(hash_of(cartpole_layout(), 1), hash_of(cartpole_layout(), 2)); }
+TEST(PolicyInit, SeedsDiffer) {
+  EXPECT_NE(hash_of(cartpole_layout(), 1), hash_of(cartpole_layout(), 2));
+}
 
 TEST(PolicyInit, LayersAreOrthogonalWithTheirGains) {
   for (const PolicyLayout& layout : {cartpole_layout(), pendulum_layout()}) {
@@ -59,17 +66,20 @@ TEST(PolicyInit, LayersAreOrthogonalWithTheirGains) {
         const DenseLayer& layer = (*net)[i];
         const bool head = i + 1 == net->size();
         const double gain = !head ? std::sqrt(2.0) : net == &layout.actor() ? 0.01 : 1.0;
-        EXPECT_LT(deviation(layer.outputs, layer.inputs, gain, &params[layer.weight_offset]), 1e-6 * gain * gain)
+        EXPECT_LT(deviation(layer.outputs, layer.inputs, gain, &params[layer.weight_offset]),
+                  1e-6 * gain * gain)
             << layout.describe(layer.weight_offset);
         for (std::size_t j = 0; j < layer.outputs; ++j) EXPECT_EQ(params[layer.bias_offset + j], 0.0F);
       }
     }
-    for (std::size_t j = 0; j < layout.log_std_size(); ++j) EXPECT_EQ(params[layout.log_std_offset() + j], 0.0F);
+    for (std::size_t j = 0; j < layout.log_std_size(); ++j)
+      EXPECT_EQ(params[layout.log_std_offset() + j], 0.0F);
   }
 }
 
 TEST(PolicyInit, OrthogonalStaysOrthogonalWhenLargeAndInEveryShape) {
-  for (const auto& [rows, cols] : std::vector<std::pair<std::size_t, std::size_t>>{{1, 1}, {1, 300}, {300, 1}, {256, 256}}) {
+  for (const auto& [rows, cols] :
+       std::vector<std::pair<std::size_t, std::size_t>>{{1, 1}, {1, 300}, {300, 1}, {256, 256}}) {
     Rng rng(rows * 1000 + cols);
     std::vector<float> matrix(rows * cols);
     fill_orthogonal(rows, cols, 1.0, rng, matrix);

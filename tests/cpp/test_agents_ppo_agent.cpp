@@ -99,7 +99,8 @@ TEST_P(PpoAgentOf, EvaluationIsAPureFunctionOfModelAndArguments) {
   const double score = agent->evaluate(7, 11);
   EXPECT_EQ(agent->save(), before);
   EXPECT_EQ(agent->evaluate(7, 11), score);
-  EXPECT_FALSE(agent->evaluate(7, 12) == score && agent->evaluate(7, 13) == score && agent->evaluate(7, 14) == score);
+  EXPECT_FALSE(agent->evaluate(7, 12) == score && agent->evaluate(7, 13) == score &&
+               agent->evaluate(7, 14) == score);
   const auto twin = make_agent(GetParam(), small_config());
   twin->set_model(params_of(*agent), agent->moments().in_use());
   EXPECT_EQ(twin->evaluate(7, 11), score);
@@ -185,7 +186,8 @@ TEST(PpoAgent, TargetKlStopsTheUpdateBeforeTheStepThatExceedsIt) {
   auto distance = [&](const PpoAgent& agent) {
     const std::vector<float> p = params_of(agent);
     double sum = 0.0;
-    for (std::size_t i = 0; i < p.size(); ++i) sum += std::pow(static_cast<double>(p[i]) - static_cast<double>(start[i]), 2);
+    for (std::size_t i = 0; i < p.size(); ++i)
+      sum += std::pow(static_cast<double>(p[i]) - static_cast<double>(start[i]), 2);
     return std::sqrt(sum);
   };
   EXPECT_GT(distance(*held), 0.0);
@@ -217,8 +219,8 @@ TEST(PpoAgent, DamagedOrForeignCheckpointsAreRefusedAndChangeNothing) {
 TEST(PpoAgent, UnknownVariantParameterNamesTheNearestAndChangesNothing) {
   const auto agent = make_agent("CartPole-v1", small_config());
   const std::vector<std::byte> before = agent->save();
-  EXPECT_MESSAGE(agent->assign_variants(std::vector<EnvVariant>{{{{"lenght", 1.0}}, 0, 10, 6}}), std::invalid_argument,
-                 "length");
+  EXPECT_MESSAGE(agent->assign_variants(std::vector<EnvVariant>{{{{"lenght", 1.0}}, 0, 10, 6}}),
+                 std::invalid_argument, "length");
   EXPECT_MESSAGE(agent->assign_variants(std::vector<EnvVariant>{{{}, 0, 10, 5}}), std::invalid_argument, "6");
   EXPECT_EQ(agent->save(), before);
 }
@@ -270,7 +272,9 @@ TEST(PpoAgent, LearnsToPreferTheRewardedAction) {
   PpoConfig config = small_config();
   config.learning_rate = 5e-3;
   config.normalize_observations = config.normalize_rewards = false;
-  const EnvFactory make_env = [](std::size_t n, std::uint64_t /*seed*/) { return std::make_unique<Bandit>(n); };
+  const EnvFactory make_env = [](std::size_t n, std::uint64_t /*seed*/) {
+    return std::make_unique<Bandit>(n);
+  };
   PpoAgent agent(config, make_env, &ScalarBackend::make);
   EXPECT_NEAR(agent.train(1, kForever).mean_return, 0.5, 0.2);
   agent.train(40 * 96, kForever);

@@ -23,7 +23,9 @@ using testing::ScriptedStep;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr double kGamma = 0.9;
 
-PolicyLayout tiny_layout() { return PolicyLayout({1, true, 2, {1}, Activation::kRelu}); }
+PolicyLayout tiny_layout() {
+  return PolicyLayout({1, true, 2, {1}, Activation::kRelu});
+}
 
 /// A critic that says value = 10 + x for x >= 0.
 void set_known_critic(ScalarBackend& backend, const PolicyLayout& layout) {
@@ -36,7 +38,9 @@ void set_known_critic(ScalarBackend& backend, const PolicyLayout& layout) {
 
 struct Fixture {
   Fixture(std::size_t num_envs, std::size_t num_steps, ScriptedEnv::Script script, PpoConfig settings = {})
-      : backend(layout), moments(1), buffer({num_steps, num_envs, 1, 1}),
+      : backend(layout),
+        moments(1),
+        buffer({num_steps, num_envs, 1, 1}),
         collector(std::make_unique<ScriptedEnv>(num_envs, std::move(script)), with_gamma(settings)) {
     set_known_critic(backend, layout);
   }
@@ -59,18 +63,23 @@ TEST(RolloutCollector, TruncationBootstrapsFromTheFinalObservationAndTermination
   // Env 0 is truncated at its third step in observation 5; env 1 terminates there; env 2 does both.
   Fixture f(3, 4, [](std::size_t env, std::size_t step) {
     const bool ends = step == 3;
-    return ScriptedStep{.observation = ends ? 5.0F : 1.0F, .reward = 2.0F, .terminated = ends && env != 0,
+    return ScriptedStep{.observation = ends ? 5.0F : 1.0F,
+                        .reward = 2.0F,
+                        .terminated = ends && env != 0,
                         .truncated = ends && env != 1};
   });
   f.collect();
   const double v0 = 10.0, v1 = 11.0, v_final = 15.0;
-  auto advantage = [&](std::size_t t, std::size_t env) { return static_cast<double>(f.buffer.advantages[t * 3 + env]); };
+  auto advantage = [&](std::size_t t, std::size_t env) {
+    return static_cast<double>(f.buffer.advantages[t * 3 + env]);
+  };
   EXPECT_NEAR(advantage(0, 0), 2.0 + kGamma * v1 - v0, 1e-5);
   EXPECT_NEAR(advantage(2, 0), 2.0 + kGamma * v_final - v1, 1e-5);
   EXPECT_NEAR(advantage(2, 1), 2.0 - v1, 1e-5);
   EXPECT_NEAR(advantage(2, 2), 2.0 - v1, 1e-5);
   for (std::size_t env = 0; env < 3; ++env) {
-    EXPECT_NEAR(advantage(3, env), 2.0 + kGamma * v1 - v0, 1e-5) << "the new episode's first step, env " << env;
+    EXPECT_NEAR(advantage(3, env), 2.0 + kGamma * v1 - v0, 1e-5)
+        << "the new episode's first step, env " << env;
     EXPECT_NEAR(f.buffer.returns[3 * 3 + env], 2.0 + kGamma * v1, 1e-5);
   }
   EXPECT_EQ(f.tally.episodes, 3);
@@ -94,9 +103,12 @@ TEST(RolloutCollector, EpisodesRunOnFromOneRolloutToTheNext) {
 TEST(RolloutCollector, ObservationsAreNormalisedAsSeenSoFarAndCountedOnce) {
   PpoConfig config;
   config.normalize_observations = true;
-  Fixture f(2, 8, [](std::size_t env, std::size_t step) {
-    return ScriptedStep{.observation = static_cast<float>(env + step)};
-  }, config);
+  Fixture f(
+      2, 8,
+      [](std::size_t env, std::size_t step) {
+        return ScriptedStep{.observation = static_cast<float>(env + step)};
+      },
+      config);
   f.collect();
   EXPECT_EQ(f.moments.fresh().count()[0], 16.0);
   EXPECT_EQ(f.moments.fresh().count()[1], 16.0);
@@ -108,9 +120,10 @@ TEST(RolloutCollector, ObservationsAreNormalisedAsSeenSoFarAndCountedOnce) {
 TEST(RolloutCollector, RewardsAreScaledByTheSpreadOfTheDiscountedReturn) {
   PpoConfig config;
   config.normalize_rewards = true;
-  Fixture f(1, 3, [](std::size_t /*env*/, std::size_t step) {
-    return ScriptedStep{.reward = static_cast<float>(step)};
-  }, config);
+  Fixture f(
+      1, 3,
+      [](std::size_t /*env*/, std::size_t step) { return ScriptedStep{.reward = static_cast<float>(step)}; },
+      config);
   f.collect();
   const double g1 = 1.0, g2 = 2.0 + kGamma * g1, g3 = 3.0 + kGamma * g2;
   const double mean = (g1 + g2 + g3) / 3.0;
@@ -135,7 +148,8 @@ TEST(RolloutCollector, NaNAndInfinityAreNamedWithTheirEnv) {
 }
 
 TEST(RolloutCollector, AnOverflowingPolicyIsNamed) {
-  Fixture f(1, 2, [](std::size_t /*env*/, std::size_t /*step*/) { return ScriptedStep{.observation = 1e30F}; });
+  Fixture f(1, 2,
+            [](std::size_t /*env*/, std::size_t /*step*/) { return ScriptedStep{.observation = 1e30F}; });
   std::vector<float> params(f.layout.num_params(), 1e30F);
   f.backend.set_params(params);
   EXPECT_MESSAGE(f.collect(), NonFiniteError, "policy output is infinite");

@@ -35,9 +35,13 @@ at::Tensor ActorCritic::leaf(std::size_t offset, std::vector<std::int64_t> shape
   return view;
 }
 
-at::Tensor ActorCritic::policy(const at::Tensor& observations) const { return forward(actor_, observations); }
+at::Tensor ActorCritic::policy(const at::Tensor& observations) const {
+  return forward(actor_, observations);
+}
 
-at::Tensor ActorCritic::value(const at::Tensor& observations) const { return forward(critic_, observations); }
+at::Tensor ActorCritic::value(const at::Tensor& observations) const {
+  return forward(critic_, observations);
+}
 
 at::Tensor ActorCritic::forward(const std::vector<Layer>& layers, at::Tensor x) const {
   for (std::size_t i = 0; i + 1 < layers.size(); ++i) {

@@ -22,7 +22,8 @@ double l2_norm(std::span<const float> values) noexcept {
   }
   double sum = 0.0;
   for (const double lane : lanes) sum += lane;
-  for (std::size_t i = whole; i < values.size(); ++i) sum += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+  for (std::size_t i = whole; i < values.size(); ++i)
+    sum += static_cast<double>(values[i]) * static_cast<double>(values[i]);
   return std::sqrt(sum);
 }
 
@@ -40,7 +41,8 @@ void adam_step(const AdamSettings& settings, std::span<const float> gradient, fl
   }
   ++state.steps;
   const auto t = static_cast<double>(state.steps);
-  // Bias corrections folded into two scalars, as torch does: denominator = sqrt(v) / sqrt(1 - beta2^t) + epsilon.
+  // Bias corrections folded into two scalars, as torch does: denominator = sqrt(v) / sqrt(1 - beta2^t) +
+  // epsilon.
   const auto step_size = static_cast<float>(settings.learning_rate / (1.0 - std::pow(settings.beta1, t)));
   const auto root_scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(settings.beta2, t)));
   const auto beta1 = static_cast<float>(settings.beta1);

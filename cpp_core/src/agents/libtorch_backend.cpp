@@ -1,10 +1,11 @@
-// The reference back end: any network that ActorCritic describes, gradients by libtorch's autograd, CPU or CUDA.
+// The reference back end: any network that ActorCritic describes, gradients by libtorch's autograd, CPU or
+// CUDA.
 //
-// Parameters and Adam live in host memory; the networks read a copy that is renewed after every step. On the CPU
-// that copy costs a microsecond, and it keeps one code path for both devices.
+// Parameters and Adam live in host memory; the networks read a copy that is renewed after every step. On the
+// CPU that copy costs a microsecond, and it keeps one code path for both devices.
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/Context.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -28,8 +29,9 @@ namespace {
 at::Device choose_device(Device wanted) {
   const bool available = wanted != Device::kCpu && at::hasCUDA() && at::globalContext().hasCUDA();
   if (wanted == Device::kCuda && !available) {
-    throw_invalid("device is 'cuda', but libtorch finds no CUDA device: use 'auto' or 'cpu', or install the CUDA "
-                  "build of torch and a driver");
+    throw_invalid(
+        "device is 'cuda', but libtorch finds no CUDA device: use 'auto' or 'cpu', or install the CUDA "
+        "build of torch and a driver");
   }
   return available ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
 }
@@ -67,8 +69,9 @@ class LibtorchBackend final : public PpoBackend {
   }
 
   void enter() override {
-    // One thread inside an operation: at RL's sizes a second one costs more than it brings, and a reduction split
-    // over threads would change the bytes. The setting belongs to the calling thread, hence at every entry.
+    // One thread inside an operation: at RL's sizes a second one costs more than it brings, and a reduction
+    // split over threads would change the bytes. The setting belongs to the calling thread, hence at every
+    // entry.
     at::set_num_threads(1);
   }
 
@@ -110,12 +113,14 @@ class LibtorchBackend final : public PpoBackend {
   /// View host rows [B, width] as a tensor, on the network's device. The rows must outlive it.
   [[nodiscard]] at::Tensor to_device(std::span<const float> rows, std::size_t width) const {
     if (rows.empty() || rows.size() % width != 0) {
-      throw_invalid("expected rows of " + std::to_string(width) + " numbers, got " + std::to_string(rows.size()));
+      throw_invalid("expected rows of " + std::to_string(width) + " numbers, got " +
+                    std::to_string(rows.size()));
     }
     // from_blob wants mutable memory; nothing here writes to it.
-    at::Tensor host = at::from_blob(const_cast<float*>(rows.data()),
-                                    {static_cast<std::int64_t>(rows.size() / width), static_cast<std::int64_t>(width)},
-                                    at::TensorOptions().dtype(at::kFloat));
+    at::Tensor host =
+        at::from_blob(const_cast<float*>(rows.data()),
+                      {static_cast<std::int64_t>(rows.size() / width), static_cast<std::int64_t>(width)},
+                      at::TensorOptions().dtype(at::kFloat));
     return device_.is_cpu() ? host : host.to(device_);
   }
 
@@ -126,8 +131,8 @@ class LibtorchBackend final : public PpoBackend {
   }
 
   /// Fill the gradients of the loss with respect to policy, log_std and value.
-  PpoLossStats differentiate_loss(const PpoBatch& batch, const PpoLossSettings& loss, const at::Tensor& policy,
-                                  const at::Tensor& value) {
+  PpoLossStats differentiate_loss(const PpoBatch& batch, const PpoLossSettings& loss,
+                                  const at::Tensor& policy, const at::Tensor& value) {
     const at::Tensor host_policy = policy.detach().to(at::kCPU).contiguous();
     const at::Tensor host_value = value.detach().to(at::kCPU).contiguous();
     policy_gradient_.resize(static_cast<std::size_t>(host_policy.numel()));

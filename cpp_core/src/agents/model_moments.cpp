@@ -5,7 +5,11 @@
 namespace murmur {
 
 ModelMoments::ModelMoments(std::size_t obs_dim)
-    : obs_dim_(obs_dim), base_(obs_dim + 1), fresh_(obs_dim + 1), in_use_(obs_dim + 1), normalizer_(obs_dim) {}
+    : obs_dim_(obs_dim),
+      base_(obs_dim + 1),
+      fresh_(obs_dim + 1),
+      in_use_(obs_dim + 1),
+      normalizer_(obs_dim) {}
 
 void ModelMoments::set(const RunningMoments& base, const RunningMoments& fresh) {
   check_size("moments", size(), base.size());

@@ -7,8 +7,8 @@
 namespace murmur {
 namespace {
 
-/// One standard normal number (Box and Muller 1958). The second of the pair is dropped, so that a draw is a pure
-/// function of the stream's state and checkpoints need no spare.
+/// One standard normal number (Box and Muller 1958). The second of the pair is dropped, so that a draw is a
+/// pure function of the stream's state and checkpoints need no spare.
 double standard_normal(Rng& rng) noexcept {
   const double radius = std::sqrt(-2.0 * std::log(1.0 - rng.uniform_double()));  // 1 - u is in (0, 1]
   return radius * std::cos(2.0 * std::numbers::pi * rng.uniform_double());
@@ -43,7 +43,8 @@ std::size_t greedy_choice(std::span<const float> logits) noexcept {
   return static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-GaussianScale::GaussianScale(std::span<const float> log_std) : std_(log_std.size()), inverse_std_(log_std.size()) {
+GaussianScale::GaussianScale(std::span<const float> log_std)
+    : std_(log_std.size()), inverse_std_(log_std.size()) {
   const double half_log_two_pi = 0.5 * std::log(2.0 * std::numbers::pi);
   for (std::size_t j = 0; j < log_std.size(); ++j) {
     std_[j] = std::exp(log_std[j]);

@@ -14,8 +14,8 @@ namespace {
 // Apart from the env streams, so that a policy's first weights say nothing about its first episodes.
 constexpr std::uint64_t kInitStream = 0x696e6974;
 
-/// A nearly normal number: twelve uniforms minus their mean (Irwin-Hall). The sum is an integer, so it is exact;
-/// the law's short tails do not matter for directions that are orthogonalised next.
+/// A nearly normal number: twelve uniforms minus their mean (Irwin-Hall). The sum is an integer, so it is
+/// exact; the law's short tails do not matter for directions that are orthogonalised next.
 double nearly_normal(Rng& rng) {
   std::int64_t sum = -6 * (std::int64_t{1} << 32U);
   for (int i = 0; i < 12; ++i) sum += rng.next_u32();
@@ -33,7 +33,8 @@ double dot(const Vector& a, const Vector& b) {
 /// Make `v` a unit vector orthogonal to `basis`; false when it (nearly) lay in their span.
 bool orthonormalize(const std::vector<Vector>& basis, Vector& v) {
   const double before = dot(v, v);
-  for (int pass = 0; pass < 2; ++pass) {  // "twice is enough": Giraud et al. 2005, on Gram-Schmidt's loss of precision
+  for (int pass = 0; pass < 2;
+       ++pass) {  // "twice is enough": Giraud et al. 2005, on Gram-Schmidt's loss of precision
     for (const Vector& b : basis) {
       const double overlap = dot(v, b);
       for (std::size_t i = 0; i < v.size(); ++i) v[i] -= overlap * b[i];
@@ -56,7 +57,8 @@ std::vector<Vector> orthonormal_vectors(std::size_t count, std::size_t length, R
   return basis;
 }
 
-void fill_network(const std::vector<DenseLayer>& layers, double head_gain, Rng& rng, std::span<float> params) {
+void fill_network(const std::vector<DenseLayer>& layers, double head_gain, Rng& rng,
+                  std::span<float> params) {
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const DenseLayer& layer = layers[i];
     const double gain = i + 1 == layers.size() ? head_gain : std::numbers::sqrt2;

@@ -28,12 +28,13 @@ const PpoConfig& validated(const PpoConfig& config) {
 
 PolicySpec policy_spec(const EnvSpec& env, const PpoConfig& config) {
   const bool discrete = env.action_kind == ActionKind::kDiscrete;
-  return {env.obs_dim, discrete, discrete ? env.num_actions : env.action_dim, config.hidden, config.activation};
+  return {env.obs_dim, discrete, discrete ? env.num_actions : env.action_dim, config.hidden,
+          config.activation};
 }
 
 RolloutShape rollout_shape(const EnvSpec& env, const PpoConfig& config) {
-  return {static_cast<std::size_t>(config.rollout_steps), static_cast<std::size_t>(config.num_envs), env.obs_dim,
-          env.action_dim};
+  return {static_cast<std::size_t>(config.rollout_steps), static_cast<std::size_t>(config.num_envs),
+          env.obs_dim, env.action_dim};
 }
 
 void put_moments(BlobWriter& writer, const RunningMoments& moments) {
@@ -70,7 +71,8 @@ PpoAgent::PpoAgent(const PpoConfig& config, const EnvFactory& make_env, const Ba
 }
 
 TrainStats PpoAgent::train(std::int64_t max_env_steps, double max_seconds) {
-  if (max_env_steps < 1) throw_invalid("max_env_steps must be at least 1, got " + std::to_string(max_env_steps));
+  if (max_env_steps < 1)
+    throw_invalid("max_env_steps must be at least 1, got " + std::to_string(max_env_steps));
   if (!(max_seconds > 0.0)) throw_invalid("max_seconds must be positive, got " + to_text(max_seconds));
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
@@ -87,7 +89,8 @@ TrainStats PpoAgent::train(std::int64_t max_env_steps, double max_seconds) {
            stats.wall_s * (1.0 + 0.5 / static_cast<double>(iterations)) < max_seconds);
 
   const double scale = 1.0 / static_cast<double>(iterations);
-  for (double* mean : {&stats.approx_kl, &stats.clip_fraction, &stats.entropy, &stats.value_loss}) *mean *= scale;
+  for (double* mean : {&stats.approx_kl, &stats.clip_fraction, &stats.entropy, &stats.value_loss})
+    *mean *= scale;
   stats.episodes = tally.episodes;
   stats.mean_return = tally.episodes > 0 ? tally.return_sum / static_cast<double>(tally.episodes)
                                          : std::numeric_limits<double>::quiet_NaN();
@@ -110,7 +113,8 @@ void PpoAgent::train_once(TrainStats& stats, EpisodeTally& tally) {
 
 double PpoAgent::evaluate(std::int64_t episodes, std::uint64_t seed) {
   if (episodes < 1 || episodes > kMaxEvalEpisodes) {
-    throw_invalid("episodes must be in [1, " + std::to_string(kMaxEvalEpisodes) + "], got " + std::to_string(episodes));
+    throw_invalid("episodes must be in [1, " + std::to_string(kMaxEvalEpisodes) + "], got " +
+                  std::to_string(episodes));
   }
   backend_->enter();
   const std::unique_ptr<VectorEnv> env = make_env_(static_cast<std::size_t>(episodes), seed);
@@ -128,7 +132,9 @@ std::string PpoAgent::schema_text() const {
   return text.str();
 }
 
-void PpoAgent::get_params(std::span<float> params) const { backend_->get_params(params); }
+void PpoAgent::get_params(std::span<float> params) const {
+  backend_->get_params(params);
+}
 
 void PpoAgent::set_params(std::span<const float> params) {
   check_size("params", layout_.num_params(), params.size());
@@ -142,7 +148,9 @@ void PpoAgent::set_model(std::span<const float> params, const RunningMoments& ba
   moments_.set(base, RunningMoments(moments_.size()));
 }
 
-void PpoAgent::assign_variants(std::span<const EnvVariant> variants) { collector_.assign_variants(variants); }
+void PpoAgent::assign_variants(std::span<const EnvVariant> variants) {
+  collector_.assign_variants(variants);
+}
 
 std::vector<std::byte> PpoAgent::save() const {
   BlobWriter writer(kCheckpoint);
@@ -167,7 +175,8 @@ void PpoAgent::load(std::span<const std::byte> bytes) {
   BlobReader reader(bytes, kCheckpoint);
   const std::string schema = reader.get_text("schema", kMaxSchemaText);
   if (schema != schema_text()) {
-    throw BlobError("checkpoint is of another model: it holds '" + schema + "', this agent is '" + schema_text() + "'");
+    throw BlobError("checkpoint is of another model: it holds '" + schema + "', this agent is '" +
+                    schema_text() + "'");
   }
   std::vector<float> params(layout_.num_params());
   AdamState adam(layout_.num_params());

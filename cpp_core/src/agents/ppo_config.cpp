@@ -50,8 +50,7 @@ void check_batch(const PpoConfig& c) {
   check_count("epochs", c.epochs, 1, 1000);
   check_count("minibatch_size", c.minibatch_size, 1, c.batch_size());
   if (c.batch_size() % c.minibatch_size != 0) {
-    refuse("minibatch_size",
-           "a divisor of num_envs * rollout_steps = " + std::to_string(c.batch_size()),
+    refuse("minibatch_size", "a divisor of num_envs * rollout_steps = " + std::to_string(c.batch_size()),
            c.minibatch_size);
   }
 }
@@ -76,7 +75,8 @@ void check_optimizer(const PpoConfig& c) {
 }
 
 template <typename E, std::size_t N>
-E parse(std::string_view field, std::string_view name, const std::array<std::pair<std::string_view, E>, N>& table) {
+E parse(std::string_view field, std::string_view name,
+        const std::array<std::pair<std::string_view, E>, N>& table) {
   std::string choices;
   for (const auto& [text, value] : table) {
     if (text == name) return value;
@@ -110,12 +110,24 @@ void validate(const PpoConfig& config) {
   check_count("threads", config.threads, 1, kMaxThreads);
 }
 
-Activation parse_activation(std::string_view name) { return parse("activation", name, kActivations); }
-LrSchedule parse_lr_schedule(std::string_view name) { return parse("lr_schedule", name, kSchedules); }
-Device parse_device(std::string_view name) { return parse("device", name, kDevices); }
+Activation parse_activation(std::string_view name) {
+  return parse("activation", name, kActivations);
+}
+LrSchedule parse_lr_schedule(std::string_view name) {
+  return parse("lr_schedule", name, kSchedules);
+}
+Device parse_device(std::string_view name) {
+  return parse("device", name, kDevices);
+}
 
-std::string_view to_string(Activation value) noexcept { return name_of(value, kActivations); }
-std::string_view to_string(LrSchedule value) noexcept { return name_of(value, kSchedules); }
-std::string_view to_string(Device value) noexcept { return name_of(value, kDevices); }
+std::string_view to_string(Activation value) noexcept {
+  return name_of(value, kActivations);
+}
+std::string_view to_string(LrSchedule value) noexcept {
+  return name_of(value, kSchedules);
+}
+std::string_view to_string(Device value) noexcept {
+  return name_of(value, kDevices);
+}
 
 }  // namespace murmur

@@ -62,7 +62,8 @@ float surrogate(float advantage, float log_ratio, float clip_range, PpoLossStats
   sum.policy_loss += static_cast<double>(std::max(unclipped, clipped));
   sum.approx_kl += static_cast<double>(ratio) - 1.0 - static_cast<double>(log_ratio);
   sum.clip_fraction += std::abs(ratio - 1.0F) > clip_range ? 1.0 : 0.0;
-  return clipped > unclipped ? 0.0F : unclipped;  // d ratio / d log prob = ratio; NaN falls through and is seen
+  // d ratio / d log prob = ratio. Written so that NaN falls through and is seen.
+  return clipped > unclipped ? 0.0F : unclipped;
 }
 
 /// Value loss of one sample; returns d(value loss)/d(value), not yet divided by B.
@@ -79,7 +80,8 @@ float value_error(float value, float old_value, float target, float clip, PpoLos
   sum.value_loss += 0.5 * static_cast<double>(std::max(loss, clipped_loss));
   const float inside = std::abs(shift) <= clip ? clipped_error : 0.0F;
   if (loss < clipped_loss) return inside;
-  if (loss == clipped_loss) return 0.5F * (error + inside);  // what automatic differentiation of max does at a tie
+  // At a tie, the subgradient that automatic differentiation of max takes.
+  if (loss == clipped_loss) return 0.5F * (error + inside);
   return error;
 }
 
@@ -95,20 +97,22 @@ void categorical_sample(std::span<const float> row, float action, float old_log_
     const float log_p = grad[j];
     const float p = std::exp(log_p);
     // d log p_a / d z_j = 1[j = a] - p_j ;  d H / d z_j = -p_j (log p_j + H)
-    grad[j] = inverse_n * (slope * ((j == choice ? 1.0F : 0.0F) - p) + settings.entropy_coef * p * (log_p + entropy));
+    grad[j] = inverse_n *
+              (slope * ((j == choice ? 1.0F : 0.0F) - p) + settings.entropy_coef * p * (log_p + entropy));
   }
 }
 
 /// One sample of a Gaussian head: `mean`, `action` [A]; writes d loss / d mean, adds d loss / d log_std.
-void gaussian_sample(const GaussianScale& gaussian, std::span<const float> mean, std::span<const float> action,
-                     float old_log_prob, float advantage, const PpoLossSettings& settings, float inverse_n,
-                     std::span<float> grad, std::span<float> grad_log_std, PpoLossStats& sum) {
+void gaussian_sample(const GaussianScale& gaussian, std::span<const float> mean,
+                     std::span<const float> action, float old_log_prob, float advantage,
+                     const PpoLossSettings& settings, float inverse_n, std::span<float> grad,
+                     std::span<float> grad_log_std, PpoLossStats& sum) {
   const float log_prob = gaussian.log_prob(mean, action);
   const float slope = inverse_n * surrogate(advantage, log_prob - old_log_prob, settings.clip_range, sum);
   for (std::size_t j = 0; j < mean.size(); ++j) {
     const float z = (action[j] - mean[j]) * gaussian.inverse_std(j);
-    grad[j] = slope * z * gaussian.inverse_std(j);     // d log p / d mean = z / std
-    grad_log_std[j] += slope * (z * z - 1.0F);         // d log p / d log_std = z^2 - 1
+    grad[j] = slope * z * gaussian.inverse_std(j);  // d log p / d mean = z / std
+    grad_log_std[j] += slope * (z * z - 1.0F);      // d log p / d log_std = z^2 - 1
   }
 }
 
@@ -143,12 +147,14 @@ PpoLossStats ppo_loss(const PpoLossSettings& settings, const PpoBatch& batch, co
     const std::span<const float> row = outputs.policy.subspan(i * width, width);
     const std::span<float> grad = gradients.policy.subspan(i * width, width);
     if (discrete) {
-      categorical_sample(row, batch.actions[i], batch.log_probs[i], advantage, settings, inverse_n, grad, sum);
+      categorical_sample(row, batch.actions[i], batch.log_probs[i], advantage, settings, inverse_n, grad,
+                         sum);
     } else {
-      gaussian_sample(gaussian, row, batch.actions.subspan(i * width, width), batch.log_probs[i], advantage, settings,
-                      inverse_n, grad, gradients.log_std, sum);
+      gaussian_sample(gaussian, row, batch.actions.subspan(i * width, width), batch.log_probs[i], advantage,
+                      settings, inverse_n, grad, gradients.log_std, sum);
     }
-    const float error = value_error(outputs.values[i], batch.values[i], batch.returns[i], settings.value_clip_range, sum);
+    const float error =
+        value_error(outputs.values[i], batch.values[i], batch.returns[i], settings.value_clip_range, sum);
     gradients.values[i] = settings.value_coef * inverse_n * error;
   }
   if (!discrete) sum.entropy = static_cast<double>(n) * gaussian.entropy();

@@ -11,7 +11,9 @@ namespace {
 
 double variance(std::span<const float> x, std::span<const float> minus = {}) {
   const auto n = static_cast<double>(x.size());
-  auto at = [&](std::size_t i) { return static_cast<double>(x[i]) - static_cast<double>(minus.empty() ? 0.0F : minus[i]); };
+  auto at = [&](std::size_t i) {
+    return static_cast<double>(x[i]) - static_cast<double>(minus.empty() ? 0.0F : minus[i]);
+  };
   double mean = 0.0;
   for (std::size_t i = 0; i < x.size(); ++i) mean += at(i);
   mean /= n;
@@ -37,7 +39,8 @@ void add(PpoLossStats& sum, const PpoLossStats& x, double weight) {
 
 PpoLossStats mean_of(const std::vector<PpoLossStats>& minibatches) {
   PpoLossStats mean;
-  for (const PpoLossStats& stats : minibatches) add(mean, stats, 1.0 / static_cast<double>(minibatches.size()));
+  for (const PpoLossStats& stats : minibatches)
+    add(mean, stats, 1.0 / static_cast<double>(minibatches.size()));
   return mean;
 }
 
@@ -99,7 +102,8 @@ UpdateStats PpoUpdate::run(PpoBackend& backend, const RolloutBuffer& rollout, st
 }
 
 void PpoUpdate::shuffle(Rng& rng) noexcept {
-  for (std::size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[rng.below(i)]);  // Fisher-Yates
+  for (std::size_t i = order_.size(); i > 1; --i)
+    std::swap(order_[i - 1], order_[rng.below(i)]);  // Fisher-Yates
 }
 
 PpoBatch PpoUpdate::gather(const RolloutBuffer& rollout, std::size_t begin) {

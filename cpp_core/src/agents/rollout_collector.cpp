@@ -116,8 +116,8 @@ void RolloutCollector::record_rewards(ModelMoments& moments, RolloutBuffer& buff
   if (config_.normalize_rewards) scale_rewards(rewards, moments.return_variance(), rewards);
 }
 
-void RolloutCollector::record_endings(const ModelMoments& moments, const RolloutBuffer& buffer, std::size_t step,
-                                      EpisodeTally& tally) {
+void RolloutCollector::record_endings(const ModelMoments& moments, const RolloutBuffer& buffer,
+                                      std::size_t step, EpisodeTally& tally) {
   const std::size_t obs_dim = env_->spec().obs_dim;
   const std::size_t row = step * env_->num_envs();
   for (std::size_t i = 0; i < env_->num_envs(); ++i) {
@@ -136,8 +136,8 @@ void RolloutCollector::record_endings(const ModelMoments& moments, const Rollout
 }
 
 void RolloutCollector::fill_values(PpoBackend& backend, const ModelMoments& moments, RolloutBuffer& buffer) {
-  // The critic runs once over the whole rollout and not beside the actor at each step: its dispatch cost is paid
-  // once, and the parameters have not changed in between.
+  // The critic runs once over the whole rollout and not beside the actor at each step: its dispatch cost is
+  // paid once, and the parameters have not changed in between.
   const std::size_t obs_dim = env_->spec().obs_dim;
   const std::span<const float> observations(buffer.observations);
   const std::span<float> values(buffer.values);
@@ -156,7 +156,8 @@ void RolloutCollector::fill_values(PpoBackend& backend, const ModelMoments& mome
   require_finite("value", buffer.values);
 }
 
-void RolloutCollector::see(const ModelMoments& moments, std::span<const float> raw, std::span<float> out) const {
+void RolloutCollector::see(const ModelMoments& moments, std::span<const float> raw,
+                           std::span<float> out) const {
   if (config_.normalize_observations) {
     moments.normalize(raw, out);
   } else {

@@ -1,4 +1,5 @@
-/// The actor and critic networks as libtorch sees them: views of one flat tensor. Included by libtorch code only.
+/// The actor and critic networks as libtorch sees them: views of one flat tensor. Included by libtorch code
+/// only.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -20,7 +21,8 @@ class ActorCritic {
   [[nodiscard]] const PolicyLayout& layout() const noexcept { return layout_; }
   /// All parameters [P]; the networks read this memory, so writing to it changes them.
   [[nodiscard]] const at::Tensor& flat() const noexcept { return flat_; }
-  /// Weights and biases in the order of the flat vector (log_std apart): leaf views of `flat()` that require gradients.
+  /// Weights and biases in the order of the flat vector (log_std apart): leaf views of `flat()` that require
+  /// gradients.
   [[nodiscard]] const std::vector<at::Tensor>& leaves() const noexcept { return leaves_; }
   /// Where each leaf begins in the flat vector.
   [[nodiscard]] const std::vector<std::size_t>& offsets() const noexcept { return offsets_; }

@@ -32,7 +32,8 @@ struct AdamState {
 [[nodiscard]] float clip_factor(double norm, double max_norm) noexcept;
 
 /// One step of Adam (Kingma & Ba 2015, algorithm 1) on `params` [P] with `gradient * factor`.
-/// Agrees with torch::optim::Adam (no weight decay, no AMSGrad). Throws std::invalid_argument when sizes disagree.
+/// Agrees with torch::optim::Adam (no weight decay, no AMSGrad). Throws std::invalid_argument when sizes
+/// disagree.
 void adam_step(const AdamSettings& settings, std::span<const float> gradient, float factor, AdamState& state,
                std::span<float> params);
 

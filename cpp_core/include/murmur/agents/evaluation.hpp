@@ -12,7 +12,7 @@ namespace murmur {
 ///
 /// Discrete: the most probable choice; continuous: the mean. Statistics are read, never changed.
 /// Throws NonFiniteError when an observation or the policy's output is not finite.
-[[nodiscard]] double evaluate_greedy(PpoBackend& backend, const ModelMoments& moments, bool normalize_observations,
-                                     VectorEnv& env);
+[[nodiscard]] double evaluate_greedy(PpoBackend& backend, const ModelMoments& moments,
+                                     bool normalize_observations, VectorEnv& env);
 
 }  // namespace murmur

@@ -24,24 +24,25 @@ namespace murmur {
 /// What one call of `train` did.
 struct TrainStats {
   std::int64_t env_steps = 0;
-  std::int64_t episodes = 0;       ///< that ended in this call
-  double mean_return = 0.0;        ///< of those; NaN if there are none
-  double approx_kl = 0.0;          ///< the rest: means over this call's updates
+  std::int64_t episodes = 0;  ///< that ended in this call
+  double mean_return = 0.0;   ///< of those; NaN if there are none
+  double approx_kl = 0.0;     ///< the rest: means over this call's updates
   double clip_fraction = 0.0;
-  double entropy = 0.0;            ///< nats
+  double entropy = 0.0;  ///< nats
   double value_loss = 0.0;
-  double explained_variance = 0.0; ///< of the last update; NaN when its returns did not vary
-  double learning_rate = 0.0;      ///< of the last update
+  double explained_variance = 0.0;  ///< of the last update; NaN when its returns did not vary
+  double learning_rate = 0.0;       ///< of the last update
   double wall_s = 0.0;
 };
 
 /// Makes `num_envs` environments of the default variant, freshly reset from `seed`.
 using EnvFactory = std::function<std::unique_ptr<VectorEnv>(std::size_t num_envs, std::uint64_t seed)>;
 
-/// PPO (Schulman et al. 2017) on a batch of environments. Not thread-safe: one call at a time, from any thread.
+/// PPO (Schulman et al. 2017) on a batch of environments. Not thread-safe: one call at a time, from any
+/// thread.
 ///
-/// Same seed, same calls: same bytes, for any `config.threads`. (A limit in seconds makes the number of iterations,
-/// not the bytes of each, depend on the clock.)
+/// Same seed, same calls: same bytes, for any `config.threads`. (A limit in seconds makes the number of
+/// iterations, not the bytes of each, depend on the clock.)
 class PpoAgent {
  public:
   using BackendFactory = std::function<std::unique_ptr<PpoBackend>(const PolicyLayout&, Device)>;
@@ -49,11 +50,12 @@ class PpoAgent {
   /// Throws std::invalid_argument when a field of `config` is out of range.
   PpoAgent(const PpoConfig& config, const EnvFactory& make_env, const BackendFactory& make_backend);
 
-  /// Train by whole iterations, at least one, until `max_env_steps` are done or about `max_seconds` have passed.
+  /// Train by whole iterations, at least one, until `max_env_steps` are done or about `max_seconds` have
+  /// passed.
   ///
-  /// Throws std::invalid_argument unless both are positive (infinite seconds are fine). Throws NonFiniteError naming
-  /// the culprit when an observation, reward, loss or gradient is not finite; parameters and optimizer are then those
-  /// of the last good minibatch.
+  /// Throws std::invalid_argument unless both are positive (infinite seconds are fine). Throws NonFiniteError
+  /// naming the culprit when an observation, reward, loss or gradient is not finite; parameters and optimizer
+  /// are then those of the last good minibatch.
   TrainStats train(std::int64_t max_env_steps, double max_seconds);
 
   /// Mean return of `episodes` greedy episodes of the default env variant, seeded by `seed`; changes nothing.
@@ -75,9 +77,9 @@ class PpoAgent {
   void set_params(std::span<const float> params);  // [P]
 
   [[nodiscard]] const ModelMoments& moments() const noexcept { return moments_; }
-  /// Replace the parameters and the agreed statistics, and forget the statistics seen since. Optimizer, environments
-  /// and random streams stay. Throws std::invalid_argument, changing nothing, when a size differs or a parameter is
-  /// not finite.
+  /// Replace the parameters and the agreed statistics, and forget the statistics seen since. Optimizer,
+  /// environments and random streams stay. Throws std::invalid_argument, changing nothing, when a size
+  /// differs or a parameter is not finite.
   void set_model(std::span<const float> params, const RunningMoments& base);
 
   /// Share the envs out over `variants`; see VectorEnv::assign_variants.
@@ -85,7 +87,8 @@ class PpoAgent {
 
   /// Everything local: parameters, optimizer, statistics, running episodes, random streams, counters.
   [[nodiscard]] std::vector<std::byte> save() const;
-  /// Restore what `save` returned. Throws BlobError, changing nothing, when damaged or of another schema or version.
+  /// Restore what `save` returned. Throws BlobError, changing nothing, when damaged or of another schema or
+  /// version.
   void load(std::span<const std::byte> bytes);
 
  private:
@@ -103,8 +106,8 @@ class PpoAgent {
   std::int64_t env_steps_ = 0;
 };
 
-/// A learner of env `env_name` on libtorch. Throws std::invalid_argument for an unknown env (naming the nearest), a
-/// field out of range, or CUDA asked for where there is none.
+/// A learner of env `env_name` on libtorch. Throws std::invalid_argument for an unknown env (naming the
+/// nearest), a field out of range, or CUDA asked for where there is none.
 [[nodiscard]] std::unique_ptr<PpoAgent> make_ppo_agent(std::string_view env_name, const PpoConfig& config);
 
 }  // namespace murmur

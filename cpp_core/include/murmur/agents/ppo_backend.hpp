@@ -15,8 +15,9 @@ namespace murmur {
 
 /// Holds the parameters and the optimizer state of one actor-critic and computes with them.
 ///
-/// All arrays are host memory in the layout of PolicyLayout, so that parameters, optimizer state and checkpoints
-/// move freely between back ends. Not thread-safe; calls may come from different threads one after another.
+/// All arrays are host memory in the layout of PolicyLayout, so that parameters, optimizer state and
+/// checkpoints move freely between back ends. Not thread-safe; calls may come from different threads one
+/// after another.
 class PpoBackend {
  public:
   virtual ~PpoBackend() = default;
@@ -34,7 +35,8 @@ class PpoBackend {
   [[nodiscard]] virtual AdamState optimizer_state() const = 0;
   virtual void set_optimizer_state(const AdamState& state) = 0;
 
-  /// Prepare the calling thread (thread counts of the math library and the like). Called before a run of calls.
+  /// Prepare the calling thread (thread counts of the math library and the like). Called before a run of
+  /// calls.
   virtual void enter() = 0;
 
   /// Run the actor on `observations` [N, D] and write logits or means into `policy` [N, A].
@@ -46,9 +48,9 @@ class PpoBackend {
 
   /// Take one optimizer step on a minibatch and return its loss.
   ///
-  /// When the minibatch's approximate KL exceeds `max_kl` (if positive), nothing is changed and only the statistics
-  /// come back. Throws std::runtime_error naming the culprit, with parameters and optimizer untouched, when the loss
-  /// or the gradient is not finite.
+  /// When the minibatch's approximate KL exceeds `max_kl` (if positive), nothing is changed and only the
+  /// statistics come back. Throws std::runtime_error naming the culprit, with parameters and optimizer
+  /// untouched, when the loss or the gradient is not finite.
   virtual PpoLossStats step(const PpoBatch& batch, const PpoLossSettings& loss, const AdamSettings& adam,
                             double max_kl) = 0;
 };

@@ -11,28 +11,28 @@ enum class Activation : std::uint8_t { kTanh, kRelu };
 enum class LrSchedule : std::uint8_t { kConstant, kLinear };
 enum class Device : std::uint8_t { kAuto, kCpu, kCuda };
 
-/// Settings of one learner. The defaults are the Atari/classic-control ones of Schulman et al. 2017 ("PPO") as
-/// completed by Huang et al. 2022 ("The 37 Implementation Details of PPO"), unless a field says otherwise.
+/// Settings of one learner. The defaults are the Atari/classic-control ones of Schulman et al. 2017 ("PPO")
+/// as completed by Huang et al. 2022 ("The 37 Implementation Details of PPO"), unless a field says otherwise.
 struct PpoConfig {
   std::vector<std::int64_t> hidden{64, 64};  ///< units of each hidden layer, the same for actor and critic
   Activation activation = Activation::kTanh;
 
   std::int64_t num_envs = 8;
-  std::int64_t rollout_steps = 128;    ///< steps per env and iteration
-  std::int64_t epochs = 4;             ///< passes over each rollout
-  std::int64_t minibatch_size = 256;   ///< must divide num_envs * rollout_steps
+  std::int64_t rollout_steps = 128;   ///< steps per env and iteration
+  std::int64_t epochs = 4;            ///< passes over each rollout
+  std::int64_t minibatch_size = 256;  ///< must divide num_envs * rollout_steps
 
   double gamma = 0.99;
   double gae_lambda = 0.95;
   double clip_range = 0.2;
-  double value_clip_range = 0.2;       ///< 0 = no value clipping
+  double value_clip_range = 0.2;  ///< 0 = no value clipping
   double entropy_coef = 0.0;
-  double value_coef = 0.5;             ///< the value loss is half the squared error: twice this is SB3's `vf_coef`
+  double value_coef = 0.5;  ///< the value loss is half the squared error: twice this is SB3's `vf_coef`
   double max_grad_norm = 0.5;
   double learning_rate = 2.5e-4;
   LrSchedule lr_schedule = LrSchedule::kConstant;
   std::int64_t schedule_env_steps = 1'000'000;  ///< env steps after which a linear schedule has reached zero
-  double target_kl = 0.0;              ///< stop an update when a minibatch's KL exceeds 1.5 times this; 0 = off
+  double target_kl = 0.0;  ///< stop an update when a minibatch's KL exceeds 1.5 times this; 0 = off
 
   bool normalize_observations = false;
   bool normalize_rewards = false;
@@ -42,9 +42,9 @@ struct PpoConfig {
   double adam_beta2 = 0.999;
   double adam_epsilon = 1e-5;
 
-  std::uint64_t seed = 1;              ///< of the initial parameters: equal on all peers of a run
-  std::uint64_t local_seed = 1;        ///< of episodes, actions and minibatches: each peer has its own
-  std::int64_t threads = 1;            ///< threads that step environments; results do not depend on it
+  std::uint64_t seed = 1;        ///< of the initial parameters: equal on all peers of a run
+  std::uint64_t local_seed = 1;  ///< of episodes, actions and minibatches: each peer has its own
+  std::int64_t threads = 1;      ///< threads that step environments; results do not depend on it
   Device device = Device::kAuto;
 
   [[nodiscard]] std::int64_t batch_size() const noexcept { return num_envs * rollout_steps; }

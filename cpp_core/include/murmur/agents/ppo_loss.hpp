@@ -1,7 +1,7 @@
 /// The PPO loss and its gradient with respect to the network's outputs, in closed form.
 ///
-/// For the small heads that RL uses, one loop over the samples costs far less than the twenty tensor operations of
-/// the same loss; back ends then only push these gradients through their network.
+/// For the small heads that RL uses, one loop over the samples costs far less than the twenty tensor
+/// operations of the same loss; back ends then only push these gradients through their network.
 #pragma once
 
 #include <cstddef>
@@ -21,11 +21,11 @@ struct PpoLossSettings {
 /// B samples of a rollout, as the behaviour policy left them.
 struct PpoBatch {
   std::span<const float> observations;  // [B, D], normalised
-  std::span<const float> actions;       // discrete: [B], the index; continuous: [B, A], before clipping to bounds
-  std::span<const float> log_probs;     // [B], of the behaviour policy
-  std::span<const float> advantages;    // [B]
-  std::span<const float> returns;       // [B]
-  std::span<const float> values;        // [B], predicted by the behaviour critic
+  std::span<const float> actions;  // discrete: [B], the index; continuous: [B, A], before clipping to bounds
+  std::span<const float> log_probs;   // [B], of the behaviour policy
+  std::span<const float> advantages;  // [B]
+  std::span<const float> returns;     // [B]
+  std::span<const float> values;      // [B], predicted by the behaviour critic
 
   [[nodiscard]] std::size_t size() const noexcept { return returns.size(); }
 };

@@ -12,10 +12,11 @@
 namespace murmur {
 
 struct UpdateStats {
-  PpoLossStats last_epoch;          ///< mean over the minibatches of the last epoch that was begun
-  double explained_variance = 0.0;  ///< 1 - Var(returns - values) / Var(returns); NaN when returns do not vary
+  PpoLossStats last_epoch;  ///< mean over the minibatches of the last epoch that was begun
+  double explained_variance =
+      0.0;  ///< 1 - Var(returns - values) / Var(returns); NaN when returns do not vary
   std::int64_t optimizer_steps = 0;
-  bool stopped_early = false;       ///< a minibatch exceeded 1.5 times target_kl
+  bool stopped_early = false;  ///< a minibatch exceeded 1.5 times target_kl
 };
 
 /// The learning rate after `env_steps` steps.
@@ -28,7 +29,8 @@ class PpoUpdate {
 
   /// Improve the policy on one rollout. `env_steps` is the learner's count so far, for the schedule.
   /// Throws NonFiniteError as PpoBackend::step does.
-  UpdateStats run(PpoBackend& backend, const RolloutBuffer& rollout, std::int64_t env_steps, Rng& shuffle_rng);
+  UpdateStats run(PpoBackend& backend, const RolloutBuffer& rollout, std::int64_t env_steps,
+                  Rng& shuffle_rng);
 
  private:
   void shuffle(Rng& rng) noexcept;

@@ -30,8 +30,8 @@ class RolloutCollector {
 
   /// Play T steps, then fill values, advantages and returns of `buffer` and add ended episodes to `tally`.
   ///
-  /// Throws NonFiniteError when an observation, a reward or the policy's output is not finite; the buffer is then
-  /// worthless, and the environments go on from where they are.
+  /// Throws NonFiniteError when an observation, a reward or the policy's output is not finite; the buffer is
+  /// then worthless, and the environments go on from where they are.
   void collect(PpoBackend& backend, ModelMoments& moments, RolloutBuffer& buffer, EpisodeTally& tally);
 
   /// Share the envs out over `variants`; see VectorEnv::assign_variants.
@@ -47,7 +47,8 @@ class RolloutCollector {
   void choose_actions(PpoBackend& backend, std::span<const float> observations, std::span<float> actions,
                       std::span<float> log_probs);
   void record_rewards(ModelMoments& moments, RolloutBuffer& buffer, std::size_t step);
-  void record_endings(const ModelMoments& moments, const RolloutBuffer& buffer, std::size_t step, EpisodeTally& tally);
+  void record_endings(const ModelMoments& moments, const RolloutBuffer& buffer, std::size_t step,
+                      EpisodeTally& tally);
   void fill_values(PpoBackend& backend, const ModelMoments& moments, RolloutBuffer& buffer);
   void see(const ModelMoments& moments, std::span<const float> raw, std::span<float> out) const;
 
@@ -55,11 +56,12 @@ class RolloutCollector {
   PpoConfig config_;
   Rng action_rng_;
   DiscountedReturns returns_;
-  StepBuffers step_;                          // `step_.observations` is what the next action is chosen from
-  std::vector<float> policy_;                 // [N, A] logits or means
-  std::vector<float> log_std_;                // [A], continuous only
-  std::vector<float> row_;                    // [A] log-probabilities of one env
-  std::vector<float> final_observations_;     // [F, D] of truncated episodes of this rollout, as the critic sees them
+  StepBuffers step_;            // `step_.observations` is what the next action is chosen from
+  std::vector<float> policy_;   // [N, A] logits or means
+  std::vector<float> log_std_;  // [A], continuous only
+  std::vector<float> row_;      // [A] log-probabilities of one env
+  std::vector<float>
+      final_observations_;  // [F, D] of truncated episodes of this rollout, as the critic sees them
   std::vector<std::size_t> final_positions_;  // [F], where in the buffer their value belongs
   std::vector<float> final_values_;           // [F]
 };
