@@ -1,11 +1,9 @@
 """Anti-entropy: what two peers tell each other so that both end up with the same chain (DESIGN section 4)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from peer.rounds.chain import Chain
 from peer.rounds.entry import Entry
-from peer.rounds.headers import HeaderPool
-from peer.rounds.votes import VoteBook
+from peer.rounds.ledger import Ledger
 from peer.types import Digest
 from peer.wire.envelope import AnySigned
 from peer.wire.limits import MAX_SYNC_MESSAGES, MAX_SYNC_RESPONSE_BYTES
@@ -20,35 +18,48 @@ def tip_of(entry: Entry) -> Tip:
     return Tip(entry.digest, entry.round, entry.score)
 
 
-def request(chain: Chain, pool: HeaderPool, votes: VoteBook) -> SyncRequest:
-    """Say what is held here: the line to the tip, the headers for the next round, the votes on the tip."""
-    line = chain.line_to(chain.tip)[::-1]
+def request(ledger: Ledger) -> SyncRequest:
+    """Say what is held here: the line to the tip, the headers for the next round, the latest votes."""
+    line = ledger.line()[::-1]
+    tip = ledger.tip
+    votes = ledger.votes.held(number for number in reversed(ledger.votes.rounds()))
     return SyncRequest(
-        tip=tip_of(chain.tip),
+        tip=tip_of(tip),
         recent=tuple(entry.digest for entry in line[:_MAX_RECENT]),
-        headers=tuple(header.digest for header in pool.on_base(chain.tip.digest))[:_MAX_HELD],
-        acks=tuple(ack.digest for ack in votes.held([chain.tip.parent]))[:_MAX_HELD],
+        headers=tuple(header.digest for header in ledger.pool.on_base(tip.digest))[:_MAX_HELD],
+        acks=tuple(ack.digest for ack in votes)[:_MAX_HELD],
     )
 
 
-def response(
-    asked: SyncRequest, chain: Chain, pool: HeaderPool, votes: VoteBook, snapshot: SnapshotOffer | None
-) -> SyncResponse:
-    """Answer with what the asking peer lacks; `snapshot` is offered when our window does not reach back to it."""
-    line = chain.line_to(chain.tip)
+def empty_request(ledger: Ledger) -> SyncRequest:
+    """Claim to hold nothing, so that the answer offers a snapshot."""
+    return SyncRequest(tip_of(ledger.chain.root), (), (), ())
+
+
+def response(asked: SyncRequest, ledger: Ledger, offer: Callable[[], SnapshotOffer | None]) -> SyncResponse:
+    """Answer with what the asking peer lacks; a snapshot is offered when our window does not reach back to it."""
+    line = ledger.line()
     known = {Digest(digest) for digest in asked.recent}
     missing = [entry for entry in line if entry.digest not in known and entry.manifest is not None]
     can_replay = not missing or missing[0].parent in known
-    parents = [entry.parent for entry in line] if missing else [chain.tip.parent]
     held = set(asked.headers) | set(asked.acks)
-    newer: list[AnySigned] = [*pool.on_base(chain.tip.digest), *votes.held(parents)]
+    newer: list[AnySigned] = [
+        *ledger.pool.on_base(ledger.tip.digest),
+        *ledger.votes.held(number for number in reversed(ledger.votes.rounds()) if number >= _oldest(asked, ledger)),
+    ]
     envelopes = [entry.manifest.data for entry in missing if entry.manifest] if can_replay else []
     envelopes += [signed.data for signed in newer if signed.digest not in held]
     return SyncResponse(
-        tip=tip_of(chain.tip),
+        tip=tip_of(ledger.tip),
         messages=tuple(_bounded(envelopes)),
-        snapshot=None if can_replay else snapshot,
+        snapshot=None if can_replay else offer(),
     )
+
+
+def _oldest(asked: SyncRequest, ledger: Ledger) -> int:
+    """Return the first round whose votes the asking peer can use: at a fork all since then, else only the latest."""
+    common = [entry.round for entry in ledger.line() if entry.digest in set(asked.recent)]
+    return max(common, default=0) - (1 if Digest(asked.tip.digest) in ledger.chain else 0)
 
 
 def _bounded(envelopes: Iterable[bytes]) -> list[bytes]:

@@ -1,52 +1,61 @@
 """From the tree of manifests and the votes to a decision of `fork_choice`."""
 
-from peer.rounds.chain import Chain
 from peer.rounds.entry import Entry, electorate
 from peer.rounds.fork_choice import Branch, prefer
-from peer.rounds.roster import peers_of
-from peer.rounds.votes import VoteBook
-from peer.types import PeerId, Seconds
+from peer.rounds.ledger import Ledger
+from peer.rounds.support import is_decided, may_be_decided
+from peer.types import PeerId
 
 
-def better(
-    challenger: Entry,
-    current: Entry,
-    *,
-    chain: Chain,
-    votes: VoteBook,
-    me: PeerId,
-    held_s: Seconds,
-    patience_s: Seconds,
-    reachable: frozenset[PeerId],
-) -> bool:
+def better(challenger: Entry, current: Entry, *, ledger: Ledger, bound: bool) -> bool:
     """Return whether a peer at `current` should go to `challenger`, which it could apply.
 
-    held_s: how long ago this peer voted at the fork. reachable: whose vote may still come in, this peer included.
+    bound: this peer voted for the branch of `current`, which may still be decided, and has not waited long enough.
     """
-    ancestor, ours, theirs = chain.fork(current, challenger)
+    ancestor, ours, theirs = ledger.chain.fork(current, challenger)
     if not theirs:
         return False  # the challenger is our own past
     if not ours:
         return True  # it builds on us
-    return prefer(
-        _branch(ancestor, theirs, votes, reachable),
-        _branch(ancestor, ours, votes, reachable),
-        members=len(peers_of(ancestor.roster)),
-        voted=votes.vote_of(me, ancestor.digest) == ours[0].digest,
-        held_s=held_s,
-        patience_s=patience_s,
+    return prefer(_branch(ancestor, theirs, ledger), _branch(ancestor, ours, ledger), bound=bound)
+
+
+def open_vote(current: Entry, challenger: Entry, *, ledger: Ledger, alive: frozenset[PeerId]) -> int | None:
+    """Return the last round in which this peer voted for the branch of `current`, while that may still be decided.
+
+    None: it never did, or the votes known here rule out a majority, so that this peer is free to vote for the other.
+    """
+    ancestor, ours, theirs = ledger.chain.fork(current, challenger)
+    if not ours or not theirs or not ancestor.roster:
+        return None
+    voted = _last_vote_behind(ours[0], ledger)
+    if voted is None:
+        return None
+    rival = electorate(ancestor, theirs[0])
+    if is_decided(theirs[0], rival, chain=ledger.chain, votes=ledger.votes):
+        return None
+    electors = electorate(ancestor, ours[0])
+    undecided = may_be_decided(
+        ours[0], electors, chain=ledger.chain, votes=ledger.votes, reachable=alive, through_round=voted
     )
+    return voted if undecided else None
 
 
-def _branch(ancestor: Entry, line: list[Entry], votes: VoteBook, reachable: frozenset[PeerId]) -> Branch:
+def _last_vote_behind(first: Entry, ledger: Ledger) -> int | None:
+    for round_number in reversed(ledger.votes.rounds()):
+        voted = ledger.votes.vote_of(ledger.me, round_number)
+        target = ledger.chain.get(voted) if voted else None
+        if target is not None and ledger.chain.descends(target, first):
+            return round_number
+    return None
+
+
+def _branch(ancestor: Entry, line: list[Entry], ledger: Ledger) -> Branch:
     first = line[0]
-    members = electorate(ancestor, first)
-    behind = votes.voters(ancestor.digest, first.digest, first.model) & members
-    elsewhere = votes.voters_elsewhere(ancestor.digest, first.digest) & members
+    electors = electorate(ancestor, first)
     return Branch(
         first_digest=first.digest,
         first_view=first.view,
-        votes=len(behind),
-        undecided=len((members & reachable) - behind - elsewhere),
+        decided=bool(ancestor.roster) and is_decided(first, electors, chain=ledger.chain, votes=ledger.votes),
         score=line[-1].score,
     )

@@ -1,6 +1,6 @@
 """The tree of known manifests around the tip."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from peer.rounds.entry import Entry
 from peer.types import Digest
@@ -49,13 +49,36 @@ class Chain:
 
     def fork(self, a: Entry, b: Entry) -> tuple[Entry, list[Entry], list[Entry]]:
         """Return the common ancestor of two entries, and the lines from it (excluded) to each."""
-        line_a, line_b = self.line_to(a), self.line_to(b)
-        common = 0
-        for left, right in zip(line_a, line_b, strict=False):
-            if left.digest != right.digest:
-                break
-            common += 1
-        return line_a[common - 1], line_a[common:], line_b[common:]
+        line_a: list[Entry] = []
+        line_b: list[Entry] = []
+        while a is not b:
+            if a.round >= b.round:
+                line_a.append(a)
+                a = self._entries[a.parent]
+            else:
+                line_b.append(b)
+                b = self._entries[b.parent]
+        return a, line_a[::-1], line_b[::-1]
+
+    def descends(self, entry: Entry, ancestor: Entry) -> bool:
+        """Return whether `entry` is `ancestor` or builds on it."""
+        while entry.round > ancestor.round and entry is not self.root:
+            entry = self._entries[entry.parent]
+        return entry is ancestor
+
+    def join_round(self, line: Sequence[Entry], entry: Entry) -> int:
+        """Return the round of the newest entry of `line` (which starts at the root) that `entry` is or builds on."""
+        base = line[0].round
+        while entry.round - base >= len(line) or line[entry.round - base] is not entry:
+            entry = self._entries[entry.parent]
+        return entry.round
+
+    def rivals(self) -> bool:
+        """Return whether anything is known beside the line to the tip."""
+        return len(self._entries) > self.tip.round - self.root.round + 1
+
+    def children(self, digest: Digest) -> list[Entry]:
+        return [entry for entry in self._entries.values() if entry.parent == digest]
 
     def prune(self, *, history: int) -> None:
         """Move the root up the tip's line to `history` rounds below the tip; drop what does not build on it."""

@@ -1,28 +1,44 @@
 """Which rounds are final: more than half of those who were entitled to decide stand behind them (docs/adr/0003).
 
 Entitled to decide on a manifest is the roster before it, less the members that have dropped out of the roster since and
-cannot be reached: a dead peer must not keep rounds open for ever (mode `available`). Standing behind it means having acked it or a
-manifest that builds on it. A branch whose electors are alive elsewhere is therefore never final.
+cannot be reached: a dead peer must not keep rounds open for ever (mode `available`). A branch whose electors are alive
+elsewhere is therefore never final.
 """
 
 from collections.abc import Sequence
 
+from peer.rounds.chain import Chain
 from peer.rounds.entry import Entry, electorate
 from peer.rounds.roster import majority, peers_of
+from peer.rounds.support import target_of
 from peer.rounds.votes import VoteBook
 from peer.types import PeerId
 
 
-def last_final(line: Sequence[Entry], votes: VoteBook, *, reachable: frozenset[PeerId]) -> Entry | None:
-    """Return the newest final entry of `line` (oldest entry first, each the parent of the next), or None.
+def last_final(chain: Chain, votes: VoteBook, *, alive: frozenset[PeerId]) -> Entry | None:
+    """Return the newest final entry of the line to the tip, or None.
 
-    All entries before a final one are final too. The first entry serves as parent only.
+    alive: the peers that can be reached, this one included. All entries before a final one are final too. The root of
+    the chain serves as parent only.
     """
-    present = peers_of(line[-1].roster) | reachable
-    behind: set[PeerId] = set()
+    line = chain.line_to(chain.tip)
+    present = peers_of(chain.tip.roster) | alive
+    depths = [_depths(line, chain, votes, round_number) for round_number in votes.rounds()]
     for parent, entry in zip(line[-2::-1], line[:0:-1], strict=True):  # newest first
-        behind |= votes.voters(entry.parent, entry.digest, entry.model)
         entitled = electorate(parent, entry) & present
-        if parent.roster and entitled and len(behind & entitled) >= majority(len(entitled)):
+        if not parent.roster or not entitled:
+            continue
+        need = majority(len(entitled))
+        if any(sum(depth.get(peer, -1) >= entry.round for peer in entitled) >= need for depth in depths):
             return entry
     return None
+
+
+def _depths(line: Sequence[Entry], chain: Chain, votes: VoteBook, round_number: int) -> dict[PeerId, int]:
+    """Return how far up `line` each vote of one round reaches."""
+    depths: dict[PeerId, int] = {}
+    for peer, ack in votes.of(round_number).items():
+        target = target_of(ack, chain)
+        if target is not None and target.model == ack.message.model:
+            depths[peer] = chain.join_round(line, target)
+    return depths

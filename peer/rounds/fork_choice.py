@@ -1,45 +1,36 @@
 """Which of two rival branches to follow (docs/adr/0003). Pure; every peer with the same knowledge decides alike.
 
-1. A branch whose first manifest is final by the roster before the fork beats one whose is not.
-2. A peer that voted for a branch stays while that branch may still become final, but no longer than the patience.
+1. A branch whose first manifest is decided by the roster before the fork beats one whose is not.
+2. A peer that voted for a branch stays while that branch may still be decided, but no longer than its patience.
 3. More deltas admitted since genesis; then the sealer whose turn came earlier; then the lower digest.
 """
 
 from dataclasses import dataclass
 
 from peer.rounds.entry import Entry
-from peer.rounds.roster import majority, peers_of
-from peer.types import Digest, Seconds
+from peer.rounds.roster import peers_of
+from peer.types import Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
     """One side of a fork. first_*: of its first manifest after the common ancestor. score: of its head.
 
-    votes: members of the ancestor's roster that acked the first manifest. undecided: reachable members whose vote at the
-    fork is not known.
+    decided: more than half of the ancestor's roster stands behind the first manifest.
     """
 
     first_digest: Digest
     first_view: int
-    votes: int
-    undecided: int
+    decided: bool
     score: int
 
 
-def prefer(
-    challenger: Branch, current: Branch, *, members: int, voted: bool, held_s: Seconds, patience_s: Seconds
-) -> bool:
-    """Return whether to leave `current` for `challenger`.
-
-    members: size of the common ancestor's roster (0 after genesis: nothing can be final yet). voted: this peer acked
-    the first manifest of `current`, `held_s` ago.
-    """
-    if members:
-        if is_final(current.votes, members) != is_final(challenger.votes, members):
-            return is_final(challenger.votes, members)
-        if voted and held_s < patience_s and may_become_final(current, members):
-            return False
+def prefer(challenger: Branch, current: Branch, *, bound: bool) -> bool:
+    """Return whether to leave `current` for `challenger`. bound: rule 2 holds this peer back."""
+    if current.decided != challenger.decided:
+        return challenger.decided
+    if bound:
+        return False
     return _standing(challenger) > _standing(current)
 
 
@@ -59,15 +50,6 @@ def outranks(theirs: Entry, ours: Entry, *, history: int) -> bool:
 def tie_zone(entry: Entry, *, history: int) -> int:
     """Return how far behind a score may be and still count as a tie: what the roster adds in `history` rounds."""
     return history * len(entry.roster)
-
-
-def is_final(votes: int, members: int) -> bool:
-    return votes >= majority(members)
-
-
-def may_become_final(branch: Branch, members: int) -> bool:
-    """Return whether the votes that may still come in could make it a majority."""
-    return is_final(branch.votes + branch.undecided, members)
 
 
 def _standing(branch: Branch) -> tuple[int, int, bytes]:

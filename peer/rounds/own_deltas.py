@@ -5,7 +5,7 @@ chain a piece is therefore admitted at most once; after a switch to another bran
 again.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,11 +39,11 @@ class OwnDeltas:
     def announce(self, header: Digest, pieces: Collection[int]) -> None:
         self._announced[header] = frozenset(pieces)
 
-    def unadmitted(self, is_admitted: Callable[[Digest], bool]) -> dict[int, Piece]:
-        """Return the pieces that no header admitted by the chain stands for."""
+    def unadmitted(self, admitted_headers: Collection[Digest]) -> dict[int, Piece]:
+        """Return the pieces that none of `admitted_headers`, those of one chain, stands for."""
         admitted: set[int] = set()
         for header, pieces in self._announced.items():
-            if is_admitted(header):
+            if header in admitted_headers:
                 admitted |= pieces
         return {number: piece for number, piece in self._pieces.items() if number not in admitted}
 

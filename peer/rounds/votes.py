@@ -1,52 +1,55 @@
-"""Acks as votes: at most one a peer and parent, so that of two rival manifests at most one gets a majority."""
+"""Acks as votes: at most one a peer and round, so that of two rivals at most one gets a majority in any round."""
 
-from collections.abc import Collection
+from collections.abc import Iterable, Mapping
 
 from peer.types import Digest, PeerId
 from peer.wire.envelope import Signed
 from peer.wire.messages import Ack
 
 _MAX_VOTERS = 256
-_MAX_PARENTS = 64
+_NOBODY: Mapping[PeerId, Signed[Ack]] = {}
 
 
 class VoteBook:
-    """The votes seen, by the parent they are about. Bounded: the oldest parents go first."""
+    """The votes seen, by round. The first vote of a peer in a round stands; the caller bounds the rounds."""
 
     def __init__(self) -> None:
-        self._votes: dict[Digest, dict[PeerId, Signed[Ack]]] = {}
+        self._votes: dict[int, dict[PeerId, Signed[Ack]]] = {}
 
     def add(self, ack: Signed[Ack]) -> bool:
-        """Count a vote; return False when this peer has voted on that parent before, whichever way."""
-        parent = Digest(ack.message.previous)
-        votes = self._votes.setdefault(parent, {})
+        """Count a vote; return False when this peer has voted in that round before, whichever way."""
+        votes = self._votes.setdefault(ack.message.round, {})
         if ack.peer in votes or len(votes) >= _MAX_VOTERS:
             return False
         votes[ack.peer] = ack
-        while len(self._votes) > _MAX_PARENTS:
-            del self._votes[next(iter(self._votes))]
         return True
 
-    def vote_of(self, peer: PeerId, parent: Digest) -> Digest | None:
-        ack = self._votes.get(parent, {}).get(peer)
+    def of(self, round_number: int) -> Mapping[PeerId, Signed[Ack]]:
+        return self._votes.get(round_number, _NOBODY)
+
+    def vote_of(self, peer: PeerId, round_number: int) -> Digest | None:
+        """Return which manifest `peer` voted for."""
+        ack = self.of(round_number).get(peer)
         return Digest(ack.message.manifest) if ack else None
 
-    def voters(self, parent: Digest, manifest: Digest, model: Digest) -> frozenset[PeerId]:
-        """Return who applied `manifest` and got `model`."""
+    def voters(self, round_number: int, manifest: Digest, model: Digest) -> frozenset[PeerId]:
+        """Return who applied `manifest` of that round and got `model`."""
         return frozenset(
             peer
-            for peer, ack in self._votes.get(parent, {}).items()
+            for peer, ack in self.of(round_number).items()
             if ack.message.manifest == manifest and ack.message.model == model
         )
 
-    def voters_elsewhere(self, parent: Digest, manifest: Digest) -> frozenset[PeerId]:
-        """Return who voted for a rival of `manifest`."""
-        return frozenset(peer for peer, ack in self._votes.get(parent, {}).items() if ack.message.manifest != manifest)
+    def rounds(self) -> list[int]:
+        return sorted(self._votes)
 
-    def held(self, parents: Collection[Digest]) -> list[Signed[Ack]]:
-        """Return all votes about the given parents, to pass on."""
-        return [ack for parent in parents for ack in self._votes.get(parent, {}).values()]
+    def held(self, rounds: Iterable[int]) -> list[Signed[Ack]]:
+        """Return all votes of the given rounds, to pass on."""
+        return [ack for round_number in rounds for ack in self.of(round_number).values()]
 
-    def forget(self, *, keep: Collection[Digest]) -> None:
-        for parent in [parent for parent in self._votes if parent not in keep]:
-            del self._votes[parent]
+    def forget(self, *, before_round: int) -> None:
+        for round_number in [number for number in self._votes if number < before_round]:
+            del self._votes[round_number]
+
+    def __len__(self) -> int:
+        return sum(len(votes) for votes in self._votes.values())

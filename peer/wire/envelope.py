@@ -8,6 +8,7 @@ signature cannot give the same statement another name).
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Generic, Protocol, TypeVar
 
 import msgspec
@@ -148,9 +149,15 @@ def _digest(statement: bytes) -> Digest:
 
 def _verify(peer: PeerId, signature: bytes, statement: bytes) -> None:
     try:
-        Ed25519PublicKey.from_public_bytes(public_key_of(peer)).verify(signature, _DOMAIN + statement)
+        _public_key(peer).verify(signature, _DOMAIN + statement)
     except (InvalidSignature, ValueError) as error:
         raise ProtocolError("bad_signature", f"the signature is not {peer[-6:]}'s") from error
+
+
+@lru_cache(maxsize=1024)
+def _public_key(peer: PeerId) -> Ed25519PublicKey:
+    """Cached, because spelling base58 out costs as much as the verification."""
+    return Ed25519PublicKey.from_public_bytes(public_key_of(peer))
 
 
 def _require_finite(message: object) -> None:

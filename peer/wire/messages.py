@@ -16,6 +16,8 @@ RoundNumber = Annotated[int, msgspec.Meta(ge=0, le=MAX_ROUND)]
 TaskId = Annotated[str, msgspec.Meta(min_length=1, max_length=48)]
 Envelope = bytes
 
+_encode = msgspec.msgpack.Encoder().encode
+
 
 class PeerCard(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Who I am and what I run; exchanged when a connection opens.
@@ -105,3 +107,8 @@ class Ack(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
     previous: Hash
     manifest: Hash
     model: Hash
+
+
+def announcement(envelope: bytes, payload: bytes | None) -> bytes:
+    """Return the bytes to gossip for a signed envelope and a payload that rides along, if any."""
+    return _encode(Announcement(envelope, payload))

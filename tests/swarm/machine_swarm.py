@@ -9,6 +9,7 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -17,6 +18,7 @@ from peer.aggregation.rule import Contribution
 from peer.aggregation.step import aggregator
 from peer.codec.registry import CODECS
 from peer.network.identity import Identity
+from peer.rounds import inbox
 from peer.rounds.effects import (
     Effect,
     FetchPayload,
@@ -36,11 +38,14 @@ from peer.rounds.machine import LocalWork, Parts, RoundMachine
 from peer.rounds.rules import RoundRules
 from peer.rounds.snapshot import decode_snapshot, encode_snapshot
 from peer.types import Digest, ModelDelta, ModelSchema, ModelState, Moments, PeerId
+from peer.wire.envelope import open_envelope
 from peer.wire.messages import Announcement
 
 RUN = b"r" * 16
 SCHEMA = ModelSchema(num_params=6, num_moments=2, digest=Digest(b"s" * 32))
 CONFIG = Digest(b"c" * 32)
+# Checking a signature is a pure function and most of the cost: the members of one process share the answers.
+inbox.open_envelope = lru_cache(maxsize=4096)(open_envelope)
 _decode = msgspec.msgpack.Decoder(Announcement).decode
 _step = aggregator("mean")
 
@@ -98,6 +103,7 @@ class MachineSwarm:
         self.by_id: dict[PeerId, Member] = {}
         self.conflicts: list[str] = []
         self._met: dict[tuple[int, int], float] = {}
+        self._rewired_at = 0.0
         self.settle_s = 8.0
         for number in range(size):
             self._add(number, started=number < size - late)
@@ -329,8 +335,15 @@ class MachineSwarm:
     def _unlearn(self, member: Member, *, above: int) -> None:
         member.final = {number: digest for number, digest in member.final.items() if number <= above}
 
+    def rewire(self, blocked: Callable[[int, int], bool]) -> None:
+        """Cut and mend links."""
+        self.faults.blocked = blocked
+        self._rewired_at = self.now
+        self.connect_all()
+
     def _watch(self) -> None:
-        """Every second: no two peers that have been connected for a while hold different models of a final round."""
+        """Every second: no two peers hold different models of a round that is final for both, once they have been
+        connected for `settle_s` and no link between any peers has been cut or mended for as long."""
         pairs = {
             (a.number, b.number)
             for a, b in itertools.combinations(self.alive, 2)
@@ -338,7 +351,7 @@ class MachineSwarm:
         }
         self._met = {pair: self._met.get(pair, self.now) for pair in pairs}
         for (a, b), since in self._met.items():
-            if self.now - since >= self.settle_s:
+            if self.now - max(since, self._rewired_at) >= self.settle_s:
                 ours, theirs = self.members[a].final, self.members[b].final
                 for round_number in ours.keys() & theirs.keys():
                     if ours[round_number] != theirs[round_number]:

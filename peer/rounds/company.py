@@ -1,0 +1,47 @@
+"""Which other peers can be reached now, and what they were last heard to hold."""
+
+from peer.types import Digest, PeerId, Seconds
+
+
+class Company:
+    """The reachable peers. A *stranger* is one that has become reachable and has not told its tip yet."""
+
+    def __init__(self, me: PeerId, *, patience_s: Seconds) -> None:
+        """patience_s: how long a stranger is waited for before it counts as mute."""
+        self._me = me
+        self._patience_s = patience_s
+        self.reachable: frozenset[PeerId] = frozenset()
+        self._met_at: dict[PeerId, Seconds] = {}
+        self._tips: dict[PeerId, Digest] = {}
+
+    @property
+    def alive(self) -> frozenset[PeerId]:
+        """The reachable peers and this one."""
+        return self.reachable | {self._me}
+
+    def meet(self, peers: frozenset[PeerId], now: Seconds) -> list[PeerId]:
+        """Take over who is reachable; return the newcomers, sorted."""
+        peers = peers - {self._me}
+        new = peers - self.reachable
+        self.reachable = peers
+        self._met_at = {
+            peer: now if peer in new else self._met_at[peer] for peer in peers & (new | self._met_at.keys())
+        }
+        self._tips = {peer: tip for peer, tip in self._tips.items() if peer in peers - new}
+        return sorted(new)
+
+    def heard(self, peer: PeerId, tip: Digest) -> None:
+        self._met_at.pop(peer, None)
+        if peer in self.reachable:
+            self._tips[peer] = tip
+
+    def last_tip(self, peer: PeerId) -> Digest | None:
+        return self._tips.get(peer)
+
+    def strangers(self, now: Seconds) -> list[PeerId]:
+        """Return the strangers that are still waited for, sorted."""
+        return sorted(peer for peer, since in self._met_at.items() if now < since + self._patience_s)
+
+    def patience_end(self) -> Seconds | None:
+        """Return when the last stranger will have been waited for long enough; None without strangers."""
+        return max((since + self._patience_s for since in self._met_at.values()), default=None)

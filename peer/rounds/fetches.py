@@ -1,0 +1,56 @@
+"""Payloads and snapshots that are being pulled, and when one that failed may be asked for again."""
+
+from peer.rounds.effects import FetchPayload
+from peer.rounds.ledger import Ledger
+from peer.types import Digest, PeerId, Seconds
+from peer.wire.envelope import Signed
+from peer.wire.messages import DeltaHeader
+
+_RETRY_S = 1.0
+
+
+class Fetches:
+    """Each blob is asked for once at a time; whoever carries a fetch out always reports how it ended."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._under_way: set[Digest] = set()
+        self._retry_at: dict[Digest, Seconds] = {}
+
+    def begin(self, blob: Digest, *, now: Seconds) -> bool:
+        """Return whether to ask for `blob` now; it counts as under way then."""
+        if blob in self._under_way or self._retry_at.get(blob, now) > now:
+            return False
+        self._retry_at.pop(blob, None)
+        self._under_way.add(blob)
+        return True
+
+    def done(self, blob: Digest) -> None:
+        self._under_way.discard(blob)
+
+    def failed(self, blob: Digest, *, now: Seconds) -> None:
+        self._under_way.discard(blob)
+        self._retry_at[blob] = now + _RETRY_S
+
+    def next_retry(self) -> Seconds | None:
+        return min(self._retry_at.values(), default=None)
+
+    def payloads(self, now: Seconds) -> list[FetchPayload]:
+        """Ask for payloads of announced deltas, and of manifests that would move the tip."""
+        self._retry_at = {blob: time for blob, time in self._retry_at.items() if time > now}
+        return [
+            FetchPayload(payload=payload, payload_bytes=header.message.payload_bytes, holders=holders)
+            for payload, (header, holders) in self._wanted().items()
+            if payload not in self._ledger.payloads and self.begin(payload, now=now)
+        ]
+
+    def _wanted(self) -> dict[Digest, tuple[Signed[DeltaHeader], tuple[PeerId, ...]]]:
+        ledger, tip = self._ledger, self._ledger.tip
+        wanted: dict[Digest, tuple[Signed[DeltaHeader], tuple[PeerId, ...]]] = {
+            Digest(header.message.payload): (header, (header.peer,)) for header in ledger.pool.on_base(tip.digest)
+        }
+        for entry in ledger.chain:
+            if entry.state is None and (entry.score, entry.round) >= (tip.score, tip.round):
+                for holder, header in ledger.missing_payloads(entry):
+                    wanted[Digest(header.message.payload)] = (header, (holder.sealer or header.peer, header.peer))
+        return wanted

@@ -1,0 +1,115 @@
+"""Keeping up with the chain: which branch to follow, applying it, and what is final of it."""
+
+from peer.rounds.branches import better
+from peer.rounds.company import Company
+from peer.rounds.effects import Applied, Effect, Finalised, ModelDiffers, Publish, Switched
+from peer.rounds.entry import Entry, electorate
+from peer.rounds.finality import last_final
+from peer.rounds.ledger import Ledger
+from peer.rounds.manifest import STOP_RETURN
+from peer.rounds.roster import majority
+from peer.rounds.voting import Voter
+from peer.types import Digest, Seconds
+from peer.wire.hashing import model_hash
+from peer.wire.messages import announcement
+
+_MAX_DISTRUSTED = 16
+
+
+class Follower:
+    """Moves the tip. repairing: the state held here is wrong, and a snapshot must replace it."""
+
+    def __init__(self, ledger: Ledger, company: Company) -> None:
+        self._ledger = ledger
+        self._company = company
+        self._voter = Voter(ledger, company)
+        self._distrusted: dict[Digest, tuple[Entry, frozenset[str], Digest]] = {}
+        self.final_round = ledger.chain.root.round
+        self.repairing = False
+
+    def best(self, now: Seconds) -> Entry:
+        """Return the entry that the tip should be, among those that can be applied; on a wrong state nothing can."""
+        best = self._ledger.tip
+        if not self._ledger.chain.rivals() or self.repairing:
+            return best
+        for entry in self._ledger.chain:
+            if entry is not best and entry.round > self._ledger.chain.root.round and self._ledger.can_apply(entry):
+                bound = self._voter.is_bound(best, entry, now)
+                if better(entry, best, ledger=self._ledger, bound=bound):
+                    best = entry
+        return best
+
+    def move_to(self, target: Entry, *, sealing_s: Seconds, now: Seconds) -> list[Effect]:
+        """Apply what leads to `target` and make it the tip; a manifest that names another model stops that."""
+        ancestor, undone, path = self._ledger.chain.fork(self._ledger.tip, target)
+        for entry in path:
+            if entry.state is None and (differs := self._apply(entry)):
+                return [differs]
+        self._ledger.chain.tip = target
+        self.final_round = min(self.final_round, ancestor.round)
+        effects: list[Effect] = []
+        if undone:
+            effects.append(Switched(undone=tuple(undone), ancestor_round=ancestor.round, to=target))
+        for parent, entry in zip([ancestor, *path], path, strict=False):
+            effects.append(Applied(entry=entry, parent=parent, sealing_s=sealing_s))
+        return [*effects, *self.vote(path, now)]
+
+    def vote(self, path: list[Entry], now: Seconds) -> list[Publish]:
+        return [Publish(data=announcement(ack.data, None)) for ack in self._voter.vote(path, now)]
+
+    def restarted(self) -> None:
+        """Take note that the root is a snapshot: checked whole, so nothing is distrusted any more."""
+        self.final_round = self._ledger.chain.root.round
+        self.repairing = False
+        self._distrusted.clear()
+
+    def forget(self) -> None:
+        self._voter.forget()
+        root_round = self._ledger.chain.root.round
+        self._distrusted = {digest: item for digest, item in self._distrusted.items() if item[0].round > root_round}
+
+    def distrusts(self, manifest: Digest) -> bool:
+        return manifest in self._distrusted
+
+    def finalise(self, now: Seconds) -> list[Finalised]:
+        """Report what has become final; nothing while a stranger may know better."""
+        if self.final_round == self._ledger.tip.round or self._company.strangers(now):
+            return []
+        newest = last_final(self._ledger.chain, self._ledger.votes, alive=self._company.alive)
+        if newest is None or newest.round <= self.final_round:
+            return []
+        newly = [entry for entry in self._ledger.line() if self.final_round < entry.round <= newest.round]
+        self.final_round = newest.round
+        return [Finalised(entry=entry) for entry in newly]
+
+    def doubt(self) -> list[ModelDiffers]:
+        """Distrust the own state once a majority got the model of a manifest that this peer could not reproduce."""
+        for digest, (entry, electors, computed) in list(self._distrusted.items()):
+            if self._majority_agrees(entry, electors):
+                del self._distrusted[digest]
+                self.repairing = True
+                return [ModelDiffers(entry=entry, computed=computed, repairing=True)]
+        return []
+
+    def _apply(self, entry: Entry) -> ModelDiffers | None:
+        """Compute the model after `entry`; a manifest that names another one leaves the chain."""
+        parent = self._ledger.chain.get(entry.parent)
+        assert parent is not None, "an entry without parent is an orphan, not in the chain"
+        assert parent.state is not None, "the path to a target is applied in order"
+        state = self._ledger.next_state(parent.state, entry.headers, keeps_model=entry.stop == STOP_RETURN)
+        computed = model_hash(state)
+        if computed == entry.model:
+            entry.state = state
+            return None
+        electors = electorate(parent, entry)
+        self._ledger.chain.remove_branch(entry)
+        self.repairing = self.repairing or self._majority_agrees(entry, electors)
+        if not self.repairing:
+            self._distrusted[entry.digest] = (entry, electors, computed)
+            while len(self._distrusted) > _MAX_DISTRUSTED:
+                del self._distrusted[next(iter(self._distrusted))]
+        return ModelDiffers(entry=entry, computed=computed, repairing=self.repairing)
+
+    def _majority_agrees(self, entry: Entry, electors: frozenset[str]) -> bool:
+        agreeing = self._ledger.votes.voters(entry.round, entry.digest, entry.model)
+        return len(agreeing & electors) >= majority(len(electors))

@@ -1,0 +1,109 @@
+"""Everything of the run that one peer holds: the tree of manifests, headers, payloads, votes, and its own pieces."""
+
+from collections.abc import Sequence
+
+from peer.rounds.chain import Chain
+from peer.rounds.effects import PieceDropped
+from peer.rounds.entry import Entry
+from peer.rounds.headers import HeaderPool
+from peer.rounds.manifest import STOP_RETURN
+from peer.rounds.own_deltas import OwnDeltas, Piece
+from peer.rounds.parts import Parts
+from peer.rounds.payloads import PayloadStore
+from peer.rounds.votes import VoteBook
+from peer.types import Digest, ModelState
+from peer.wire.envelope import Signed
+from peer.wire.messages import DeltaHeader
+
+
+class Ledger:
+    """The tables, the questions that need several of them, and what is forgotten when the window moves."""
+
+    def __init__(self, parts: Parts, root: Entry) -> None:
+        self.parts = parts
+        self.me = parts.signer.peer_id
+        self.chain = Chain(root)
+        self.pool = HeaderPool()
+        self.votes = VoteBook()
+        self.payloads = PayloadStore(parts.codecs, parts.schema)
+        self.own = OwnDeltas()
+
+    @property
+    def tip(self) -> Entry:
+        return self.chain.tip
+
+    def line(self) -> list[Entry]:
+        """Return the chain from the oldest entry kept to the tip."""
+        return self.chain.line_to(self.tip)
+
+    def candidates(self) -> list[Signed[DeltaHeader]]:
+        """Return the headers that a manifest on the tip could admit now, sorted by peer id."""
+        headers = self.pool.on_base(self.tip.digest)
+        return [header for header in headers if header.message.payload in self.payloads]
+
+    def unadmitted_pieces(self) -> dict[int, Piece]:
+        """Return own pieces that the chain to the tip does not hold."""
+        admitted = {header.digest for entry in self.line() for header in entry.headers if header.peer == self.me}
+        return self.own.unadmitted(admitted)
+
+    def next_state(self, base: ModelState, headers: Sequence[Signed[DeltaHeader]], *, keeps_model: bool) -> ModelState:
+        """Return the model after a round that admits `headers`. Raises: KeyError when a payload is not held."""
+        if keeps_model:
+            return base
+        return self.parts.aggregate(
+            base,
+            [(header.message.env_steps, self.payloads.delta(header.message.payload)) for header in headers],
+        )
+
+    def missing_payloads(self, entry: Entry) -> list[tuple[Entry, Signed[DeltaHeader]]]:
+        """Return the admitted headers without payload between the nearest applied ancestor and `entry`."""
+        missing: list[tuple[Entry, Signed[DeltaHeader]]] = []
+        current: Entry | None = entry
+        while current is not None and current.state is None:
+            if current.stop != STOP_RETURN:
+                missing += [
+                    (current, header) for header in current.headers if header.message.payload not in self.payloads
+                ]
+            current = self.chain.get(current.parent)
+        return missing
+
+    def can_apply(self, entry: Entry) -> bool:
+        return not self.missing_payloads(entry)
+
+    def header_naming(self, payload: Digest) -> Signed[DeltaHeader] | None:
+        """Return a header that announces `payload`, if one still matters here."""
+        return next((header for header in self._relevant_headers() if header.message.payload == payload), None)
+
+    def forget(self) -> list[PieceDropped]:
+        """Move the window up to the tip and drop what is out of it; report own work that was given up so."""
+        before = self.unadmitted_pieces()
+        self.chain.prune(history=self.parts.rules.history)
+        root_round = self.chain.root.round
+        self.own.forget(before_round=root_round + 1)
+        self.votes.forget(before_round=root_round)  # the root's own votes tell who has arrived there
+        self.pool.forget(keep=self._recent_bases())
+        self.payloads.forget(keep={Digest(header.message.payload) for header in self._relevant_headers()})
+        kept = self.unadmitted_pieces()
+        return report_dropped([piece for number, piece in before.items() if number not in kept])
+
+    def restart_from(self, entry: Entry) -> list[PieceDropped]:
+        """Hold nothing but `entry`. Its past is unknown, so own pieces might count twice if they were kept."""
+        lost = report_dropped(list(self.unadmitted_pieces().values()))
+        self.chain = Chain(entry)
+        self.own.clear()
+        return lost
+
+    def _relevant_headers(self) -> list[Signed[DeltaHeader]]:
+        pooled = [header for base in self.pool.bases() for header in self.pool.on_base(base)]
+        return pooled + [header for entry in self.chain for header in entry.headers]
+
+    def _recent_bases(self) -> set[Digest]:
+        """Bases whose headers may still be sealed or switched to: near the tip, or not known here yet."""
+        known = {entry.digest for entry in self.chain if entry.round >= self.tip.round - 1}
+        return known | {base for base in self.pool.bases() if base not in self.chain}
+
+
+def report_dropped(pieces: Sequence[Piece]) -> list[PieceDropped]:
+    if not pieces:
+        return []
+    return [PieceDropped(pieces=len(pieces), env_steps=sum(piece.env_steps for piece in pieces))]

@@ -1,0 +1,58 @@
+"""From finished local training to a signed header and its payload."""
+
+from peer.errors import ProtocolError
+from peer.rounds.ledger import Ledger
+from peer.rounds.own_deltas import Piece, l2_norm, sum_pieces
+from peer.rounds.parts import LocalWork
+from peer.wire.envelope import Signed, seal
+from peer.wire.hashing import digest_of
+from peer.wire.messages import DeltaHeader
+
+
+class OwnWork:
+    """Announces own pieces. sequence: higher than in any earlier run of this key; grows with every header."""
+
+    def __init__(self, ledger: Ledger, *, sequence: int) -> None:
+        self._ledger = ledger
+        self._sequence = sequence
+
+    def announce(self, work: LocalWork) -> tuple[Signed[DeltaHeader], bytes]:
+        """Enter the work into the ledger; return the header that stands for it and the payload.
+
+        The header announces the new piece together with all pieces that the chain does not hold. Raises: ValueError
+        unless `work.base` is the tip, or when the delta is one that every peer would refuse; nothing changes then.
+        """
+        ledger, codec = self._ledger, self._ledger.parts.codecs[self._ledger.parts.codec]
+        if work.base != ledger.tip.digest:
+            raise ValueError("local work must be on the tip; move it to the new base first")
+        piece = Piece(round=ledger.tip.round + 1, env_steps=work.env_steps, delta=work.delta)
+        carried = ledger.unadmitted_pieces()
+        total = sum_pieces([*carried.values(), piece])
+        payload = codec.encode(total.delta)
+        header = self._sign(work, total, payload)
+        try:
+            ledger.payloads.add(header, payload)
+        except ProtocolError as error:
+            raise ValueError(f"own delta is unusable: {error}") from error
+        ledger.own.announce(header.digest, [*carried, ledger.own.add(piece)])
+        ledger.pool.add(header)
+        return header, payload
+
+    def _sign(self, work: LocalWork, total: Piece, payload: bytes) -> Signed[DeltaHeader]:
+        self._sequence += 1
+        header = DeltaHeader(
+            round=self._ledger.tip.round + 1,
+            base=self._ledger.tip.digest,
+            sequence=self._sequence,
+            payload=digest_of(payload),
+            payload_bytes=len(payload),
+            codec=self._ledger.parts.codec,
+            env_steps=total.env_steps,
+            steps_per_s=work.steps_per_s,
+            l2_norm=l2_norm(total.delta.params),
+            approx_kl=work.approx_kl,
+            mean_return=work.mean_return,
+            eval_return=work.eval_return,
+            tasks=work.tasks,
+        )
+        return seal(header, self._ledger.parts.signer, run=self._ledger.parts.run)

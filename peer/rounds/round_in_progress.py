@@ -1,0 +1,80 @@
+"""The round in progress: since when it is open, what it waits for, whose turn it is to seal it."""
+
+from peer.rounds.company import Company
+from peer.rounds.ledger import Ledger
+from peer.rounds.roster import active_peers, peers_of, seal_order
+from peer.rounds.sealing import SealingView, seal_time
+from peer.types import Digest, PeerId, Seconds
+
+
+class RoundInProgress:
+    """What this peer sees of the round after its tip."""
+
+    def __init__(self, ledger: Ledger, company: Company, *, now: Seconds) -> None:
+        self._ledger = ledger
+        self._company = company
+        self._rules = ledger.parts.rules
+        self.opened_at = now
+        self._complete_since: Seconds | None = None
+        self._successors_since: dict[Digest, Seconds] = {}
+
+    def open(self, now: Seconds) -> None:
+        """Begin the round after a new tip."""
+        self.opened_at = now
+        self._complete_since = None
+        self._successors_since.clear()
+
+    def sealing_s(self, now: Seconds) -> Seconds:
+        """Return how long after the end of its training time the round has lasted."""
+        return max(0.0, now - self.opened_at - self._rules.train_s)
+
+    def due(self, now: Seconds) -> Seconds | None:
+        """Return when this peer should seal the round, None while it has nothing to seal."""
+        due = seal_time(self._view(now), self._rules)
+        if due is None:
+            return None
+        # A joiner hears the tips of those it meets before it seals beside the swarm.
+        return max(due, self._patience_for_successors(now), self._company.patience_end() or due)
+
+    def missing(self) -> frozenset[PeerId]:
+        """Return the peers whose deltas the round still waits for."""
+        return self._expected() - {header.peer for header in self._ledger.candidates()}
+
+    def next_sealer(self) -> PeerId:
+        """Return whose turn it is to seal, the unreachable left out."""
+        return next((peer for peer in self._turns() if peer in self._company.alive), self._ledger.me)
+
+    def _view(self, now: Seconds) -> SealingView:
+        expected = self._expected()
+        candidates = {header.peer for header in self._ledger.candidates()}
+        if not expected <= candidates:
+            self._complete_since = None
+        elif self._complete_since is None:
+            self._complete_since = now
+        me, turns = self._ledger.me, self._turns()
+        before = turns[: turns.index(me)] if me in turns else turns
+        return SealingView(
+            opened_at=self.opened_at,
+            complete_since=self._complete_since,
+            candidates=len(candidates),
+            expected=len(expected),
+            backups_before=sum(peer in self._company.reachable for peer in before),
+            first_in_turn=not before,
+            outsider=me not in turns and bool(set(turns) & self._company.reachable),
+        )
+
+    def _patience_for_successors(self, now: Seconds) -> Seconds:
+        """While payloads of a known successor are on their way, do not seal a rival; but not for ever."""
+        successors = self._ledger.chain.children(self._ledger.tip.digest)
+        since = [self._successors_since.setdefault(entry.digest, now) for entry in successors]
+        return max((start + self._rules.grace_s for start in since), default=now)
+
+    def _expected(self) -> frozenset[PeerId]:
+        """Peers worth waiting for: reachable members that took part last time; after genesis, all reachable."""
+        roster = self._ledger.tip.roster
+        members = active_peers(roster) if roster else self._company.reachable
+        return (members & self._company.reachable) | {self._ledger.me}
+
+    def _turns(self) -> list[PeerId]:
+        tip = self._ledger.tip
+        return seal_order(tip.digest, peers_of(tip.roster) or self._company.alive)

@@ -1,0 +1,76 @@
+"""Taking over a whole state when the chain to it cannot be replayed, and offering one's own."""
+
+from peer.errors import ProtocolError
+from peer.rounds import anti_entropy
+from peer.rounds.effects import FetchSnapshot, Refused
+from peer.rounds.entry import Entry
+from peer.rounds.fetches import Fetches
+from peer.rounds.fork_choice import outranks, tie_zone
+from peer.rounds.ledger import Ledger
+from peer.rounds.snapshot import decode_snapshot, encode_snapshot, max_snapshot_bytes
+from peer.types import Digest, PeerId, Seconds
+from peer.wire.hashing import digest_of
+from peer.wire.sync import SnapshotOffer, SyncResponse
+
+_KEPT = 3
+"""A donor keeps what it offered while the tip moves on, so that a slow pull can end."""
+
+
+class Snapshots:
+    """The snapshots offered lately, by hash, and the judgement on those that others offer."""
+
+    def __init__(self, ledger: Ledger, fetches: Fetches) -> None:
+        self._ledger = ledger
+        self._fetches = fetches
+        self._offers: dict[Digest, SnapshotOffer] = {}
+        self._data: dict[Digest, bytes] = {}
+        self._pulling: dict[PeerId, Digest] = {}
+
+    def offer(self) -> SnapshotOffer | None:
+        """Return the offer of the state at the tip; None at genesis, which everybody has. Cost: O(P), once a tip."""
+        tip = self._ledger.tip
+        if tip.manifest is None:
+            return None
+        if tip.digest not in self._offers:
+            data = encode_snapshot(tip)
+            blob = digest_of(data)
+            self._offers[tip.digest] = SnapshotOffer(anti_entropy.tip_of(tip), blob, len(data))
+            self._data[blob] = data
+            while len(self._offers) > _KEPT:
+                oldest = self._offers.pop(next(iter(self._offers)))
+                self._data.pop(Digest(oldest.blob), None)
+        return self._offers[tip.digest]
+
+    def data(self, blob: Digest) -> bytes | None:
+        return self._data.get(blob)
+
+    def consider(
+        self, response: SyncResponse, source: PeerId, *, repairing: bool, now: Seconds
+    ) -> list[FetchSnapshot | Refused]:
+        """Decide whether to pull the snapshot that `source` offers."""
+        offer, tip = response.snapshot, self._ledger.tip
+        if offer is None:
+            return []
+        near = offer.tip.score + tie_zone(tip, history=self._ledger.parts.rules.history) > tip.score
+        if not repairing and (not near or offer.tip.digest in self._ledger.chain):
+            return []
+        if offer.blob_bytes > max_snapshot_bytes(self._ledger.parts.schema):
+            return [Refused(reason="oversize", peer=source, detail=f"a snapshot of {offer.blob_bytes} bytes")]
+        if not self._fetches.begin(Digest(offer.blob), now=now):
+            return []
+        self._pulling[source] = Digest(offer.blob)
+        return [FetchSnapshot(offer=offer, holder=source)]
+
+    def judge(self, data: bytes, source: PeerId, *, repairing: bool, now: Seconds) -> Entry | None:
+        """Return the state in a snapshot if it should replace ours. Raises: ProtocolError when it is invalid."""
+        blob = self._pulling.pop(source, digest_of(data))  # `source` may have sent something else than it offered
+        self._fetches.done(blob)
+        try:
+            entry = decode_snapshot(data, run=self._ledger.parts.run, schema=self._ledger.parts.schema)
+        except ProtocolError:
+            self._fetches.failed(blob, now=now)
+            raise
+        if repairing or outranks(entry, self._ledger.tip, history=self._ledger.parts.rules.history):
+            return entry
+        self._fetches.failed(blob, now=now)  # its holder will offer it again; not at once
+        return None

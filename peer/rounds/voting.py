@@ -1,0 +1,59 @@
+"""This peer's own votes: at most one a round, and none for a branch while its earlier vote may still decide a rival.
+
+Following a branch and voting for it are two things. A peer may give up waiting and follow the better branch, which
+keeps it working; but a vote given before may have made the other branch final somewhere, so it votes for the new one
+only when the votes it knows rule that out (docs/adr/0003).
+"""
+
+from collections.abc import Sequence
+
+from peer.rounds.branches import open_vote
+from peer.rounds.company import Company
+from peer.rounds.entry import Entry
+from peer.rounds.ledger import Ledger
+from peer.types import Seconds
+from peer.wire.envelope import Signed, seal
+from peer.wire.messages import Ack
+
+
+class Voter:
+    """Casts votes and knows when this process cast them."""
+
+    def __init__(self, ledger: Ledger, company: Company) -> None:
+        self._ledger = ledger
+        self._company = company
+        self._voted_at: dict[int, Seconds] = {}
+
+    def vote(self, path: Sequence[Entry], now: Seconds) -> list[Signed[Ack]]:
+        """Vote for each applied entry of `path` that may be voted for; return the acks to publish."""
+        acks: list[Signed[Ack]] = []
+        for entry in path:
+            if self._may_vote(entry):
+                body = Ack(entry.round, entry.parent, entry.digest, entry.model)
+                acks.append(seal(body, self._ledger.parts.signer, run=self._ledger.parts.run))
+                self._ledger.votes.add(acks[-1])
+                self._voted_at[entry.round] = now
+        return acks
+
+    def is_bound(self, current: Entry, challenger: Entry, now: Seconds) -> bool:
+        """Return whether a vote for the branch of `current` still holds this peer back from `challenger`."""
+        if open_vote(current, challenger, ledger=self._ledger, alive=self._company.alive) is None:
+            return False
+        ancestor, _, _ = self._ledger.chain.fork(current, challenger)
+        voted = [time for number, time in self._voted_at.items() if number > ancestor.round]
+        return bool(voted) and now - min(voted) < self._ledger.parts.rules.grace_s
+
+    def forget(self) -> None:
+        root_round = self._ledger.chain.root.round
+        self._voted_at = {number: time for number, time in self._voted_at.items() if number > root_round}
+
+    def _may_vote(self, entry: Entry) -> bool:
+        votes, me = self._ledger.votes, self._ledger.me
+        own = ((number, votes.vote_of(me, number)) for number in reversed(votes.rounds()))
+        last, manifest = next(((number, vote) for number, vote in own if vote), (-1, None))
+        if manifest is None or entry.round <= last:
+            return manifest is None
+        target = self._ledger.chain.get(manifest)
+        if target is None:
+            return True  # out of the window: whatever it decided is long settled
+        return open_vote(target, entry, ledger=self._ledger, alive=self._company.alive) is None
