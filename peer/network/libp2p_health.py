@@ -14,6 +14,10 @@ from libp2p.network.health.ping_probe import ping_connection
 
 from peer.types import Seconds
 
+MISSES = 2
+HELD_UP_S = 0.25
+"""A deadline that fires later than this says that our own event loop was not running."""
+
 
 async def answers(conn: SwarmConn, *, timeout_s: Seconds) -> bool:
     """Return whether the peer answers one ping on this connection within `timeout_s`."""
@@ -33,15 +37,26 @@ async def watch_health(
     interval_s: Seconds,
     timeout_s: Seconds,
 ) -> Never:
-    """Ping all `connections()` at once every `interval_s`, and `give_up` each that misses `timeout_s`."""
+    """Ping all `connections()` at once every `interval_s`; `give_up` each that misses two of `timeout_s` in a row.
+
+    Two, and not while this process itself was held up: after a pause of ours every answer is late, and giving up
+    every peer for that would take the swarm apart.
+    """
 
     async def check(conn: SwarmConn) -> None:
-        if not await answers(conn, timeout_s=timeout_s) and not conn.is_closed:
+        missed = 0
+        while missed < MISSES and not conn.is_closed:
+            start = trio.current_time()
+            if await answers(conn, timeout_s=timeout_s):
+                return
+            if trio.current_time() - start < timeout_s + HELD_UP_S:
+                missed += 1
+        if not conn.is_closed:
             give_up(conn)
 
     while True:
         await trio.sleep(interval_s)
-        async with trio.open_nursery() as nursery:  # ends within timeout_s, so rounds do not overlap
+        async with trio.open_nursery() as nursery:  # the next round waits for the slowest of this one
             for conn in list(connections()):
                 nursery.start_soon(check, conn)
 

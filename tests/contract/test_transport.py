@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 import trio
-import trio.testing
+from trio.testing import MockClock
 
 from peer.errors import ProtocolError, TransportError
 from peer.network.identity import Identity
@@ -39,9 +39,9 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def clock(kind: str) -> trio.testing.MockClock:
-    """Virtual time for the memory network, real time (rate 1) for sockets."""
-    return trio.testing.MockClock(autojump_threshold=0) if kind == "memory" else trio.testing.MockClock(rate=1.0)
+def clock(kind: str) -> MockClock:
+    """Virtual time for the memory network, real time (rate 1) for sockets. Only tests that name it run by it."""
+    return MockClock(autojump_threshold=0) if kind == "memory" else MockClock(rate=1.0)
 
 
 class Peers:
@@ -140,7 +140,7 @@ async def connected_pair(peers: Peers) -> tuple[Transport, Transport]:
 # Connections.
 
 
-async def test_connect_tells_both_sides_who_the_other_is(peers: Peers) -> None:
+async def test_connect_tells_both_sides_who_the_other_is(clock: MockClock, peers: Peers) -> None:
     one, other = await connected_pair(peers)
     assert one.connected_peers() == {peer_id(2)}
     assert other.connected_peers() == {peer_id(1)}
@@ -148,12 +148,14 @@ async def test_connect_tells_both_sides_who_the_other_is(peers: Peers) -> None:
     assert await next_event(other) == PeerConnected(peer=peer_id(1))
 
 
-async def test_connect_with_the_right_id_in_the_address_succeeds(peers: Peers) -> None:
+async def test_connect_with_the_right_id_in_the_address_succeeds(clock: MockClock, peers: Peers) -> None:
     one, other = await peers.start(1), await peers.start(2)
     assert await one.connect(f"{address_of(other)}/p2p/{peer_id(2)}") == peer_id(2)
 
 
-async def test_connect_with_another_id_in_the_address_fails_and_leaves_no_connection(peers: Peers) -> None:
+async def test_connect_with_another_id_in_the_address_fails_and_leaves_no_connection(
+    clock: MockClock, peers: Peers
+) -> None:
     one, other = await peers.start(1), await peers.start(2)
     with pytest.raises(TransportError, match="identity differs"):
         await one.connect(f"{address_of(other)}/p2p/{peer_id(3)}")
@@ -162,14 +164,14 @@ async def test_connect_with_another_id_in_the_address_fails_and_leaves_no_connec
     assert await one.connect(address_of(other)) == peer_id(2)  # a failure blocks nothing
 
 
-async def test_connect_to_oneself_fails(peers: Peers) -> None:
+async def test_connect_to_oneself_fails(clock: MockClock, peers: Peers) -> None:
     one = await peers.start(1)
     with pytest.raises(TransportError, match="dialled ourselves"):
         await one.connect(address_of(one))
     assert not one.connected_peers()
 
 
-async def test_connect_where_nobody_listens_fails_with_the_cause(peers: Peers) -> None:
+async def test_connect_where_nobody_listens_fails_with_the_cause(clock: MockClock, peers: Peers) -> None:
     one = await peers.start(1)
     with pytest.raises(TransportError, match="refused"):
         await one.connect(peers.unused_address())
@@ -177,20 +179,24 @@ async def test_connect_where_nobody_listens_fails_with_the_cause(peers: Peers) -
 
 
 @pytest.mark.parametrize("address", ["", "/", "nonsense", "/ip4/1.2.3/tcp/1", "/ip4/127.0.0.1/tcp/70000", "/memory"])
-async def test_connect_to_a_malformed_address_fails_with_a_transport_error(peers: Peers, address: str) -> None:
+async def test_connect_to_a_malformed_address_fails_with_a_transport_error(
+    clock: MockClock, peers: Peers, address: str
+) -> None:
     one = await peers.start(1)
     with pytest.raises(TransportError, match="cannot dial"):
         await one.connect(address)
 
 
-async def test_connect_twice_makes_one_event(peers: Peers) -> None:
+async def test_connect_twice_makes_one_event(clock: MockClock, peers: Peers) -> None:
     one, other = await connected_pair(peers)
     assert await one.connect(address_of(other)) == peer_id(2)
     assert pending_events(one) == [PeerConnected(peer=peer_id(2))]
     assert pending_events(other) == [PeerConnected(peer=peer_id(1))]
 
 
-async def test_connect_from_both_sides_at_once_makes_one_event_and_one_disconnection(peers: Peers) -> None:
+async def test_connect_from_both_sides_at_once_makes_one_event_and_one_disconnection(
+    clock: MockClock, peers: Peers
+) -> None:
     one, other = await peers.start(1), await peers.start(2)
     async with trio.open_nursery() as nursery:
         for _ in range(3):
@@ -206,7 +212,7 @@ async def test_connect_from_both_sides_at_once_makes_one_event_and_one_disconnec
     assert not one.connected_peers()
 
 
-async def test_disconnect_is_seen_on_both_sides_with_a_cause(peers: Peers) -> None:
+async def test_disconnect_is_seen_on_both_sides_with_a_cause(clock: MockClock, peers: Peers) -> None:
     one, other = await connected_pair(peers)
     await one.disconnect(peer_id(2))
     assert not one.connected_peers()
@@ -221,13 +227,13 @@ async def test_disconnect_is_seen_on_both_sides_with_a_cause(peers: Peers) -> No
         await one.request(peer_id(2), "echo/1", b"")
 
 
-async def test_disconnect_from_a_stranger_does_nothing(peers: Peers) -> None:
+async def test_disconnect_from_a_stranger_does_nothing(clock: MockClock, peers: Peers) -> None:
     one, _ = await connected_pair(peers)
     await one.disconnect(peer_id(9))
     assert one.connected_peers() == {peer_id(2)}
 
 
-async def test_stopped_peer_is_noticed_and_welcome_again_at_a_new_address(peers: Peers) -> None:
+async def test_stopped_peer_is_noticed_and_welcome_again_at_a_new_address(clock: MockClock, peers: Peers) -> None:
     one, other = await connected_pair(peers)
     await next_event(one)
     old_address = address_of(other)
@@ -247,7 +253,7 @@ async def test_stopped_peer_is_noticed_and_welcome_again_at_a_new_address(peers:
         assert isinstance(await next_event(one), PeerDisconnected)
 
 
-async def test_closed_transport_refuses_use(peers: Peers) -> None:
+async def test_closed_transport_refuses_use(clock: MockClock, peers: Peers) -> None:
     one, other = await connected_pair(peers)
     address = address_of(other)
     await peers.stop(1)
@@ -264,7 +270,7 @@ async def test_closed_transport_refuses_use(peers: Peers) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 300_000, MAX_MESSAGE_BYTES])
-async def test_request_of_any_size_up_to_the_bound_is_answered(peers: Peers, size: int) -> None:
+async def test_request_of_any_size_up_to_the_bound_is_answered(clock: MockClock, peers: Peers, size: int) -> None:
     one, other = await connected_pair(peers)
 
     async def reverse(peer: PeerId, data: bytes) -> bytes:
@@ -277,7 +283,7 @@ async def test_request_of_any_size_up_to_the_bound_is_answered(peers: Peers, siz
         assert await one.request(peer_id(2), "reverse/1", data[:size]) == data[:size][::-1]
 
 
-async def test_requests_go_both_ways_over_one_connection(peers: Peers) -> None:
+async def test_requests_go_both_ways_over_one_connection(clock: MockClock, peers: Peers) -> None:
     one, other = await connected_pair(peers)
     one.handle("echo/1", echo)
     other.handle("echo/1", echo)
@@ -285,13 +291,15 @@ async def test_requests_go_both_ways_over_one_connection(peers: Peers) -> None:
     assert await other.request(peer_id(1), "echo/1", b"b") == peer_id(2).encode() + b":b"
 
 
-async def test_request_above_the_bound_is_the_callers_mistake(peers: Peers) -> None:
+async def test_request_above_the_bound_is_the_callers_mistake(clock: MockClock, peers: Peers) -> None:
     one, _ = await connected_pair(peers)
     with pytest.raises(ValueError, match="bounded"):
         await one.request(peer_id(2), "echo/1", bytes(MAX_MESSAGE_BYTES + 1))
 
 
-async def test_response_above_the_bound_fails_the_request_and_is_counted_by_the_server(peers: Peers) -> None:
+async def test_response_above_the_bound_fails_the_request_and_is_counted_by_the_server(
+    clock: MockClock, peers: Peers
+) -> None:
     one, other = await connected_pair(peers)
 
     async def too_much(peer: PeerId, data: bytes) -> bytes:
@@ -308,7 +316,7 @@ async def test_response_above_the_bound_fails_the_request_and_is_counted_by_the_
     [(RuntimeError("bug"), "handler_errors"), (ProtocolError("bad_thing", "refused"), "protocol_errors")],
 )
 async def test_handler_that_raises_fails_its_request_and_nothing_else(
-    peers: Peers, error: Exception, counter: str
+    clock: MockClock, peers: Peers, error: Exception, counter: str
 ) -> None:
     one, other = await connected_pair(peers)
 
@@ -325,19 +333,19 @@ async def test_handler_that_raises_fails_its_request_and_nothing_else(
     assert one.connected_peers() == {peer_id(2)}
 
 
-async def test_request_of_a_protocol_that_nobody_serves_fails(peers: Peers) -> None:
+async def test_request_of_a_protocol_that_nobody_serves_fails(clock: MockClock, peers: Peers) -> None:
     one, _ = await connected_pair(peers)
     with trio.fail_after(PATIENCE_S), pytest.raises(TransportError, match="nothing/1"):
         await one.request(peer_id(2), "nothing/1", b"")
 
 
-async def test_request_to_a_peer_that_is_not_connected_fails_at_once(peers: Peers) -> None:
+async def test_request_to_a_peer_that_is_not_connected_fails_at_once(clock: MockClock, peers: Peers) -> None:
     one = await peers.start(1)
     with pytest.raises(TransportError, match="not connected"):
         await one.request(peer_id(2), "echo/1", b"")
 
 
-async def test_callers_deadline_ends_a_slow_request_and_the_next_one_works(peers: Peers) -> None:
+async def test_callers_deadline_ends_a_slow_request_and_the_next_one_works(clock: MockClock, peers: Peers) -> None:
     one, other = await connected_pair(peers)
 
     async def never(peer: PeerId, data: bytes) -> bytes:
@@ -351,7 +359,7 @@ async def test_callers_deadline_ends_a_slow_request_and_the_next_one_works(peers
     assert await one.request(peer_id(2), "echo/1", b"next") == peer_id(1).encode() + b":next"
 
 
-async def test_fifty_requests_at_once_each_get_their_own_answer(peers: Peers) -> None:
+async def test_fifty_requests_at_once_each_get_their_own_answer(clock: MockClock, peers: Peers) -> None:
     one, other = await connected_pair(peers)
     other.handle("echo/1", echo)
     answers: dict[int, bytes] = {}
@@ -366,7 +374,7 @@ async def test_fifty_requests_at_once_each_get_their_own_answer(peers: Peers) ->
     assert answers == {n: peer_id(1).encode() + b":" + b"%d" % n * 1000 for n in range(50)}
 
 
-async def test_peer_that_vanishes_in_mid_request_fails_the_request(peers: Peers) -> None:
+async def test_peer_that_vanishes_in_mid_request_fails_the_request(clock: MockClock, peers: Peers) -> None:
     one, other = await connected_pair(peers)
     asked = trio.Event()
 
@@ -434,7 +442,9 @@ async def start_mesh(peers: Peers, nursery: trio.Nursery, count: int) -> tuple[l
     return transports, listeners
 
 
-async def test_gossip_reaches_every_other_peer_exactly_once(peers: Peers, nursery: trio.Nursery) -> None:
+async def test_gossip_reaches_every_other_peer_exactly_once(
+    clock: MockClock, peers: Peers, nursery: trio.Nursery
+) -> None:
     transports, listeners = await start_mesh(peers, nursery, 4)
     marks = [b"from %d: %d" % (speaker, n) for speaker in range(4) for n in range(5)]
     for n, mark in enumerate(marks):
@@ -455,7 +465,9 @@ async def test_gossip_reaches_every_other_peer_exactly_once(peers: Peers, nurser
         assert {message.forwarder for message in listener.received} <= listener.transport.connected_peers()
 
 
-async def test_gossip_of_the_largest_size_arrives_and_above_it_is_refused(peers: Peers, nursery: trio.Nursery) -> None:
+async def test_gossip_of_the_largest_size_arrives_and_above_it_is_refused(
+    clock: MockClock, peers: Peers, nursery: trio.Nursery
+) -> None:
     (one, _), (_, hearer) = await start_mesh(peers, nursery, 2)
     largest = b"x" * MAX_GOSSIP_BYTES
     await one.publish(largest)
@@ -464,12 +476,12 @@ async def test_gossip_of_the_largest_size_arrives_and_above_it_is_refused(peers:
         await one.publish(largest + b"x")
 
 
-async def test_gossip_without_listeners_is_no_error(peers: Peers) -> None:
+async def test_gossip_without_listeners_is_no_error(clock: MockClock, peers: Peers) -> None:
     one = await peers.start(1)
     await one.publish(b"anybody?")
 
 
-async def test_gossip_burst_of_a_round_arrives_whole(peers: Peers, nursery: trio.Nursery) -> None:
+async def test_gossip_burst_of_a_round_arrives_whole(clock: MockClock, peers: Peers, nursery: trio.Nursery) -> None:
     transports, listeners = await start_mesh(peers, nursery, 3)
     burst = [b"burst %d" % n for n in range(60)]
     for message in burst:
@@ -477,7 +489,7 @@ async def test_gossip_burst_of_a_round_arrives_whole(peers: Peers, nursery: trio
     await until(lambda: all(listener.count(message) for listener in listeners[1:] for message in burst))
 
 
-async def test_full_gossip_queue_drops_the_newest_and_counts_it(peers: Peers) -> None:
+async def test_full_gossip_queue_drops_the_newest_and_counts_it(clock: MockClock, peers: Peers) -> None:
     one, other = await peers.start(1), await peers.start(2, gossip_queue=3)
     await one.connect(address_of(other))
     sent = 0
@@ -494,7 +506,7 @@ async def test_full_gossip_queue_drops_the_newest_and_counts_it(peers: Peers) ->
 
 
 async def test_gossip_flows_both_ways_after_a_restart_under_the_same_identity(
-    peers: Peers, nursery: trio.Nursery
+    clock: MockClock, peers: Peers, nursery: trio.Nursery
 ) -> None:
     transports, listeners = await start_mesh(peers, nursery, 3)
     for n in range(50):  # more than one a second: an old life's sequence numbers must not mute the new one
@@ -512,7 +524,7 @@ async def test_gossip_flows_both_ways_after_a_restart_under_the_same_identity(
         await publish_until_heard(transports[1], [hearer], b"greetings %d" % n)
 
 
-async def test_counters_name_all_that_the_contract_lists(peers: Peers) -> None:
+async def test_counters_name_all_that_the_contract_lists(clock: MockClock, peers: Peers) -> None:
     one, other = await connected_pair(peers)
     other.handle("echo/1", echo)
     await one.request(peer_id(2), "echo/1", b"x" * 1000)

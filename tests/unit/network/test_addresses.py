@@ -1,0 +1,73 @@
+"""Multiaddrs of peers: parsed strictly, because they come from other peers too."""
+
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peer.network.addresses import parse_tcp_address
+from peer.network.identity import Identity
+
+PEER = Identity.for_tests(1).peer_id
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "host", "port", "family"),
+    [
+        ("/ip4/127.0.0.1/tcp/4001", "ip4", "127.0.0.1", 4001, socket.AF_INET),
+        ("/ip4/0.0.0.0/tcp/0", "ip4", "0.0.0.0", 0, socket.AF_INET),
+        ("/ip6/::1/tcp/65535", "ip6", "::1", 65535, socket.AF_INET6),
+        ("/dns4/peer/tcp/4001", "dns4", "peer", 4001, socket.AF_INET),
+        ("/dns/my_project-peer.internal./tcp/1", "dns", "my_project-peer.internal.", 1, socket.AF_UNSPEC),
+    ],
+)
+def test_address_is_parsed(text: str, kind: str, host: str, port: int, family: int) -> None:
+    for suffix, peer in (("", None), (f"/p2p/{PEER}", PEER)):
+        address = parse_tcp_address(text + suffix)
+        assert (address.kind, address.host, address.port, address.family) == (kind, host, port, family)
+        assert address.peer == peer
+        assert str(address) == text + suffix
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "/",
+        "127.0.0.1:4001",
+        "ip4/127.0.0.1/tcp/4001",
+        "/ip4/127.0.0.1/tcp/4001/",
+        "/ip4/127.0.0.1/udp/4001",
+        "/ip4/127.0.0.1/tcp/65536",
+        "/ip4/127.0.0.1/tcp/-1",
+        "/ip4/127.0.0.1/tcp/4001x",
+        "/ip4/127.0.0.1/tcp/٤٠٠١",
+        "/ip4/127.0.0.1/tcp/",
+        "/ip4/127.0.0.256/tcp/4001",
+        "/ip4/peer/tcp/4001",
+        "/ip6/127.0.0.1/tcp/4001",
+        "/dns4//tcp/4001",
+        "/dns4/a b/tcp/4001",
+        "/dns4/-a/tcp/4001",
+        "/dns4/a\x00b/tcp/4001",
+        "/unix/socket/tcp/4001",
+        "/ip4/127.0.0.1/tcp/4001/p2p/nobody",
+        "/ip4/127.0.0.1/tcp/4001/ipfs/" + PEER,
+        "/ip4/127.0.0.1/tcp/4001/p2p/" + PEER + "/p2p-circuit",
+        "/dns4/" + "a" * 300 + "/tcp/1",
+        "/dns4/" + "a" * 100_000 + "/tcp/1",
+    ],
+)
+def test_anything_else_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_tcp_address(text)
+
+
+@given(st.text(max_size=80) | st.text(alphabet="/ip46dnstcp2:.0123456789", max_size=80))
+def test_no_text_raises_anything_but_a_value_error(text: str) -> None:
+    try:
+        address = parse_tcp_address(text)
+    except ValueError:
+        return
+    assert parse_tcp_address(str(address)) == address
