@@ -28,6 +28,7 @@ from peer.services.conductor import Conductor, Observer
 from peer.services.discovery import Seeker
 from peer.services.greeting import Greeter, Welcome
 from peer.services.reporting import Reporter, greedy_return
+from peer.services.service import RunBlocking, in_thread
 from peer.services.task_plan import RosterTaskPlan
 from peer.services.training import Trainer, TrainingPlan
 from peer.services.watch import StuckWatch
@@ -53,6 +54,7 @@ class PeerParts:
     """What one peer is made of; the parts are open and ready. root: where to start, None for genesis.
 
     name: for the logs of others. state_file: optimizer state on disk. ready: called before the first training step.
+    blocking: how the disk is written to; the archive has its own.
     """
 
     agent: Agent
@@ -69,6 +71,7 @@ class PeerParts:
     archive: Archive | None = None
     state_file: Path | None = None
     ready: Callable[[], None] = lambda: None
+    blocking: RunBlocking = in_thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,16 +87,21 @@ class Outcome:
 class Ending:
     """An observer that notices the agreed end of the run and remembers the last known return."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Entry) -> None:
+        """root: where this peer starts; a peer that was restarted after the end has nothing left to do."""
         self.reached = trio.Event()
         self.mean_return = math.nan
+        self._look_at(root)
 
     def observe(self, effect: Effect) -> None:
         if isinstance(effect, Applied | SnapshotApplied):
-            value = greedy_return(effect.entry)
-            self.mean_return = value if math.isfinite(value) else self.mean_return
-            if effect.entry.stop:
-                self.reached.set()
+            self._look_at(effect.entry)
+
+    def _look_at(self, entry: Entry) -> None:
+        value = greedy_return(entry)
+        self.mean_return = value if math.isfinite(value) else self.mean_return
+        if entry.stop:
+            self.reached.set()
 
 
 def wire_run_id(config: Config) -> bytes:
@@ -139,7 +147,7 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
     """
     started = trio.current_time()
     machine = _machine(config, parts)
-    ending = Ending()
+    ending = Ending(machine.tip)
     me = parts.signer.peer_id
     trainer: Trainer
     reporter = Reporter(me, sink=parts.sink, counters=parts.counters)
@@ -238,6 +246,7 @@ def _trainer(config: Config, parts: PeerParts, conductor: Conductor) -> Trainer:
         started=parts.ready,
         sink=parts.sink,
         state_file=parts.state_file,
+        blocking=parts.blocking,
     )
 
 

@@ -1,6 +1,6 @@
 """Keep the chain on disk: every manifest in the journal, the whole state every few rounds and at the end."""
 
-from collections.abc import Callable
+import copy
 from typing import Never
 
 import trio
@@ -9,7 +9,7 @@ from peer.errors import StorageError
 from peer.rounds.effects import Applied, Effect, SnapshotApplied
 from peer.rounds.entry import Entry
 from peer.rounds.snapshot import encode_snapshot
-from peer.services.service import TaskStatus
+from peer.services.service import RunBlocking, TaskStatus, in_thread
 from peer.storage.journal import Journal, JournalEntry
 from peer.storage.snapshots import Snapshot, SnapshotStore
 from peer.telemetry.events import SnapshotSaved, StorageFailed
@@ -20,13 +20,23 @@ _MAX_PENDING = 1024
 
 
 class Archive:
-    """An observer of the conductor that writes in a thread, in order. A disk that fails never stops the peer."""
+    """An observer of the conductor that writes in order. A disk that fails never stops the peer: what it refused is
+    written when it takes writes again."""
 
-    def __init__(self, journal: Journal, snapshots: SnapshotStore, *, snapshot_every: int, sink: EventSink) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        snapshots: SnapshotStore,
+        *,
+        snapshot_every: int,
+        sink: EventSink,
+        blocking: RunBlocking = in_thread,
+    ) -> None:
         self._journal = journal
         self._snapshots = snapshots
         self._snapshot_every = snapshot_every
         self._sink = sink
+        self._blocking = blocking
         self._pending: list[Entry] = []
         self._due: Entry | None = None
         self._saved_digest: bytes = b""
@@ -56,28 +66,45 @@ class Archive:
         await self._write_pending()
 
     async def _write_pending(self) -> None:
-        entries, self._pending = self._pending, []
-        due, self._due = self._due, None
-        if entries:
-            await self._attempt("write the journal", lambda: self._write_journal(entries))
+        """What is not on disk when this ends, cancelled or refused, is still pending."""
+        await self._write_journal()
+        due = self._due
         if due is not None and due.manifest is not None and due.state is not None and due.digest != self._saved_digest:
-            await self._attempt("save a snapshot", lambda: self._save(due))
+            await self._save(due)
 
-    async def _attempt(self, operation: str, write: Callable[[], None]) -> None:
+    async def _write_journal(self) -> None:
+        entries = tuple(self._pending)
+        if not entries:
+            return
         try:
-            await trio.to_thread.run_sync(write)
+            await self._blocking(lambda: _journal(self._journal, entries))
         except StorageError as error:
-            self._sink.emit(StorageFailed(operation=operation, cause=str(error)))
+            self._sink.emit(StorageFailed(operation="write the journal", cause=str(error)))
+        else:
+            written = {id(entry) for entry in entries}
+            self._pending = [entry for entry in self._pending if id(entry) not in written]
 
-    def _write_journal(self, entries: list[Entry]) -> None:
-        """A branch that was left is overwritten from its first replaced round on."""
-        for entry in entries:
-            assert entry.manifest is not None
-            line = JournalEntry(round=entry.round, digest=entry.digest, data=entry.manifest.data)
-            self._journal.replace_from(entry.round, [line])
+    async def _save(self, entry: Entry) -> None:
+        saved: list[SnapshotSaved] = []
+        entry = copy.copy(entry)  # the chain may drop the state of an old entry meanwhile
+        try:
+            await self._blocking(lambda: saved.append(_save(self._snapshots, entry)))
+        except StorageError as error:
+            self._sink.emit(StorageFailed(operation="save a snapshot", cause=str(error)))
+        else:
+            self._saved_digest = entry.digest
+            self._sink.emit(saved[0])
 
-    def _save(self, entry: Entry) -> None:
-        content = encode_snapshot(entry)
-        path = self._snapshots.save(Snapshot(round=entry.round, digest=entry.digest, content=content))
-        self._saved_digest = entry.digest
-        self._sink.emit(SnapshotSaved(round=entry.round, size_bytes=len(content), path=str(path)))
+
+def _journal(journal: Journal, entries: tuple[Entry, ...]) -> None:
+    """Write `entries`; a branch that was left is overwritten from its first replaced round on."""
+    for entry in entries:
+        assert entry.manifest is not None
+        line = JournalEntry(round=entry.round, digest=entry.digest, data=entry.manifest.data)
+        journal.replace_from(entry.round, [line])
+
+
+def _save(snapshots: SnapshotStore, entry: Entry) -> SnapshotSaved:
+    content = encode_snapshot(entry)
+    path = snapshots.save(Snapshot(round=entry.round, digest=entry.digest, content=content))
+    return SnapshotSaved(round=entry.round, size_bytes=len(content), path=str(path))

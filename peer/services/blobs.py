@@ -26,35 +26,58 @@ def blob_handler(find: Callable[[Digest], bytes | None]) -> RequestHandler:
 
 
 async def pull_blob(
-    transport: Transport, blob: Digest, *, size: int, holders: Sequence[PeerId], request_s: Seconds
+    transport: Transport,
+    blob: Digest,
+    *,
+    size: int,
+    holders: Sequence[PeerId],
+    request_s: Seconds,
+    refuse: Callable[[PeerId, ProtocolError], None],
 ) -> bytes | None:
     """Return the blob, or None when no holder could serve it whole.
 
-    size: as declared and bounded by the caller; never more is kept. A holder that stalls, errs or lacks it costs
-    at most `request_s`; the next goes on where it stopped. After a wrong hash the next one starts from the beginning.
+    size: as declared and bounded by the caller; never more is kept. refuse: told who sent what must not be sent.
+    A holder that stalls, errs or lacks it costs at most `request_s`; the next goes on where it stopped. When what
+    several sent has the wrong hash, the last of them is asked for all of it, because an earlier one may have lied.
     """
     received = bytearray()
     for holder in holders:
-        try:
-            await _pull_from(transport, holder, blob, size, received, request_s)
-        except (TransportError, ProtocolError, trio.TooSlowError):
-            continue
-        if len(received) == size and digest_of(bytes(received)) == blob:
-            return bytes(received)
-        if len(received) == size:
+        continued = True
+        while continued:
+            continued = bool(received)
+            if not await _complete(transport, holder, blob, size, received, request_s, refuse):
+                break
+            if digest_of(bytes(received)) == blob:
+                return bytes(received)
             received.clear()
+            if not continued:
+                refuse(holder, ProtocolError("payload_hash", "it served other bytes than the hash names"))
     return None
 
 
-async def _pull_from(
-    transport: Transport, holder: PeerId, blob: Digest, size: int, received: bytearray, request_s: Seconds
-) -> None:
-    while len(received) < size:
-        request = BlobRequest(blob, len(received), min(BLOB_CHUNK_BYTES, size - len(received)))
-        with trio.fail_after(request_s):
-            answer = decode(await transport.request(holder, BLOB_PROTOCOL, encode(request)), BlobResponse)
-        if not answer.data:
-            return  # it does not hold the blob, or less of it than declared
-        if len(answer.data) > request.length:
-            raise ProtocolError("oversize", f"{len(answer.data)} bytes where {request.length} were asked for")
-        received += answer.data
+async def _complete(
+    transport: Transport,
+    holder: PeerId,
+    blob: Digest,
+    size: int,
+    received: bytearray,
+    request_s: Seconds,
+    refuse: Callable[[PeerId, ProtocolError], None],
+) -> bool:
+    """Pull from one holder what is missing; return whether all of it is here."""
+    try:
+        while len(received) < size:
+            request = BlobRequest(blob, len(received), min(BLOB_CHUNK_BYTES, size - len(received)))
+            with trio.fail_after(request_s):
+                answer = decode(await transport.request(holder, BLOB_PROTOCOL, encode(request)), BlobResponse)
+            if answer.data is None:
+                return False
+            if len(answer.data) != request.length:  # shorter ones too: a byte a time would hold a pull up for ever
+                raise ProtocolError("blob_length", f"{len(answer.data)} bytes where {request.length} were asked for")
+            received += answer.data
+    except ProtocolError as error:
+        refuse(holder, error)
+        return False
+    except (TransportError, trio.TooSlowError):
+        return False
+    return True

@@ -17,6 +17,7 @@ from peer.rounds.effects import (
     FetchSnapshot,
     OpenRound,
     Publish,
+    Refused,
     SyncWith,
 )
 from peer.rounds.machine import LocalWork, RoundMachine
@@ -108,26 +109,23 @@ class Conductor:
             with trio.move_on_at(math.inf if wake is None else wake):
                 await self._changed.wait()
                 continue
-            await trio.sleep(_MIN_TICK_S)  # a deadline in the past must not spin the loop
             self._carry_out(self.machine.tick(trio.current_time()))
+            await trio.sleep(_MIN_TICK_S)  # a deadline that stays in the past must not spin the loop
 
     async def _publish(self) -> None:
         async for data in self._to_publish:
             try:
-                with trio.move_on_after(self._request_s):
+                with trio.fail_after(self._request_s):
                     await self._transport.publish(data)
-            except TransportError:
+            except (TransportError, trio.TooSlowError):
                 self._counters.add("gossip_unsent")
 
     async def _receive_gossip(self) -> None:
         async for message in self._transport.gossip:
-            if len(message.data) > MAX_ANNOUNCEMENT_BYTES:
-                self._counters.add("refused_oversize")
-                continue
             try:
-                announcement = _decode_announcement(message.data)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                self._counters.add("refused_malformed")
+                announcement = _decode(message.data)
+            except ProtocolError as error:
+                self._refuse(message.forwarder, error)
                 continue
             now = trio.current_time()
             self._carry_out(
@@ -152,7 +150,7 @@ class Conductor:
             self._counters.add("exchanges_failed")
             return
         except ProtocolError as error:
-            self._counters.add(f"refused_{error.reason}")
+            self._refuse(peer, error)
             return
         self._carry_out(self.machine.receive_sync(answer, source=peer, now=trio.current_time()))
 
@@ -181,6 +179,10 @@ class Conductor:
                 observer.observe(effect)
         self._changed.set()  # the machine may want to be woken at another time, even if it did nothing
 
+    def _refuse(self, peer: PeerId, error: ProtocolError) -> None:
+        """Have what never reached the machine counted and logged like what it refuses."""
+        self._carry_out([Refused(reason=error.reason, peer=peer, detail=error.detail)])
+
     def _put_out(self, data: bytes) -> None:
         try:
             self._outbox.send_nowait(data)
@@ -192,10 +194,7 @@ class Conductor:
         self._nursery.start_soon(task)
 
     async def _pull_payload(self, effect: FetchPayload) -> None:
-        holders = [peer for peer in effect.holders if peer in self._reachable]
-        others = sorted(self._reachable - set(holders))
-        holders += self._rng.sample(others, len(others))
-        data = await self._pull(effect.payload, effect.payload_bytes, holders)
+        data = await self._pull(effect.payload, effect.payload_bytes, effect.holders)
         now = trio.current_time()
         if data is None:
             self._carry_out(self.machine.payload_failed(effect.payload, now))
@@ -204,13 +203,33 @@ class Conductor:
 
     async def _pull_snapshot(self, effect: FetchSnapshot) -> None:
         blob = Digest(effect.offer.blob)
-        data = await self._pull(blob, effect.offer.blob_bytes, [effect.holder])
+        data = await self._pull(blob, effect.offer.blob_bytes, (effect.holder,))
         now = trio.current_time()
         if data is None:
             self._carry_out(self.machine.payload_failed(blob, now))
         else:
             self._carry_out(self.machine.receive_snapshot(data, source=effect.holder, now=now))
 
-    async def _pull(self, blob: Digest, size: int, holders: list[PeerId]) -> bytes | None:
+    async def _pull(self, blob: Digest, size: int, holders: tuple[PeerId, ...]) -> bytes | None:
+        """Ask `holders` first, then everybody else: equal bytes have equal names on every peer."""
         async with self._pulls:
-            return await pull_blob(self._transport, blob, size=size, holders=holders, request_s=self._request_s)
+            likely = [peer for peer in dict.fromkeys(holders) if peer in self._reachable]
+            others = sorted(self._reachable - set(likely))
+            return await pull_blob(
+                self._transport,
+                blob,
+                size=size,
+                holders=likely + self._rng.sample(others, len(others)),
+                request_s=self._request_s,
+                refuse=self._refuse,
+            )
+
+
+def _decode(data: bytes) -> Announcement:
+    """Raises: ProtocolError when `data` is above the bound or no announcement."""
+    if len(data) > MAX_ANNOUNCEMENT_BYTES:
+        raise ProtocolError("oversize", f"gossip of {len(data)} bytes")
+    try:
+        return _decode_announcement(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError("malformed", f"gossip: {error}") from error

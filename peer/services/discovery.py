@@ -62,12 +62,22 @@ class Seeker:
         while True:
             try:
                 self._known[source.name] = tuple(await source.addresses())
-            except TransportError as error:
+            except TransportError as error:  # what it said last stays known
                 self._sink.emit(DiscoveryFailed(source=source.name, cause=str(error)))
-            self._schedule.retain(self._candidates())
-            self._own &= self._candidates()
-            wait_s = self._lookups.failed(source.name, trio.current_time())
-            await trio.sleep(self._rediscover_s if self._transport.connected_peers() else wait_s)
+            self._forget_strangers()
+            if self._transport.connected_peers():
+                self._lookups.succeeded(source.name)
+                await trio.sleep(self._rediscover_s)
+            else:
+                wait_s = self._lookups.failed(source.name, trio.current_time())
+                await trio.sleep(min(wait_s, self._rediscover_s))
+
+    def _forget_strangers(self) -> None:
+        """Keep nothing about addresses that no source names any more: in a cluster they change for ever."""
+        candidates = self._candidates()
+        self._schedule.retain(candidates)
+        self._own &= candidates
+        self._answered = {address: peer for address, peer in self._answered.items() if address in candidates}
 
     def _dial_due(self, nursery: trio.Nursery) -> None:
         now = trio.current_time()

@@ -18,7 +18,10 @@ from peer.wire.envelope import Signed, open_as
 from peer.wire.messages import PeerCard
 from peer.wire.sync import CARD_PROTOCOL
 
-_TRIES = 3
+_TRIES = 4
+_PAUSE_S = 0.5
+"""Between two tries: a peer that has just started accepts connections a moment before it answers."""
+
 _RECONCILE_S = 1.0
 
 
@@ -111,6 +114,7 @@ class Greeter:
                     await self._refuse(peer, error)
                     return
                 except (TransportError, trio.TooSlowError):
+                    await trio.sleep(_PAUSE_S)
                     if peer not in self._transport.connected_peers():
                         return
             self._counters.add("greetings_failed")

@@ -19,6 +19,7 @@ from peer.rounds.manifest import agreed_return
 from peer.rounds.roster import Roster, peers_of
 from peer.telemetry.counters import Counters
 from peer.telemetry.events import (
+    DeltaCarried,
     MessageRefused,
     ModelDiffered,
     RosterChanged,
@@ -56,6 +57,8 @@ class Reporter:
                 self._switched = effect
             case OpenRound():
                 self._tell_switch(len(effect.pieces))
+                if effect.pieces:
+                    self._sink.emit(DeltaCarried(round=effect.round, cause="no manifest has admitted it yet"))
             case FetchSnapshot():
                 self._donor = effect.holder
             case SnapshotApplied():

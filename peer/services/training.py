@@ -4,7 +4,7 @@ again: a round that is replaced while it runs keeps what was learned and goes on
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Never, Protocol
 
@@ -16,14 +16,25 @@ from peer.errors import StorageError
 from peer.moments import merge, merge_all
 from peer.rounds.effects import OpenRound
 from peer.rounds.machine import LocalWork
+from peer.rounds.own_deltas import Piece
 from peer.rounds.roster import Roster
-from peer.services.service import TaskStatus
+from peer.services.service import RunBlocking, TaskStatus, in_thread
 from peer.telemetry.events import Evaluated, RoundStarted, StorageFailed, TrainingDiverged
 from peer.telemetry.sink import EventSink
 from peer.types import EnvTask, ModelDelta, ModelState, Moments, Params, Seconds, TrainStats
 
 _SLICE_S = 0.5
 """How long a round that was replaced may go unnoticed by the trainer."""
+
+_SHORTEST_SLICE_S = 0.05
+"""Less than this is not worth starting a slice for."""
+
+_LATE_ROUNDS = 3
+"""Rounds opened since the last announcement from which on a peer announces what it has at once: its slices are
+longer than the others' rounds, and it would never finish one in time."""
+
+_RECOVERY_S = 1.0
+"""Pause after training diverged: an agent that diverges at once must neither spin nor flood the log."""
 
 
 class TaskPlan(Protocol):
@@ -77,6 +88,7 @@ class Trainer:
         started: Callable[[], None],
         sink: EventSink,
         state_file: Path | None,
+        blocking: RunBlocking = in_thread,
     ) -> None:
         """announce, tip: of the conductor. started: called once, before the first training step.
 
@@ -90,14 +102,20 @@ class Trainer:
         self._started: Callable[[], None] | None = started
         self._sink = sink
         self._state_file = state_file
+        self._blocking = blocking
         self._newest: OpenRound | None = None
+        self._opened_at: Seconds = 0.0
+        self._rounds_open = 0
         self._wake = trio.Event()
         self._progress = self._nothing()
         self._assigned: tuple[EnvTask, ...] = ()
         self._save_wanted = False
 
     def open_round(self, opened: OpenRound) -> None:
+        """Have the round trained for; its time begins now, also when the running slice ends later."""
         self._newest = opened
+        self._opened_at = trio.current_time()
+        self._rounds_open += 1
         self._wake.set()
 
     def want_save(self) -> None:
@@ -120,30 +138,35 @@ class Trainer:
 
     async def save(self) -> None:
         """Write optimizer state; a full disk costs the state since the last save, not the training."""
-        if self._state_file is None:
+        state_file = self._state_file
+        if state_file is None:
             return
         try:
-            await trio.to_thread.run_sync(self._agent.save, self._state_file)
+            await self._blocking(lambda: self._agent.save(state_file))
         except StorageError as error:
             self._sink.emit(StorageFailed(operation="save training state", cause=str(error)))
 
     async def _work_on(self, opened: OpenRound) -> None:
-        deadline = trio.current_time() + self._plan.train_s
+        deadline = self._opened_at + self._plan.train_s
         self._sink.emit(RoundStarted(round=opened.round, base=opened.base.digest))
-        eval_return = await self._evaluate(opened)
-        start = self._start_from(opened)
-        self._assign(opened)
+        try:
+            if self._rounds_open >= _LATE_ROUNDS:
+                opened = self._hand_over_late(opened)
+            eval_return = await self._evaluate(opened)
+            start = self._start_from(opened)
+            self._assign(opened)
+            self._tell_started()
+            await self._train_until(deadline)
+            self._keep(start)
+            self._hand_over(opened, eval_return)
+        except ArithmeticError as error:
+            self._discard(opened, error)
+            await trio.sleep(_RECOVERY_S)
+
+    def _tell_started(self) -> None:
         if self._started is not None:
             self._started()
             self._started = None
-        try:
-            await self._train_until(deadline)
-            self._keep(start)
-        except ArithmeticError as error:
-            self._discard(opened, error)
-            return
-        if self._newest is None and self._progress.env_steps > 0 and self._tip() == opened.base.digest:
-            self._hand_over(opened, eval_return)
 
     async def _evaluate(self, opened: OpenRound) -> float | None:
         if (opened.round - 1) % self._plan.eval_every:
@@ -151,7 +174,7 @@ class Trainer:
         self._agent.set_model(opened.state)
         value = await self._agent.evaluate(episodes=self._plan.eval_episodes, seed=self._plan.eval_seed)
         self._sink.emit(Evaluated(round=opened.round - 1, mean_return=value, episodes=self._plan.eval_episodes))
-        return value if math.isfinite(value) else None
+        return _finite(value)
 
     def _start_from(self, opened: OpenRound) -> Params:
         """Put the agent on base + own unadmitted pieces + progress; return the parameters it starts from."""
@@ -159,6 +182,7 @@ class Trainer:
         own.append(ModelDelta(params=self._progress.params, moments=self._progress.moments))
         params = opened.state.params + np.sum([delta.params for delta in own], axis=0, dtype=np.float32)
         moments = merge_all(opened.state.moments, (delta.moments for delta in own))
+        _require_finite(params, "the model with own work on it")
         self._agent.set_model(ModelState(params=params.astype(np.float32), moments=moments))
         return self._agent.model().params
 
@@ -172,42 +196,65 @@ class Trainer:
         """Train at least one slice, so that an evaluation longer than the round does not starve training."""
         while True:
             left = deadline - trio.current_time()
-            self._progress.add(await self._agent.train(seconds=min(_SLICE_S, max(left, _SLICE_S / 10))))
-            if self._newest is not None or trio.current_time() >= deadline:
+            self._progress.add(await self._agent.train(seconds=min(_SLICE_S, max(left, _SHORTEST_SLICE_S))))
+            if self._newest is not None or deadline - trio.current_time() < _SHORTEST_SLICE_S / 2:
                 return
 
     def _keep(self, start: Params) -> None:
         """Add what the agent moved since `start` to the progress."""
         self._progress.params = self._progress.params + (self._agent.model().params - start)
         self._progress.moments = merge(self._progress.moments, self._agent.new_moments())
-        if not np.isfinite(self._progress.params).all():
-            raise ArithmeticError("the parameters hold NaN or infinity")
+        _require_finite(self._progress.params, "the parameters")
 
-    def _discard(self, opened: OpenRound, error: Exception) -> None:
+    def _discard(self, opened: OpenRound, error: ArithmeticError) -> None:
         """Go back to the common model: it is the last state known to be sound."""
         self._sink.emit(TrainingDiverged(round=opened.round, cause=str(error), env_steps=self._progress.env_steps))
         self._progress = self._nothing()
         if self._newest is None:
             self._newest = OpenRound(round=opened.round, base=opened.base, state=opened.state, pieces=())
 
-    def _hand_over(self, opened: OpenRound, eval_return: float | None) -> None:
+    def _hand_over_late(self, opened: OpenRound) -> OpenRound:
+        """Announce what earlier rounds did not wait for; return the round with it among the own pieces."""
         progress = self._progress
+        if not self._hand_over(opened, None):
+            return opened
+        delta = ModelDelta(params=progress.params, moments=progress.moments)
+        late = Piece(round=opened.round, env_steps=progress.env_steps, delta=delta)
+        return replace(opened, pieces=(*opened.pieces, late))
+
+    def _hand_over(self, opened: OpenRound, eval_return: float | None) -> bool:
+        """Announce the progress, unless there is none or its base was replaced: then it is kept for the next round."""
+        progress = self._progress
+        if self._newest is not None or self._tip() != opened.base.digest or not progress.env_steps:
+            return False
         work = LocalWork(
             base=opened.base.digest,
             env_steps=progress.env_steps,
             delta=ModelDelta(params=progress.params, moments=progress.moments),
             steps_per_s=round(progress.env_steps / progress.wall_s) if progress.wall_s > 0 else 0,
-            approx_kl=progress.kl / progress.env_steps if math.isfinite(progress.kl) else 0.0,
-            mean_return=progress.returns / progress.episodes if progress.episodes else None,
+            approx_kl=_finite(progress.kl / progress.env_steps) or 0.0,
+            mean_return=_finite(progress.returns / progress.episodes) if progress.episodes else None,
             eval_return=eval_return,
             tasks=tuple(task.task_id for task in self._assigned)[:8],
         )
-        self._progress = self._nothing()
+        # Before the announcement: it may seal the round, and the next one opens inside this call.
+        self._progress, self._rounds_open = self._nothing(), 0
         try:
             self._announce(work)
         except ValueError as error:  # every peer would refuse it: a coordinate beyond the codec's bound
-            self._discard(opened, error)
+            raise ArithmeticError(str(error)) from error
+        return True
 
     def _nothing(self) -> _Progress:
         schema = self._agent.schema
         return _Progress(params=np.zeros(schema.num_params, np.float32), moments=Moments.empty(schema.num_moments))
+
+
+def _require_finite(params: Params, what: str) -> None:
+    if not np.isfinite(params).all():
+        raise ArithmeticError(f"{what} hold NaN or infinity")
+
+
+def _finite(value: float) -> float | None:
+    """Return `value`, or None where a header must not carry it."""
+    return value if math.isfinite(value) else None
