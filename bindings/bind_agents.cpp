@@ -108,16 +108,18 @@ void bind_config(py::module_& m) {
 
 void bind_stats(py::module_& m) {
   py::class_<TrainStats>(m, "TrainStats", "What one call of PpoAgent.train did.")
-      .def_readonly("env_steps", &TrainStats::env_steps)
+      .def_readonly("env_steps", &TrainStats::env_steps, "Env steps done.")
       .def_readonly("episodes", &TrainStats::episodes, "Episodes that ended in the call.")
       .def_readonly("mean_return", &TrainStats::mean_return, "Of those episodes; NaN if there are none.")
-      .def_readonly("approx_kl", &TrainStats::approx_kl)
-      .def_readonly("clip_fraction", &TrainStats::clip_fraction)
+      .def_readonly("approx_kl", &TrainStats::approx_kl,
+                    "Mean KL divergence of the last epoch from the behaviour policy, nats.")
+      .def_readonly("clip_fraction", &TrainStats::clip_fraction, "Share of ratios outside the clip range.")
       .def_readonly("entropy", &TrainStats::entropy, "Nats.")
-      .def_readonly("value_loss", &TrainStats::value_loss)
-      .def_readonly("explained_variance", &TrainStats::explained_variance)
-      .def_readonly("learning_rate", &TrainStats::learning_rate)
-      .def_readonly("wall_s", &TrainStats::wall_s);
+      .def_readonly("value_loss", &TrainStats::value_loss, "Mean of half the squared error.")
+      .def_readonly("explained_variance", &TrainStats::explained_variance,
+                    "Of the last update; NaN when its returns did not vary.")
+      .def_readonly("learning_rate", &TrainStats::learning_rate, "Of the last update.")
+      .def_readonly("wall_s", &TrainStats::wall_s, "Seconds the call took.");
 }
 
 }  // namespace
@@ -129,7 +131,7 @@ void bind_agents(py::module_& m) {
                     "A policy, the environments it trains in, and its PPO; all calls release the GIL.")
       .def(py::init(&make_agent), py::arg("env_name"), py::arg("config"),
            py::call_guard<py::gil_scoped_release>())
-      .def_property_readonly("num_params", &num_params)
+      .def_property_readonly("num_params", &num_params, "Parameters of actor and critic, P.")
       .def_property_readonly("num_moments", &num_moments, "Observation dims, then one for the return.")
       .def_property_readonly(
           "schema_text", [](Agent& self) { return self.peek([](PpoAgent& a) { return a.schema_text(); }); },

@@ -79,26 +79,36 @@ void set_state(Env& self, std::size_t index, const py::array& state, std::size_t
 void bind_specs(py::module_& m) {
   py::class_<ParamSpec>(m, "ParamSpec",
                         "One parameter of an environment's physics that a variant may change.")
-      .def_property_readonly("name", [](const ParamSpec& p) { return std::string(p.name); })
-      .def_readonly("default_value", &ParamSpec::default_value)
+      .def_property_readonly(
+          "name", [](const ParamSpec& p) { return std::string(p.name); }, "As a variant spells it.")
+      .def_readonly("default_value", &ParamSpec::default_value, "Value in the default variant.")
       .def_readonly("low", &ParamSpec::low, "Lowest allowed value.")
       .def_readonly("high", &ParamSpec::high, "Highest allowed value.")
-      .def_property_readonly("meaning", [](const ParamSpec& p) { return std::string(p.meaning); });
+      .def_property_readonly(
+          "meaning", [](const ParamSpec& p) { return std::string(p.meaning); }, "What it is, and its unit.");
 
   py::class_<EnvSpec>(m, "EnvSpec", "What of an environment never changes.")
-      .def_property_readonly("name", [](const EnvSpec& s) { return std::string(s.name); })
-      .def_readonly("obs_dim", &EnvSpec::obs_dim)
-      .def_readonly("state_dim", &EnvSpec::state_dim)
-      .def_property_readonly("discrete",
-                             [](const EnvSpec& s) { return s.action_kind == ActionKind::kDiscrete; })
+      .def_property_readonly(
+          "name", [](const EnvSpec& s) { return std::string(s.name); }, "Gymnasium's id where there is one.")
+      .def_readonly("obs_dim", &EnvSpec::obs_dim, "Numbers per observation, D.")
+      .def_readonly("state_dim", &EnvSpec::state_dim, "Numbers per state, S.")
+      .def_property_readonly(
+          "discrete", [](const EnvSpec& s) { return s.action_kind == ActionKind::kDiscrete; },
+          "Whether an action is a choice.")
       .def_readonly("action_dim", &EnvSpec::action_dim, "Numbers per action; 1 if discrete.")
       .def_readonly("num_actions", &EnvSpec::num_actions, "Choices if discrete, else 0.")
-      .def_property_readonly("action_low", [](const EnvSpec& s) { return copy(s.action_low); })
-      .def_property_readonly("action_high", [](const EnvSpec& s) { return copy(s.action_high); })
-      .def_readonly("max_episode_steps", &EnvSpec::max_episode_steps)
-      .def_property_readonly("params", [](const EnvSpec& s) {
-        return std::vector<ParamSpec>(s.params.begin(), s.params.end());
-      });
+      .def_property_readonly(
+          "action_low", [](const EnvSpec& s) { return copy(s.action_low); },
+          "Lower bounds, float32[A]; empty if discrete.")
+      .def_property_readonly(
+          "action_high", [](const EnvSpec& s) { return copy(s.action_high); },
+          "Upper bounds, float32[A]; empty if discrete.")
+      .def_readonly("max_episode_steps", &EnvSpec::max_episode_steps,
+                    "Steps after which an episode is truncated.")
+      .def_property_readonly(
+          "params",
+          [](const EnvSpec& s) { return std::vector<ParamSpec>(s.params.begin(), s.params.end()); },
+          "What a variant may change.");
 
   py::class_<EnvVariant>(m, "EnvVariant",
                          "How many envs of a batch shall have these parameters and episode seeds.")
@@ -107,10 +117,10 @@ void bind_specs(py::module_& m) {
              return EnvVariant{std::move(params), seed_start, seed_end, count};
            }),
            py::kw_only(), py::arg("params"), py::arg("seed_start"), py::arg("seed_end"), py::arg("count"))
-      .def_readonly("params", &EnvVariant::params)
-      .def_readonly("seed_start", &EnvVariant::seed_start)
-      .def_readonly("seed_end", &EnvVariant::seed_end)
-      .def_readonly("count", &EnvVariant::count);
+      .def_readonly("params", &EnvVariant::params, "Name and value of each parameter that differs.")
+      .def_readonly("seed_start", &EnvVariant::seed_start, "First episode seed.")
+      .def_readonly("seed_end", &EnvVariant::seed_end, "One past the last episode seed.")
+      .def_readonly("count", &EnvVariant::count, "Envs of the batch that shall be this variant.");
 }
 
 }  // namespace
@@ -129,10 +139,12 @@ void bind_envs(py::module_& m) {
 
   py::class_<Env>(m, "VectorEnv", "N environments that step together and restart by themselves.")
       .def(py::init(&make_env), py::arg("name"), py::arg("num_envs"), py::arg("seed"), py::arg("threads") = 1)
-      .def_property_readonly("spec",
-                             [](Env& self) { return self.peek([](VectorEnv& env) { return env.spec(); }); })
       .def_property_readonly(
-          "num_envs", [](Env& self) { return self.peek([](VectorEnv& env) { return env.num_envs(); }); })
+          "spec", [](Env& self) { return self.peek([](VectorEnv& env) { return env.spec(); }); },
+          "What of this environment never changes.")
+      .def_property_readonly(
+          "num_envs", [](Env& self) { return self.peek([](VectorEnv& env) { return env.num_envs(); }); },
+          "Environments in the batch, N.")
       .def(
           "reset",
           [](Env& self, std::uint64_t seed) {

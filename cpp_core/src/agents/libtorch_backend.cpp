@@ -27,7 +27,7 @@ namespace murmur {
 namespace {
 
 at::Device choose_device(Device wanted) {
-  const bool available = wanted != Device::kCpu && at::hasCUDA() && at::globalContext().hasCUDA();
+  const bool available = wanted != Device::kCpu && at::hasCUDA();
   if (wanted == Device::kCuda && !available) {
     throw_invalid(
         "device is 'cuda', but libtorch finds no CUDA device: use 'auto' or 'cpu', or install the CUDA "
