@@ -106,8 +106,7 @@ void bind_specs(py::module_& m) {
       .def_readonly("max_episode_steps", &EnvSpec::max_episode_steps,
                     "Steps after which an episode is truncated.")
       .def_property_readonly(
-          "params",
-          [](const EnvSpec& s) { return std::vector<ParamSpec>(s.params.begin(), s.params.end()); },
+          "params", [](const EnvSpec& s) { return std::vector<ParamSpec>(s.params.begin(), s.params.end()); },
           "What a variant may change.");
 
   py::class_<EnvVariant>(m, "EnvVariant",

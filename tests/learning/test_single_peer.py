@@ -45,12 +45,13 @@ def test_cartpole_stays_solved_when_training_goes_on() -> None:
 
 def test_pendulum_is_swung_up() -> None:
     settings = PpoSettings(
+        activation="relu",
         num_envs=16,
         rollout_steps=128,
         epochs=10,
         minibatch_size=128,
         gamma=0.9,
-        learning_rate=1e-3,
+        learning_rate=5e-4,
         value_clip_range=0.0,
         normalize_rewards=True,
         device="cpu",
