@@ -1,19 +1,22 @@
 """The command `murmur`: everything a user types. A problem of config, disk or network is one message and exit 2."""
 
 import os
+import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 
 import peer
-from peer.config.load import load_config
-from peer.config.schema import Config
 from peer.errors import ConfigError, StorageError, TransportError
 
-_PROCESS_START = time.monotonic()
+if TYPE_CHECKING:
+    from peer.config.schema import Config
+
+_IMPORTED_AT = time.monotonic()
 DEFAULT_CONFIG = Path("configs/config.yaml")
 EXIT_USAGE = 2
 
@@ -21,11 +24,18 @@ T = TypeVar("T")
 
 app = typer.Typer(
     name="murmur",
-    help="Train one reinforcement-learning policy on many machines with nobody in charge.",
+    help="Train one reinforcement-learning policy on many machines with nobody in charge.\n\n"
+    "\b\nExamples:\n"
+    "  murmur up --peers 3                              three peers on this machine\n"
+    "  murmur peer network.addresses=[/ip4/192.0.2.7/tcp/4001]\n"
+    "                                                   one peer, to join that one\n"
+    "  murmur eval runs/slot-0/*/model.safetensors      what a finished run has learned\n\n"
+    "Settings, with their meaning and defaults: configs/config.yaml. Guide: docs/user-guide.md.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # addresses in brackets are not markup
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
 ConfigFiles = Annotated[
@@ -33,6 +43,7 @@ ConfigFiles = Annotated[
     typer.Option(
         "--config",
         "-c",
+        metavar="FILE",
         help="YAML file; give it again to lay a preset over it. Default: configs/config.yaml where there is one, "
         "else the built-in defaults, which are the same.",
     ),
@@ -57,59 +68,82 @@ def _root(
 
 @app.command("peer")
 def peer_command(config: ConfigFiles = None, overrides: Overrides = None) -> None:
-    """Run one peer in the foreground until the swarm is done or Ctrl-C.
+    """Run one peer in the foreground until the swarm has solved its task, or Ctrl-C.
 
-    It trains at once, alone if need be, and merges with the peers it finds by network.dns and network.addresses.
-    Identity and state live in storage.data_dir/slot-N; the lowest slot that no other process holds is taken.
+    It trains at once, alone if need be, and merges with the peers that it finds by network.dns and
+    network.addresses. Identity and state are kept in storage.data_dir, in the lowest slot-N that no other process
+    holds; started again, it goes on from there. Exit code: 0 when done or stopped, 2 when it cannot start.
 
-    Example, two machines:  murmur peer network.addresses='[/ip4/192.0.2.7/tcp/4001]'
+    \b
+    Examples:
+      murmur peer                                            listens on port 4001, waits for others
+      murmur peer network.addresses=[/ip4/192.0.2.7/tcp/4001]
+                                                             joins the peer on that machine
+      murmur peer -c configs/config.yaml -c configs/pendulum.yaml
+                                                             another task; presets hold what differs
+      murmur peer network.port=0 log.format=json             any free port; one JSON object a line
     """
-    from peer.process import PeerProcess  # loads libtorch and libp2p: -h and --version must not wait for it
+    from peer.network.libp2p_unused import leave_out_unused
 
+    _on_stop(_exit_before_start)
     settings = _load(config, overrides)
-    raise typer.Exit(_or_exit(lambda: PeerProcess(settings, process_start=_PROCESS_START).run()))
+    leave_out_unused()
+    from peer.process import run_process  # loads libp2p, lean by the line above
+
+    _or_exit(lambda: run_process(settings, age=_process_age))
 
 
 @app.command("up")
 def up_command(
     peers: Annotated[int, typer.Option("--peers", "-n", min=1, max=64, help="How many peer processes.")] = 3,
     config: ConfigFiles = None,
-    base_port: Annotated[int, typer.Option(min=0, max=65_000, help="First port on 127.0.0.1; 0 picks free ones.")] = 0,
+    base_port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65_000, help="First port on 127.0.0.1; 0: any free ones.")
+    ] = 0,
     overrides: Overrides = None,
 ) -> None:
     """Run a swarm on this machine: peer processes on loopback, their logs interleaved. Ctrl-C stops all of them.
 
-    Every peer is told the addresses of all; none is special. Kill one with `kill -9` and watch the others go on.
+    Every peer is told the addresses of all; none is special. Kill one with kill -9 and watch the others go on.
+    Started again, the swarm goes on where it was stopped, and one that has finished says so. Exit code: 0 when
+    every peer ended well or was killed by hand, 2 when they cannot start.
+
+    \b
+    Examples:
+      murmur up                                  CartPole-v1 with three peers, data in runs/
+      murmur up -n 4 stop.mean_return=null       for ever
+      murmur up -n 2 -c configs/config.yaml -c configs/pendulum.yaml storage.data_dir=/tmp/pendulum
     """
     from peer.local_swarm import LocalSwarm
 
+    _on_stop(_exit_before_start)
     settings = _load(config, overrides)  # all problems are told once, here, not by every peer
-    swarm = LocalSwarm(
-        peers=peers,
-        base_port=base_port,
-        arguments=_arguments(config, overrides),
-        data_dir=Path(settings.storage.data_dir),
-    )
+    swarm = LocalSwarm(settings, peers=peers, base_port=base_port, arguments=_arguments(config, overrides))
     raise typer.Exit(_or_exit(swarm.run))
 
 
 @app.command("eval")
 def eval_command(
-    model: Annotated[Path, typer.Argument(help="A model.safetensors that a finished run has saved.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model.safetensors that a finished run saved.")],
     episodes: Annotated[int, typer.Option(min=1, max=100_000, help="Greedy episodes to average.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode.")] = 1_000_000_000,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the first episode.")] = 1_000_000_000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Evaluate a saved model: the mean return of greedy episodes on fixed seeds.
 
-    Example:  murmur eval runs/slot-0/model.safetensors --episodes 100
+    The defaults are those of configs/config.yaml, so that the figure is the one that ended the run.
+
+    \b
+    Example:
+      murmur eval runs/slot-0/cartpole-1f0c93ab/model.safetensors --episodes 100
     """
     from peer.evaluation import evaluate_file
 
     typer.echo(_or_exit(lambda: evaluate_file(model, episodes=episodes, seed=seed, device=device)))
 
 
-def _load(files: list[Path] | None, overrides: list[str] | None) -> Config:
+def _load(files: list[Path] | None, overrides: list[str] | None) -> "Config":
+    from peer.config.load import load_config  # here and below: -h and --version must not wait for what they never use
     from peer.native import known_envs
 
     return _or_exit(lambda: load_config(_files(files), os.environ, overrides or [], known_envs=known_envs()))
@@ -136,9 +170,29 @@ def _or_exit(action: Callable[[], T]) -> T:
         raise typer.Exit(EXIT_USAGE) from error
 
 
+def _on_stop(handler: Callable[[int, object], None]) -> None:
+    """Have SIGINT and SIGTERM end us well while libraries load; later the peer and the swarm listen themselves."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def _exit_before_start(_number: int, _frame: object) -> NoReturn:
+    sys.exit(0)  # nothing has begun: nothing to save
+
+
+def _process_age() -> float:
+    """Return the seconds since the kernel started this process, the interpreter's own start included."""
+    try:
+        started_ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        uptime_s = float(Path("/proc/uptime").read_text().split()[0])
+        return uptime_s - started_ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):  # no Linux: as good as we can
+        return time.monotonic() - _IMPORTED_AT
+
+
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    app(prog_name="murmur")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Several peer processes on this machine: started together, logs interleaved, stopped together."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -7,22 +8,29 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import IO
 
-_STOP_S = 20.0
+from peer.config.schema import Config
+from peer.errors import ConfigError
+
+STOP_S = 20.0
 """Long enough to end the training chunk in progress and save; then a peer that hangs is killed, and named."""
 
 _COLOURS = (36, 33, 32, 35, 34, 31, 96, 93)
+_LOOK_S = 0.05
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class LocalSwarm:
     """peers: how many. base_port: of the first on 127.0.0.1, 0 for free ones. arguments: of `murmur peer`."""
 
-    def __init__(self, *, peers: int, base_port: int, arguments: list[str], data_dir: Path) -> None:
+    def __init__(self, config: Config, *, peers: int, base_port: int, arguments: list[str]) -> None:
+        """Raises: ConfigError when the ports do not fit."""
+        if base_port and base_port + peers > 65_536:
+            raise ConfigError(f"{peers} ports from {base_port} on go beyond 65535: choose a lower --base-port")
+        self._config = config
         self._ports = [base_port + i for i in range(peers)] if base_port else free_ports(peers)
         self._arguments = arguments
-        self._data_dir = data_dir
         self._print_lock = threading.Lock()
         self._children: list[subprocess.Popen[str]] = []
         self._stopping = False
@@ -31,10 +39,9 @@ class LocalSwarm:
         """Run until every peer has ended; return 0 when all ended well, else the first other exit code."""
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
-        self._say(f"starting {len(self._ports)} peers on 127.0.0.1, data in {self._data_dir}; Ctrl-C stops all")
-        addresses = ",".join(f"/ip4/127.0.0.1/tcp/{port}" for port in self._ports)
-        for port in self._ports:
-            self._children.append(self._start(port, addresses))
+        folder = self._config.storage.data_dir
+        self._say(f"starting {_peers(len(self._ports))} on 127.0.0.1, data in {folder}; Ctrl-C stops all")
+        self._start_all()
         readers = [
             threading.Thread(target=self._copy, args=(child.stdout, index), daemon=True)
             for index, child in enumerate(self._children)
@@ -44,38 +51,49 @@ class LocalSwarm:
         codes = self._wait()
         for reader in readers:
             reader.join(timeout=2.0)
-        for index, code in enumerate(codes):
-            if code != 0:
-                self._say(f"peer {index + 1} of {len(codes)} ended with {describe_exit(code)}")
+        self._say(self._verdict(codes))
         return next((abs(code) for code in codes if code not in (0, -signal.SIGKILL)), 0)
 
-    def _start(self, port: int, addresses: str) -> subprocess.Popen[str]:
-        settings = [
-            "network.listen_host=127.0.0.1",
-            f"network.port={port}",
-            f"network.addresses=[{addresses}]",
-        ]
-        return subprocess.Popen(
-            [sys.executable, "-m", "peer.cli", "peer", *self._arguments, *settings],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # Ctrl-C reaches us alone; we pass it on, once
-        )
+    def _start_all(self) -> None:
+        from peer.settings import threads  # loads the C++ core
+
+        addresses = ",".join(f"/ip4/127.0.0.1/tcp/{port}" for port in self._ports)
+        share = threads(self._config, peers_here=len(self._ports))
+        for port in self._ports:
+            if self._stopping:
+                return
+            settings = [
+                "network.listen_host=127.0.0.1",
+                f"network.port={port}",
+                f"network.addresses=[{addresses}]",
+                f"compute.threads={share}",
+            ]
+            self._children.append(_start([*self._arguments, *settings]))
 
     def _wait(self) -> list[int]:
+        """Wait for all, telling at once of each that ends badly; after a signal, for STOP_S at most."""
         deadline: float | None = None
-        while any(child.poll() is None for child in self._children):
+        running = dict(enumerate(self._children))
+        while running:
+            for index in [index for index, child in running.items() if child.poll() is not None]:
+                self._tell_end(index, running.pop(index).returncode)
             if self._stopping and deadline is None:
-                deadline = time.monotonic() + _STOP_S
+                deadline = time.monotonic() + STOP_S
             if deadline is not None and time.monotonic() > deadline:
-                self._say(f"some peers did not stop within {_STOP_S:.0f} s: killing them")
-                for child in self._children:
+                deadline = float("inf")
+                self._say(f"{_peers(len(running))} did not stop within {STOP_S:.0f} s: killing")
+                for child in running.values():
                     child.kill()
-                deadline = None
-            time.sleep(0.05)
-        return [child.wait() for child in self._children]
+            time.sleep(_LOOK_S)
+        return [child.returncode for child in self._children]
+
+    def _tell_end(self, index: int, code: int) -> None:
+        if code != 0:
+            self._say(f"peer {index + 1} of {len(self._ports)} ended with {describe_exit(code)}")
+
+    def _verdict(self, codes: list[int]) -> str:
+        well = sum(code == 0 for code in codes)
+        return f"all {_peers(well)} ended well" if well == len(codes) else f"{well} of {_peers(len(codes))} ended well"
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         self._stopping = True
@@ -94,14 +112,17 @@ class LocalSwarm:
             self._write(f"{name}{separator}{rest}")
 
     def _say(self, text: str) -> None:
-        self._write(f"murmur | {text}")
+        if self._config.log.format == "text":  # else every line is an object that a peer wrote
+            self._write(f"{'murmur':6} | {text}")
+        else:
+            sys.stderr.write(f"murmur: {text}\n")
 
     def _write(self, line: str) -> None:
         with self._print_lock:
             try:
                 sys.stdout.write(line + "\n")
                 sys.stdout.flush()
-            except (BrokenPipeError, ValueError):
+            except (OSError, ValueError):
                 self._on_signal(0, None)  # nobody reads any more: `murmur up | head` ends the swarm
 
 
@@ -119,6 +140,33 @@ def free_ports(count: int) -> list[int]:
 
 def describe_exit(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _start(arguments: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "peer.cli", "peer", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # Ctrl-C reaches us alone; we pass it on, once
+        preexec_fn=_end_with_parent,
+    )
+
+
+def _end_with_parent() -> None:
+    """Have the kernel send SIGTERM when our parent dies: a swarm whose `murmur up` was killed must not train on unseen.
+
+    Runs in the child before exec, when there is one thread only. Elsewhere than on Linux there is no such call.
+    """
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    except (OSError, AttributeError):
+        return
+
+
+def _peers(count: int) -> str:
+    return "1 peer" if count == 1 else f"{count} peers"
 
 
 def _wants_colour() -> bool:

@@ -3,11 +3,12 @@
 import os
 import random
 import signal
-import socket
 import sys
 import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Never
 
 import trio
 
@@ -15,185 +16,179 @@ import peer
 from peer.agents.native_agent import NativeAgent
 from peer.config.digest import digest
 from peer.config.schema import Config
-from peer.errors import ProtocolError, StorageError
-from peer.native import PpoSettings
-from peer.network.discovery.dns import DnsDiscovery
-from peer.network.discovery.source import DiscoverySource
-from peer.network.discovery.static import StaticDiscovery
 from peer.network.identity import Identity, load_or_create_identity
 from peer.network.libp2p_logging import quiet_libp2p_logging
-from peer.network.libp2p_transport import Libp2pSettings, Libp2pTransport, open_libp2p_transport
-from peer.node import Outcome, PeerParts, local_seed, run_peer, wire_run_id
+from peer.network.libp2p_transport import Libp2pTransport, open_libp2p_transport
+from peer.node import Outcome, PeerParts, run_peer
 from peer.rounds.entry import Entry
-from peer.rounds.snapshot import decode_snapshot
-from peer.services.archive import Archive
+from peer.run_folder import RunFolder
+from peer.services.reporting import greedy_return
 from peer.services.watch import beat_forever
+from peer.settings import discovery_sources, ppo_settings, threads, transport_settings
 from peer.storage.atomic_file import write_atomic
-from peer.storage.boots import count_boot
+from peer.storage.boots import Boot, count_boot
 from peer.storage.heartbeat import Heartbeat
-from peer.storage.journal import Journal
-from peer.storage.model_file import ModelFile, save_model
 from peer.storage.slots import Slot, claim_slot
-from peer.storage.snapshots import SnapshotStore
 from peer.telemetry.counters import Counters
 from peer.telemetry.events import (
     Listening,
     LookingFor,
     PeerStarted,
+    RunAlreadyFinished,
     RunFinished,
     ShutdownStarted,
     StateDamaged,
-    StateRestored,
-    StorageFailed,
     TrainingStarted,
 )
 from peer.telemetry.names import NameBook
 from peer.telemetry.sink import LogSink
 from peer.types import Seconds
 
-_ENVS_PER_THREAD = 128
-"""Below this many envs a second thread costs more in waiting than it steps."""
+_STOP_REASONS = {"return": "solved", "rounds": "max_rounds"}
+
+
+def run_process(config: Config, *, age: Callable[[], Seconds]) -> None:
+    """Run one peer until the swarm has finished, or SIGTERM or SIGINT comes; its state is saved either way.
+
+    age: returns the seconds since the process was started. Everything that can be wrong with disk and settings is
+    found out before the network is touched.
+    Raises: StorageError, TransportError, ValueError when the peer cannot start; the caller prints the cause.
+    """
+    with ExitStack() as stack:
+        slot = stack.enter_context(claim_slot(Path(config.storage.data_dir)))
+        identity = load_or_create_identity(slot.path / "identity.key")
+        names = NameBook()
+        names.learn(identity.peer_id, slot.name)
+        counters = Counters()
+        sink = LogSink(
+            sys.stdout,
+            peer=slot.name,
+            names=names,
+            counters=counters,
+            output=config.log.format,
+            level=config.log.level,
+        )
+        stack.callback(sink.close)
+        process = PeerProcess(config, slot, identity, sink=sink, names=names, counters=counters, age=age)
+        folder = stack.enter_context(RunFolder(slot.path, config, sink=sink))
+        process.run(folder)
 
 
 class PeerProcess:
-    """Everything of one process that outlives a single service. process_start: monotonic reading at its start."""
+    """One peer's life, from its first line in the log to its last."""
 
-    def __init__(self, config: Config, *, process_start: Seconds) -> None:
+    def __init__(
+        self,
+        config: Config,
+        slot: Slot,
+        identity: Identity,
+        *,
+        sink: LogSink,
+        names: NameBook,
+        counters: Counters,
+        age: Callable[[], Seconds],
+    ) -> None:
         self._config = config
-        self._process_start = process_start
-        self._names = NameBook()
-        self._counters = Counters()
+        self._slot = slot
+        self._identity = identity
+        self._sink = sink
+        self._names = names
+        self._counters = counters
+        self._age = age
 
-    def run(self) -> int:
-        """Run the peer until the swarm has finished or a signal comes; return the exit code.
+    def run(self, folder: RunFolder) -> None:
+        boot = count_boot(self._slot.path / "boots", unix_time_s=int(time.time()))
+        agent = NativeAgent(self._config.env.name, settings=ppo_settings(self._config, self._identity.peer_id))
+        self._introduce(boot, folder, agent)
+        root = folder.restore(agent)
+        if root is not None and root.stop:
+            self._tell_finished_before(root, folder)
+            return
+        self._tell_health_check()
+        quiet_libp2p_logging()
+        trio.run(self._take_part, folder, boot, agent, root)
 
-        Raises: StorageError, TransportError when it cannot even start; the caller prints the cause.
-        """
-        with ExitStack() as stack:
-            slot = stack.enter_context(claim_slot(Path(self._config.storage.data_dir)))
-            _tell_health_check(slot, self._config.storage.slot_file)
-            identity = load_or_create_identity(slot.path / "identity.key")
-            self._names.learn(identity.peer_id, slot.name)
-            sink = LogSink(
-                sys.stdout,
-                peer=slot.name,
-                names=self._names,
-                counters=self._counters,
-                output=self._config.log.format,
-                level=self._config.log.level,
-            )
-            stack.callback(sink.close)
-            quiet_libp2p_logging()
-            trio.run(self._main, slot, identity, sink)
-        return 0
-
-    async def _main(self, slot: Slot, identity: Identity, sink: LogSink) -> None:
-        boot = count_boot(slot.path / "boots", unix_time_s=int(time.time()))
-        agent = NativeAgent(self._config.env.name, settings=self._settings(identity))
-        sink.emit(
+    def _introduce(self, boot: Boot, folder: RunFolder, agent: NativeAgent) -> None:
+        self._sink.emit(
             PeerStarted(
-                peer_id=identity.peer_id,
+                peer_id=self._identity.peer_id,
                 version=peer.__version__,
                 run=self._config.run.name,
                 env=self._config.env.name,
                 boot=boot.number,
-                data_dir=str(slot.path),
+                data_dir=str(folder.path),
                 num_params=agent.schema.num_params,
                 config_digest=digest(self._config),
             )
         )
         if boot.damage:
-            sink.emit(StateDamaged(path=str(slot.path / "boots"), cause=boot.damage, remedy="counting goes on"))
-        async with (
-            open_libp2p_transport(self._transport_settings(), identity) as transport,
-            trio.open_nursery() as nursery,
-        ):
-            nursery.start_soon(_heartbeat, slot, sink)
-            sink.emit(Listening(addresses=transport.listen_addresses))
-            sources = self._sources(transport)
-            sink.emit(LookingFor(targets=tuple(source.name for source in sources)))
-            with trio.CancelScope() as run_scope:
-                nursery.start_soon(_stop_on_signal, run_scope, sink)
-                await self._take_part(slot, identity, boot.number, agent, transport, sources, sink)
-            nursery.cancel_scope.cancel()
+            path = str(self._slot.path / "boots")
+            self._sink.emit(StateDamaged(path=path, cause=boot.damage, remedy=f"counting goes on at {boot.number}"))
 
-    async def _take_part(
-        self,
-        slot: Slot,
-        identity: Identity,
-        boot: int,
-        agent: NativeAgent,
-        transport: Libp2pTransport,
-        sources: list[DiscoverySource],
-        sink: LogSink,
-    ) -> None:
-        journal = Journal(slot.path / "journal.sqlite", max_bytes=self._config.storage.max_journal_bytes)
-        if journal.set_aside is not None:
-            sink.emit(StateDamaged(path=str(slot.path), cause="the journal", remedy=f"moved to {journal.set_aside}"))
-        snapshots = SnapshotStore(slot.path / "snapshots", keep=self._config.storage.keep_snapshots)
-        state_file = slot.path / "training.bin"
-        root = self._restore(snapshots, agent, state_file, sink)
-        parts = PeerParts(
+    def _tell_finished_before(self, root: Entry, folder: RunFolder) -> None:
+        """Say why there is nothing to do: a second `up` on the same folder must not look like a failure."""
+        if not folder.model_file.exists():
+            folder.save_model(root)
+        self._sink.emit(
+            RunAlreadyFinished(
+                reason=_STOP_REASONS[root.stop],
+                rounds=root.round,
+                env_steps=root.env_steps,
+                mean_return=greedy_return(root),
+                model=root.model,
+                model_path=str(folder.model_file),
+                data_dir=str(folder.path),
+            )
+        )
+
+    async def _take_part(self, folder: RunFolder, boot: Boot, agent: NativeAgent, root: Entry | None) -> None:
+        """Be part of the swarm. The transport is the outermost block: what it raises must not come in a group."""
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with (
+                open_libp2p_transport(transport_settings(self._config), self._identity) as transport,
+                trio.open_nursery() as nursery,
+            ):
+                nursery.start_soon(self._beat)
+                self._sink.emit(Listening(addresses=transport.listen_addresses))
+                parts = self._parts(folder, boot, agent, transport, root)
+                self._sink.emit(LookingFor(targets=tuple(source.name for source in parts.sources)))
+                with trio.CancelScope() as run_scope:
+                    nursery.start_soon(self._stop_on_signal, signals, run_scope)
+                    outcome = await run_peer(self._config, parts)
+                    self._finish(outcome, folder, transport)
+                nursery.cancel_scope.cancel()
+
+    def _parts(
+        self, folder: RunFolder, boot: Boot, agent: NativeAgent, transport: Libp2pTransport, root: Entry | None
+    ) -> PeerParts:
+        return PeerParts(
             agent=agent,
             transport=transport,
-            signer=identity,
-            sources=sources,
-            sink=sink,
+            signer=self._identity,
+            sources=discovery_sources(self._config, transport),
+            sink=self._sink,
             names=self._names,
             counters=self._counters,
             rng=random.Random(os.urandom(16)),
-            name=slot.name,
-            boot=boot,
+            name=self._slot.name,
+            boot=boot.number,
             root=root,
-            archive=Archive(journal, snapshots, snapshot_every=self._config.round.snapshot_every, sink=sink),
-            state_file=state_file,
-            ready=lambda: sink.emit(
-                TrainingStarted(
-                    device=agent.backend_name,
-                    threads=self._threads(),
-                    startup_s=time.monotonic() - self._process_start,
-                )
-            ),
+            archive=folder.archive,
+            state_file=folder.training_file,
+            ready=lambda: self._tell_ready(agent),
         )
-        try:
-            outcome = await run_peer(self._config, parts)
-            self._finish(outcome, slot, transport, sink)
-        finally:
-            journal.close()
 
-    def _restore(self, snapshots: SnapshotStore, agent: NativeAgent, state_file: Path, sink: LogSink) -> Entry | None:
-        """Return the newest state on disk that fits this run, or None; whatever cannot be used is reported and kept."""
-        loaded = snapshots.load_newest()
-        for damage in loaded.damaged:
-            sink.emit(StateDamaged(path=str(damage.path), cause=damage.cause, remedy="using an older snapshot"))
-        if loaded.snapshot is None:
-            return None
-        try:
-            entry = decode_snapshot(loaded.snapshot.content, run=wire_run_id(self._config), schema=agent.schema)
-        except ProtocolError as error:
-            sink.emit(StateDamaged(path="snapshots", cause=error.detail, remedy="starting from the initial model"))
-            return None
-        try:
-            if state_file.exists():
-                agent.load(state_file)
-        except StorageError as error:
-            sink.emit(StateDamaged(path=str(state_file), cause=str(error), remedy="optimizer state starts afresh"))
-        sink.emit(StateRestored(round=entry.round, model=entry.model))
-        return entry
+    def _tell_ready(self, agent: NativeAgent) -> None:
+        self._sink.emit(
+            TrainingStarted(device=agent.backend_name, threads=threads(self._config), startup_s=self._age())
+        )
 
-    def _finish(self, outcome: Outcome, slot: Slot, transport: Libp2pTransport, sink: LogSink) -> None:
-        path: Path | None = slot.path / "model.safetensors"
-        assert outcome.tip.state is not None
-        assert path is not None
-        try:
-            save_model(path, ModelFile(state=outcome.tip.state, settings=self._model_settings(outcome)))
-        except StorageError as error:
-            sink.emit(StorageFailed(operation="save the final model", cause=str(error)))
-            path = None
+    def _finish(self, outcome: Outcome, folder: RunFolder, transport: Libp2pTransport) -> None:
+        path = folder.save_model(outcome.tip)
         counters = transport.counters()
-        sink.emit(
+        self._sink.emit(
             RunFinished(
-                reason={"return": "solved", "rounds": "max_rounds"}.get(outcome.stop, "stopped"),
+                reason=_STOP_REASONS[outcome.stop],
                 rounds=outcome.tip.round,
                 env_steps=outcome.tip.env_steps,
                 wall_s=outcome.wall_s,
@@ -205,82 +200,17 @@ class PeerProcess:
             )
         )
 
-    def _model_settings(self, outcome: Outcome) -> dict[str, str]:
-        config = self._config
-        return {
-            "env": config.env.name,
-            "hidden": ",".join(str(size) for size in config.model.hidden),
-            "activation": config.model.activation,
-            "normalize_observations": str(config.ppo.normalize_observations).lower(),
-            "run": config.run.name,
-            "round": str(outcome.tip.round),
-            "env_steps": str(outcome.tip.env_steps),
-            "model_hash": outcome.tip.model.hex(),
-        }
-
-    def _settings(self, identity: Identity) -> PpoSettings:
-        config = self._config
-        return PpoSettings(
-            **config.ppo.model_dump(),
-            hidden=config.model.hidden,
-            activation=config.model.activation,
-            seed=config.run.seed,
-            local_seed=local_seed(config, identity.peer_id),
-            threads=self._threads(),
-            device=config.compute.device,
-        )
-
-    def _threads(self) -> int:
-        if self._config.compute.threads != "auto":
-            return self._config.compute.threads
-        cores = len(os.sched_getaffinity(0))
-        return max(1, min(cores, self._config.ppo.num_envs // _ENVS_PER_THREAD))
-
-    def _transport_settings(self) -> Libp2pSettings:
-        network = self._config.network
-        kind = "ip6" if ":" in network.listen_host else "ip4"
-        return Libp2pSettings(
-            run_id=wire_run_id(self._config).hex(),
-            listen_address=f"/{kind}/{network.listen_host}/tcp/{network.port}",
-            max_connections=network.max_connections,
-        )
-
-    def _sources(self, transport: Libp2pTransport) -> list[DiscoverySource]:
-        network = self._config.network
-
-        def own_addresses() -> tuple[str, ...]:
-            return (*transport.listen_addresses, *_addresses_of_this_host(network.port))
-
-        sources: list[DiscoverySource] = [
-            DnsDiscovery(service, port=network.port, own_addresses=own_addresses) for service in network.dns
-        ]
-        if network.addresses:
-            sources.append(StaticDiscovery(network.addresses, own_addresses=own_addresses))
-        return sources
-
-
-async def _stop_on_signal(run_scope: trio.CancelScope, sink: LogSink) -> None:
-    """SIGTERM and SIGINT end the run cleanly: state saved, exit code 0."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    async def _stop_on_signal(self, signals: AsyncIterator[int], run_scope: trio.CancelScope) -> None:
+        """End the run cleanly: state saved, exit code 0. More signals of the kind change nothing."""
         async for number in signals:
-            sink.emit(ShutdownStarted(cause=signal.Signals(number).name))
+            if not run_scope.cancel_called:
+                self._sink.emit(ShutdownStarted(cause=signal.Signals(number).name))
             run_scope.cancel()
 
+    async def _beat(self) -> Never:
+        await beat_forever(Heartbeat(self._slot.path), sink=self._sink)
 
-async def _heartbeat(slot: Slot, sink: LogSink) -> None:
-    await beat_forever(Heartbeat(slot.path), sink=sink)
-
-
-def _addresses_of_this_host(port: int) -> tuple[str, ...]:
-    """The addresses that our own host name stands for: in a container, its address on the service's network."""
-    try:
-        found = socket.getaddrinfo(socket.gethostname(), port, family=socket.AF_INET, type=socket.SOCK_STREAM)
-    except OSError:
-        return ()
-    return tuple(f"/ip4/{place[0]}/tcp/{port}" for *_, place in found)
-
-
-def _tell_health_check(slot: Slot, slot_file: str | None) -> None:
-    """Leave our folder's path where a health check looks for it (docker/healthcheck.sh)."""
-    if slot_file is not None:
-        write_atomic(Path(slot_file), f"{slot.path.resolve()}\n".encode())
+    def _tell_health_check(self) -> None:
+        """Leave our folder's path where a health check looks for it (docker/healthcheck.sh)."""
+        if self._config.storage.slot_file is not None:
+            write_atomic(Path(self._config.storage.slot_file), f"{self._slot.path.resolve()}\n".encode())

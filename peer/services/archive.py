@@ -12,7 +12,7 @@ from peer.rounds.snapshot import encode_snapshot
 from peer.services.service import RunBlocking, TaskStatus, in_thread
 from peer.storage.journal import Journal, JournalEntry
 from peer.storage.snapshots import Snapshot, SnapshotStore
-from peer.telemetry.events import SnapshotSaved, StorageFailed
+from peer.telemetry.events import SnapshotSaved, StateSaved, StorageFailed
 from peer.telemetry.sink import EventSink
 
 _MAX_PENDING = 1024
@@ -64,6 +64,8 @@ class Archive:
         """Write everything including the state at `tip`; shield this from cancellation at shutdown."""
         self._due = tip
         await self._write_pending()
+        if tip.manifest is not None and self._saved_digest == tip.digest:
+            self._sink.emit(StateSaved(round=tip.round, model=tip.model))
 
     async def _write_pending(self) -> None:
         """What is not on disk when this ends, cancelled or refused, is still pending."""

@@ -12,12 +12,14 @@ from peer.network.discovery.backoff import RedialPolicy, RedialSchedule
 from peer.network.discovery.source import DiscoverySource
 from peer.network.transport import Transport
 from peer.services.service import TaskStatus
-from peer.telemetry.events import DialFailed, DiscoveryFailed
+from peer.telemetry.events import DialFailed, DialRetried, DiscoveryFailed
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 
 _LOOK_S = 0.25
 _MAX_DIALS = 8
+_PATIENCE = 4
+"""Failed dials in a row before anybody is told: about four seconds, in which the others may still be starting."""
 
 
 class Seeker:
@@ -99,7 +101,7 @@ class Seeker:
         except TransportError as error:
             self._answered.pop(address, None)
             wait_s = self._schedule.failed(address, trio.current_time())
-            self._sink.emit(DialFailed(address=address, cause=str(error), retry_s=wait_s))
+            self._tell_failure(address, str(error), wait_s)
         else:
             self._answered[address] = peer
             # A peer that is refused right after the handshake must not be dialled in a loop.
@@ -109,3 +111,11 @@ class Seeker:
                 self._schedule.succeeded(address)
         finally:
             self._dialling.discard(address)
+
+    def _tell_failure(self, address: str, cause: str, wait_s: Seconds) -> None:
+        """Tell the fourth failure in a row, and then whenever their number has doubled: peers start one by one."""
+        failures = self._schedule.failures(address)
+        if failures >= _PATIENCE and (failures // _PATIENCE).bit_count() == 1 and failures % _PATIENCE == 0:
+            self._sink.emit(DialFailed(address=address, cause=cause, retry_s=wait_s, failures=failures))
+        else:
+            self._sink.emit(DialRetried(address=address, cause=cause, retry_s=wait_s))

@@ -111,6 +111,19 @@ class RunFinished(Event):
     model_path: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAlreadyFinished(Event):
+    """The state on disk is that of a finished run: there was nothing left to do. reason: as of `RunFinished`."""
+
+    reason: str
+    rounds: int
+    env_steps: int
+    mean_return: float
+    model: Digest
+    model_path: str
+    data_dir: str
+
+
 # --- peers and the network ------------------------------------------------------------------------
 
 
@@ -144,12 +157,23 @@ class PeerRefused(RepeatedEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DialRetried(Event):
+    """A dial failed and follows again soon: usual while the others are still starting, or have just left."""
+
+    level: ClassVar[Level] = "debug"
+    address: str
+    cause: str
+    retry_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DialFailed(RepeatedEvent):
-    """retry_s: pause until the next try; dialling never ends."""
+    """An address has not answered for a while. failures: in a row. retry_s: until the next try; dialling never ends."""
 
     address: str
     cause: str
     retry_s: Seconds
+    failures: int
 
     def repeat_key(self) -> tuple[str, ...]:
         return (self.address,)
@@ -318,6 +342,14 @@ class SnapshotSaved(Event):
     round: int
     size_bytes: int
     path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateSaved(Event):
+    """The newest state of the common model is on disk, where the next start goes on from it."""
+
+    round: int
+    model: Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

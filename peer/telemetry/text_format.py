@@ -122,13 +122,18 @@ def _looking_for(event: events.LookingFor) -> str:
     return f"looking for peers at {_listed(event.targets)}"
 
 
+def _dial_cause(event: events.DialFailed | events.DialRetried) -> str:
+    """Return the cause without the address, which the sentence names already."""
+    return event.cause.removeprefix(f"cannot reach {event.address}: ")
+
+
 def _owner(peer: PeerId | None, names: NameBook) -> str:
     return "nobody" if peer is None else names.name_of(peer)
 
 
 def _roster(event: events.RosterChanged, names: NameBook) -> str:
-    changes = [f"{names.name_of(peer)} in" for peer in event.added]
-    changes += [f"{names.name_of(peer)} out" for peer in event.removed]
+    changes = [f"{name} in" for name in sorted(map(names.name_of, event.added))]
+    changes += [f"{name} out" for name in sorted(map(names.name_of, event.removed))]
     return f"roster of round {event.round}: {_listed(changes)}; {_plural(event.roster, 'peer')}"
 
 
@@ -156,6 +161,11 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
     events.Waiting: lambda e, _: f"round {e.round}: waiting for {e.what} since {duration(e.since_s)}",
     events.ShutdownStarted: lambda e, _: f"stopping: {e.cause}",
     events.RunFinished: lambda e, _: _finished(e),
+    events.RunAlreadyFinished: lambda e, _: (
+        f"nothing to do: this run finished before ({e.reason}): return {number(e.mean_return)}"
+        f" after {_plural(e.rounds, 'round')}, {amount(e.env_steps)} env steps; model {short(e.model)},"
+        f" saved to {e.model_path}; to train anew, delete {e.data_dir} or set another run.name"
+    ),
     events.PeerJoined: lambda e, names: (
         f"met {names.name_of(e.remote)} ({e.remote}, boot {e.boot}); {_plural(e.peers, 'peer')} connected"
     ),
@@ -163,7 +173,10 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
         f"lost {names.name_of(e.remote)}: {e.cause}; {_plural(e.peers, 'peer')} connected"
     ),
     events.PeerRefused: lambda e, names: f"refused {names.name_of(e.remote)}: {e.reason}: {e.detail}",
-    events.DialFailed: lambda e, _: f"no answer from {e.address}: {e.cause}; next try in {duration(e.retry_s)}",
+    events.DialRetried: lambda e, _: f"no answer from {e.address} yet: {_dial_cause(e)}",
+    events.DialFailed: lambda e, _: (
+        f"no answer from {e.address} in {e.failures} tries: {_dial_cause(e)}; trying on, next in {duration(e.retry_s)}"
+    ),
     events.DiscoveryFailed: lambda e, _: f"found no address by {e.source}: {e.cause}",
     events.MessageRefused: lambda e, names: f"refused a message of {names.name_of(e.remote)}: {e.reason}: {e.detail}",
     events.RoundStarted: lambda e, _: f"round {e.round} started on {short(e.base)}",
@@ -184,24 +197,20 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
         f"round {e.round}: greedy return {number(e.mean_return)} over {_plural(e.episodes, 'episode')}"
     ),
     events.TrainingDiverged: lambda e, _: (
-        f"round {e.round}: gave up {amount(e.env_steps)} env steps of training: {e.cause}; starting again from the base"
-    ),
-    events.WorkDropped: lambda e, _: (
-        f"round {e.round}: gave up {amount(e.env_steps)} own env steps that no round took in"
-    ),
-    events.TrainingDiverged: lambda e, _: (
         f"round {e.round}: training diverged, {amount(e.env_steps)} env steps given up: {e.cause}; going on from the"
         f" common model (a lower ppo.learning_rate may help)"
     ),
     events.WorkDropped: lambda e, _: f"gave up {amount(e.env_steps)} env steps of own work that came too late",
     events.TasksAssigned: lambda e, _: (
-        f"round {e.round}: {'helping with' if e.helping else 'training on'} {_listed(e.tasks)}"
+        f"round {e.round}: {'helping with' if e.helping else 'took'} {'task' if len(e.tasks) == 1 else 'tasks'}"
+        f" {_listed(e.tasks)}"
     ),
     events.TaskMoved: lambda e, names: (
         f"round {e.round}: task {e.task} moved from {_owner(e.previous_owner, names)}"
         f" to {_owner(e.new_owner, names)}: {e.why}"
     ),
     events.SnapshotSaved: lambda e, _: f"round {e.round}: saved a snapshot, {size(e.size_bytes)}, {e.path}",
+    events.StateSaved: lambda e, _: f"saved round {e.round}, model {short(e.model)}; the next start goes on from there",
     events.SnapshotAdopted: lambda e, names: (
         f"took the snapshot of round {e.round} from {names.name_of(e.donor)}, model {short(e.model)}"
     ),

@@ -17,7 +17,8 @@ class StaticDiscovery:
 
     @property
     def name(self) -> str:
-        return f"list of {len(self._addresses)}"
+        count = len(self._addresses)
+        return "1 given address" if count == 1 else f"{count} given addresses"
 
     async def addresses(self) -> list[str]:
         await trio.lowlevel.checkpoint()

@@ -1,0 +1,121 @@
+"""What a peer keeps of one run on disk: the chain, the last states of the model, the optimizer, the finished model.
+
+It stands beside the identity, in a folder named after the run and the settings that all its peers share. So another
+configuration never meets state that it cannot use, and going back to the first one goes on where that had stopped.
+"""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from peer.agents.agent import Agent
+from peer.config.digest import digest
+from peer.config.schema import Config
+from peer.errors import ProtocolError, StorageError
+from peer.node import wire_run_id
+from peer.rounds.entry import Entry
+from peer.rounds.snapshot import decode_snapshot
+from peer.services.archive import Archive
+from peer.storage.journal import Journal
+from peer.storage.model_file import ModelFile, save_model
+from peer.storage.snapshots import SnapshotStore
+from peer.telemetry.events import StateDamaged, StateRestored, StorageFailed
+from peer.telemetry.sink import EventSink
+
+_DIGEST_DIGITS = 8
+_AFRESH = "starting from the initial model, or from the swarm's once others are met"
+
+
+def run_folder_name(config: Config) -> str:
+    """Return the folder's name, such as `cartpole-1f0c93ab`; it changes with every key marked (=)."""
+    return f"{config.run.name}-{digest(config).hex()[:_DIGEST_DIGITS]}"
+
+
+class RunFolder:
+    """The open folder of one run; close it, or leave its `with` block.
+
+    Raises: StorageError when it can be neither opened nor created. Damage is reported to `sink` and survived.
+    """
+
+    def __init__(self, slot: Path, config: Config, *, sink: EventSink) -> None:
+        self.path = slot / run_folder_name(config)
+        self.training_file = self.path / "training.bin"
+        self.model_file = self.path / "model.safetensors"
+        self._config = config
+        self._sink = sink
+        self._journal = Journal(self.path / "journal.sqlite", max_bytes=config.storage.max_journal_bytes)
+        self._snapshots = SnapshotStore(self.path / "snapshots", keep=config.storage.keep_snapshots)
+        self.archive = Archive(
+            self._journal, self._snapshots, snapshot_every=config.round.snapshot_every, sink=self._sink
+        )
+        if self._journal.set_aside is not None:
+            self._tell_damage(
+                self.path / "journal.sqlite", "its content cannot be trusted", f"moved to {self._journal.set_aside}"
+            )
+
+    def restore(self, agent: Agent) -> Entry | None:
+        """Return the newest state that can be trusted, None when there is none; `agent` is made ready to go on from it."""
+        entry = self._newest_entry(agent)
+        if entry is None:
+            return None
+        try:
+            if self.training_file.exists():
+                agent.load(self.training_file)
+        except StorageError as error:
+            self._tell_damage(self.training_file, str(error), "the optimizer starts afresh, the model does not")
+        self._sink.emit(StateRestored(round=entry.round, model=entry.model))
+        return entry
+
+    def save_model(self, entry: Entry) -> Path | None:
+        """Write the finished model for `murmur eval` and others; return where, None when the disk refused it."""
+        assert entry.state is not None
+        try:
+            save_model(self.model_file, ModelFile(state=entry.state, settings=_description(self._config, entry)))
+        except StorageError as error:
+            self._sink.emit(StorageFailed(operation="save the final model", cause=str(error)))
+            return None
+        return self.model_file
+
+    def close(self) -> None:
+        try:
+            self._journal.close()
+        except StorageError as error:
+            self._sink.emit(StorageFailed(operation="close the journal", cause=str(error)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _newest_entry(self, agent: Agent) -> Entry | None:
+        loaded = self._snapshots.load_newest()
+        remedy = _AFRESH if loaded.snapshot is None else f"going back to the one of round {loaded.snapshot.round}"
+        for damage in loaded.damaged:
+            self._tell_damage(damage.path, damage.cause, remedy)
+        if loaded.snapshot is None:
+            return None
+        try:
+            return decode_snapshot(loaded.snapshot.content, run=wire_run_id(self._config), schema=agent.schema)
+        except ProtocolError as error:
+            self._tell_damage(self.path / "snapshots", error.detail, _AFRESH)
+            return None
+
+    def _tell_damage(self, path: Path, cause: str, remedy: str) -> None:
+        self._sink.emit(StateDamaged(path=str(path), cause=cause, remedy=remedy))
+
+
+def _description(config: Config, entry: Entry) -> dict[str, str]:
+    """Return what it takes to rebuild the policy, and where the model comes from."""
+    return {
+        "env": config.env.name,
+        "hidden": ",".join(str(size) for size in config.model.hidden),
+        "activation": config.model.activation,
+        "normalize_observations": str(config.ppo.normalize_observations).lower(),
+        "run": config.run.name,
+        "round": str(entry.round),
+        "env_steps": str(entry.env_steps),
+        "model_hash": entry.model.hex(),
+    }
