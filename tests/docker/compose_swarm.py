@@ -92,6 +92,13 @@ class ComposeSwarm:
                 raise AssertionError(f"not within {within_s:.0f} s: {what}\n{self.tails()}")
             time.sleep(POLL_S)
 
+    def no_restarts(self) -> bool:
+        """Return True; fail at once, with the logs, if the engine had to restart a peer."""
+        for container in self.containers():
+            container.reload()
+            assert container.attrs["RestartCount"] == 0, f"{container.name} crashed\n{self.tails(40)}"
+        return True
+
     def tails(self, lines: int = 15) -> str:
         """Return the end of every peer's log, for the report of a failed test."""
         parts = []

@@ -18,7 +18,7 @@ def test_default_config_four_peers_solve_it_and_exit_on_the_same_model(
     swarm = make_swarm(files=("docker-compose.yml", "tests/docker/compose.json-log.yml"))
     swarm.up(PEERS)
     swarm.wait_until(
-        lambda: all(container.status == "exited" for container in swarm.containers()),
+        lambda: swarm.no_restarts() and all(each.status == "exited" for each in swarm.containers()),
         what="all peers have stopped by themselves",
         within_s=300,
     )

@@ -24,6 +24,12 @@ for entry in pathlib.Path("/proc").iterdir():
 def swarm(make_swarm: Callable[..., ComposeSwarm]) -> ComposeSwarm:
     swarm = make_swarm()
     swarm.up(PEERS)
+    # Here, so that peers which cannot even start fail all tests at once and not one after the other's patience.
+    swarm.wait_until(
+        lambda: swarm.no_restarts() and all(event_log.named(events, "round_sealed") for events in swarm.logs()),
+        what="a first sealed round on every peer",
+        within_s=60,
+    )
     return swarm
 
 
@@ -43,11 +49,6 @@ def wait_for_full_round(swarm: ComposeSwarm, *, within_s: float = 60) -> None:
 
 
 def test_first_round_sealed_within_20_s_of_the_start(swarm: ComposeSwarm) -> None:
-    swarm.wait_until(
-        lambda: all(event_log.named(events, "round_sealed") for events in swarm.logs()),
-        what="a first sealed round on every peer",
-        within_s=60,
-    )
     first = min(started_at(container) for container in swarm.containers())
     sealed = min(event_log.time_of(event_log.named(events, "round_sealed")[0]) for events in swarm.logs())
     assert (sealed - first).total_seconds() <= 20
