@@ -54,7 +54,7 @@ class RunFolder:
             )
 
     def restore(self, agent: Agent) -> Entry | None:
-        """Return the newest state that can be trusted, None when there is none; `agent` is made ready to go on from it."""
+        """Return the newest state that can be trusted, None when there is none; `agent` is ready to go on from it."""
         entry = self._newest_entry(agent)
         if entry is None:
             return None
