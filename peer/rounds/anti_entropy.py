@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from peer.rounds.entry import Entry
 from peer.rounds.ledger import Ledger
+from peer.rounds.manifest import STOP_RETURN
 from peer.types import Digest
 from peer.wire.envelope import AnySigned
 from peer.wire.limits import MAX_SYNC_MESSAGES, MAX_SYNC_RESPONSE_BYTES
@@ -37,11 +38,15 @@ def empty_request(ledger: Ledger) -> SyncRequest:
 
 
 def response(asked: SyncRequest, ledger: Ledger, offer: Callable[[], SnapshotOffer | None]) -> SyncResponse:
-    """Answer with what the asking peer lacks; a snapshot is offered when our window does not reach back to it."""
+    """Answer with what the asking peer lacks.
+
+    A snapshot is offered instead of manifests when our window does not reach back to what it has, or when payloads that
+    it would need are not held here (a peer that restarted from a snapshot has none of that round's).
+    """
     line = ledger.line()
     known = {Digest(digest) for digest in asked.recent}
     missing = [entry for entry in line if entry.digest not in known and entry.manifest is not None]
-    can_replay = not missing or missing[0].parent in known
+    can_replay = not missing or (missing[0].parent in known and all(_is_replayable(entry, ledger) for entry in missing))
     held = set(asked.headers) | set(asked.acks)
     newer: list[AnySigned] = [
         *ledger.pool.on_base(ledger.tip.digest),
@@ -54,6 +59,10 @@ def response(asked: SyncRequest, ledger: Ledger, offer: Callable[[], SnapshotOff
         messages=tuple(_bounded(envelopes)),
         snapshot=None if can_replay else offer(),
     )
+
+
+def _is_replayable(entry: Entry, ledger: Ledger) -> bool:
+    return entry.stop == STOP_RETURN or all(header.message.payload in ledger.payloads for header in entry.headers)
 
 
 def _oldest(asked: SyncRequest, ledger: Ledger) -> int:

@@ -1,5 +1,7 @@
 """From the tree of manifests and the votes to a decision of `fork_choice`."""
 
+from collections.abc import Callable
+
 from peer.rounds.entry import Entry, electorate
 from peer.rounds.fork_choice import Branch, prefer
 from peer.rounds.ledger import Ledger
@@ -7,10 +9,11 @@ from peer.rounds.support import is_decided, may_be_decided
 from peer.types import PeerId
 
 
-def better(challenger: Entry, current: Entry, *, ledger: Ledger, bound: bool) -> bool:
+def better(challenger: Entry, current: Entry, *, ledger: Ledger, bound: Callable[[], bool]) -> bool:
     """Return whether a peer at `current` should go to `challenger`, which it could apply.
 
-    bound: this peer voted for the branch of `current`, which may still be decided, and has not waited long enough.
+    bound: tells whether this peer voted for the branch of `current`, which may still be decided, and has not waited
+    long enough; asked only when it matters, since the answer costs more than the rest.
     """
     ancestor, ours, theirs = ledger.chain.fork(current, challenger)
     if not theirs:

@@ -12,6 +12,7 @@ class Chain:
     def __init__(self, root: Entry) -> None:
         self.root = root
         self.tip = root
+        self.version = 0  # grows with every change of the tree
         self._entries: dict[Digest, Entry] = {root.digest: root}
 
     def __contains__(self, digest: bytes) -> bool:
@@ -30,6 +31,7 @@ class Chain:
         """Raises: KeyError unless the parent is present."""
         self._entries[entry.parent]
         self._entries[entry.digest] = entry
+        self.version += 1
 
     def remove_branch(self, entry: Entry) -> None:
         """Remove `entry` and all that build on it; never the tip's own line."""
@@ -39,6 +41,7 @@ class Chain:
                 doomed.add(other.digest)
         for digest in doomed:
             del self._entries[digest]
+        self.version += 1
 
     def line_to(self, entry: Entry) -> list[Entry]:
         """Return the entries from the root to `entry`, both included."""
@@ -90,3 +93,4 @@ class Chain:
                 keep.add(entry.digest)
         self._entries = {digest: entry for digest, entry in self._entries.items() if digest in keep}
         self.root = root
+        self.version += 1

@@ -1,5 +1,7 @@
 """Keeping up with the chain: which branch to follow, applying it, and what is final of it."""
 
+from functools import partial
+
 from peer.rounds.branches import better
 from peer.rounds.company import Company
 from peer.rounds.effects import Applied, Effect, Finalised, ModelDiffers, Publish, Switched
@@ -13,6 +15,8 @@ from peer.types import Digest, Seconds
 from peer.wire.hashing import model_hash
 from peer.wire.messages import announcement
 
+RIVALS_LOOK_S = 0.5
+"""While a rival branch is known, patience may run out at any time: look again this often."""
 _MAX_DISTRUSTED = 16
 
 
@@ -24,6 +28,8 @@ class Follower:
         self._company = company
         self._voter = Voter(ledger, company)
         self._distrusted: dict[Digest, tuple[Entry, frozenset[str], Digest]] = {}
+        self._seen: object = None
+        self._look_again_at: Seconds = 0.0
         self.final_round = ledger.chain.root.round
         self.repairing = False
 
@@ -32,11 +38,15 @@ class Follower:
         best = self._ledger.tip
         if not self._ledger.chain.rivals() or self.repairing:
             return best
+        seen = (self._ledger.version, self._company.alive)
+        if seen == self._seen and now < self._look_again_at:
+            return best  # nothing that the choice depends on has changed
         for entry in self._ledger.chain:
             if entry is not best and entry.round > self._ledger.chain.root.round and self._ledger.can_apply(entry):
-                bound = self._voter.is_bound(best, entry, now)
+                bound = partial(self._voter.is_bound, best, entry, now)
                 if better(entry, best, ledger=self._ledger, bound=bound):
                     best = entry
+        self._seen, self._look_again_at = seen, now + RIVALS_LOOK_S
         return best
 
     def move_to(self, target: Entry, *, sealing_s: Seconds, now: Seconds) -> list[Effect]:

@@ -5,6 +5,7 @@
 3. More deltas admitted since genesis; then the sealer whose turn came earlier; then the lower digest.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from peer.rounds.entry import Entry
@@ -25,13 +26,11 @@ class Branch:
     score: int
 
 
-def prefer(challenger: Branch, current: Branch, *, bound: bool) -> bool:
-    """Return whether to leave `current` for `challenger`. bound: rule 2 holds this peer back."""
+def prefer(challenger: Branch, current: Branch, *, bound: Callable[[], bool]) -> bool:
+    """Return whether to leave `current` for `challenger`. bound: tells whether rule 2 holds this peer back."""
     if current.decided != challenger.decided:
         return challenger.decided
-    if bound:
-        return False
-    return _standing(challenger) > _standing(current)
+    return _standing(challenger) > _standing(current) and not bound()
 
 
 def outranks(theirs: Entry, ours: Entry, *, history: int) -> bool:

@@ -32,6 +32,11 @@ class Ledger:
     def tip(self) -> Entry:
         return self.chain.tip
 
+    @property
+    def version(self) -> tuple[Digest, int, int, int]:
+        """A value that differs whenever tip, tree, votes or payloads do."""
+        return self.tip.digest, self.chain.version, self.votes.version, self.payloads.version
+
     def line(self) -> list[Entry]:
         """Return the chain from the oldest entry kept to the tip."""
         return self.chain.line_to(self.tip)

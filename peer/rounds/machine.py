@@ -22,7 +22,7 @@ from peer.rounds.company import Company
 from peer.rounds.effects import Effect, OpenRound, Publish, Refused, SnapshotApplied, SyncWith
 from peer.rounds.entry import Entry
 from peer.rounds.fetches import Fetches
-from peer.rounds.following import Follower
+from peer.rounds.following import RIVALS_LOOK_S, Follower
 from peer.rounds.inbox import Inbox
 from peer.rounds.inquiries import Inquiries
 from peer.rounds.ledger import Ledger
@@ -38,9 +38,6 @@ from peer.wire.messages import announcement
 from peer.wire.sync import SyncRequest, SyncResponse
 
 __all__ = ["Aggregate", "LocalWork", "Parts", "RoundMachine"]
-
-_RIVALS_TICK_S = 0.5
-"""While a rival branch is known, patience may run out at any time: look again this often."""
 
 
 class RoundMachine:
@@ -203,7 +200,7 @@ class RoundMachine:
         return [] if best is self.tip else self._move_to(best, now)
 
     def _seal_if_due(self, now: Seconds) -> list[Effect]:
-        self._seal_at = now + _RIVALS_TICK_S if self._ledger.chain.rivals() else None
+        self._seal_at = now + RIVALS_LOOK_S if self._ledger.chain.rivals() else None
         if self.finished or (self._follower.repairing and self._company.reachable):
             return []  # a peer that knows its own state to be wrong seals only when nobody else is there
         due = self._round.due(now)

@@ -16,6 +16,7 @@ class PayloadStore:
     def __init__(self, codecs: dict[str, Codec], schema: ModelSchema) -> None:
         self._codecs = codecs
         self._schema = schema
+        self.version = 0  # grows with every payload
         self._bytes: dict[Digest, bytes] = {}
         self._deltas: dict[Digest, ModelDelta] = {}
 
@@ -40,6 +41,7 @@ class PayloadStore:
             raise ProtocolError("payload_hash", "the payload is not the one that the header names")
         self._deltas[Digest(declared.payload)] = self._codecs[declared.codec].decode(data, self._schema)
         self._bytes[Digest(declared.payload)] = data
+        self.version += 1
 
     def delta(self, payload: bytes) -> ModelDelta:
         """Return a held payload. Raises: KeyError when it is not held."""

@@ -52,7 +52,8 @@ class Snapshots:
         if offer is None:
             return []
         near = offer.tip.score + tie_zone(tip, history=self._ledger.parts.rules.history) > tip.score
-        if not repairing and (not near or offer.tip.digest in self._ledger.chain):
+        known = self._ledger.chain.get(offer.tip.digest)
+        if not repairing and (not near or (known is not None and known.state is not None)):
             return []
         if offer.blob_bytes > max_snapshot_bytes(self._ledger.parts.schema):
             return [Refused(reason="oversize", peer=source, detail=f"a snapshot of {offer.blob_bytes} bytes")]

@@ -14,6 +14,7 @@ class VoteBook:
     """The votes seen, by round. The first vote of a peer in a round stands; the caller bounds the rounds."""
 
     def __init__(self) -> None:
+        self.version = 0  # grows with every vote
         self._votes: dict[int, dict[PeerId, Signed[Ack]]] = {}
 
     def add(self, ack: Signed[Ack]) -> bool:
@@ -22,6 +23,7 @@ class VoteBook:
         if ack.peer in votes or len(votes) >= _MAX_VOTERS:
             return False
         votes[ack.peer] = ack
+        self.version += 1
         return True
 
     def of(self, round_number: int) -> Mapping[PeerId, Signed[Ack]]:
