@@ -89,10 +89,10 @@ class ModelConfig(Section):
 
 
 class PpoConfig(Section):
-    num_envs: Annotated[int, Field(ge=1, le=65_536)] = 8
+    num_envs: Annotated[int, Field(ge=1, le=65_536)] = 16
     rollout_steps: Annotated[int, Field(ge=1, le=65_536)] = 32
-    epochs: Annotated[int, Field(ge=1, le=100)] = 20
-    minibatch_size: Annotated[int, Field(ge=1, le=16_777_216)] = 256
+    epochs: Annotated[int, Field(ge=1, le=100)] = 10
+    minibatch_size: Annotated[int, Field(ge=1, le=16_777_216)] = 128
     gamma: Fraction = 0.98
     gae_lambda: Fraction = 0.8
     clip_range: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2

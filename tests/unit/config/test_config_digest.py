@@ -56,6 +56,7 @@ VALUES = {
     "storage.data_dir": ("runs", "x"),
     "storage.max_journal_bytes": ("268435456", "1048576"),
     "storage.keep_snapshots": ("3", "5"),
+    "storage.slot_file": ("null", "x"),
     "stop.mean_return": ("475.0", "null"),
     "stop.episodes": ("20", "5"),
     "stop.seed": ("1000000000", "5"),
