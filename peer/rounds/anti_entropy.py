@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from peer.rounds.entry import Entry
 from peer.rounds.ledger import Ledger
 from peer.rounds.manifest import STOP_RETURN
-from peer.types import Digest
 from peer.wire.envelope import AnySigned
 from peer.wire.limits import MAX_SYNC_MESSAGES, MAX_SYNC_RESPONSE_BYTES
 from peer.wire.sync import SnapshotOffer, SyncRequest, SyncResponse, Tip
@@ -43,14 +42,15 @@ def response(asked: SyncRequest, ledger: Ledger, offer: Callable[[], SnapshotOff
     A snapshot is offered instead of manifests when our window does not reach back to what it has, or when payloads that
     it would need are not held here (a peer that restarted from a snapshot has none of that round's).
     """
-    line = ledger.line()
-    known = {Digest(digest) for digest in asked.recent}
-    missing = [entry for entry in line if entry.digest not in known and entry.manifest is not None]
-    can_replay = not missing or (missing[0].parent in known and all(_is_replayable(entry, ledger) for entry in missing))
+    known = set(asked.recent)
+    newest_common = max((entry.round for entry in ledger.line() if entry.digest in known), default=None)
+    missing = [entry for entry in ledger.line() if newest_common is None or entry.round > newest_common]
+    can_replay = newest_common is not None and all(_is_replayable(entry, ledger) for entry in missing)
+    oldest_votes = (newest_common or 0) - (1 if asked.tip.digest in ledger.chain else 0)  # at a fork, all since then
     held = set(asked.headers) | set(asked.acks)
     newer: list[AnySigned] = [
         *ledger.pool.on_base(ledger.tip.digest),
-        *ledger.votes.held(number for number in reversed(ledger.votes.rounds()) if number >= _oldest(asked, ledger)),
+        *ledger.votes.held(number for number in reversed(ledger.votes.rounds()) if number >= oldest_votes),
     ]
     envelopes = [entry.manifest.data for entry in missing if entry.manifest] if can_replay else []
     envelopes += [signed.data for signed in newer if signed.digest not in held]
@@ -63,12 +63,6 @@ def response(asked: SyncRequest, ledger: Ledger, offer: Callable[[], SnapshotOff
 
 def _is_replayable(entry: Entry, ledger: Ledger) -> bool:
     return entry.stop == STOP_RETURN or all(header.message.payload in ledger.payloads for header in entry.headers)
-
-
-def _oldest(asked: SyncRequest, ledger: Ledger) -> int:
-    """Return the first round whose votes the asking peer can use: at a fork all since then, else only the latest."""
-    common = [entry.round for entry in ledger.line() if entry.digest in set(asked.recent)]
-    return max(common, default=0) - (1 if Digest(asked.tip.digest) in ledger.chain else 0)
 
 
 def _bounded(envelopes: Iterable[bytes]) -> list[bytes]:

@@ -37,18 +37,23 @@ def outranks(theirs: Entry, ours: Entry, *, history: int) -> bool:
     """Return whether to give up our chain for one that shares no known ancestor with it.
 
     The higher score wins. Two chains that grow at the same pace would swap the lead for ever, so near a tie the chain
-    whose roster has the lowest peer id wins, whatever the scores are at the moment.
+    with more members wins, and among equals the one whose roster has the lowest peer id, whatever the scores are at the
+    moment.
     """
     zone = max(tie_zone(ours, history=history), tie_zone(theirs, history=history))
-    lowest_theirs, lowest_ours = min(peers_of(theirs.roster), default=""), min(peers_of(ours.roster), default="")
-    if abs(theirs.score - ours.score) > zone or lowest_theirs == lowest_ours:
+    lead_theirs, lead_ours = _lead(theirs), _lead(ours)
+    if abs(theirs.score - ours.score) > zone or lead_theirs == lead_ours:
         return theirs.score > ours.score
-    return lowest_theirs < lowest_ours
+    return lead_theirs < lead_ours
 
 
 def tie_zone(entry: Entry, *, history: int) -> int:
     """Return how far behind a score may be and still count as a tie: what the roster adds in `history` rounds."""
     return history * len(entry.roster)
+
+
+def _lead(entry: Entry) -> tuple[int, str]:
+    return -len(entry.roster), min(peers_of(entry.roster), default="")
 
 
 def _standing(branch: Branch) -> tuple[int, int, bytes]:

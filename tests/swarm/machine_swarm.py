@@ -78,6 +78,7 @@ class Member:
     life: int = 0
     speed: float = 1.0
     train_token: int = 0
+    wake_at: float | None = None
     bits: int = 0
     final: dict[int, Digest] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
@@ -138,13 +139,13 @@ class MachineSwarm:
         member = self.members[number]
         root = decode_snapshot(member.disk, run=RUN, schema=SCHEMA) if member.disk else first_entry()
         member.life += 1
+        member.wake_at = None
         member.final = {}
         member.machine = self._machine(member.identity, root, member.life << 20)
         member.alive = True
         self._carry_out(member, member.machine.start(self.now))
         self.connect_all()
         self._sync_later(member, member.life)
-        self._tick_later(member, member.life)
 
     def crash(self, number: int) -> None:
         self.members[number].alive = False
@@ -184,13 +185,20 @@ class MachineSwarm:
     def _passes(self, a: Member, b: Member) -> bool:
         return b.alive and not self.faults.blocked(a.number, b.number) and self.rng.random() >= self.faults.loss
 
-    def _tick_later(self, member: Member, life: int) -> None:
-        def tick() -> None:
-            if member.alive and member.life == life:
-                self._carry_out(member, member.machine.tick(self.now))
-                self.after(0.1, tick)
+    def _wake_later(self, member: Member) -> None:
+        """Call `tick` when the machine asks for it and at no other time, as the real loop does."""
+        wake = member.machine.next_wake()
+        if wake is None or (member.wake_at is not None and self.now < member.wake_at <= wake):
+            return  # nothing to wake for, or a call that is already planned comes first and looks again
+        member.wake_at = at = max(wake, self.now + 0.005)
+        life = member.life
 
-        self.after(0.1, tick)
+        def tick() -> None:
+            if member.alive and member.life == life and member.wake_at == at:
+                member.wake_at = None
+                self._carry_out(member, member.machine.tick(self.now))
+
+        self.after(at - self.now, tick)
 
     def _sync_later(self, member: Member, life: int) -> None:
         def sync() -> None:
@@ -251,6 +259,8 @@ class MachineSwarm:
                     self._unlearn(member, above=-1)
                 case _:
                     pass
+        if member.alive:
+            self._wake_later(member)
 
     def _publish(self, sender: Member, data: bytes) -> None:
         message = _decode(data)

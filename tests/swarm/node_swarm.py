@@ -23,6 +23,7 @@ from peer.network.memory_network import LinkProfile, MemoryNetwork, lognormal_la
 from peer.network.memory_transport import MemoryTransport, open_memory_transport
 from peer.node import Outcome, PeerParts, run_peer, wire_run_id
 from peer.rounds.entry import Entry
+from peer.rounds.manifest import open_headers
 from peer.rounds.snapshot import decode_snapshot
 from peer.services.archive import Archive
 from peer.storage.journal import Journal
@@ -32,6 +33,8 @@ from peer.telemetry.events import Event, RoundFinal, RoundSealed
 from peer.telemetry.names import NameBook
 from peer.telemetry.sink import RecordingSink
 from peer.types import Digest, PeerId, Seconds, TrainStats
+from peer.wire.envelope import open_as
+from peer.wire.messages import Manifest
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
@@ -91,6 +94,7 @@ class Node:
     config: Config
     folder: Path | None
     agent_type: type[NumpyAgent] = NumpyAgent
+    num_params: int = 64
     identity: Identity = field(init=False)
     sink: RecordingSink = field(default_factory=RecordingSink)
     counters: Counters = field(default_factory=Counters)
@@ -127,6 +131,16 @@ class Node:
 
     def finals(self) -> dict[int, Digest]:
         return {event.round: event.model for event in self.events(RoundFinal)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedRound:
+    """One round as a peer's journal has it. env_steps: by peer, of the deltas that were admitted."""
+
+    number: int
+    digest: Digest
+    sealer: PeerId
+    env_steps: dict[PeerId, int]
 
 
 class NodeSwarm:
@@ -174,6 +188,7 @@ class NodeSwarm:
         """Start these peers now; all of them without arguments."""
         assert self._nursery is not None
         for number in numbers or range(len(self.nodes)):
+            self.nodes[number].is_running = True
             self._nursery.start_soon(self._live, self.nodes[number])
 
     async def start_spread(self, over_s: Seconds = 1.0) -> None:
@@ -190,7 +205,6 @@ class NodeSwarm:
     async def _live(self, node: Node) -> None:
         """One life, from opening the network to the outcome or the crash."""
         node.boots += 1
-        node.is_running = True
         node.sink, node.counters, node.names = RecordingSink(), Counters(), NameBook()
         node.agent = node.agent_type(
             seed=node.config.run.seed, local_seed=hash((self.seed, node.number, node.boots)) % 2**32
@@ -243,6 +257,28 @@ class NodeSwarm:
         if found is None:
             return None
         return decode_snapshot(found.content, run=wire_run_id(node.config), schema=node.agent.schema)
+
+    def journal(self, number: int) -> list[SealedRound]:
+        """Read back what a peer has written to disk; it may be running."""
+        node = self.nodes[number]
+        assert node.folder is not None, "the swarm was made without a folder"
+        run = wire_run_id(node.config)
+        journal = Journal(node.folder / "journal.sqlite", max_bytes=1 << 24)
+        try:
+            signed = [open_as(entry.data, Manifest, run=run) for entry in journal.read(0, 1 << 40)]
+        finally:
+            journal.close()
+        return [
+            SealedRound(
+                number=manifest.message.round,
+                digest=manifest.digest,
+                sealer=manifest.peer,
+                env_steps={
+                    header.peer: header.message.env_steps for header in open_headers(manifest.message, run=run)
+                },
+            )
+            for manifest in signed
+        ]
 
     # Waiting for things to happen
 
