@@ -1,12 +1,15 @@
 """Which peers are connected, told from py-libp2p's connections: there may be several per peer, and dying ones
 linger."""
 
+import math
+
 import trio
 from libp2p.abc import IMuxedConn
 from libp2p.network.connection.swarm_connection import SwarmConn
 
+from peer.network.libp2p_upgrade import CountedTcpStream
 from peer.network.transport import PeerConnected, PeerDisconnected, TransportEvent
-from peer.types import PeerId
+from peer.types import PeerId, Seconds
 
 EVENT_QUEUE = 1024
 
@@ -22,7 +25,7 @@ class ConnectionTable:
         self._nursery = nursery
         self._by_peer: dict[PeerId, list[SwarmConn]] = {}
         self._causes: dict[SwarmConn, str] = {}
-        self._sockets: dict[IMuxedConn, trio.SocketStream] = {}
+        self._sockets: dict[IMuxedConn, CountedTcpStream] = {}
         self._events_in, self.events = trio.open_memory_channel[TransportEvent](EVENT_QUEUE)
 
     def peers(self) -> frozenset[PeerId]:
@@ -34,13 +37,18 @@ class ConnectionTable:
     def all(self) -> list[SwarmConn]:
         return [conn for conns in self._by_peer.values() for conn in conns]
 
-    def note_socket(self, muxed: IMuxedConn, stream: trio.SocketStream) -> None:
+    def note_socket(self, muxed: IMuxedConn, stream: CountedTcpStream) -> None:
         """Remember what carries a connection that is about to be added."""
         self._sockets[muxed] = stream
 
-    def forget_socket(self, stream: trio.SocketStream) -> None:
+    def forget_socket(self, stream: CountedTcpStream) -> None:
         """Undo `note_socket` for a connection that came to nothing."""
         self._sockets = {muxed: other for muxed, other in self._sockets.items() if other is not stream}
+
+    def heard_at(self, conn: SwarmConn) -> Seconds:
+        """Return when the last byte came in on this connection, minus infinity when that is unknown."""
+        stream = self._sockets.get(conn.muxed_conn)
+        return stream.heard_at if stream is not None else -math.inf
 
     def add(self, conn: SwarmConn) -> None:
         """Take note of a new connection, and of its end when that comes."""
@@ -71,7 +79,7 @@ class ConnectionTable:
         """Close socket first: a polite goodbye to a peer that does not read would block for ever."""
         stream = self._sockets.get(conn.muxed_conn)
         if stream is not None:
-            await trio.aclose_forcefully(stream)
+            await trio.aclose_forcefully(stream.stream)
         await conn.close()
 
     async def _watch(self, peer: PeerId, conn: SwarmConn) -> None:

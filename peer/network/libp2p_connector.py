@@ -112,5 +112,5 @@ class Connector:
         try:
             return await join_swarm(self._swarm, secured, self._connections.note_socket)
         except BaseException:
-            self._connections.forget_socket(secured.socket)
+            self._connections.forget_socket(secured.tcp)
             raise

@@ -32,22 +32,23 @@ async def answers(conn: SwarmConn, *, timeout_s: Seconds) -> bool:
 
 async def watch_health(
     connections: Callable[[], Iterable[SwarmConn]],
+    heard_at: Callable[[SwarmConn], Seconds],
     give_up: Callable[[SwarmConn], None],
     *,
     interval_s: Seconds,
     timeout_s: Seconds,
 ) -> Never:
-    """Ping all `connections()` at once every `interval_s`; `give_up` each that misses two of `timeout_s` in a row.
+    """Ping all `connections()` at once every `interval_s`; `give_up` each that is silent for two `timeout_s`.
 
-    Two, and not while this process itself was held up: after a pause of ours every answer is late, and giving up
-    every peer for that would take the swarm apart.
+    Any byte of the peer's counts as an answer, and time in which this process itself was held up does not count
+    as silence: on an overloaded machine every answer is late, and giving up for that would take the swarm apart.
     """
 
     async def check(conn: SwarmConn) -> None:
         missed = 0
         while missed < MISSES and not conn.is_closed:
             start = trio.current_time()
-            if await answers(conn, timeout_s=timeout_s):
+            if await answers(conn, timeout_s=timeout_s) or heard_at(conn) > start:
                 return
             if trio.current_time() - start < timeout_s + HELD_UP_S:
                 missed += 1

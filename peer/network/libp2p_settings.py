@@ -10,9 +10,12 @@ class Libp2pSettings:
     """Settings of one libp2p attachment.
 
     run_id: peers gossip with the peers of the same run only. listen_address: `/ip4/<ip>/tcp/<port>`, port 0
-    for any free one. dial_timeout_s: bound on one dial, handshakes included. ping_interval_s, ping_timeout_s:
-    a peer that hangs without closing its connection is given up after at most their sum (libp2p alone: over
-    75 s). stream_idle_s: how long the other end of a request may take to send it, so that a silent peer holds
+    for any free one. dial_timeout_s: bound on one dial, handshakes included.
+    ping_interval_s, ping_timeout_s: a peer that hangs without closing its connection is given up after the
+    interval and two timeouts at most, 11 s (libp2p alone: over 75 s); a crashed process is noticed by TCP in
+    0.3 s. Shorter timeouts take the swarm apart on an overloaded machine: with 2 s, three busy loops beside it
+    on two cores were enough.
+    stream_idle_s: how long the other end of a request may take to send it, so that a silent peer holds
     nothing for ever. max_connections: above it, new ones are refused. max_peer_streams: requests one peer may
     have us work on at a time. gossip_queue: messages kept for the services; when full, the newest is dropped
     and counted. gossip_rate: messages a second that one neighbour may hand us (py-libp2p's default of 10
@@ -23,7 +26,7 @@ class Libp2pSettings:
     listen_address: str = "/ip4/0.0.0.0/tcp/0"
     dial_timeout_s: Seconds = 10.0
     ping_interval_s: Seconds = 3.0
-    ping_timeout_s: Seconds = 2.0
+    ping_timeout_s: Seconds = 4.0
     stream_idle_s: Seconds = 10.0
     max_connections: int = 512
     max_peer_streams: int = 256

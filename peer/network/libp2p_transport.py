@@ -152,6 +152,7 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
                 partial(
                     watch_health,
                     connections.all,
+                    connections.heard_at,
                     partial(connections.close, cause="no answer to pings"),
                     interval_s=settings.ping_interval_s,
                     timeout_s=settings.ping_timeout_s,

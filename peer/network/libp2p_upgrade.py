@@ -18,7 +18,7 @@ from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
 
 from peer.errors import TransportError
-from peer.types import PeerId
+from peer.types import PeerId, Seconds
 
 _T = TypeVar("_T")
 
@@ -29,6 +29,7 @@ class CountedTcpStream(TrioTCPStream):
     def __init__(self, stream: trio.SocketStream, counters: dict[str, int]) -> None:
         super().__init__(stream)
         self._counters = counters
+        self.heard_at: Seconds = trio.current_time()
 
     async def write(self, data: bytes) -> None:
         await super().write(data)
@@ -36,6 +37,7 @@ class CountedTcpStream(TrioTCPStream):
 
     async def read(self, n: int | None = None) -> bytes:
         data = await super().read(n)
+        self.heard_at = trio.current_time()
         self._counters["bytes_received"] += len(data)
         return data
 
@@ -45,7 +47,7 @@ class SecuredSocket:
     """A socket whose other end has proved that it is `peer`."""
 
     peer: PeerId
-    socket: trio.SocketStream
+    tcp: CountedTcpStream
     secured: ISecureConn
     is_initiator: bool
 
@@ -57,18 +59,19 @@ async def secure(
 
     On failure or cancellation the socket is closed. Raises: TransportError with the cause.
     """
-    raw = RawConnection(CountedTcpStream(stream, counters), is_initiator)
+    tcp = CountedTcpStream(stream, counters)
+    raw = RawConnection(tcp, is_initiator)
 
     async def handshake() -> SecuredSocket:
         secured = await _secured(swarm, raw, is_initiator=is_initiator)
         peer = PeerId(secured.get_remote_peer().to_base58())
-        return SecuredSocket(peer=peer, socket=stream, secured=secured, is_initiator=is_initiator)
+        return SecuredSocket(peer=peer, tcp=tcp, secured=secured, is_initiator=is_initiator)
 
     return await _or_close(stream, "no handshake as a libp2p peer", handshake)
 
 
 async def join_swarm(
-    swarm: Swarm, secured: SecuredSocket, note_socket: Callable[[IMuxedConn, trio.SocketStream], None]
+    swarm: Swarm, secured: SecuredSocket, note_socket: Callable[[IMuxedConn, CountedTcpStream], None]
 ) -> SwarmConn:
     """Make it a connection of the swarm; `note_socket` is told of it before the swarm announces the
     connection.
@@ -78,10 +81,10 @@ async def join_swarm(
 
     async def join() -> SwarmConn:
         muxed = await swarm.upgrader.upgrade_connection(secured.secured, ID.from_base58(secured.peer))
-        note_socket(muxed, secured.socket)
+        note_socket(muxed, secured.tcp)
         return await swarm.add_conn(muxed, direction="outbound" if secured.is_initiator else "inbound")
 
-    return await _or_close(secured.socket, f"connection to {secured.peer} broke while starting", join)
+    return await _or_close(secured.tcp.stream, f"connection to {secured.peer} broke while starting", join)
 
 
 async def _secured(swarm: Swarm, raw: IRawConnection, *, is_initiator: bool) -> ISecureConn:

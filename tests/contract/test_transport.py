@@ -83,7 +83,12 @@ class Peers:
         if self._kind == "memory":
             address = f"/memory/peer-{number}-life-{self._lives[number]}"
             return open_memory_transport(self._network, peer_id(number), address, gossip_queue=gossip_queue)
-        settings = Libp2pSettings(run_id="contract", listen_address="/ip4/127.0.0.1/tcp/0", gossip_queue=gossip_queue)
+        settings = Libp2pSettings(
+            run_id="contract",
+            listen_address="/ip4/127.0.0.1/tcp/0",
+            gossip_queue=gossip_queue,
+            ping_timeout_s=15.0,  # all peers share one process, and that the machine with others
+        )
         return open_libp2p_transport(settings, Identity.for_tests(number))
 
     def unused_address(self) -> str:
