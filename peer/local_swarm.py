@@ -93,7 +93,9 @@ class LocalSwarm:
 
     def _verdict(self, codes: list[int]) -> str:
         well = sum(code == 0 for code in codes)
-        return f"all {_peers(well)} ended well" if well == len(codes) else f"{well} of {_peers(len(codes))} ended well"
+        if well < len(codes):
+            return f"{well} of {_peers(len(codes))} ended well"
+        return "the peer ended well" if well == 1 else f"all {_peers(well)} ended well"
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         self._stopping = True
