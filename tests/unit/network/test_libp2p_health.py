@@ -1,10 +1,17 @@
 """Peers that hang without closing their connection are given up in seconds; slow ones are not."""
 
+import math
 from contextlib import suppress
+from functools import partial
+from typing import cast
 
+import pytest
 import trio
+from libp2p.network.connection.swarm_connection import SwarmConn
+from trio.testing import MockClock
 
 from peer.errors import TransportError
+from peer.network.libp2p_health import watch_health
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.transport import PeerConnected, PeerDisconnected
 from tests.unit.network.loopback import PATIENCE_S, open_cable, open_peer, peer_id, until
@@ -98,3 +105,34 @@ async def test_peer_busy_with_a_slow_request_is_kept() -> None:
 async def _ask_in_vain(one: Libp2pTransport) -> None:
     with suppress(TransportError):
         await one.request(peer_id(2), "void/1", bytes(1_000_000))
+
+
+@pytest.mark.parametrize("talks", [True, False])
+async def test_peer_that_sends_anything_is_kept_though_its_pings_are_late(
+    autojump_clock: MockClock, *, talks: bool
+) -> None:
+    class Unanswering:
+        is_closed = False
+
+        async def new_stream(self) -> None:
+            await trio.sleep_forever()
+
+        def get_streams(self) -> tuple[()]:
+            return ()
+
+    conn, given_up = cast(SwarmConn, Unanswering()), trio.Event()
+
+    def heard_at(_conn: SwarmConn) -> float:
+        return trio.current_time() - 0.1 if talks else -math.inf
+
+    with trio.move_on_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(
+                partial(
+                    watch_health, lambda: [conn], heard_at, lambda _conn: given_up.set(), interval_s=3.0, timeout_s=4.0
+                )
+            )
+            await given_up.wait()
+            assert trio.current_time() <= 11.5
+            nursery.cancel_scope.cancel()
+    assert given_up.is_set() is not talks
