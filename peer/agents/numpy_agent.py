@@ -61,6 +61,11 @@ class NumpyAgent:
         self._base_moments = state.moments
         self._new_moments = Moments.empty(_NUM_MOMENTS)
 
+    @property
+    def env_steps(self) -> int:
+        """Count the env steps trained on in this agent's life, checkpoints included."""
+        return self._env_steps
+
     def new_moments(self) -> Moments:
         return self._new_moments
 

@@ -21,6 +21,7 @@ class RosterTaskPlan:
         self._names = names
         self._agreed: Assignment | None = None
         self._mine: tuple[str, ...] = ()
+        self._helping = False
 
     def tasks_for(self, round_number: int, roster: Roster) -> tuple[EnvTask, ...]:
         """Return this peer's tasks for the round, sorted; a peer that is not on the roster yet plans as if it were."""
@@ -32,9 +33,9 @@ class RosterTaskPlan:
             members.append((self._me, typical))
         assignment = assign(self._tasks, members)
         mine = assignment.tasks_of(self._me)
-        if mine != self._mine:
-            self._mine = mine
-            helping = assignment.is_helper(self._me)
+        helping = assignment.is_helper(self._me) and len(self._tasks) > 1
+        if (mine, helping) != (self._mine, self._helping):
+            self._mine, self._helping = mine, helping
             self._sink.emit(TasksAssigned(round=round_number, tasks=mine, helping=helping))
         return tuple(self._tasks[task] for task in mine)
 

@@ -206,9 +206,8 @@ class NodeSwarm:
         """One life, from opening the network to the outcome or the crash."""
         node.boots += 1
         node.sink, node.counters, node.names = RecordingSink(), Counters(), NameBook()
-        node.agent = node.agent_type(
-            seed=node.config.run.seed, local_seed=hash((self.seed, node.number, node.boots)) % 2**32
-        )
+        local_seed = self.seed << 20 | node.number << 10 | node.boots
+        node.agent = node.agent_type(seed=node.config.run.seed, local_seed=local_seed, num_params=node.num_params)
         try:
             async with open_memory_transport(self.network, node.peer_id, node.address) as transport:
                 node.transport = transport
@@ -273,9 +272,7 @@ class NodeSwarm:
                 number=manifest.message.round,
                 digest=manifest.digest,
                 sealer=manifest.peer,
-                env_steps={
-                    header.peer: header.message.env_steps for header in open_headers(manifest.message, run=run)
-                },
+                env_steps={header.peer: header.message.env_steps for header in open_headers(manifest.message, run=run)},
             )
             for manifest in signed
         ]

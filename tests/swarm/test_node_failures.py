@@ -1,5 +1,6 @@
 """What happens to the others, and to itself, when a whole peer dies, comes back, comes late or is too slow."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_whoever_dies_the_pace_is_normal_again_after_one_round(seed: int) -> Non
             await trio.sleep(30.0)
             survivor = swarm.nodes[(seed + 1) % 4]
             sealed = [at for at, event in survivor.times if event.round > 5]
-            gaps = [late - early for early, late in zip(sealed, sealed[1:], strict=False)]
+            gaps = [late - early for early, late in pairwise(sealed)]
             assert max(gaps) < 3.5, gaps
             removed = {peer for event in survivor.events(RosterChanged) for peer in event.removed}
             assert removed == {swarm.nodes[seed % 4].peer_id}
@@ -144,7 +145,7 @@ def test_a_joiner_does_not_hold_the_swarm_up() -> None:
             swarm.start(2)
             await swarm.until_round(12, 0)
             sealed = [at for at, _ in swarm.nodes[0].times]
-            assert max(late - early for early, late in zip(sealed[1:], sealed[2:], strict=False)) < 4.0
+            assert max(late - early for early, late in pairwise(sealed[1:])) < 4.0
 
     play(5, scenario)
 
@@ -160,7 +161,7 @@ def test_a_slow_peer_is_not_waited_for_and_its_work_is_not_lost(seed: int, tmp_p
             await swarm.until_finished()
             sealed = [at for at, _ in swarm.nodes[0].times]
             round_s = config.round.train_s + config.round.grace_s + 2 * config.round.backup_gap_s
-            assert max(late - early for early, late in zip(sealed[1:], sealed[2:], strict=False)) <= round_s
+            assert max(late - early for early, late in pairwise(sealed[1:])) <= round_s
             admitted = sum(sealed.env_steps.get(slow.peer_id, 0) for sealed in swarm.journal(0))
             trained = slow.agent.env_steps if slow.agent else 0
             assert admitted >= 0.5 * trained, f"{admitted} of {trained} steps count"
