@@ -23,6 +23,7 @@ from peer.node import Outcome, PeerParts, run_peer
 from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder
 from peer.services.reporting import greedy_return
+from peer.services.tally import tell_refused_forever
 from peer.services.watch import beat_forever
 from peer.settings import discovery_sources, ppo_settings, threads, transport_settings
 from peer.storage.atomic_file import write_atomic
@@ -149,6 +150,7 @@ class PeerProcess:
                 trio.open_nursery() as nursery,
             ):
                 nursery.start_soon(self._beat)
+                nursery.start_soon(self._tell_refused, transport)
                 self._sink.emit(Listening(addresses=transport.listen_addresses))
                 parts = self._parts(folder, boot, agent, transport, root)
                 self._sink.emit(LookingFor(targets=tuple(source.name for source in parts.sources)))
@@ -209,6 +211,10 @@ class PeerProcess:
 
     async def _beat(self) -> Never:
         await beat_forever(Heartbeat(self._slot.path), sink=self._sink)
+
+    async def _tell_refused(self, transport: Libp2pTransport) -> Never:
+        period_s = self._config.log.waiting_every_s
+        await tell_refused_forever(transport, self._counters, period_s=period_s, sink=self._sink)
 
     def _tell_health_check(self) -> None:
         """Leave our folder's path where a health check looks for it (docker/healthcheck.sh)."""

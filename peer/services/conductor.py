@@ -93,8 +93,10 @@ class Conductor:
     def reachable(self, peers: frozenset[PeerId]) -> None:
         """Say which peers are connected and were admitted."""
         if peers != self._reachable:
-            self._reachable = peers
+            new, self._reachable = peers - self._reachable, peers
             self._carry_out(self.machine.reachable(peers, trio.current_time()))
+            for peer in sorted(new):  # whoever joins is behind: it must not wait for its turn of anti-entropy
+                self._start(partial(self._exchange, peer))
 
     def announce(self, work: LocalWork) -> None:
         """Raises: ValueError as `RoundMachine.announce`."""

@@ -203,6 +203,20 @@ class MessageRefused(RepeatedEvent):
         return (self.remote, self.reason)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputRefused(Event):
+    """Totals since the start of what came in and was refused, told when they have grown.
+
+    frames: connections that did not speak the protocol, and what was too large or too much. streams: requests and
+    gossip that broke off or could not be served. messages: those that were read, and judged bad.
+    """
+
+    level: ClassVar[Level] = "warning"
+    frames: int
+    streams: int
+    messages: int
+
+
 # --- rounds ---------------------------------------------------------------------------------------
 
 

@@ -179,6 +179,10 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
     ),
     events.DiscoveryFailed: lambda e, _: f"found no address by {e.source}: {e.cause}",
     events.MessageRefused: lambda e, names: f"refused a message of {names.name_of(e.remote)}: {e.reason}: {e.detail}",
+    events.InputRefused: lambda e, _: (
+        f"refused since the start: {_plural(e.frames, 'frame')}, {_plural(e.streams, 'stream')},"
+        f" {_plural(e.messages, 'message')}; someone speaks another protocol on this port, or means harm"
+    ),
     events.RoundStarted: lambda e, _: f"round {e.round} started on {short(e.base)}",
     events.RoundFinal: lambda e, _: (
         f"round {e.round} is final among {_plural(e.roster, 'peer')}, model {short(e.model)}"
