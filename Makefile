@@ -36,7 +36,7 @@ format: ## rewrite Python and C++ sources in the project's format
 	@scripts/setup.sh lint
 	@scripts/lint.sh --fix
 
-bench: setup ## measure speed on this machine (minutes; close other programs)
+bench: setup ## run all benchmarks, or ARGS=benchmarks/ppo_speed.py (many minutes; close other programs)
 	@scripts/bench.sh $(ARGS)
 
 clean: ## remove build outputs and caches, keep .venv

@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
-# Run the benchmarks: every benchmarks/bench_*.py in turn, or those named. Needs: scripts/setup.sh up.
+# Run the benchmarks one after the other: every program in benchmarks/, or those named. Needs: scripts/setup.sh up.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-shopt -s nullglob
-benchmarks=("$@")
-[ ${#benchmarks[@]} -gt 0 ] || benchmarks=(benchmarks/bench_*.py)
-[ ${#benchmarks[@]} -gt 0 ] || { echo "no benchmarks/bench_*.py found" >&2; exit 1; }
-for benchmark in "${benchmarks[@]}"; do
-  printf '== %s\n' "$benchmark"
-  .venv/bin/python "$benchmark"
+programs=("$@")
+[ ${#programs[@]} -gt 0 ] || mapfile -t programs < <(grep -l '^if __name__ == "__main__"' benchmarks/*.py)
+for program in "${programs[@]}"; do
+  printf '\n== %s\n' "$program"
+  .venv/bin/python "$program"
 done
