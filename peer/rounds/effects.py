@@ -79,9 +79,13 @@ class Switched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotApplied:
-    """The state was taken over whole from another peer instead of by replay."""
+    """The state was taken over whole from another peer instead of by replay.
+
+    abandoned: the tip before. What its chain counted and the new one does not hold is lost, own work included.
+    """
 
     entry: Entry
+    abandoned: Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from peer.rounds.chain import Chain
 from peer.rounds.entry import Entry, electorate
 from peer.rounds.roster import majority, peers_of
-from peer.rounds.support import target_of
 from peer.rounds.votes import VoteBook
 from peer.types import PeerId
 
@@ -38,7 +37,7 @@ def _depths(line: Sequence[Entry], chain: Chain, votes: VoteBook, round_number: 
     """Return how far up `line` each vote of one round reaches."""
     depths: dict[PeerId, int] = {}
     for peer, ack in votes.of(round_number).items():
-        target = target_of(ack, chain)
+        target = chain.get(ack.message.manifest)
         if target is not None and target.model == ack.message.model:
             depths[peer] = chain.join_round(line, target)
     return depths

@@ -67,6 +67,10 @@ class Follower:
     def vote(self, path: list[Entry], now: Seconds) -> list[Publish]:
         return [Publish(data=announcement(ack.data, None)) for ack in self._voter.vote(path, now)]
 
+    def took_part(self, round_number: int) -> None:
+        """Note that this process has announced a delta for a round; it votes from then on."""
+        self._voter.took_part(round_number)
+
     def restarted(self) -> None:
         """Take note that the root is a snapshot: checked whole, so nothing is distrusted any more."""
         self.final_round = self._ledger.chain.root.round

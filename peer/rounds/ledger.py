@@ -48,8 +48,7 @@ class Ledger:
 
     def unadmitted_pieces(self) -> dict[int, Piece]:
         """Return own pieces that the chain to the tip does not hold."""
-        admitted = {header.digest for entry in self.line() for header in entry.headers if header.peer == self.me}
-        return self.own.unadmitted(admitted)
+        return self.own.unadmitted(self._own_admitted(self.line()))
 
     def next_state(self, base: ModelState, headers: Sequence[Signed[DeltaHeader]], *, keeps_model: bool) -> ModelState:
         """Return the model after a round that admits `headers`. Raises: KeyError when a payload is not held."""
@@ -84,7 +83,7 @@ class Ledger:
         before = self.unadmitted_pieces()
         self.chain.prune(history=self.parts.rules.history)
         root_round = self.chain.root.round
-        self.own.forget(before_round=root_round + 1)
+        self.own.forget(before_round=root_round + 1, admitted_headers=self._own_admitted(self.line()[1:]))
         self.votes.forget(before_round=root_round)  # the root's own votes tell who has arrived there
         self.pool.forget(keep=self._recent_bases())
         self.payloads.forget(keep={Digest(header.message.payload) for header in self._relevant_headers()})
@@ -97,6 +96,9 @@ class Ledger:
         self.chain = Chain(entry)
         self.own.clear()
         return lost
+
+    def _own_admitted(self, line: Sequence[Entry]) -> set[Digest]:
+        return {header.digest for entry in line for header in entry.headers if header.peer == self.me}
 
     def _relevant_headers(self) -> list[Signed[DeltaHeader]]:
         pooled = [header for base in self.pool.bases() for header in self.pool.on_base(base)]

@@ -166,9 +166,14 @@ class RoundMachine:
             return [Refused(reason=error.reason, peer=source, detail=error.detail)]
         if entry is None:
             return []
+        abandoned = self.tip
         dropped = self._ledger.restart_from(entry)
         self._follower.restarted()
-        effects: list[Effect] = [SnapshotApplied(entry=entry), *dropped, *self._inbox.link_orphans()]
+        effects: list[Effect] = [
+            SnapshotApplied(entry=entry, abandoned=abandoned),
+            *dropped,
+            *self._inbox.link_orphans(),
+        ]
         return [*effects, *self._follower.vote([entry], now), *self._open_round(now), *self._advance(now)]
 
     # Own work
@@ -180,6 +185,7 @@ class RoundMachine:
         the delta is one that every peer would refuse: not finite, or diverged.
         """
         header, payload = self._own_work.announce(work)
+        self._follower.took_part(header.message.round)
         inline = payload if len(payload) <= INLINE_PAYLOAD_BYTES else None
         return [Publish(data=announcement(header.data, inline)), *self._advance(now)]
 

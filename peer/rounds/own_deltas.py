@@ -47,9 +47,15 @@ class OwnDeltas:
                 admitted |= pieces
         return {number: piece for number, piece in self._pieces.items() if number not in admitted}
 
-    def forget(self, *, before_round: int) -> None:
-        """Drop pieces made for rounds before `before_round`, and headers that announced only such."""
-        self._pieces = {number: piece for number, piece in self._pieces.items() if piece.round >= before_round}
+    def forget(self, *, before_round: int, admitted_headers: Collection[Digest]) -> None:
+        """Drop pieces made for rounds before `before_round`, and headers that announced only such.
+
+        Those that `admitted_headers` stand for are kept: a switch may undo their admission, and then they are wanted.
+        """
+        safe = {number for header in admitted_headers for number in self._announced.get(header, ())}
+        self._pieces = {
+            number: piece for number, piece in self._pieces.items() if piece.round >= before_round or number in safe
+        }
         self._announced = {header: pieces for header, pieces in self._announced.items() if pieces & self._pieces.keys()}
 
     def clear(self) -> None:

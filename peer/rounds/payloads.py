@@ -50,6 +50,9 @@ class PayloadStore:
     def data(self, payload: bytes) -> bytes | None:
         return self._bytes.get(Digest(payload))
 
+    def __len__(self) -> int:
+        return len(self._bytes)
+
     def __contains__(self, payload: bytes) -> bool:
         return payload in self._deltas
 

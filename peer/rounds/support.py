@@ -4,13 +4,11 @@ Votes of different rounds are never added up. A peer votes once a round, so in o
 have a majority of the same electors; a peer that changed branches has voted for both, in different rounds.
 """
 
-from collections.abc import Iterator
-
 from peer.rounds.chain import Chain
 from peer.rounds.entry import Entry
 from peer.rounds.roster import majority
 from peer.rounds.votes import VoteBook
-from peer.types import Digest, PeerId
+from peer.types import PeerId
 from peer.wire.envelope import Signed
 from peer.wire.messages import Ack
 
@@ -18,7 +16,13 @@ from peer.wire.messages import Ack
 def is_decided(first: Entry, electors: frozenset[PeerId], *, chain: Chain, votes: VoteBook) -> bool:
     """Return whether a majority of `electors` stands behind `first` in some round."""
     need = majority(len(electors))
-    return any(len(behind & electors) >= need for behind, _ in _tallies(first, chain, votes))
+    for round_number in votes.rounds():
+        voters = electors & votes.of(round_number).keys()
+        if len(voters) >= need and round_number >= first.round:
+            behind = [peer for peer in voters if stance(peer, round_number, first, chain=chain, votes=votes)]
+            if len(behind) >= need:
+                return True
+    return False
 
 
 def may_be_decided(
@@ -35,28 +39,33 @@ def may_be_decided(
     A vote that is not known here counts for `first` if its voter can be reached: it may yet turn up.
     """
     need = majority(len(electors))
-    return any(
-        len((behind & electors) | ((electors & reachable) - elsewhere)) >= need
-        for behind, elsewhere in _tallies(first, chain, votes, through_round=through_round)
-    )
+    for round_number in range(first.round, through_round + 1):
+        stances = {peer: stance(peer, round_number, first, chain=chain, votes=votes) for peer in electors}
+        possible = [peer for peer, behind in stances.items() if behind or (behind is None and peer in reachable)]
+        if len(possible) >= need:
+            return True
+    return False
 
 
-def target_of(ack: Signed[Ack], chain: Chain) -> Entry | None:
-    """Return the manifest that a vote is for, if it is known here."""
-    return chain.get(Digest(ack.message.manifest))
+def stance(peer: PeerId, round_number: int, first: Entry, *, chain: Chain, votes: VoteBook) -> bool | None:
+    """Return whether `peer` stood behind `first` in a round, None where that is not known here."""
+    ack = votes.of(round_number).get(peer)
+    if ack is None:
+        return False if votes.abstained(peer, round_number) else None
+    target = chain.get(ack.message.manifest)
+    if target is not None:
+        return target.model == ack.message.model and chain.descends(target, first)
+    return _stance_by_votes(peer, ack, first, chain=chain, votes=votes)
 
 
-def _tallies(
-    first: Entry, chain: Chain, votes: VoteBook, *, through_round: int = 0
-) -> Iterator[tuple[frozenset[PeerId], frozenset[PeerId]]]:
-    """Yield, for each round, who stands behind `first` and who is known not to."""
-    last = max([through_round, *votes.rounds()])
-    for round_number in range(first.round, last + 1):
-        behind: set[PeerId] = set()
-        elsewhere: set[PeerId] = set()
-        for peer, ack in votes.of(round_number).items():
-            target = target_of(ack, chain)
-            if target is not None:
-                agrees = target.model == ack.message.model and chain.descends(target, first)
-                (behind if agrees else elsewhere).add(peer)
-        yield frozenset(behind), frozenset(elsewhere)
+def _stance_by_votes(peer: PeerId, ack: Signed[Ack], first: Entry, *, chain: Chain, votes: VoteBook) -> bool | None:
+    """Trace a vote for an unknown manifest back along the voter's own votes, each of which names its parent."""
+    while ack.message.round > first.round:
+        parent = chain.get(ack.message.previous)
+        if parent is not None:
+            return chain.descends(parent, first)
+        before = votes.of(ack.message.round - 1).get(peer)
+        if before is None or before.message.manifest != ack.message.previous:
+            return None
+        ack = before
+    return False  # in the round of `first` it voted for something else

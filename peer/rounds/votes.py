@@ -34,6 +34,13 @@ class VoteBook:
         ack = self.of(round_number).get(peer)
         return Digest(ack.message.manifest) if ack else None
 
+    def abstained(self, peer: PeerId, round_number: int) -> bool:
+        """Return whether `peer` has declared, by a later vote, that it gave none in that round."""
+        later = (
+            votes[peer].message for number, votes in self._votes.items() if number > round_number and peer in votes
+        )
+        return any(ack.after < round_number for ack in later)
+
     def voters(self, round_number: int, manifest: Digest, model: Digest) -> frozenset[PeerId]:
         """Return who applied `manifest` of that round and got `model`."""
         return frozenset(

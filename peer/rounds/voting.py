@@ -11,7 +11,7 @@ from peer.rounds.branches import open_vote
 from peer.rounds.company import Company
 from peer.rounds.entry import Entry
 from peer.rounds.ledger import Ledger
-from peer.types import Seconds
+from peer.types import Digest, Seconds
 from peer.wire.envelope import Signed, seal
 from peer.wire.messages import Ack
 
@@ -23,13 +23,25 @@ class Voter:
         self._ledger = ledger
         self._company = company
         self._voted_at: dict[int, Seconds] = {}
+        self._first_round: int | None = None
+
+    def took_part(self, round_number: int) -> None:
+        """Allow votes from this round on: this process has announced a delta for it.
+
+        Rounds before may hold votes of an earlier life that this process knows nothing of, and a second vote could make
+        two rivals final.
+        """
+        if self._first_round is None:
+            self._first_round = round_number
 
     def vote(self, path: Sequence[Entry], now: Seconds) -> list[Signed[Ack]]:
         """Vote for each applied entry of `path` that may be voted for; return the acks to publish."""
         acks: list[Signed[Ack]] = []
         for entry in path:
             if self._may_vote(entry):
-                body = Ack(entry.round, entry.parent, entry.digest, entry.model)
+                last, manifest = self._last_vote()
+                after = last if manifest else entry.round - 1  # knows of no earlier vote: promises nothing about them
+                body = Ack(entry.round, entry.parent, entry.digest, entry.model, after)
                 acks.append(seal(body, self._ledger.parts.signer, run=self._ledger.parts.run))
                 self._ledger.votes.add(acks[-1])
                 self._voted_at[entry.round] = now
@@ -48,12 +60,18 @@ class Voter:
         self._voted_at = {number: time for number, time in self._voted_at.items() if number > root_round}
 
     def _may_vote(self, entry: Entry) -> bool:
-        votes, me = self._ledger.votes, self._ledger.me
-        own = ((number, votes.vote_of(me, number)) for number in reversed(votes.rounds()))
-        last, manifest = next(((number, vote) for number, vote in own if vote), (-1, None))
+        if self._first_round is None or entry.round < self._first_round:
+            return False
+        last, manifest = self._last_vote()
         if manifest is None or entry.round <= last:
             return manifest is None
         target = self._ledger.chain.get(manifest)
         if target is None:
             return True  # out of the window: whatever it decided is long settled
         return open_vote(target, entry, ledger=self._ledger, alive=self._company.alive) is None
+
+    def _last_vote(self) -> tuple[int, Digest | None]:
+        """Return the latest round with a vote of this peer, from an earlier life too, and what the vote is for."""
+        votes, me = self._ledger.votes, self._ledger.me
+        own = ((number, votes.vote_of(me, number)) for number in reversed(votes.rounds()))
+        return next(((number, vote) for number, vote in own if vote), (0, None))

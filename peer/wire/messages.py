@@ -101,12 +101,16 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 
 class Ack(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A vote: I applied `manifest`, a child of `previous`, and got `model`. One vote a peer and parent."""
+    """A vote: I applied `manifest`, a child of `previous`, and got `model`. One vote a peer and round.
+
+    after: the last round in which this peer voted before; it gave no vote in between and never will.
+    """
 
     round: RoundNumber
     previous: Hash
     manifest: Hash
     model: Hash
+    after: RoundNumber
 
 
 def announcement(envelope: bytes, payload: bytes | None) -> bytes:

@@ -9,7 +9,7 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import msgspec
 import numpy as np
@@ -20,6 +20,7 @@ from peer.codec.registry import CODECS
 from peer.network.identity import Identity
 from peer.rounds import inbox
 from peer.rounds.effects import (
+    Applied,
     Effect,
     FetchPayload,
     FetchSnapshot,
@@ -59,6 +60,10 @@ def first_entry() -> Entry:
     return genesis(RUN, SCHEMA, CONFIG, state)
 
 
+def nothing_blocked(_a: int, _b: int) -> bool:
+    return False
+
+
 @dataclass
 class Faults:
     """Rates are probabilities; times in seconds of virtual time. `blocked(a, b)` cuts the link between two peers."""
@@ -66,7 +71,7 @@ class Faults:
     loss: float = 0.0
     latency_s: float = 0.02
     duplicate: float = 0.0
-    blocked: Callable[[int, int], bool] = lambda a, b: False
+    blocked: Callable[[int, int], bool] = nothing_blocked
 
 
 @dataclass
@@ -86,6 +91,8 @@ class Member:
     dropped_steps: int = 0
     switched: int = 0
     disk: bytes | None = None
+    paused_until: float = 0.0
+    abandoned: list[Entry] = field(default_factory=list)
 
 
 class MachineSwarm:
@@ -103,6 +110,7 @@ class MachineSwarm:
         self.members: list[Member] = []
         self.by_id: dict[PeerId, Member] = {}
         self.conflicts: list[str] = []
+        self.entries: dict[Digest, Entry] = {}
         self._met: dict[tuple[int, int], float] = {}
         self._rewired_at = 0.0
         self.settle_s = 8.0
@@ -194,9 +202,9 @@ class MachineSwarm:
         life = member.life
 
         def tick() -> None:
-            if member.alive and member.life == life and member.wake_at == at:
+            if member.life == life and member.wake_at == at:
                 member.wake_at = None
-                self._carry_out(member, member.machine.tick(self.now))
+                self._to(member, life, lambda machine: machine.tick(self.now))
 
         self.after(at - self.now, tick)
 
@@ -216,7 +224,7 @@ class MachineSwarm:
         request = member.machine.sync_request()
 
         def answer() -> None:
-            if self._passes(member, other):
+            if self._passes(member, other) and self.now >= other.paused_until:
                 response = other.machine.answer_sync(request)
                 self.after(
                     self._delay(),
@@ -225,13 +233,19 @@ class MachineSwarm:
 
         self.after(self._delay(), answer)
 
+    def pause(self, number: int, seconds: float) -> None:
+        """Freeze a process; what arrives meanwhile waits, and its connections stay."""
+        self.members[number].paused_until = self.now + seconds
+
     def _to(self, member: Member, life: int, act: Callable[[RoundMachine], list[Effect]]) -> None:
-        if member.alive and member.life == life:
+        if self.now < member.paused_until:
+            self.after(member.paused_until - self.now, lambda: self._to(member, life, act))
+        elif member.alive and member.life == life:
             self._carry_out(member, act(member.machine))
 
     # Effects
 
-    def _carry_out(self, member: Member, effects: list[Effect]) -> None:
+    def _carry_out(self, member: Member, effects: list[Effect]) -> None:  # noqa: C901, PLR0912  # one arm an effect
         for effect in effects:
             match effect:
                 case Publish():
@@ -244,6 +258,8 @@ class MachineSwarm:
                     self._sync(member, self.by_id[effect.peer])
                 case OpenRound():
                     self._train(member, effect)
+                case Applied():
+                    self.entries[effect.entry.digest] = effect.entry
                 case Finalised():
                     self._note_final(member, effect.entry)
                 case Refused():
@@ -256,6 +272,7 @@ class MachineSwarm:
                     member.switched += 1
                     self._unlearn(member, above=effect.ancestor_round)
                 case SnapshotApplied():
+                    member.abandoned.append(effect.abandoned)
                     self._unlearn(member, above=-1)
                 case _:
                     pass
@@ -287,13 +304,13 @@ class MachineSwarm:
         life = member.life
         for other in others:
             if self._passes(member, other) and (data := other.machine.blob(payload)) is not None:
-                found = data
-                self.after(
-                    2 * self._delay(),
-                    lambda: self._to(member, life, lambda m: m.receive_payload(payload, found, self.now)),
-                )
+                arrive = partial(RoundMachine.receive_payload, payload=payload, data=data)
+                self.after(2 * self._delay(), partial(self._arrive, member, life, arrive))
                 return
         self.after(0.5, lambda: self._to(member, life, lambda m: m.payload_failed(payload, self.now)))
+
+    def _arrive(self, member: Member, life: int, act: Callable[..., list[Effect]]) -> None:
+        self._to(member, life, lambda machine: act(machine, now=self.now))
 
     def _fetch_snapshot(self, member: Member, effect: FetchSnapshot) -> None:
         holder, life, blob = self.by_id[effect.holder], member.life, Digest(effect.offer.blob)
@@ -312,7 +329,9 @@ class MachineSwarm:
         token, life = member.train_token, member.life
 
         def finish() -> None:
-            if member.alive and member.life == life and member.train_token == token:
+            if self.now < member.paused_until:
+                self.after(member.paused_until - self.now, finish)
+            elif member.alive and member.life == life and member.train_token == token:
                 self._carry_out(member, member.machine.announce(self._work(member, effect.base.digest), self.now))
 
         self.after(self.rules.train_s * member.speed, finish)
@@ -357,7 +376,9 @@ class MachineSwarm:
         pairs = {
             (a.number, b.number)
             for a, b in itertools.combinations(self.alive, 2)
-            if not self.faults.blocked(a.number, b.number) and not self.faults.blocked(b.number, a.number)
+            if not self.faults.blocked(a.number, b.number)
+            and not self.faults.blocked(b.number, a.number)
+            and max(a.paused_until, b.paused_until) <= self.now  # a frozen process is as good as cut off
         }
         self._met = {pair: self._met.get(pair, self.now) for pair in pairs}
         for (a, b), since in self._met.items():
@@ -374,6 +395,14 @@ class MachineSwarm:
     def alive(self) -> list[Member]:
         return [member for member in self.members if member.alive]
 
+    def chain(self, tip: Entry) -> list[Entry]:
+        """Return the manifests from the first round to `tip`, far beyond any window: somebody applied each of them."""
+        line = [tip]
+        while (parent := self.entries.get(line[-1].parent)) is not None:
+            line.append(parent)
+        assert line[-1].round <= 1
+        return line[::-1]
+
     def tips(self) -> set[Digest]:
         return {member.machine.tip.digest for member in self.alive}
 
@@ -382,3 +411,14 @@ class MachineSwarm:
         lines = [{entry.round: entry.digest for entry in member.machine.line()} for member in self.alive]
         common = set.intersection(*(set(line.items()) for line in lines))
         return max((round_number for round_number, _ in common), default=-1)
+
+    def counted(self, tip: Entry) -> dict[int, int]:
+        """Return the stretches of each peer that the chain to `tip` counts, as bits; fail when one counts twice."""
+        counted: dict[int, int] = {}
+        for entry in self.chain(tip):
+            for header in entry.headers:
+                number = self.by_id[header.peer].number
+                before = counted.get(number, 0)
+                assert not before & header.message.env_steps, f"peer {number}: twice by round {entry.round}"
+                counted[number] = before | header.message.env_steps
+        return counted
