@@ -13,7 +13,9 @@ namespace {
 using Params = std::vector<std::pair<std::string, double>>;
 
 TEST(Registry, KnowsItsEnvironments) {
-  EXPECT_EQ(env_names(), (std::vector<std::string_view>{"CartPole-v1", "Pendulum-v1"}));
+  EXPECT_EQ(env_names(),
+            (std::vector<std::string_view>{"CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0",
+                                           "Acrobot-v1", "Pendulum-v1"}));
   EXPECT_EQ(env_spec("Pendulum-v1").obs_dim, 3U);
 }
 

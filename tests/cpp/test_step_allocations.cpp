@@ -51,7 +51,8 @@ TEST(StepAllocations, SteppingNormalisingAndGaeAllocateNothing) {
     RolloutBuffer rollout({.num_steps = 4, .num_envs = kEnvs, .obs_dim = dim, .action_dim = 1});
     std::size_t ended = 0;
     const long before = allocations;
-    for (std::size_t t = 0; t < 210; ++t) {  // restarts and time limits included
+    for (std::size_t t = 0; t < env->spec().max_episode_steps + 10;
+         ++t) {  // restarts and time limits included
       env->step(actions, out.output());
       moments.update(out.observations, dim);
       normalizer.refresh(moments);

@@ -5,8 +5,11 @@
 #include <string>
 
 #include "murmur/base/check.hpp"
+#include "murmur/envs/acrobot.hpp"
 #include "murmur/envs/batched_env.hpp"
 #include "murmur/envs/cartpole.hpp"
+#include "murmur/envs/mountain_car.hpp"
+#include "murmur/envs/mountain_car_continuous.hpp"
 #include "murmur/envs/pendulum.hpp"
 
 namespace murmur {
@@ -15,22 +18,22 @@ namespace {
 
 struct Entry {
   const EnvSpec* spec;
-  std::unique_ptr<VectorEnv> (*make)(std::size_t, std::uint64_t, std::shared_ptr<ThreadPool>);
+  std::unique_ptr<VectorEnv> (*make)(std::size_t, std::uint64_t, std::shared_ptr<ThreadPool>, InstructionSet);
 };
 
 template <Environment E>
 constexpr Entry entry() {
   return {&E::kSpec,
-          [](std::size_t num_envs, std::uint64_t seed,
-             std::shared_ptr<ThreadPool> pool) -> std::unique_ptr<VectorEnv> {
-            return std::make_unique<BatchedEnv<E>>(num_envs, seed, std::move(pool));
+          [](std::size_t num_envs, std::uint64_t seed, std::shared_ptr<ThreadPool> pool,
+             InstructionSet set) -> std::unique_ptr<VectorEnv> {
+            return std::make_unique<BatchedEnv<E>>(num_envs, seed, std::move(pool), set);
           }};
 }
 
 // A new environment is one line here.
 constexpr std::array kEnvs = {
-    entry<CartPole>(),
-    entry<Pendulum>(),
+    entry<CartPole>(), entry<MountainCar>(), entry<MountainCarContinuous>(),
+    entry<Acrobot>(),  entry<Pendulum>(),
 };
 
 const Entry& find_entry(std::string_view name) {
@@ -65,8 +68,12 @@ const EnvSpec& env_spec(std::string_view name) {
 }
 
 std::unique_ptr<VectorEnv> make_vector_env(std::string_view name, std::size_t num_envs, std::uint64_t seed,
-                                           std::shared_ptr<ThreadPool> pool) {
-  return find_entry(name).make(num_envs, seed, std::move(pool));
+                                           std::shared_ptr<ThreadPool> pool, InstructionSet set) {
+  if (set > best_instruction_set()) {
+    throw_invalid("this processor has no " + std::string(to_text(set)) + ", its best is " +
+                  std::string(to_text(best_instruction_set())));
+  }
+  return find_entry(name).make(num_envs, seed, std::move(pool), set);
 }
 
 std::vector<double> resolve_params(const EnvSpec& spec,

@@ -10,6 +10,7 @@
 
 #include "murmur/base/check.hpp"
 #include "murmur/base/thread_pool.hpp"
+#include "murmur/envs/step_kernel.hpp"
 #include "murmur/envs/variants.hpp"
 #include "murmur/envs/vector_env.hpp"
 
@@ -18,8 +19,11 @@ namespace murmur {
 template <Environment E>
 class BatchedEnv final : public VectorEnv {
  public:
-  BatchedEnv(std::size_t num_envs, std::uint64_t seed, std::shared_ptr<ThreadPool> pool)
-      : VectorEnv(E::kSpec, num_envs), pool_(std::move(pool)), variants_(E::kSpec, num_envs) {
+  BatchedEnv(std::size_t num_envs, std::uint64_t seed, std::shared_ptr<ThreadPool> pool, InstructionSet set)
+      : VectorEnv(E::kSpec, num_envs),
+        kernel_(step_kernel<E>(set)),
+        pool_(std::move(pool)),
+        variants_(E::kSpec, num_envs) {
     if (pool_ == nullptr) throw_invalid("pool must not be null");
     for (auto& column : state_) column.resize(num_envs);
     for (auto& column : constants_) column.resize(num_envs);
@@ -45,9 +49,9 @@ class BatchedEnv final : public VectorEnv {
   void step(std::span<const float> actions, const StepOutput& out) noexcept override {
     assert_sizes(actions, out);
     pool_->parallel_for(num_envs(), kGrain, [&](std::size_t begin, std::size_t end) noexcept {
-      for (std::size_t i = begin; i < end; i += kBlock) {
-        const std::size_t stop = std::min(end, i + kBlock);
-        if (step_block(i, stop, actions.data(), out)) restart_ended(i, stop, out);
+      for (std::size_t i = begin; i < end; i += kStepRun) {
+        const std::size_t n = std::min(end - i, kStepRun);
+        if (kernel_(columns(i, actions.data(), out), n)) restart_ended(i, i + n, out);
       }
     });
   }
@@ -133,54 +137,22 @@ class BatchedEnv final : public VectorEnv {
   static constexpr std::size_t kD = E::kSpec.obs_dim;
   static constexpr std::size_t kA = E::kSpec.action_dim;
   static constexpr std::size_t kC = std::tuple_size_v<typename E::Constants>;
-  static constexpr std::size_t kBlock = 64;  // envs between two looks for ended episodes: stays in L1
   static constexpr std::size_t kGrain =
       2048;  // below this many envs a second thread costs more than it brings
 
-  // Step envs [begin, end); return whether any episode ended. This is the loop that must vectorise: columns
-  // are read through local pointers, because the compiler cannot know that a write to `out` leaves the
-  // vectors' own pointers alone, and flags are gathered as 32-bit integers, one lane each like the floats.
-  bool step_block(std::size_t begin, std::size_t end, const float* actions, const StepOutput& out) noexcept {
-    std::array<float*, kS> state;
-    std::array<const float*, kC> constants;
-    for (std::size_t k = 0; k < kS; ++k) state[k] = state_[k].data() + begin;
-    for (std::size_t k = 0; k < kC; ++k) constants[k] = constants_[k].data() + begin;
-    const float* const action = actions + begin * kA;
-    float* const rewards = out.rewards.data() + begin;
-    std::int32_t* const elapsed = elapsed_.data() + begin;
-    float* const returns = returns_.data() + begin;
-    float* const observations = out.observations.data() + begin * kD;
-    std::array<std::int32_t, kBlock> ended;  // bit 0: terminated, bit 1: truncated
-    const std::size_t n = end - begin;
-    std::int32_t any = 0;
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC ivdep  // columns and outputs do not overlap
-#endif
-    for (std::size_t i = 0; i < n; ++i) {
-      typename E::Action a;
-      for (std::size_t k = 0; k < kA; ++k) a[k] = action[i * kA + k];
-      typename E::State s;
-      for (std::size_t k = 0; k < kS; ++k) s[k] = state[k][i];
-      typename E::Constants c;
-      for (std::size_t k = 0; k < kC; ++k) c[k] = constants[k][i];
-      const StepOutcome outcome = E::step(c, s, a);
-      for (std::size_t k = 0; k < kS; ++k) state[k][i] = s[k];
-      const typename E::Observation o = E::observe(c, s);
-      for (std::size_t k = 0; k < kD; ++k) observations[i * kD + k] = o[k];
-      elapsed[i] += 1;
-      returns[i] += outcome.reward;
-      rewards[i] = outcome.reward;
-      const std::int32_t flags = (outcome.terminated ? 1 : 0) | (elapsed[i] >= kMaxSteps ? 2 : 0);
-      ended[i] = flags;
-      any |= flags;
-    }
-    std::uint8_t* const terminated = out.terminated.data() + begin;
-    std::uint8_t* const truncated = out.truncated.data() + begin;
-    for (std::size_t i = 0; i < n; ++i) {
-      terminated[i] = static_cast<std::uint8_t>(ended[i] & 1);
-      truncated[i] = static_cast<std::uint8_t>(ended[i] >> 1);
-    }
-    return any != 0;
+  [[nodiscard]] StepColumns<E> columns(std::size_t begin, const float* actions,
+                                       const StepOutput& out) noexcept {
+    StepColumns<E> columns;
+    for (std::size_t k = 0; k < kS; ++k) columns.state[k] = state_[k].data() + begin;
+    for (std::size_t k = 0; k < kC; ++k) columns.constants[k] = constants_[k].data() + begin;
+    columns.elapsed = elapsed_.data() + begin;
+    columns.returns = returns_.data() + begin;
+    columns.actions = actions + begin * kA;
+    columns.observations = out.observations.data() + begin * kD;
+    columns.rewards = out.rewards.data() + begin;
+    columns.terminated = out.terminated.data() + begin;
+    columns.truncated = out.truncated.data() + begin;
+    return columns;
   }
 
   void restart_ended(std::size_t begin, std::size_t end, const StepOutput& out) noexcept {
@@ -263,6 +235,7 @@ class BatchedEnv final : public VectorEnv {
 
   static constexpr auto kMaxSteps = static_cast<std::int32_t>(E::kSpec.max_episode_steps);
 
+  StepKernel<E> kernel_;
   std::shared_ptr<ThreadPool> pool_;
   VariantTable variants_;
   std::array<std::vector<float>, kS> state_;      // S columns of [N]

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <numbers>
 
 #include "murmur/base/sincos.hpp"
@@ -21,6 +22,11 @@ struct CartPole {
   static constexpr float kPositionLimit = 2.4F;
   static constexpr float kAngleLimit = static_cast<float>(12 * 2 * std::numbers::pi / 360);
 
+  // Twice the limits, so that the last observation of an episode is within the bounds too.
+  static constexpr std::array kObsHigh = {2 * kPositionLimit, std::numeric_limits<float>::infinity(),
+                                          2 * kAngleLimit, std::numeric_limits<float>::infinity()};
+  static constexpr std::array kObsLow = {-kObsHigh[0], -kObsHigh[1], -kObsHigh[2], -kObsHigh[3]};
+
   static constexpr std::array kParams = {
       ParamSpec{"gravity", 9.8, 0.1, 100.0, "acceleration of gravity, m/s^2"},
       ParamSpec{"masscart", 1.0, 0.01, 100.0, "mass of the cart, kg"},
@@ -40,6 +46,8 @@ struct CartPole {
       .action_high = {},
       .max_episode_steps = 500,
       .params = kParams,
+      .obs_low = kObsLow,
+      .obs_high = kObsHigh,
   };
 
   static Constants derive(std::span<const double> params) {

@@ -38,6 +38,8 @@ struct EnvSpec {
   std::span<const float> action_high;  // [A]
   std::size_t max_episode_steps;       // an episode that lasts this long is truncated
   std::span<const ParamSpec> params;
+  std::span<const float> obs_low = {};   // [D] where Gymnasium states bounds, else empty: unbounded
+  std::span<const float> obs_high = {};  // [D]
 };
 
 struct StepOutcome {
@@ -46,13 +48,14 @@ struct StepOutcome {
 };
 
 /// The static interface of an environment E:
-///   kSpec            its EnvSpec.
-///   State            std::array<float, S>, all that changes; a step depends on nothing else.
-///   Constants        std::array<float, C>, what `derive` makes of the parameters, once per variant, in
-///   double. Observation      std::array<float, D>. Action           std::array<float, A>; a discrete action
-///   is its index as a float. reset            draws the first state of an episode from `rng`. step moves
-///   `state` on by one action. Continuous actions outside the bounds are clipped by the env. observe what the
-///   agent sees of `state`.
+///   kSpec        its EnvSpec.
+///   State        std::array<float, S>, all that changes; a step depends on nothing else.
+///   Constants    std::array<float, C>, what `derive` makes of the parameters, once per variant, in double.
+///   Observation  std::array<float, D>.
+///   Action       std::array<float, A>; a discrete action is its index as a float.
+///   reset        draws the first state of an episode from `rng`.
+///   step         moves `state` on by one action. Continuous actions outside the bounds are clipped by the
+///   env. observe      what the agent sees of `state`.
 template <class E>
 concept Environment = requires(const typename E::Constants& constants, typename E::State& state,
                                const typename E::Action& action, Rng& rng, std::span<const double> params) {

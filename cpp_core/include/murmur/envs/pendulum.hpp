@@ -24,6 +24,9 @@ struct Pendulum {
   static constexpr std::array kActionLow = {-2.0F};
   static constexpr std::array kActionHigh = {2.0F};
 
+  static constexpr std::array kObsLow = {-1.0F, -1.0F, -kMaxSpeed};
+  static constexpr std::array kObsHigh = {1.0F, 1.0F, kMaxSpeed};
+
   static constexpr std::array kParams = {
       ParamSpec{"g", 10.0, 0.0, 100.0, "acceleration of gravity, m/s^2"},
       ParamSpec{"m", 1.0, 0.01, 100.0, "mass of the rod, kg"},
@@ -41,6 +44,8 @@ struct Pendulum {
       .action_high = kActionHigh,
       .max_episode_steps = 200,
       .params = kParams,
+      .obs_low = kObsLow,
+      .obs_high = kObsHigh,
   };
 
   static Constants derive(std::span<const double> params) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "murmur/base/thread_pool.hpp"
+#include "murmur/envs/instruction_set.hpp"
 #include "murmur/envs/vector_env.hpp"
 
 namespace murmur {
@@ -20,10 +21,11 @@ namespace murmur {
 [[nodiscard]] const EnvSpec& env_spec(std::string_view name);
 
 /// Make a batch of `num_envs` envs of the default variant, freshly reset from `seed`; `step` runs on `pool`.
-/// Throws std::invalid_argument for an unknown name or a bad count.
+/// Results do not depend on `set`. Throws std::invalid_argument for an unknown name, a bad count, or an
+/// instruction set that this processor lacks.
 [[nodiscard]] std::unique_ptr<VectorEnv> make_vector_env(std::string_view name, std::size_t num_envs,
-                                                         std::uint64_t seed,
-                                                         std::shared_ptr<ThreadPool> pool);
+                                                         std::uint64_t seed, std::shared_ptr<ThreadPool> pool,
+                                                         InstructionSet set = best_instruction_set());
 
 /// Resolve named parameters against the spec: one value per entry of `spec.params`, defaults filled in.
 /// Throws std::invalid_argument when a name is unknown (naming the nearest), given twice, or out of range.
