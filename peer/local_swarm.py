@@ -11,7 +11,6 @@ import time
 from typing import IO
 
 from peer.config.schema import Config
-from peer.errors import ConfigError
 
 STOP_S = 20.0
 """Long enough to end the training chunk in progress and save; then a peer that hangs is killed, and named."""
@@ -25,9 +24,6 @@ class LocalSwarm:
     """peers: how many. base_port: of the first on 127.0.0.1, 0 for free ones. arguments: of `murmur peer`."""
 
     def __init__(self, config: Config, *, peers: int, base_port: int, arguments: list[str]) -> None:
-        """Raises: ConfigError when the ports do not fit."""
-        if base_port and base_port + peers > 65_536:
-            raise ConfigError(f"{peers} ports from {base_port} on go beyond 65535: choose a lower --base-port")
         self._config = config
         self._ports = [base_port + i for i in range(peers)] if base_port else free_ports(peers)
         self._arguments = arguments

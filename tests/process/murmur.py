@@ -38,7 +38,12 @@ class MurmurProcess:
     """One process. Its output is read in a thread as it comes, so it never stalls on a full pipe."""
 
     def __init__(
-        self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None, stdout: int = subprocess.PIPE
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        stdout: int = subprocess.PIPE,
     ) -> None:
         self.lines: list[str] = []
         self.events: list[Event] = []
@@ -48,8 +53,8 @@ class MurmurProcess:
             [sys.executable, "-m", "peer.cli", *arguments],
             cwd=cwd,  # outside the repository: no configs/config.yaml, so the built-in defaults hold
             env={**os.environ, **(env or {})},
-            stdout=stdout,
-            stderr=subprocess.STDOUT if stdout == subprocess.PIPE else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -115,14 +120,12 @@ class MurmurProcess:
             self._process.kill()
         self._process.wait()
         self._reader.join(5.0)
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def _read(self) -> None:
-        stream = self._process.stdout or self._process.stderr
-        assert stream is not None
-        for line in stream:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
             with self._news:
                 self.lines.append(line.rstrip("\n"))
                 event = _parsed(line)
@@ -141,10 +144,8 @@ class Murmur:
         self.folder = folder
         self._stack = stack
 
-    def run(
-        self, *arguments: str, env: Mapping[str, str] | None = None, stdout: int = subprocess.PIPE
-    ) -> MurmurProcess:
-        return self._stack.enter_context(MurmurProcess(arguments, cwd=self.folder, env=env, stdout=stdout))
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> MurmurProcess:
+        return self._stack.enter_context(MurmurProcess(arguments, cwd=self.folder, env=env))
 
     def peer(
         self,

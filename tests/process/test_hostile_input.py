@@ -71,9 +71,7 @@ def test_peer_that_is_pelted_with_garbage_counts_it_and_seals_on(murmur: Murmur)
         ("env.name=Pendulum-v1", "schema", "same env and model"),
     ],
 )
-def test_peer_that_does_not_belong_is_named_and_left_out(
-    murmur: Murmur, setting: str, reason: str, hint: str
-) -> None:
+def test_peer_that_does_not_belong_is_named_and_left_out(murmur: Murmur, setting: str, reason: str, hint: str) -> None:
     home = murmur.peer("home")
     home.wait_for("training_started", within_s=START_S)
     stranger = murmur.peer("stranger", setting, meet=[home])

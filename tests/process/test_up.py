@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.murmur import ENDLESS, START_S, Event, Murmur, MurmurProcess
+from tests.process.murmur import ENDLESS, FAST, START_S, Event, Murmur, MurmurProcess
 
 
 def _of(events: list[Event], peer: str, name: str) -> list[Event]:
@@ -138,7 +138,7 @@ def test_up_tells_a_mistake_once_and_starts_nothing(murmur: Murmur) -> None:
 
 def test_up_prints_only_objects_when_the_log_is_json(murmur: Murmur) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "peer.cli", "up", "-n", "1", "log.format=json", "stop.max_rounds=1", "round.train_s=0.2"],
+        [sys.executable, "-m", "peer.cli", "up", "-n", "1", *FAST, "stop.max_rounds=1"],
         cwd=murmur.folder,
         capture_output=True,
         text=True,

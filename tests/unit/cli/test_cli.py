@@ -1,0 +1,215 @@
+"""The command line in one process: help worth reading, one message for each mistake, and exit code 2."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import peer.cli
+import peer.local_swarm
+import peer.process
+from peer.config.schema import Config
+from peer.errors import StorageError, TransportError
+from peer.native import PpoSettings, make_ppo_agent
+from peer.storage.model_file import ModelFile, save_model
+from peer.types import ModelState, Moments
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def outside_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Find no configs/config.yaml, and leave pytest's own signal handlers alone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(peer.cli, "_on_stop", lambda _: None)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+    """Collect the configurations that peers would have been started with."""
+    configs: list[Config] = []
+    monkeypatch.setattr(peer.process, "run_process", lambda config, **_: configs.append(config))
+    return configs
+
+
+def _refused(*arguments: str) -> str:
+    """Return the one message of a command that is refused."""
+    result = RUNNER.invoke(peer.cli.app, list(arguments))
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+    return result.stderr.rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ((), ("murmur up --peers 3", "peer", "up", "eval", "docs/user-guide.md")),
+        (("peer",), ("[/ip4/192.0.2.7/tcp/4001]", "--config", "SECTION.KEY=VALUE", "Exit code")),
+        (("up",), ("--peers", "[default: 3", "--base-port", "kill -9", "Ctrl-C")),
+        (("eval",), ("MODEL", "--episodes", "[default: 20", "--seed", "--device", "model.safetensors")),
+    ],
+)
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_of_every_command_has_examples_and_defaults(
+    command: tuple[str, ...], words: tuple[str, ...], option: str
+) -> None:
+    result = RUNNER.invoke(peer.cli.app, [*command, option], terminal_width=120)
+    assert result.exit_code == 0, result.output
+    assert all(word in result.output for word in words), result.output
+    assert "Example" in result.output
+
+
+def test_version_and_help_load_neither_libtorch_nor_libp2p() -> None:
+    script = (
+        "import sys, peer.cli\n"
+        "try: peer.cli.app(['--version'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert not {'libp2p', 'trio', 'numpy', 'peer._core', 'rich'} & set(sys.modules), sorted(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"murmuration \d+\.\d+\.\d+\n", done.stdout)
+
+
+@pytest.mark.parametrize("command", ["peer", "up"])
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("env.nam=x", "env.nam: unknown key; did you mean env.name?"),
+        ("env.name=CartPol", "env.name: unknown env 'CartPol'; did you mean CartPole-v1?"),
+        ("round.train_s=soon", "round.train_s: expected a number from 0.05 to 3600, got 'soon' (text)"),
+        ("ppo.num_envs=0", "ppo.num_envs: expected a whole number from 1 to 65536, got 0"),
+    ],
+)
+def test_mistake_on_the_command_line_is_named_once(command: str, setting: str, message: str) -> None:
+    error = _refused(command, setting)
+    assert error.startswith(f"murmur: command line '{setting}': {message}")
+    assert "\n" not in error
+
+
+def test_mistake_in_a_file_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("round:\n  train_s: 1.0\n  grace: 2.0\n")
+    error = _refused("peer", "--config", "my.yaml")
+    assert error.startswith("murmur: my.yaml:3: round.grace: unknown key; did you mean round.grace_s?")
+
+
+def test_mistake_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MURMUR_NETWORK__PORT", "eighty")
+    error = _refused("peer")
+    assert "MURMUR_NETWORK__PORT" in error
+    assert "network.port: expected a whole number from 0 to 65535, got 'eighty' (text)" in error
+
+
+def test_missing_config_file_is_named() -> None:
+    assert _refused("peer", "-c", "gone.yaml") == "murmur: gone.yaml: no such file; check the path"
+
+
+def test_config_file_beside_the_user_is_read_by_itself(tmp_path: Path, started: list[Config]) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "config.yaml").write_text("run:\n  name: mine\n")
+    assert RUNNER.invoke(peer.cli.app, ["peer", "round.train_s=1"]).exit_code == 0
+    (tmp_path / "other.yaml").write_text("run:\n  seed: 7\n")
+    assert RUNNER.invoke(peer.cli.app, ["peer", "-c", "other.yaml"]).exit_code == 0
+    assert [(config.run.name, config.run.seed, config.round.train_s) for config in started] == [
+        ("mine", 1, 1.0),
+        ("cartpole", 7, 2.0),
+    ]
+
+
+def test_later_sources_win(tmp_path: Path, started: list[Config], monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.yaml").write_text("run: {name: a, seed: 1}\nround: {train_s: 1.0}\n")
+    (tmp_path / "b.yaml").write_text("run: {name: b}\n")
+    monkeypatch.setenv("MURMUR_ROUND__TRAIN_S", "5")
+    RUNNER.invoke(peer.cli.app, ["peer", "-c", "a.yaml", "-c", "b.yaml", "run.seed=9"])
+    (config,) = started
+    assert (config.run.name, config.run.seed, config.round.train_s) == ("b", 9, 5.0)
+
+
+@pytest.mark.parametrize("error", [StorageError("the disk is full"), TransportError("the port is taken")])
+def test_peer_that_cannot_start_says_why_and_exits_2(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(config: Config, **_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(peer.process, "run_process", fail)
+    assert _refused("peer") == f"murmur: {error}"
+
+
+def test_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(config: Config, **_: object) -> None:
+        raise KeyError("a bug of ours")
+
+    monkeypatch.setattr(peer.process, "run_process", fail)
+    assert isinstance(RUNNER.invoke(peer.cli.app, ["peer"]).exception, KeyError)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("up", "-n", "0"), ("up", "-n", "65"), ("up", "--peers", "three"), ("up", "--base-port", "65001"), ("dance",)],
+)
+def test_bad_option_is_refused_with_a_hint_at_help(arguments: tuple[str, ...]) -> None:
+    error = _refused(*arguments)
+    assert error.startswith("Usage: ")
+    assert "-h' for help" in error
+
+
+def _save(path: Path, *, env: str = "CartPole-v1", hidden: str = "16", size: int | None = None) -> Path:
+    agent = make_ppo_agent("CartPole-v1", PpoSettings(hidden=(16,)))
+    params = agent.get_params()
+    count, mean, m2 = (np.asarray(each) for each in agent.moments())
+    params = params if size is None else np.zeros(size, np.float32)
+    settings = {"env": env, "hidden": hidden, "activation": "tanh", "normalize_observations": "false", "round": "3"}
+    state = ModelState(params=params, moments=Moments(count=count, mean=mean, m2=m2))
+    save_model(path, ModelFile(state=state, settings=settings))
+    return path
+
+
+def test_eval_prints_the_same_figure_every_time(tmp_path: Path) -> None:
+    path = _save(tmp_path / "model.safetensors")
+    first, second = (RUNNER.invoke(peer.cli.app, ["eval", str(path), "--episodes", "5"]) for _ in range(2))
+    assert first.exit_code == 0, first.output
+    assert first.stdout == second.stdout
+    assert re.match(
+        r"CartPole-v1: mean return [\d.]+ over 5 greedy episodes \(seed 1000000000; round 3 of", first.stdout
+    )
+
+
+def test_eval_of_no_file_says_which_to_give() -> None:
+    assert "there is no model at gone.safetensors" in _refused("eval", "gone.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 7, b"not a model at all", b"\xff" * 64, bytes(4096)])
+def test_eval_of_garbage_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    assert str(path) in _refused("eval", str(path))
+
+
+def test_eval_of_a_folder_is_refused(tmp_path: Path) -> None:
+    assert str(tmp_path) in _refused("eval", str(tmp_path))
+
+
+def test_eval_of_any_truncated_model_is_refused(tmp_path: Path) -> None:
+    data = _save(tmp_path / "whole").read_bytes()
+    path = tmp_path / "model.safetensors"
+    for length in range(0, len(data), max(1, len(data) // 23)):
+        path.write_bytes(data[:length])
+        assert str(path) in _refused("eval", str(path))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"env": "Pendulum-v1"}, {"env": "NoSuchEnv"}, {"hidden": "17"}, {"hidden": "a,b"}, {"hidden": ""}, {"size": 0}],
+)
+def test_eval_of_a_model_that_contradicts_itself_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    path = _save(tmp_path / "model.safetensors", **changes)  # type: ignore[arg-type]  # names of its parameters
+    assert str(path) in _refused("eval", str(path))
+
+
+def test_eval_refuses_cuda_where_there_is_none(tmp_path: Path) -> None:
+    path = _save(tmp_path / "model.safetensors")
+    assert "device" in _refused("eval", str(path), "--device", "tpu")
