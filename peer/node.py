@@ -241,6 +241,7 @@ def _trainer(config: Config, parts: PeerParts, conductor: Conductor) -> Trainer:
             eval_seed=config.stop.seed,
         ),
         RosterTaskPlan(parts.signer.peer_id, env_tasks(config.env), sink=parts.sink, names=parts.names),
+        me=parts.signer.peer_id,
         announce=conductor.announce,
         tip=lambda: conductor.machine.tip.digest,
         started=parts.ready,

@@ -84,11 +84,16 @@ class Seeker:
     def _dial_due(self, nursery: trio.Nursery) -> None:
         now = trio.current_time()
         connected = self._transport.connected_peers()
-        for address in sorted(self._candidates() - self._own):
-            busy = address in self._dialling or len(self._dialling) >= _MAX_DIALS
-            if not busy and self._answered.get(address) not in connected and self._schedule.is_due(address, now):
-                self._dialling.add(address)
-                nursery.start_soon(partial(self._dial, address))
+        due = [
+            address
+            for address in self._candidates() - self._own - self._dialling
+            if self._answered.get(address) not in connected and self._schedule.is_due(address, now)
+        ]
+        # Fewest failures first: among many dead addresses the one that lives must get its turn.
+        due.sort(key=lambda address: (self._schedule.failures(address), address))
+        for address in due[: _MAX_DIALS - len(self._dialling)]:
+            self._dialling.add(address)
+            nursery.start_soon(partial(self._dial, address))
 
     def _candidates(self) -> set[str]:
         return {address for addresses in self._known.values() for address in addresses}

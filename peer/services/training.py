@@ -17,11 +17,11 @@ from peer.moments import merge, merge_all
 from peer.rounds.effects import OpenRound
 from peer.rounds.machine import LocalWork
 from peer.rounds.own_deltas import Piece
-from peer.rounds.roster import Roster
+from peer.rounds.roster import Roster, peers_of
 from peer.services.service import RunBlocking, TaskStatus, in_thread
 from peer.telemetry.events import Evaluated, RoundStarted, StorageFailed, TrainingDiverged
 from peer.telemetry.sink import EventSink
-from peer.types import EnvTask, ModelDelta, ModelState, Moments, Params, Seconds, TrainStats
+from peer.types import EnvTask, ModelDelta, ModelState, Moments, Params, PeerId, Seconds, TrainStats
 
 _SLICE_S = 0.5
 """How long a round that was replaced may go unnoticed by the trainer."""
@@ -32,6 +32,10 @@ _SHORTEST_SLICE_S = 0.05
 _LATE_ROUNDS = 3
 """Rounds opened since the last announcement from which on a peer announces what it has at once: its slices are
 longer than the others' rounds, and it would never finish one in time."""
+
+_OUTSIDER_SHARE = 0.5
+"""Part of a round that a peer trains for while it is not on the roster: nobody waits for its delta, so it must come
+before the members' own. A joiner that catches up in the first half of a round is admitted in that very round."""
 
 _RECOVERY_S = 1.0
 """Pause after training diverged: an agent that diverges at once must neither spin nor flood the log."""
@@ -83,6 +87,7 @@ class Trainer:
         plan: TrainingPlan,
         tasks: TaskPlan,
         *,
+        me: PeerId,
         announce: Callable[[LocalWork], None],
         tip: Callable[[], bytes],
         started: Callable[[], None],
@@ -97,6 +102,7 @@ class Trainer:
         self._agent = agent
         self._plan = plan
         self._tasks = tasks
+        self._me = me
         self._announce = announce
         self._tip = tip
         self._started: Callable[[], None] | None = started
@@ -147,7 +153,7 @@ class Trainer:
             self._sink.emit(StorageFailed(operation="save training state", cause=str(error)))
 
     async def _work_on(self, opened: OpenRound) -> None:
-        deadline = self._opened_at + self._plan.train_s
+        deadline = self._opened_at + self._train_s(opened)
         self._sink.emit(RoundStarted(round=opened.round, base=opened.base.digest))
         try:
             if self._rounds_open >= _LATE_ROUNDS:
@@ -162,6 +168,11 @@ class Trainer:
         except ArithmeticError as error:
             self._discard(opened, error)
             await trio.sleep(_RECOVERY_S)
+
+    def _train_s(self, opened: OpenRound) -> Seconds:
+        members = peers_of(opened.base.roster)
+        is_outsider = bool(members) and self._me not in members
+        return self._plan.train_s * (_OUTSIDER_SHARE if is_outsider else 1.0)
 
     def _tell_started(self) -> None:
         if self._started is not None:
@@ -180,7 +191,8 @@ class Trainer:
         """Put the agent on base + own unadmitted pieces + progress; return the parameters it starts from."""
         own = [piece.delta for piece in opened.pieces]
         own.append(ModelDelta(params=self._progress.params, moments=self._progress.moments))
-        params = opened.state.params + np.sum([delta.params for delta in own], axis=0, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+            params = opened.state.params + np.sum([delta.params for delta in own], axis=0, dtype=np.float32)
         moments = merge_all(opened.state.moments, (delta.moments for delta in own))
         _require_finite(params, "the model with own work on it")
         self._agent.set_model(ModelState(params=params.astype(np.float32), moments=moments))

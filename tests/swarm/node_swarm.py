@@ -104,6 +104,7 @@ class Node:
     outcome: Outcome | None = None
     boots: int = 0
     is_running: bool = False
+    life: trio.CancelScope = field(default_factory=trio.CancelScope)
     times: list[tuple[Seconds, RoundSealed]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -198,6 +199,10 @@ class NodeSwarm:
             await trio.sleep(moment - before)
             self.start(number)
 
+    def stop(self, number: int) -> None:
+        """Tell a peer to end, as SIGTERM does: it saves its state and takes its leave."""
+        self.nodes[number].life.cancel()
+
     def crash(self, number: int) -> None:
         """Kill a peer: nothing is saved, nobody is told."""
         self.network.crash(self.nodes[number].peer_id)
@@ -211,7 +216,8 @@ class NodeSwarm:
         try:
             async with open_memory_transport(self.network, node.peer_id, node.address) as transport:
                 node.transport = transport
-                node.outcome = await run_peer(node.config, self._parts(node, transport))
+                with trio.CancelScope() as node.life:
+                    node.outcome = await run_peer(node.config, self._parts(node, transport))
         finally:
             node.is_running = False
 

@@ -9,9 +9,11 @@ import trio
 from peer.network.memory_network import LinkProfile, fixed_latency
 from peer.telemetry.events import (
     DeltaCarried,
+    PeerLeft,
     RosterChanged,
     RoundSealed,
     SnapshotAdopted,
+    SnapshotSaved,
     StateDamaged,
     StorageFailed,
     WorkDropped,
@@ -99,6 +101,29 @@ def test_a_peer_that_was_stopped_goes_on_from_its_own_disk_alone(tmp_path: Path)
             await swarm.until_finished()
             assert [event.round for _, event in swarm.nodes[0].times] == [11, 12]
             assert [sealed.number for sealed in swarm.journal(0)] == list(range(1, 13))
+
+    play(1, scenario)
+
+
+def test_a_peer_that_is_told_to_stop_saves_its_last_round_and_says_goodbye(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        config = demo_config(stop=to_round(14))
+        async with NodeSwarm(2, seed=1, config=config, folder=tmp_path) as swarm:
+            swarm.start()
+            await swarm.until_round(3)
+            await trio.sleep(0.7)
+            leaving, staying = swarm.nodes
+            stopped_at = leaving.last_round()
+            swarm.stop(0)
+            await swarm.until(lambda: not leaving.is_running, within_s=1.0)
+            assert [event.round for event in leaving.events(SnapshotSaved)] == [stopped_at]
+            assert (tmp_path / "peer-0" / "training.json").exists()
+            await trio.sleep(0.1)
+            assert [event.remote for event in staying.events(PeerLeft)] == [leaving.peer_id]
+            swarm.start(0)
+            outcomes = await swarm.until_finished()
+            assert outcomes[0].tip.model == outcomes[1].tip.model
+            assert not leaving.events(SnapshotAdopted)  # it went on from its own disk
 
     play(1, scenario)
 

@@ -1,0 +1,105 @@
+"""A transport that does what a test says: who is connected, who answers what, what a dial leads to."""
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from peer.errors import TransportError
+from peer.network.transport import (
+    GossipMessage,
+    PeerConnected,
+    PeerDisconnected,
+    RequestHandler,
+    TransportEvent,
+)
+from peer.types import PeerId
+
+Answer = Callable[[str, bytes], Awaitable[bytes]]
+"""(protocol, request) -> response, or TransportError."""
+
+
+async def is_silent(protocol: str, data: bytes) -> bytes:
+    await trio.sleep_forever()
+    raise AssertionError("unreachable")
+
+
+async def is_broken(protocol: str, data: bytes) -> bytes:
+    await trio.lowlevel.checkpoint()
+    raise TransportError("reset")
+
+
+class ScriptedTransport:
+    """Implements `Transport`. answers: by peer. dials: what each address leads to; one that is missing is refused."""
+
+    def __init__(self, local_peer: str = "me", *, events: int = 1024) -> None:
+        self._local_peer = PeerId(local_peer)
+        self.answers: dict[PeerId, Answer] = {}
+        self.dials: dict[str, Callable[[], Awaitable[PeerId]]] = {}
+        self.requests: list[tuple[float, PeerId, str, bytes]] = []
+        self.dialled: list[tuple[float, str]] = []
+        self.disconnected: list[PeerId] = []
+        self.handlers: dict[str, RequestHandler] = {}
+        self._connected: set[PeerId] = set()
+        self._gossip_in, self._gossip_out = trio.open_memory_channel[GossipMessage](16)
+        self._events_in, self._events_out = trio.open_memory_channel[TransportEvent](events)
+
+    @property
+    def local_peer(self) -> PeerId:
+        return self._local_peer
+
+    @property
+    def listen_addresses(self) -> tuple[str, ...]:
+        return ("/memory/me",)
+
+    @property
+    def gossip(self) -> trio.MemoryReceiveChannel[GossipMessage]:
+        return self._gossip_out
+
+    @property
+    def events(self) -> trio.MemoryReceiveChannel[TransportEvent]:
+        return self._events_out
+
+    def connected_peers(self) -> frozenset[PeerId]:
+        return frozenset(self._connected)
+
+    def handle(self, protocol: str, handler: RequestHandler) -> None:
+        self.handlers[protocol] = handler
+
+    def counters(self) -> dict[str, int]:
+        return {}
+
+    async def publish(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def connect(self, address: str) -> PeerId:
+        self.dialled.append((trio.current_time(), address))
+        await trio.lowlevel.checkpoint()
+        if address not in self.dials:
+            raise TransportError("refused")
+        peer = await self.dials[address]()
+        self.joins(peer)
+        return peer
+
+    async def disconnect(self, peer: PeerId) -> None:
+        await trio.lowlevel.checkpoint()
+        self.disconnected.append(peer)
+        self.leaves(peer, "closed by us")
+
+    async def request(self, peer: PeerId, protocol: str, data: bytes) -> bytes:
+        self.requests.append((trio.current_time(), peer, protocol, data))
+        if peer not in self._connected:
+            raise TransportError(f"not connected to {peer}")
+        return await self.answers[peer](protocol, data)
+
+    # What a test makes happen
+
+    def joins(self, peer: PeerId, *, tell: bool = True) -> None:
+        """Connect a peer; without `tell` the event is lost."""
+        self._connected.add(peer)
+        if tell:
+            self._events_in.send_nowait(PeerConnected(peer=peer))
+
+    def leaves(self, peer: PeerId, cause: str = "reset", *, tell: bool = True) -> None:
+        self._connected.discard(peer)
+        if tell:
+            self._events_in.send_nowait(PeerDisconnected(peer=peer, cause=cause))

@@ -1,0 +1,180 @@
+"""The archive: what must be on disk when, and that a disk which fails costs nothing but the disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from peer.errors import StorageError
+from peer.rounds.effects import Effect, SnapshotApplied
+from peer.rounds.snapshot import decode_snapshot
+from peer.services.archive import Archive
+from peer.services.service import RunBlocking
+from peer.storage.journal import Journal
+from peer.storage.snapshots import SnapshotStore
+from peer.telemetry.events import SnapshotSaved, StorageFailed
+from peer.telemetry.sink import RecordingSink
+from tests.swarm.node_swarm import in_place
+from tests.unit.services.chains import RUN, SCHEMA, LoneChain, first_entry
+
+
+class Disk:
+    """An archive on a real disk whose writes can be refused or delayed."""
+
+    def __init__(self, folder: Path, *, snapshot_every: int = 5) -> None:
+        self.is_full = False
+        self.write_s = 0.0
+        self.writing = self.most_writing = 0
+        self.sink = RecordingSink()
+        self.journal = Journal(folder / "journal.sqlite", max_bytes=1 << 24)
+        self.snapshots = SnapshotStore(folder / "snapshots", keep=3)
+        blocking: RunBlocking = self._write
+        self.archive = Archive(
+            self.journal, self.snapshots, snapshot_every=snapshot_every, sink=self.sink, blocking=blocking
+        )
+
+    async def _write(self, work: Callable[[], None]) -> None:
+        self.writing += 1
+        self.most_writing = max(self.most_writing, self.writing)
+        await trio.sleep(self.write_s)
+        self.writing -= 1
+        if self.is_full:
+            raise StorageError("no space left on device")
+        work()
+
+    def see(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            self.archive.observe(effect)
+
+    def rounds(self) -> list[int]:
+        return [entry.round for entry in self.journal.read(0, 1 << 40)]
+
+    def saved(self) -> list[int]:
+        return [event.round for event in self.sink.events if isinstance(event, SnapshotSaved)]
+
+
+async def test_every_manifest_is_journalled_and_every_fifth_state_saved(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    disk, chain = Disk(tmp_path), LoneChain()
+    await nursery.start(disk.archive.serve)
+    for _ in range(12):
+        disk.see(chain.seal())
+        await trio.sleep(0.1)
+    assert disk.rounds() == list(range(1, 13))
+    assert disk.saved() == [5, 10]
+    newest = disk.snapshots.load_newest().snapshot
+    assert newest is not None
+    assert decode_snapshot(newest.content, run=RUN, schema=SCHEMA).round == 10
+
+
+async def test_flush_saves_the_tip_and_what_is_pending(tmp_path: Path) -> None:
+    disk, chain = Disk(tmp_path), LoneChain()
+    for _ in range(3):
+        disk.see(chain.seal())
+    await disk.archive.flush(chain.machine.tip)
+    assert disk.rounds() == [1, 2, 3]
+    assert disk.saved() == [3]
+    await disk.archive.flush(chain.machine.tip)
+    assert disk.saved() == [3]  # it is there
+
+
+async def test_flush_before_the_first_round_writes_nothing(tmp_path: Path) -> None:
+    disk, chain = Disk(tmp_path), LoneChain()
+    await disk.archive.flush(chain.machine.tip)
+    assert disk.rounds() == []
+    assert disk.saved() == []
+
+
+async def test_a_change_of_branch_overwrites_the_rounds_that_were_left(tmp_path: Path) -> None:
+    disk, chain = Disk(tmp_path, snapshot_every=1000), LoneChain()
+    for _ in range(2):
+        disk.see(chain.seal())
+    other = chain.fork()
+    for _ in range(3):
+        disk.see(chain.seal(step=0.1))
+    disk.see([effect for _ in range(2) for effect in other.seal(step=0.2)])
+    await disk.archive.flush(other.machine.tip)
+    assert disk.rounds() == [1, 2, 3, 4]
+    assert disk.journal.read(4, 4)[0].digest == other.machine.tip.digest
+    newest = disk.snapshots.load_newest().snapshot
+    assert newest is not None
+    assert newest.digest == other.machine.tip.digest
+
+
+async def test_an_adopted_snapshot_is_saved_at_once(tmp_path: Path) -> None:
+    disk, chain = Disk(tmp_path), LoneChain()
+    for _ in range(3):
+        chain.seal()
+    disk.see([SnapshotApplied(entry=chain.machine.tip, abandoned=first_entry())])
+    await disk.archive._write_pending()
+    assert disk.rounds() == [3]
+    assert disk.saved() == [3]
+
+
+async def test_what_a_full_disk_refused_is_written_when_there_is_space_again(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    disk, chain = Disk(tmp_path), LoneChain()
+    await nursery.start(disk.archive.serve)
+    for number in range(1, 13):
+        disk.is_full = 3 <= number <= 10
+        disk.see(chain.seal())
+        await trio.sleep(0.1)
+    failures = [event for event in disk.sink.events if isinstance(event, StorageFailed)]
+    assert {failure.operation for failure in failures} == {"write the journal", "save a snapshot"}
+    assert disk.rounds() == list(range(1, 13))
+    assert disk.saved() == [10]
+
+
+async def test_a_disk_that_never_works_costs_bounded_memory(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    disk, chain = Disk(tmp_path), LoneChain()
+    disk.is_full = True
+    await nursery.start(disk.archive.serve)
+    effects = chain.seal()
+    for _ in range(1500):
+        disk.see(effects)
+        await trio.sleep(0.001)
+    assert len(disk.archive._pending) == 1024
+
+
+async def test_a_slow_disk_delays_nobody_and_is_written_to_in_order(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    disk, chain = Disk(tmp_path), LoneChain()
+    disk.write_s = 30.0
+    await nursery.start(disk.archive.serve)
+    for _ in range(8):
+        disk.see(chain.seal())  # returns at once: an observer must not block
+        await trio.sleep(2.0)
+    await trio.sleep(200.0)
+    assert disk.rounds() == list(range(1, 9))
+    assert disk.most_writing == 1
+
+
+@pytest.mark.parametrize("cancel_at_s", [0.0, 0.5, 1.0])
+async def test_a_stop_while_writing_loses_nothing(
+    cancel_at_s: float, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    disk, chain = Disk(tmp_path), LoneChain()
+    disk.write_s = 1.0
+    with trio.move_on_after(cancel_at_s + 1e-9):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(disk.archive.serve)
+            for _ in range(6):
+                disk.see(chain.seal())
+    await disk.archive.flush(chain.machine.tip)
+    assert disk.rounds() == list(range(1, 7))
+    newest = disk.snapshots.load_newest().snapshot
+    assert newest is not None
+    assert newest.digest == chain.machine.tip.digest
+
+
+async def test_blocking_work_runs_in_place_for_virtual_time() -> None:
+    done: list[int] = []
+    await in_place(lambda: done.append(1))
+    assert done == [1]

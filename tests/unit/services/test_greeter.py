@@ -1,0 +1,233 @@
+"""The handshake: who is admitted, who is refused and why, and what becomes of lost events and lost answers."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from peer.errors import ProtocolError
+from peer.network.identity import Identity
+from peer.services.greeting import Greeter, Welcome
+from peer.telemetry.counters import Counters
+from peer.telemetry.events import PeerJoined, PeerLeft, PeerRefused
+from peer.telemetry.names import NameBook
+from peer.telemetry.sink import RecordingSink
+from peer.types import PeerId
+from peer.wire.envelope import seal
+from peer.wire.messages import PeerCard
+from peer.wire.sync import CARD_PROTOCOL
+from tests.unit.services.scripted_transport import Answer, ScriptedTransport, is_broken, is_silent
+
+RUN = b"r" * 16
+ME, ALICE, BOB = (Identity.for_tests(number) for number in (1, 2, 3))
+
+
+def card(
+    identity: Identity, *, run: bytes = RUN, config: bytes = b"c" * 32, schema: bytes = b"s" * 32, boot: int = 1
+) -> bytes:
+    name = {ME.peer_id: "me", ALICE.peer_id: "alice"}.get(identity.peer_id, "bob")
+    return seal(PeerCard(boot=boot, name=name, addresses=(), config=config, schema=schema), identity, run=run).data
+
+
+def shows(data: bytes) -> Answer:
+    async def answer(protocol: str, request: bytes) -> bytes:
+        await trio.lowlevel.checkpoint()
+        assert protocol == CARD_PROTOCOL
+        assert request == card(ME)
+        return data
+
+    return answer
+
+
+class Hall:
+    """A running greeter and what it told."""
+
+    def __init__(self, **transport: int) -> None:
+        self.transport = ScriptedTransport(ME.peer_id, **transport)
+        self.sink = RecordingSink()
+        self.counters = Counters()
+        self.names = NameBook()
+        self.told: list[frozenset[PeerId]] = []
+        own = seal(PeerCard(boot=1, name="me", addresses=(), config=b"c" * 32, schema=b"s" * 32), ME, run=RUN)
+        self.greeter = Greeter(
+            self.transport,
+            Welcome(run=RUN, card=own),
+            reachable=self.told.append,
+            sink=self.sink,
+            names=self.names,
+            counters=self.counters,
+            request_s=5.0,
+        )
+
+    def arrives(self, who: Identity, answer: Answer, *, tell: bool = True) -> None:
+        self.transport.answers[who.peer_id] = answer
+        self.transport.joins(who.peer_id, tell=tell)
+
+    def refused(self) -> list[tuple[PeerId, str]]:
+        return [(event.remote, event.reason) for event in self.sink.events if isinstance(event, PeerRefused)]
+
+    def joined(self) -> list[tuple[PeerId, int, int]]:
+        return [(event.remote, event.boot, event.peers) for event in self.sink.events if isinstance(event, PeerJoined)]
+
+    def left(self) -> list[tuple[PeerId, str]]:
+        return [(event.remote, event.cause) for event in self.sink.events if isinstance(event, PeerLeft)]
+
+
+@asynccontextmanager
+async def open_hall(**transport: int) -> AsyncIterator[Hall]:
+    hall = Hall(**transport)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(hall.greeter.serve)
+        yield hall
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_with_a_fitting_card_is_reachable_under_its_name(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+        hall.arrives(ALICE, shows(card(ALICE, boot=7)))
+        await trio.sleep(0.1)
+        assert hall.joined() == [(ALICE.peer_id, 7, 2)]
+        assert hall.told == [frozenset({ALICE.peer_id})]
+        assert hall.names.name_of(ALICE.peer_id) == "alice"
+        hall.transport.leaves(ALICE.peer_id, "reset")
+        await trio.sleep(0.1)
+        assert hall.left() == [(ALICE.peer_id, "reset")]
+        assert hall.told[-1] == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("run", lambda: card(ALICE, run=b"x" * 16)),
+        ("config", lambda: card(ALICE, config=b"x" * 32)),
+        ("schema", lambda: card(ALICE, schema=b"x" * 32)),
+        ("identity", lambda: card(BOB)),
+        ("bad_signature", lambda: card(ALICE)[:-1] + bytes([card(ALICE)[-1] ^ 1])),
+        ("malformed", lambda: b"\xc1"),
+        ("malformed", lambda: b""),
+        ("oversize", lambda: bytes(100_000)),
+    ],
+)
+async def test_a_card_that_does_not_fit_is_refused_counted_and_disconnected(
+    reason: str, shown: Callable[[], bytes], autojump_clock: MockClock
+) -> None:
+    async with open_hall() as hall:
+        hall.arrives(ALICE, shows(shown()))
+        await trio.sleep(0.1)
+        assert hall.refused() == [(ALICE.peer_id, reason)]
+        assert hall.counters[f"refused_{reason}"] == 1
+        assert hall.transport.disconnected == [ALICE.peer_id]
+        assert hall.told == []
+        assert hall.joined() == []
+
+
+async def test_a_stranger_is_shown_our_card_so_that_its_user_learns_why(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+        answer = await hall.transport.handlers[CARD_PROTOCOL](ALICE.peer_id, card(ALICE, config=b"x" * 32))
+        assert answer == card(ME)
+        assert hall.refused() == [(ALICE.peer_id, "config")]
+        with pytest.raises(ProtocolError):
+            Welcome(run=b"y" * 16, card=hall.greeter._welcome.card).check(ME.peer_id, answer)
+
+
+async def test_a_lost_event_of_a_new_connection_is_made_up_for(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+        hall.arrives(ALICE, shows(card(ALICE)), tell=False)
+        await trio.sleep(1.5)
+        assert [peer for peer, _, _ in hall.joined()] == [ALICE.peer_id]
+
+
+async def test_a_lost_event_of_a_lost_connection_is_made_up_for(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+        hall.arrives(ALICE, shows(card(ALICE)))
+        await trio.sleep(0.1)
+        hall.transport.leaves(ALICE.peer_id, tell=False)
+        await trio.sleep(1.5)
+        assert hall.told[-1] == frozenset()
+        assert len(hall.left()) == 1
+
+
+async def test_a_peer_that_reconnects_is_greeted_again_with_its_new_boot(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+        hall.arrives(ALICE, shows(card(ALICE, boot=1)))
+        await trio.sleep(0.1)
+        hall.transport.leaves(ALICE.peer_id)
+        hall.arrives(ALICE, shows(card(ALICE, boot=2)))
+        await trio.sleep(0.1)
+        assert [boot for _, boot, _ in hall.joined()] == [1, 2]
+        assert hall.told == [frozenset({ALICE.peer_id}), frozenset(), frozenset({ALICE.peer_id})]
+
+
+async def test_a_peer_that_leaves_while_it_is_greeted_never_counts(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+
+        async def late(_protocol: str, _data: bytes) -> bytes:
+            await trio.sleep(1.0)
+            return card(ALICE)
+
+        hall.arrives(ALICE, late)
+        await trio.sleep(0.5)
+        hall.transport.leaves(ALICE.peer_id)
+        await trio.sleep(10.0)
+        assert hall.told == []
+        assert hall.joined() == []
+
+
+async def test_a_peer_that_is_not_ready_yet_is_asked_again_after_a_pause(autojump_clock: MockClock) -> None:
+    """It accepts connections as soon as its network is up, and answers once its services are."""
+    async with open_hall() as hall:
+
+        async def ready_after_a_second(protocol: str, data: bytes) -> bytes:
+            if trio.current_time() < 1.0:
+                return await is_broken(protocol, data)
+            return card(ALICE)
+
+        hall.arrives(ALICE, ready_after_a_second)
+        await trio.sleep(2.0)
+        assert [peer for peer, _, _ in hall.joined()] == [ALICE.peer_id]
+        assert len(hall.transport.requests) == 3
+        assert hall.transport.disconnected == []
+
+
+@pytest.mark.parametrize("answer", [is_broken, is_silent])
+async def test_a_peer_that_never_answers_is_sent_away(answer: Answer, autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+        hall.arrives(ALICE, answer)
+        await trio.sleep(30.0)
+        assert hall.transport.disconnected == [ALICE.peer_id]
+        assert hall.counters["greetings_failed"] == 1
+        assert len(hall.transport.requests) == 4
+        assert hall.told == []
+
+
+async def test_many_slow_peers_do_not_delay_a_quick_one(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+        for number in range(10, 60):
+            hall.arrives(Identity.for_tests(number), is_silent)
+        hall.arrives(ALICE, shows(card(ALICE)))
+        await trio.sleep(0.1)
+        assert [peer for peer, _, _ in hall.joined()] == [ALICE.peer_id]
+
+
+async def test_a_connection_that_flaps_is_greeted_once_at_a_time_and_in_the_end(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+        greeting = most = 0
+
+        async def answer(_protocol: str, _data: bytes) -> bytes:
+            nonlocal greeting, most
+            greeting += 1
+            most = max(most, greeting)
+            await trio.sleep(0.01)
+            greeting -= 1
+            return card(ALICE)
+
+        for _ in range(100):
+            hall.arrives(ALICE, answer)
+            hall.transport.leaves(ALICE.peer_id)
+        hall.arrives(ALICE, answer)
+        await trio.sleep(2.0)
+        assert most == 1
+        assert len(hall.transport.requests) <= 3
+        assert hall.told[-1] == frozenset({ALICE.peer_id})

@@ -1,0 +1,94 @@
+"""The watch: silent while a round takes its usual time, then a line every so often that says on whom it hangs."""
+
+from pathlib import Path
+
+import trio
+from trio.testing import MockClock
+
+from peer.errors import StorageError
+from peer.services.watch import StuckWatch, beat_forever
+from peer.storage.heartbeat import Heartbeat
+from peer.telemetry.events import StorageFailed, Waiting
+from peer.telemetry.names import NameBook
+from peer.telemetry.sink import RecordingSink
+from peer.types import PeerId
+from tests.unit.services.chains import ME, LoneChain, work
+
+ALICE, BOB = PeerId("alice-id"), PeerId("bob-id")
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.chain = LoneChain()
+        self.sink = RecordingSink()
+        names = NameBook()
+        names.learn(ALICE, "alice")
+        names.learn(BOB, "bob")
+        self.watch = StuckWatch(
+            self.chain.machine, me=ME.peer_id, train_s=2.0, every_s=5.0, sink=self.sink, names=names
+        )
+        self.watch.observe(self.chain.opened())
+
+    def waiting(self) -> list[tuple[str, int]]:
+        return [(event.what, round(event.since_s)) for event in self.sink.events if isinstance(event, Waiting)]
+
+
+async def test_it_speaks_every_five_seconds_after_the_training_time(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    scene = Scene()
+    nursery.start_soon(scene.watch.serve)
+    await trio.sleep(6.5)
+    assert scene.waiting() == []
+    await trio.sleep(12.0)
+    assert [what for what, _ in scene.waiting()] == ["its own training"] * 3
+    assert [since // 5 for _, since in scene.waiting()] == [1, 2, 3]
+
+
+async def test_a_new_round_begins_the_count_anew(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    scene = Scene()
+    nursery.start_soon(scene.watch.serve)
+    for _ in range(10):
+        await trio.sleep(6.0)
+        scene.watch.observe(scene.chain.opened())
+    assert scene.waiting() == []
+
+
+async def test_it_names_all_whose_deltas_are_missing(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    scene = Scene()
+    machine = scene.chain.machine
+    nursery.start_soon(scene.watch.serve)
+    machine.reachable(frozenset({BOB, ALICE}), 0.0)
+    await trio.sleep(8.5)
+    assert scene.waiting()[0][0] == "its own training"  # what it can do something about comes first
+    scene.chain.effects += machine.announce(work(machine.tip), trio.current_time())
+    await trio.sleep(6.0)
+    assert scene.waiting()[1][0] == "the deltas of alice, bob"
+
+
+async def test_a_finished_run_waits_for_nothing(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    scene = Scene()
+    nursery.start_soon(scene.watch.serve)
+    scene.chain.machine.tip.stop = "rounds"
+    await trio.sleep(60.0)
+    assert scene.waiting() == []
+
+
+async def test_the_heartbeat_goes_on_when_the_disk_refuses_it(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    class Refusing(Heartbeat):
+        beats = 0
+
+        def beat(self) -> None:
+            self.beats += 1
+            raise StorageError("read-only file system")
+
+    heartbeat, sink = Refusing(tmp_path), RecordingSink()
+    nursery.start_soon(lambda: beat_forever(heartbeat, sink=sink))
+    with trio.move_on_after(1e6):
+        while heartbeat.beats < 3:  # noqa: ASYNC110  # a thread of its own beats; the clock jumps meanwhile
+            await trio.sleep(1.0)
+    assert heartbeat.beats >= 3
+    assert {event.operation for event in sink.events if isinstance(event, StorageFailed)} == {"touch the heartbeat"}
+    nursery.cancel_scope.cancel()

@@ -1,0 +1,342 @@
+"""The trainer: rounds that are replaced while they run, work that counts exactly once, and learners that fail."""
+
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trio
+from trio.testing import MockClock
+
+from peer.agents.numpy_agent import NumpyAgent
+from peer.errors import StorageError
+from peer.rounds.effects import OpenRound
+from peer.rounds.entry import Entry, genesis
+from peer.rounds.machine import LocalWork
+from peer.rounds.own_deltas import Piece
+from peer.rounds.roster import Roster
+from peer.services.training import Trainer, TrainingPlan
+from peer.telemetry.events import Evaluated, StorageFailed, TrainingDiverged
+from peer.telemetry.sink import RecordingSink
+from peer.types import Digest, EnvTask, ModelDelta, ModelState, Moments, PeerId, Seconds, TrainStats
+from peer.wire.messages import RosterEntry
+from tests.swarm.node_swarm import in_place
+
+TASK = EnvTask(task_id="standard", params=(), seed_start=0, seed_end=10)
+
+
+ME = PeerId("me")
+
+
+class OneTask:
+    def tasks_for(self, round_number: int, roster: Roster) -> tuple[EnvTask, ...]:
+        return (TASK,)
+
+
+class StepAgent(NumpyAgent):
+    """Moves every parameter by exactly 1 for each second of training, so that sums can be read off.
+
+    slowness: seconds that a second of training takes. fails: what its next calls do instead.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(num_params=4, steps_per_s=1000)
+        self.slowness = 1.0
+        self.evaluation_s = 0.0
+        self.fails: list[Callable[[], None]] = []
+        self.slices: list[Seconds] = []
+        self.saves: list[Path] = []
+
+    async def train(self, *, seconds: Seconds) -> TrainStats:
+        self.slices.append(seconds)
+        before = self.model().params
+        stats = await super().train(seconds=seconds)
+        self._params = (before + np.float32(seconds)).astype(np.float32)
+        await trio.sleep(seconds * (self.slowness - 1))
+        if self.fails:
+            self.fails.pop(0)()
+        return stats
+
+    async def evaluate(self, *, episodes: int, seed: int) -> float:
+        await trio.sleep(self.evaluation_s)
+        return 100.0 + float(self.model().params[0])
+
+    def save(self, path: Path) -> None:
+        self.saves.append(path)
+
+    def spoil(self, value: float) -> None:
+        self._params[0] = value
+
+
+class School:
+    """A trainer with a machine that is told what to do: `opens` a round on a base of the test's choice."""
+
+    def __init__(self, *, train_s: float = 2.0, eval_every: int = 1, state_file: Path | None = None) -> None:
+        self.agent = StepAgent()
+        self.sink = RecordingSink()
+        self.announced: list[tuple[float, LocalWork]] = []
+        self.starts = 0
+        self.tip = b""
+        self.reject: list[str] = []
+        self.on_announce: Callable[[], object] = lambda: None
+        self.trainer = Trainer(
+            self.agent,
+            TrainingPlan(train_s=train_s, eval_every=eval_every, eval_episodes=20, eval_seed=7),
+            OneTask(),
+            me=ME,
+            announce=self._announce,
+            tip=lambda: self.tip,
+            started=self._start,
+            sink=self.sink,
+            state_file=state_file,
+            blocking=in_place,
+        )
+
+    def opens(self, number: int, *, at: float = 0.0, pieces: tuple[Piece, ...] = (), roster: Roster = ()) -> OpenRound:
+        """Open round `number` on a base whose parameters are all `at`."""
+        state = ModelState(params=np.full(4, at, np.float32), moments=Moments.empty(3))
+        base: Entry = genesis(b"r" * 16, self.agent.schema, Digest(bytes([number]) * 32), state)
+        base.round, base.roster = number - 1, roster
+        opened = OpenRound(round=number, base=base, state=state, pieces=pieces)
+        self.tip = base.digest
+        self.trainer.open_round(opened)
+        return opened
+
+    def told(self, kind: type) -> list[object]:
+        return [event for event in self.sink.events if isinstance(event, kind)]
+
+    def _announce(self, work: LocalWork) -> None:
+        assert work.base == self.tip
+        if self.reject:
+            raise ValueError(self.reject.pop())
+        self.announced.append((trio.current_time(), work))
+        self.on_announce()
+
+    def _start(self) -> None:
+        self.starts += 1
+
+
+@asynccontextmanager
+async def school(*, train_s: float = 2.0, eval_every: int = 1, state_file: Path | None = None) -> AsyncIterator[School]:
+    made = School(train_s=train_s, eval_every=eval_every, state_file=state_file)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(made.trainer.serve)
+        yield made
+        nursery.cancel_scope.cancel()
+
+
+def piece(params: float, *, env_steps: int = 500) -> Piece:
+    delta = ModelDelta(params=np.full(4, params, np.float32), moments=Moments.empty(3))
+    return Piece(round=1, env_steps=env_steps, delta=delta)
+
+
+async def test_a_round_is_announced_once_when_its_time_is_over(autojump_clock: MockClock) -> None:
+    async with school() as made:
+        made.opens(1, at=5.0)
+        await trio.sleep(20.0)
+        ((at, work),) = made.announced
+        assert at == pytest.approx(2.0, abs=0.06)
+        assert work.env_steps == pytest.approx(2000, abs=60)
+        assert work.delta.params == pytest.approx(np.full(4, 2.0), abs=0.06)
+        assert work.delta.moments.count[0] == 8 * len(made.agent.slices)
+        assert (work.eval_return, work.tasks, work.steps_per_s) == (105.0, ("standard",), 1000)
+        assert made.starts == 1
+
+
+async def test_the_time_of_a_round_begins_when_it_opens_not_when_the_trainer_is_free(
+    autojump_clock: MockClock,
+) -> None:
+    async with school() as made:
+        made.agent.slowness = 2.0  # slices of 1 s: the first round's is running when the second opens
+        made.opens(1)
+        await trio.sleep(0.1)
+        made.opens(2)
+        await trio.sleep(20.0)
+        assert made.announced[0][0] == pytest.approx(2.1, abs=1.0)
+
+
+async def test_a_round_that_is_replaced_keeps_what_was_learned_and_counts_it_once(autojump_clock: MockClock) -> None:
+    async with school() as made:
+        made.opens(1, at=0.0)
+        await trio.sleep(1.1)
+        made.opens(2, at=100.0)
+        await trio.sleep(20.0)
+        ((at, work),) = made.announced
+        assert at == pytest.approx(3.1, abs=0.06)
+        assert work.env_steps == round(1000 * sum(made.agent.slices))
+        assert work.delta.params == pytest.approx(np.full(4, sum(made.agent.slices)), abs=1e-3)
+        assert made.agent.model().params == pytest.approx(np.full(4, 100.0 + sum(made.agent.slices)), abs=1e-3)
+        assert work.delta.moments.count[0] == 8 * len(made.agent.slices)
+
+
+async def test_own_pieces_are_trained_on_top_of_but_not_announced_again(autojump_clock: MockClock) -> None:
+    async with school() as made:
+        made.opens(1, at=10.0, pieces=(piece(1.0), piece(2.5)))
+        await trio.sleep(20.0)
+        ((_, work),) = made.announced
+        assert work.delta.params == pytest.approx(np.full(4, 2.0), abs=0.06)
+        assert work.env_steps == round(1000 * sum(made.agent.slices))
+        assert made.agent.model().params == pytest.approx(np.full(4, 15.5), abs=0.06)
+
+
+async def test_a_round_that_seals_inside_its_own_announcement_starts_the_next(autojump_clock: MockClock) -> None:
+    """A lone peer's announcement seals the round, and the machine opens the next one before it returns."""
+    async with school() as made:
+        made.on_announce = lambda: made.opens(number) if (number := len(made.announced) + 1) <= 3 else None
+        made.opens(1)
+        await trio.sleep(60.0)
+        assert len(made.announced) == 3
+        total = sum(work.env_steps for _, work in made.announced)
+        assert total == round(1000 * sum(made.agent.slices))
+
+
+async def test_a_peer_too_slow_for_any_round_announces_late_but_everything(autojump_clock: MockClock) -> None:
+    """Each slice takes 5 s, a new round opens every 2 s: no round is ever finished in time."""
+    async with school() as made:
+        made.agent.slowness = 10.0
+        number = 0
+        with trio.move_on_after(100.0):
+            while True:
+                number += 1
+                made.opens(number)
+                await trio.sleep(2.0)
+        announced = sum(work.env_steps for _, work in made.announced)
+        trained = round(1000 * sum(made.agent.slices))
+        assert len(made.announced) >= 8
+        assert trained - 2 * 500 <= announced <= trained
+        assert sum(work.delta.params[0] for _, work in made.announced) == pytest.approx(announced / 1000, abs=1e-3)
+
+
+async def test_a_peer_that_nobody_waits_for_announces_before_the_members_do(autojump_clock: MockClock) -> None:
+    async with school() as made:
+        made.opens(1, roster=(RosterEntry("somebody", 0, 1000),))
+        await trio.sleep(5.0)
+        made.opens(2, roster=(RosterEntry("somebody", 0, 1000), RosterEntry(ME, 0, 1000)))
+        await trio.sleep(5.0)
+        assert [at for at, _ in made.announced] == pytest.approx([1.0, 7.0], abs=0.06)
+
+
+async def test_an_evaluation_longer_than_the_round_does_not_starve_training(autojump_clock: MockClock) -> None:
+    async with school() as made:
+        made.agent.evaluation_s = 7.0
+        made.opens(1)
+        await trio.sleep(20.0)
+        ((_, work),) = made.announced
+        assert work.env_steps > 0
+
+
+@pytest.mark.parametrize(("eval_every", "expected"), [(1, [0, 1, 2, 3, 4, 5]), (3, [0, 3]), (100, [0])])
+async def test_the_base_is_evaluated_every_so_many_rounds(
+    eval_every: int, expected: list[int], autojump_clock: MockClock
+) -> None:
+    async with school(eval_every=eval_every) as made:
+        for number in range(1, 7):
+            made.opens(number, at=float(number))
+            await trio.sleep(3.0)
+        assert [event.round for event in made.sink.events if isinstance(event, Evaluated)] == expected
+        measured = [work.eval_return for _, work in made.announced]
+        assert [value is not None for value in measured] == [number in expected for number in range(6)]
+        assert measured[0] == 101.0  # the base alone, without own work on it
+
+
+def raises() -> None:
+    raise ArithmeticError("the loss is not finite")
+
+
+@pytest.mark.parametrize("how", ["raises", "nan", "infinite"])
+async def test_training_that_diverges_is_given_up_and_begun_anew(how: str, autojump_clock: MockClock) -> None:
+    async with school() as made:
+        value = math.nan if how == "nan" else math.inf
+        made.agent.fails = [raises if how == "raises" else lambda: made.agent.spoil(value)]
+        made.opens(1, at=3.0)
+        await trio.sleep(20.0)
+        (event,) = made.told(TrainingDiverged)
+        assert isinstance(event, TrainingDiverged)
+        assert event.round == 1
+        ((_, work),) = made.announced
+        assert np.isfinite(work.delta.params).all()
+        assert np.isfinite(made.agent.model().params).all()
+
+
+async def test_a_delta_that_every_peer_would_refuse_is_given_up(autojump_clock: MockClock) -> None:
+    async with school() as made:
+        made.reject = ["a coordinate exceeds 1e+06"]
+        made.opens(1)
+        await trio.sleep(20.0)
+        (event,) = made.told(TrainingDiverged)
+        assert isinstance(event, TrainingDiverged)
+        assert "1e+06" in event.cause
+        assert len(made.announced) == 1
+
+
+async def test_pieces_that_overflow_do_not_end_the_peer(autojump_clock: MockClock) -> None:
+    async with school() as made:
+        made.opens(1, pieces=(piece(3e38), piece(3e38)))
+        await trio.sleep(20.0)
+        assert len(made.told(TrainingDiverged)) == 1
+        assert len(made.announced) == 1
+
+
+async def test_a_learner_that_fails_at_once_is_retried_at_a_walking_pace(autojump_clock: MockClock) -> None:
+    async with school() as made:
+        made.agent.fails = [raises] * 1000
+        made.opens(1)
+        await trio.sleep(30.0)
+        assert 10 <= len(made.told(TrainingDiverged)) <= 31
+
+
+async def test_a_mean_return_that_is_no_number_is_left_out(autojump_clock: MockClock) -> None:
+    async with school() as made:
+        made.trainer._progress.returns, made.trainer._progress.episodes = math.nan, 3
+        made.trainer._progress.kl = math.inf
+        made.opens(1)
+        await trio.sleep(20.0)
+        ((_, work),) = made.announced
+        assert (work.mean_return, work.approx_kl) == (None, 0.0)
+
+
+async def test_nothing_is_announced_on_a_tip_that_has_moved(autojump_clock: MockClock) -> None:
+    async with school() as made:
+        made.opens(1)
+        await trio.sleep(1.0)
+        made.tip = b"moved, and the order to train on it is still on its way"
+        await trio.sleep(5.0)
+        assert made.announced == []
+        made.opens(2)
+        await trio.sleep(5.0)
+        ((_, work),) = made.announced
+        assert work.env_steps == round(1000 * sum(made.agent.slices))  # what round 1 learned as well
+
+
+async def test_state_is_saved_between_rounds_and_never_while_training(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with school(state_file=tmp_path / "state") as made:
+        made.opens(1)
+        await trio.sleep(1.0)
+        made.trainer.want_save()
+        await trio.sleep(0.5)
+        assert made.agent.saves == []
+        await trio.sleep(1.0)
+        assert made.agent.saves == [tmp_path / "state"]
+
+
+async def test_a_disk_that_refuses_the_state_costs_the_state_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    def full(path: Path) -> None:
+        raise StorageError("no space left on device")
+
+    async with school(state_file=tmp_path / "state") as made:
+        monkeypatch.setattr(made.agent, "save", full)
+        made.trainer.want_save()
+        made.opens(1)
+        await trio.sleep(3.0)
+        made.opens(2)
+        await trio.sleep(3.0)
+        assert [event.operation for event in made.sink.events if isinstance(event, StorageFailed)] == [
+            "save training state"
+        ]
+        assert len(made.announced) == 2
