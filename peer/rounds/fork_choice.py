@@ -12,6 +12,8 @@ from peer.rounds.entry import Entry
 from peer.rounds.roster import peers_of
 from peer.types import Digest
 
+_NEAR_ROUNDS = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
@@ -40,16 +42,21 @@ def outranks(theirs: Entry, ours: Entry, *, history: int) -> bool:
     with more members wins, and among equals the one whose roster has the lowest peer id, whatever the scores are at the
     moment.
     """
-    zone = max(tie_zone(ours, history=history), tie_zone(theirs, history=history))
+    zone = history * max(len(ours.roster), len(theirs.roster))
+    near = is_near((theirs.round, theirs.score), (ours.round, ours.score), zone=zone)
     lead_theirs, lead_ours = _lead(theirs), _lead(ours)
-    if abs(theirs.score - ours.score) > zone or lead_theirs == lead_ours:
+    if not near or lead_theirs == lead_ours:
         return theirs.score > ours.score
     return lead_theirs < lead_ours
 
 
-def tie_zone(entry: Entry, *, history: int) -> int:
-    """Return how far behind a score may be and still count as a tie: what the roster adds in `history` rounds."""
-    return history * len(entry.roster)
+def is_near(theirs: tuple[int, int], ours: tuple[int, int], *, zone: int) -> bool:
+    """Return whether two (round, score) are close enough to overtake each other.
+
+    zone: what a full roster adds in as many rounds as are kept. The rounds must be close too: a peer that comes back
+    with an old state may have a large roster in it, and must never drag the swarm back there.
+    """
+    return abs(theirs[0] - ours[0]) <= _NEAR_ROUNDS and abs(theirs[1] - ours[1]) <= zone
 
 
 def _lead(entry: Entry) -> tuple[int, str]:

@@ -70,10 +70,16 @@ class RoundInProgress:
         return max((start + self._rules.grace_s for start in since), default=now)
 
     def _expected(self) -> frozenset[PeerId]:
-        """Peers worth waiting for: reachable members that took part last time; after genesis, all reachable."""
-        roster = self._ledger.tip.roster
-        members = active_peers(roster) if roster else self._company.reachable
-        return (members & self._company.reachable) | {self._ledger.me}
+        """Peers worth waiting for: reachable members that took part last time; after genesis, all reachable.
+
+        So are peers whose delta for the last round came too late: they train along, and one that is slower than the rest
+        would otherwise never be waited for, and never get in.
+        """
+        tip, reachable = self._ledger.tip, self._company.reachable
+        if not tip.roster:
+            return self._company.alive
+        late = {header.peer for header in self._ledger.pool.on_base(tip.parent)}
+        return ((active_peers(tip.roster) | late) & reachable) | {self._ledger.me}
 
     def _turns(self) -> list[PeerId]:
         tip = self._ledger.tip

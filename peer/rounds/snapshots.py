@@ -5,7 +5,7 @@ from peer.rounds import anti_entropy
 from peer.rounds.effects import FetchSnapshot, Refused
 from peer.rounds.entry import Entry
 from peer.rounds.fetches import Fetches
-from peer.rounds.fork_choice import outranks, tie_zone
+from peer.rounds.fork_choice import is_near, outranks
 from peer.rounds.ledger import Ledger
 from peer.rounds.snapshot import decode_snapshot, encode_snapshot, max_snapshot_bytes
 from peer.types import Digest, PeerId, Seconds
@@ -51,9 +51,12 @@ class Snapshots:
         offer, tip = response.snapshot, self._ledger.tip
         if offer is None:
             return []
-        near = offer.tip.score + tie_zone(tip, history=self._ledger.parts.rules.history) > tip.score
+        zone = self._ledger.parts.rules.history * len(tip.roster)
+        near = is_near((offer.tip.round, offer.tip.score), (tip.round, tip.score), zone=zone)
         known = self._ledger.chain.get(offer.tip.digest)
-        if not repairing and (not near or (known is not None and known.state is not None)):
+        if not repairing and (
+            not (near or offer.tip.score > tip.score) or (known is not None and known.state is not None)
+        ):
             return []
         if offer.blob_bytes > max_snapshot_bytes(self._ledger.parts.schema):
             return [Refused(reason="oversize", peer=source, detail=f"a snapshot of {offer.blob_bytes} bytes")]

@@ -49,6 +49,7 @@ CONFIG = Digest(b"c" * 32)
 inbox.open_envelope = lru_cache(maxsize=4096)(open_envelope)
 _decode = msgspec.msgpack.Decoder(Announcement).decode
 _step = aggregator("mean")
+LATE_ROUNDS = 2
 
 
 def aggregate(base: ModelState, deltas: object) -> ModelState:
@@ -83,6 +84,7 @@ class Member:
     life: int = 0
     speed: float = 1.0
     train_token: int = 0
+    rounds_open: int = 0
     wake_at: float | None = None
     bits: int = 0
     final: dict[int, Digest] = field(default_factory=dict)
@@ -148,6 +150,7 @@ class MachineSwarm:
         root = decode_snapshot(member.disk, run=RUN, schema=SCHEMA) if member.disk else first_entry()
         member.life += 1
         member.wake_at = None
+        member.rounds_open = 0
         member.final = {}
         member.machine = self._machine(member.identity, root, member.life << 20)
         member.alive = True
@@ -326,15 +329,22 @@ class MachineSwarm:
 
     def _train(self, member: Member, effect: OpenRound) -> None:
         member.train_token += 1
+        member.rounds_open += 1
         token, life = member.train_token, member.life
 
         def finish() -> None:
             if self.now < member.paused_until:
                 self.after(member.paused_until - self.now, finish)
-            elif member.alive and member.life == life and member.train_token == token:
+            elif self._is_training(member, life, token):
+                member.rounds_open = 0
                 self._carry_out(member, member.machine.announce(self._work(member, effect.base.digest), self.now))
 
-        self.after(self.rules.train_s * member.speed, finish)
+        # A peer that was overtaken hands over what it has, as the real trainer does.
+        overtaken = member.rounds_open > LATE_ROUNDS
+        self.after(0.05 if overtaken else self.rules.train_s * member.speed, finish)
+
+    def _is_training(self, member: Member, life: int, token: int) -> bool:
+        return member.alive and member.life == life and member.train_token == token and not member.machine.finished
 
     def _work(self, member: Member, base: Digest) -> LocalWork:
         steps = 1 << (member.bits % 52)

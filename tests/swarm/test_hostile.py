@@ -1,0 +1,194 @@
+"""An admitted peer that does its worst: every wrong message is refused by name, and nothing changes."""
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from peer.codec.registry import CODECS
+from peer.network.identity import Identity
+from peer.rounds.effects import Effect, FetchPayload, Refused
+from peer.rounds.entry import Entry
+from peer.rounds.machine import RoundMachine
+from peer.rounds.manifest import build_manifest, outcome_of
+from peer.rounds.rules import RoundRules
+from peer.rounds.snapshot import encode_snapshot
+from peer.types import Digest, ModelDelta, Moments, PeerId
+from peer.wire.envelope import Signed, seal
+from peer.wire.hashing import digest_of
+from peer.wire.messages import Ack, DeltaHeader, Manifest, RosterEntry
+from peer.wire.sync import SnapshotOffer, SyncResponse, Tip
+from tests.swarm.machine_swarm import RUN, MachineSwarm
+
+EVIL = Identity.for_tests(2)  # member 1 of the swarm: admitted, on the roster, with a key of its own
+SOURCE: PeerId = EVIL.peer_id
+DELTA = ModelDelta(params=np.full(6, 1e-3, np.float32), moments=Moments.empty(2))
+PAYLOAD = CODECS["float32"].encode(DELTA)
+
+
+@pytest.fixture
+def machine() -> RoundMachine:
+    """A machine of three peers in the middle of a run."""
+    swarm = MachineSwarm(3, seed=4)
+    swarm.run(15.3)
+    return swarm.members[0].machine
+
+
+def header(tip: Entry, **changes: object) -> Signed[DeltaHeader]:
+    good = DeltaHeader(
+        round=tip.round + 1, base=tip.digest, sequence=1 << 40, payload=digest_of(PAYLOAD), payload_bytes=len(PAYLOAD),
+        codec="float32", env_steps=5, steps_per_s=100, l2_norm=1.0, approx_kl=0.0, mean_return=None, eval_return=None,
+        tasks=(),
+    )  # fmt: skip
+    return seal(msgspec.structs.replace(good, **changes), EVIL, run=RUN)
+
+
+def manifest(tip: Entry, headers: list[Signed[DeltaHeader]] | None = None, **changes: object) -> Signed[Manifest]:
+    headers = [header(tip)] if headers is None else headers
+    outcome = outcome_of(tip, headers, RoundRules())
+    good = build_manifest(tip, headers, sealer=SOURCE, rejected=(), outcome=outcome, model=Digest(b"m" * 32))
+    return seal(msgspec.structs.replace(good, **changes), EVIL, run=RUN)
+
+
+def forged(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])  # the signature comes last
+
+
+def state_of(machine: RoundMachine) -> tuple[object, ...]:
+    ledger = machine._ledger
+    return machine.tip.digest, len(ledger.chain), len(ledger.votes), len(ledger.payloads), ledger.candidates()
+
+
+def refusals(effects: list[Effect]) -> list[str]:
+    return [effect.reason for effect in effects if isinstance(effect, Refused)]
+
+
+BAD_MESSAGES: dict[str, tuple[str, Callable[[Entry], bytes]]] = {
+    "garbage": ("malformed", lambda _tip: b"garbage"),
+    "another run": ("run", lambda tip: seal(header(tip).message, EVIL, run=b"x" * 16).data),
+    "header of another round": ("bad_header", lambda tip: header(tip, round=tip.round + 2).data),
+    "header with unknown codec": ("codec", lambda tip: header(tip, codec="zip").data),
+    "header with huge payload": ("payload_size", lambda tip: header(tip, payload_bytes=1 << 29).data),
+    "header with NaN": ("not_finite", lambda tip: header(tip, l2_norm=float("nan")).data),
+    "manifest without headers": ("malformed", lambda tip: manifest(tip, admitted=()).data),
+    "manifest with a wrong score": ("bad_manifest", lambda tip: manifest(tip, score=10**6).data),
+    "manifest with a wrong view": ("bad_manifest", lambda tip: manifest(tip, view=77).data),
+    "manifest with wrong env steps": ("bad_manifest", lambda tip: manifest(tip, env_steps=1).data),
+    "manifest with a wrong stop": ("bad_manifest", lambda tip: manifest(tip, stop="return").data),
+    "manifest with another roster": ("bad_manifest", lambda tip: manifest(tip, roster=(RosterEntry("x", 0, 1),)).data),
+    "manifest of a skipped round": ("bad_manifest", lambda tip: manifest(tip, round=tip.round + 2).data),
+    "manifest admitting one header twice": (
+        "bad_manifest", lambda tip: manifest(tip, admitted=(header(tip).data, header(tip).data)).data,
+    ),
+    "manifest admitting another base": (
+        "bad_manifest", lambda tip: manifest(tip, admitted=(header(tip, base=b"b" * 32).data,)).data,
+    ),
+    "manifest admitting garbage": ("malformed", lambda tip: manifest(tip, admitted=(b"junk",)).data),
+    "manifest admitting a forged header": (
+        "bad_signature", lambda tip: manifest(tip, admitted=(forged(header(tip).data),)).data,
+    ),
+    "vote with a wrong round": (
+        "bad_ack", lambda tip: seal(Ack(tip.round + 3, tip.parent, tip.digest, tip.model, 0), EVIL, run=RUN).data,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "make"), BAD_MESSAGES.values(), ids=BAD_MESSAGES.keys())
+def test_bad_message_is_refused_by_name_and_changes_nothing(
+    machine: RoundMachine, reason: str, make: Callable[[Entry], bytes]
+) -> None:
+    before = state_of(machine)
+    data = make(machine.tip)
+    for _ in range(2):  # the second time it comes out of the cache of verified envelopes
+        assert refusals(machine.receive(data, payload=None, source=SOURCE, now=15.3)) == [reason]
+    assert state_of(machine) == before
+
+
+def test_older_sequence_neither_replaces_nor_refuses(machine: RoundMachine) -> None:
+    new, old = header(machine.tip, sequence=1 << 41), header(machine.tip, sequence=1 << 39)
+    for signed in (new, old, old):
+        assert refusals(machine.receive(signed.data, payload=PAYLOAD, source=SOURCE, now=15.3)) == []
+    held = {signed.peer: signed.digest for signed in machine._ledger.pool.on_base(machine.tip.digest)}
+    assert held[SOURCE] == new.digest
+
+
+BAD_PAYLOADS = {
+    "short": (PAYLOAD[:-1], {}, "payload_size"),
+    "another": (bytes(len(PAYLOAD)), {}, "payload_hash"),
+    "NaN": (
+        bad := CODECS["float32"].encode(ModelDelta(params=np.full(6, np.nan, np.float32), moments=Moments.empty(2))),
+        {"payload": digest_of(bad)},
+        "not_finite",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "declared", "reason"), BAD_PAYLOADS.values(), ids=BAD_PAYLOADS.keys())
+def test_bad_payload_is_refused_when_it_rides_along_and_when_it_is_pulled(
+    machine: RoundMachine, data: bytes, declared: dict[str, object], reason: str
+) -> None:
+    signed = header(machine.tip, **declared)
+    assert refusals(machine.receive(signed.data, payload=data, source=SOURCE, now=15.3)) == [reason]
+    effects = machine.receive(signed.data, payload=None, source=SOURCE, now=15.3)
+    assert [effect for effect in effects if isinstance(effect, FetchPayload)]
+    wanted = Digest(signed.message.payload)
+    assert refusals(machine.receive_payload(wanted, data, 15.3)) == [reason]
+    assert wanted not in machine._ledger.payloads
+    assert any(isinstance(effect, FetchPayload) for effect in machine.tick(16.5)), "asked for again after a pause"
+
+
+def test_manifest_with_a_wrong_model_is_distrusted_and_never_followed(machine: RoundMachine) -> None:
+    tip = machine.tip
+    machine.receive(header(tip).data, payload=PAYLOAD, source=SOURCE, now=15.3)
+    effects = machine.receive(manifest(tip).data, payload=None, source=SOURCE, now=15.3)
+    assert [type(effect).__name__ for effect in effects][:1] == ["ModelDiffers"]
+    assert machine.tip is tip
+    assert not machine._follower.repairing
+    assert machine.receive(manifest(tip).data, payload=None, source=SOURCE, now=15.3) == []
+
+
+def test_snapshots_that_lie_are_refused(machine: RoundMachine) -> None:
+    tip = machine.tip
+    good = encode_snapshot(tip)
+    offer = SnapshotOffer(Tip(b"t" * 32, 99, 999), digest_of(good), 1 << 29)
+    response = SyncResponse(Tip(b"t" * 32, 99, 999), (), offer)
+    assert refusals(machine.receive_sync(response, source=SOURCE, now=15.3)) == ["oversize"]
+    for position in range(0, len(good), 7):
+        spoilt = bytearray(good)
+        spoilt[position] ^= 1
+        assert len(refusals(machine.receive_snapshot(bytes(spoilt), source=SOURCE, now=15.3))) == 1
+    assert refusals(machine.receive_snapshot(bytes(10**6), source=SOURCE, now=15.3)) == ["oversize"]
+    assert machine.tip is tip
+
+
+def test_flood_of_rivals_orphans_and_votes_stays_bounded(machine: RoundMachine) -> None:
+    tip = machine.tip
+    for number in range(300):
+        own = header(tip, sequence=(1 << 40) + number, env_steps=number + 1)
+        machine.receive(manifest(tip, [own]).data, payload=None, source=SOURCE, now=15.3)
+        orphan = header(tip, base=digest_of(bytes([number % 256])), round=tip.round + 1)
+        machine.receive(orphan.data, payload=None, source=SOURCE, now=15.3)
+        lost = Ack(tip.round + number, tip.digest, digest_of(b"%d" % number), tip.model, 0)
+        machine.receive(seal(lost, EVIL, run=RUN).data, payload=None, source=SOURCE, now=15.3)
+    assert len(machine._ledger.chain) <= 7 + 16
+    assert len(machine._ledger.pool.bases()) <= 16
+    assert len(machine._ledger.votes) <= 100
+    assert machine.tip is tip
+
+
+@settings(max_examples=60, deadline=None)
+@given(position=st.integers(0, 5000), flip=st.integers(1, 255), which=st.integers(0, 2))
+def test_mutated_real_messages_never_crash_nor_enter(position: int, flip: int, which: int) -> None:
+    swarm = MachineSwarm(2, seed=4)
+    swarm.run(5.0)
+    victim = swarm.members[0].machine
+    tip = victim.tip
+    ack = seal(Ack(tip.round, tip.parent, tip.digest, tip.model, 0), EVIL, run=RUN)
+    data = bytearray((header(tip).data, manifest(tip).data, ack.data)[which])
+    data[position % len(data)] ^= flip
+    before = state_of(victim)
+    assert len(refusals(victim.receive(bytes(data), payload=None, source=SOURCE, now=5.0))) == 1
+    assert state_of(victim) == before

@@ -1,0 +1,166 @@
+"""One situation each: what a user would try first to break a swarm."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from peer.rounds.rules import RoundRules
+from peer.types import ModelState
+from peer.wire.hashing import model_hash
+from tests.swarm.machine_swarm import Faults, MachineSwarm, Member
+
+RULES = RoundRules()
+GOLDEN_MODEL = "cd79601476980e4571ab14b36d5fefeb"
+
+
+def test_lone_peer_seals_its_own_rounds_and_finds_them_final() -> None:
+    swarm = MachineSwarm(1, seed=1)
+    swarm.run(30.0)
+    assert swarm.members[0].machine.tip.round >= 12
+    assert swarm.members[0].machine.final_round >= swarm.members[0].machine.tip.round - 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_killed_sealer_next_round_is_sealed_within_deadline_and_a_few_gaps(seed: int) -> None:
+    swarm = MachineSwarm(4, seed=seed)
+    swarm.run(12.0)
+    sealer = swarm.by_id[swarm.members[0].machine.next_sealer()]
+    before = max(member.machine.tip.round for member in swarm.alive)
+    swarm.crash(sealer.number)
+    swarm.run(RULES.train_s + RULES.grace_s + 5 * RULES.backup_gap_s)
+    assert all(member.machine.tip.round > before for member in swarm.alive)
+    assert swarm.conflicts == []
+
+
+@pytest.mark.parametrize("source", ["disk", "nothing"])
+@pytest.mark.parametrize("seed", range(5))
+def test_restarted_peer_is_admitted_within_two_rounds(seed: int, source: str) -> None:
+    swarm = MachineSwarm(4, seed=seed)
+    swarm.run(20.0)
+    if source == "disk":
+        swarm.save(0)
+    swarm.crash(0)
+    swarm.run(15.0)
+    before = swarm.members[1].machine.tip.round
+    swarm.start(0)
+    swarm.run(12.0)
+    later = [entry for entry in swarm.chain(swarm.members[1].machine.tip) if entry.round > before]
+    admitted = [entry.round for entry in later if swarm.members[0].identity.peer_id in {h.peer for h in entry.headers}]
+    assert admitted
+    assert admitted[0] <= before + 2
+
+
+def test_late_joiner_beyond_the_window_comes_in_by_snapshot_and_contributes() -> None:
+    swarm = MachineSwarm(4, seed=3, late=1)
+    swarm.run(40.0)
+    assert swarm.members[0].machine.tip.round > 2 * RULES.history
+    swarm.start(3)
+    swarm.run(12.0)
+    assert len(swarm.members[3].abandoned) == 1
+    assert len(swarm.tips()) == 1 or swarm.agreed_round() >= swarm.members[0].machine.tip.round - 1
+    assert any(h.peer == swarm.members[3].identity.peer_id for h in swarm.members[0].machine.tip.headers)
+
+
+@pytest.mark.parametrize(("seed", "border"), [(seed, border) for seed in range(6) for border in (1, 2, 3)])
+def test_forks_deeper_than_the_window_converge_to_one_chain(seed: int, border: int) -> None:
+    swarm = MachineSwarm(5, seed=seed, faults=Faults(latency_s=0.05))
+    swarm.run(6.0)
+    swarm.rewire(lambda a, b: (a < border) != (b < border))
+    swarm.run(60.0)
+    assert len(swarm.tips()) >= 2
+    swarm.rewire(lambda _a, _b: False)
+    swarm.run(25.0)
+    assert swarm.agreed_round() >= max(member.machine.tip.round for member in swarm.alive) - 1
+    assert swarm.conflicts == []
+
+
+def test_old_state_with_a_larger_roster_never_drags_the_swarm_back() -> None:
+    swarm = MachineSwarm(5, seed=5)
+    swarm.run(8.0)
+    swarm.save(4)
+    for number in (3, 4):
+        swarm.crash(number)
+    swarm.run(30.0)
+    before = swarm.members[0].machine.tip.round
+    swarm.start(4)
+    swarm.run(10.0)
+    assert all(not swarm.members[number].abandoned for number in (0, 1, 2))
+    assert swarm.agreed_round() > before
+
+
+class SolvedSwarm(MachineSwarm):
+    """Peers measure a return that grows with the round and passes the goal in round 6."""
+
+    def eval_return(self, member: Member) -> float | None:
+        return float(member.machine.tip.round * 10)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_goal_reached_all_peers_end_with_the_measured_model_also_those_behind(seed: int) -> None:
+    swarm = SolvedSwarm(
+        5, seed=seed, rules=RoundRules(stop_return=60.0), faults=Faults(loss=0.1, latency_s=0.05), late=1
+    )
+    swarm.after(15.0, lambda: swarm.pause(1, 15.0))
+    swarm.after(25.0, lambda: swarm.start(4))
+    swarm.run(60.0)
+    tip = swarm.members[0].machine.tip
+    assert [member.machine.finished for member in swarm.members] == [True] * 5
+    assert swarm.tips() == {tip.digest}
+    assert tip.stop == "return"
+    assert tip.model == swarm.chain(tip)[-2].model, "the model that was measured is kept"
+    assert all(member.machine.members_finished() for member in swarm.members)
+
+
+def test_corrupted_state_is_noticed_and_repaired_by_snapshot() -> None:
+    swarm = MachineSwarm(5, seed=2)
+    swarm.run(10.0)
+    victim = swarm.members[2]
+    entry = victim.machine.tip
+    assert entry.state is not None
+    params = entry.state.params.copy()
+    params[0] += np.float32(1e-3)  # a flipped bit in memory
+    entry.state = ModelState(params=params, moments=entry.state.moments)
+    swarm.run(20.0)
+    assert victim.differs >= 1
+    assert len(victim.abandoned) >= 1
+    assert swarm.agreed_round() >= swarm.members[0].machine.tip.round - 1
+    assert victim.machine.tip.state is not None
+    assert model_hash(victim.machine.tip.state) == victim.machine.tip.model
+    assert all(not member.abandoned for member in swarm.members if member is not victim)
+
+
+def test_long_run_tables_do_not_grow() -> None:
+    swarm = MachineSwarm(4, seed=9, faults=Faults(loss=0.1, latency_s=0.05))
+    swarm.run(60.0)
+    early = [sizes(member) for member in swarm.members]
+    swarm.run(600.0)
+    for before, member in zip(early, swarm.members, strict=True):
+        assert all(now <= 3 * max(then, 12) for then, now in zip(before, sizes(member), strict=True))
+
+
+def test_same_seed_gives_the_same_swarm_and_the_golden_model() -> None:
+    first, second = (MachineSwarm(4, seed=7, faults=Faults(loss=0.05)) for _ in range(2))
+    for swarm in (first, second):
+        swarm.run(30.0)
+    assert [entry.digest for entry in first.members[0].machine.line()] == [
+        entry.digest for entry in second.members[0].machine.line()
+    ]
+    chain = first.chain(first.members[0].machine.tip)
+    assert hashlib.sha256(b"".join(entry.model for entry in chain)).hexdigest()[:32] == GOLDEN_MODEL
+
+
+def sizes(member: Member) -> list[int]:
+    """Return the length of every container that a machine holds, wherever it is."""
+    found: list[int] = []
+    machine = member.machine
+    for part in (machine._ledger, machine._company, machine._round, machine._follower, machine._follower._voter,
+                 machine._inquiries, machine._fetches, machine._snapshots, machine._inbox,
+                 machine._ledger.chain, machine._ledger.pool, machine._ledger.own,
+                 machine._ledger.payloads):  # fmt: skip
+        found += [
+            len(value)
+            for name, value in sorted(vars(part).items())
+            if isinstance(value, dict | set | list | frozenset) and name != "_verified"
+        ]
+    return found
