@@ -40,6 +40,8 @@ missing_packages() {
   command -v g++ >/dev/null || echo g++
   # fastecdsa, which libp2p needs, has no wheel and compiles against GMP.
   has_header gmp.h || echo libgmp-dev
+  # The core's vector kernels need only the headers of Google Highway.
+  has_header hwy/highway.h || echo libhwy-dev
   [ "$mode" != test ] || has_header gtest/gtest.h || echo libgtest-dev
 }
 

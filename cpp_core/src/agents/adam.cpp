@@ -31,6 +31,19 @@ float clip_factor(double norm, double max_norm) noexcept {
   return static_cast<float>(std::min(1.0, max_norm / (norm + 1e-6)));
 }
 
+AdamScalars adam_scalars(const AdamSettings& settings, std::int64_t steps) noexcept {
+  const auto t = static_cast<double>(steps);
+  return {
+      .beta1 = static_cast<float>(settings.beta1),
+      .beta2 = static_cast<float>(settings.beta2),
+      .rest1 = static_cast<float>(1.0 - settings.beta1),
+      .rest2 = static_cast<float>(1.0 - settings.beta2),
+      .epsilon = static_cast<float>(settings.epsilon),
+      .step_size = static_cast<float>(settings.learning_rate / (1.0 - std::pow(settings.beta1, t))),
+      .root_scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(settings.beta2, t))),
+  };
+}
+
 void adam_step(const AdamSettings& settings, std::span<const float> gradient, float factor, AdamState& state,
                std::span<float> params) {
   const std::size_t n = params.size();
@@ -40,16 +53,8 @@ void adam_step(const AdamSettings& settings, std::span<const float> gradient, fl
                                 std::to_string(state.first.size()) + " moments");
   }
   ++state.steps;
-  const auto t = static_cast<double>(state.steps);
-  // Bias corrections folded into two scalars, as torch does: denominator = sqrt(v) / sqrt(1 - beta2^t) +
-  // epsilon.
-  const auto step_size = static_cast<float>(settings.learning_rate / (1.0 - std::pow(settings.beta1, t)));
-  const auto root_scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(settings.beta2, t)));
-  const auto beta1 = static_cast<float>(settings.beta1);
-  const auto beta2 = static_cast<float>(settings.beta2);
-  const auto rest1 = static_cast<float>(1.0 - settings.beta1);
-  const auto rest2 = static_cast<float>(1.0 - settings.beta2);
-  const auto epsilon = static_cast<float>(settings.epsilon);
+  const auto [beta1, beta2, rest1, rest2, epsilon, step_size, root_scale] =
+      adam_scalars(settings, state.steps);
   const float* const g = gradient.data();
   float* const m = state.first.data();
   float* const v = state.second.data();

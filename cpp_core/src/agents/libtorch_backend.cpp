@@ -97,7 +97,7 @@ class LibtorchBackend final : public PpoBackend {
     const at::Tensor policy = net_.policy(observations);
     const at::Tensor value = net_.value(observations);
     const PpoLossStats stats = differentiate_loss(batch, loss, policy, value);
-    if (!std::isfinite(stats.loss)) throw NonFiniteError("the loss " + describe(stats));
+    if (!std::isfinite(stats.loss)) throw NonFiniteError("the loss " + describe_non_finite(stats));
     if (max_kl > 0.0 && stats.approx_kl > max_kl) return stats;
     backpropagate(policy, value);
     const double norm = l2_norm(gradient_);
@@ -176,12 +176,6 @@ class LibtorchBackend final : public PpoBackend {
       throw NonFiniteError("the gradient of " + net_.layout().describe(i) + " is not finite");
     }
     throw NonFiniteError("the gradient's norm overflows");
-  }
-
-  static std::string describe(const PpoLossStats& stats) {
-    return "is not finite: policy " + std::to_string(stats.policy_loss) + ", value " +
-           std::to_string(stats.value_loss) + ", entropy " + std::to_string(stats.entropy) + ", approx_kl " +
-           std::to_string(stats.approx_kl);
   }
 
   at::Device device_;

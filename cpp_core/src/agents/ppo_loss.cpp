@@ -129,6 +129,12 @@ void finish(const PpoLossSettings& settings, std::size_t n, PpoLossStats& sum) {
 
 }  // namespace
 
+std::string describe_non_finite(const PpoLossStats& stats) {
+  return "is not finite: policy " + std::to_string(stats.policy_loss) + ", value " +
+         std::to_string(stats.value_loss) + ", entropy " + std::to_string(stats.entropy) + ", approx_kl " +
+         std::to_string(stats.approx_kl);
+}
+
 PpoLossStats ppo_loss(const PpoLossSettings& settings, const PpoBatch& batch, const PpoOutputs& outputs,
                       const PpoOutputGradients& gradients) {
   check_shapes(batch, outputs, gradients);

@@ -31,6 +31,13 @@ struct AdamState {
 /// The factor by which a gradient of norm `norm` is multiplied: min(1, max_norm / (norm + 1e-6)).
 [[nodiscard]] float clip_factor(double norm, double max_norm) noexcept;
 
+/// The constants of step number `steps` (from 1) in single precision; the bias corrections are folded in, as
+/// torch does: params -= step_size * first / (sqrt(second) * root_scale + epsilon).
+struct AdamScalars {
+  float beta1, beta2, rest1, rest2, epsilon, step_size, root_scale;
+};
+[[nodiscard]] AdamScalars adam_scalars(const AdamSettings& settings, std::int64_t steps) noexcept;
+
 /// One step of Adam (Kingma & Ba 2015, algorithm 1) on `params` [P] with `gradient * factor`.
 /// Agrees with torch::optim::Adam (no weight decay, no AMSGrad). Throws std::invalid_argument when sizes
 /// disagree.

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 
 namespace murmur {
 
@@ -52,6 +53,9 @@ struct PpoLossStats {
   double approx_kl = 0.0;   ///< mean of (r - 1) - log r (Schulman 2020, "Approximating KL Divergence", k3)
   double clip_fraction = 0.0;
 };
+
+/// "is not finite: policy ..., value ..." for the message of a NonFiniteError.
+[[nodiscard]] std::string describe_non_finite(const PpoLossStats& stats);
 
 /// Compute the loss over the batch and its gradient with respect to `outputs`.
 ///

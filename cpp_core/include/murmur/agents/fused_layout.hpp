@@ -1,0 +1,68 @@
+/// Where the fused back end keeps each weight: the same numbers as PolicyLayout, in the order its kernels
+/// read.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "murmur/agents/policy_layout.hpp"
+#include "murmur/kernels/aligned_vector.hpp"
+#include "murmur/kernels/kernel_set.hpp"
+
+namespace murmur {
+
+/// One affine map inside the packed vector. A hidden layer's weights are [inputs, columns]; those of a head,
+/// which has few outputs, are [outputs, columns of its inputs]. Padding is zero.
+struct PackedLayer {
+  std::size_t inputs = 0;
+  std::size_t outputs = 0;
+  std::size_t columns = 0;  ///< hidden: outputs, padded; head: inputs, padded
+  std::size_t weight_offset = 0;
+  std::size_t bias_offset = 0;
+  /// Hidden layers but the first: where the weights [outputs, padded inputs] of the backward pass lie in
+  /// their own vector.
+  std::size_t backward_offset = 0;
+};
+
+struct PackedNet {
+  std::vector<PackedLayer> hidden;
+  PackedLayer head;
+  std::size_t begin = 0, end = 0;  ///< of its part of the packed vector
+  std::size_t widest = 0;          ///< columns of the widest hidden layer
+};
+
+class FusedLayout {
+ public:
+  explicit FusedLayout(PolicyLayout layout);
+
+  [[nodiscard]] const PolicyLayout& flat() const noexcept { return layout_; }
+  [[nodiscard]] const PackedNet& actor() const noexcept { return actor_; }
+  [[nodiscard]] const PackedNet& critic() const noexcept { return critic_; }
+  /// Offset of log_std in the packed vector; it belongs to the actor's part.
+  [[nodiscard]] std::size_t log_std_offset() const noexcept { return log_std_offset_; }
+  /// Length of the packed vector, a multiple of kernels::kLanes.
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+  /// Copy `flat` [P] into `packed` [size()], whose padding is zeroed.
+  void pack(std::span<const float> flat, std::span<float> packed) const;
+  /// Copy `packed` [size()] into `flat` [P].
+  void unpack(std::span<const float> packed, std::span<float> flat) const;
+
+  /// Length of the vector of backward weights.
+  [[nodiscard]] std::size_t backward_size() const noexcept { return backward_size_; }
+  /// Renew the backward weights [backward_size()] from `packed`.
+  void transpose(std::span<const float> packed, std::span<float> backward) const noexcept;
+
+ private:
+  PackedNet place(const std::vector<DenseLayer>& layers);
+
+  PolicyLayout layout_;
+  std::size_t size_ = 0;
+  std::size_t backward_size_ = 0;
+  std::size_t log_std_offset_ = 0;
+  PackedNet actor_;
+  PackedNet critic_;
+};
+
+}  // namespace murmur

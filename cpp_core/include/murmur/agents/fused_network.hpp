@@ -1,0 +1,52 @@
+/// Forward and backward passes of one MLP over blocks of samples that stay in the first-level cache.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "murmur/agents/fused_layout.hpp"
+#include "murmur/kernels/aligned_vector.hpp"
+#include "murmur/kernels/kernel_set.hpp"
+
+namespace murmur {
+
+/// Samples per block: a multiple of the 6 rows of a register block and of 16 lanes, and few enough that the
+/// activations of 2 x 64 units stay close (measured: 48 and 192 are slower).
+inline constexpr std::size_t kFusedBlock = 96;
+
+/// Working memory of one thread for one block of either network.
+struct FusedScratch {
+  explicit FusedScratch(const FusedLayout& layout);
+
+  std::vector<kernels::AlignedFloats> h;     // of each hidden layer, [block, columns]
+  kernels::AlignedFloats delta, next_delta;  // [block, widest]
+  kernels::AlignedFloats outputs;            // [block, outputs]
+  kernels::AlignedFloats output_gradient;    // [block, outputs]
+  kernels::AlignedFloats head;               // for the loss kernels
+};
+
+/// A view of one network: cheap to make, holds no state.
+class FusedNetwork {
+ public:
+  FusedNetwork(const kernels::KernelSet& kernels, const PackedNet& net, kernels::Nonlinearity f)
+      : kernels_(kernels), net_(net), f_(f) {}
+
+  /// Run on `x` [rows, D], rows <= kFusedBlock; leaves activations in `scratch.h` and writes `out` [rows, A].
+  void forward(const float* params, const float* x, std::size_t rows, FusedScratch& scratch,
+               float* out) const noexcept;
+
+  /// Push `scratch.output_gradient` back through the activations of the last `forward` of the same rows, and
+  /// add to `gradient` (packed), or overwrite this network's part of it (log_std excepted).
+  void backward(const float* params, const float* backward_weights, const float* x, std::size_t rows,
+                FusedScratch& scratch, float* gradient, bool accumulate) const noexcept;
+
+ private:
+  void head_backward(const float* params, std::size_t rows, FusedScratch& scratch, float* gradient,
+                     bool accumulate) const noexcept;
+
+  const kernels::KernelSet& kernels_;
+  const PackedNet& net_;
+  kernels::Nonlinearity f_;
+};
+
+}  // namespace murmur

@@ -1,0 +1,97 @@
+#include "murmur/agents/fused_layout.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace murmur {
+namespace {
+
+/// Call `visit(flat index, packed index)` for every weight and bias of `net`.
+template <class Visit>
+void for_each_weight(const std::vector<DenseLayer>& layers, const PackedNet& net, const Visit& visit) {
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const bool is_head = l + 1 == layers.size();
+    const DenseLayer& from = layers[l];
+    const PackedLayer& to = is_head ? net.head : net.hidden[l];
+    for (std::size_t o = 0; o < from.outputs; ++o) {
+      for (std::size_t i = 0; i < from.inputs; ++i) {
+        const std::size_t at = is_head ? o * to.columns + i : i * to.columns + o;
+        visit(from.weight_offset + o * from.inputs + i, to.weight_offset + at);
+      }
+      visit(from.bias_offset + o, to.bias_offset + o);
+    }
+  }
+}
+
+template <class Visit>
+void for_each_parameter(const FusedLayout& layout, const Visit& visit) {
+  for_each_weight(layout.flat().actor(), layout.actor(), visit);
+  for_each_weight(layout.flat().critic(), layout.critic(), visit);
+  for (std::size_t j = 0; j < layout.flat().log_std_size(); ++j)
+    visit(layout.flat().log_std_offset() + j, layout.log_std_offset() + j);
+}
+
+}  // namespace
+
+FusedLayout::FusedLayout(PolicyLayout layout) : layout_(std::move(layout)) {
+  actor_ = place(layout_.actor());
+  log_std_offset_ = size_;
+  size_ += kernels::padded(layout_.log_std_size());
+  actor_.end = size_;
+  critic_ = place(layout_.critic());
+}
+
+PackedNet FusedLayout::place(const std::vector<DenseLayer>& layers) {
+  PackedNet net;
+  net.begin = size_;
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const bool is_head = l + 1 == layers.size();
+    PackedLayer layer{.inputs = layers[l].inputs, .outputs = layers[l].outputs};
+    layer.columns = kernels::padded(is_head ? layer.inputs : layer.outputs);
+    layer.weight_offset = size_;
+    size_ += (is_head ? layer.outputs : layer.inputs) * layer.columns;
+    layer.bias_offset = size_;
+    size_ += kernels::padded(layer.outputs);
+    if (is_head) {
+      net.head = layer;
+      break;
+    }
+    if (l > 0) {
+      layer.backward_offset = backward_size_;
+      backward_size_ += layer.outputs * kernels::padded(layer.inputs);
+    }
+    net.widest = std::max(net.widest, layer.columns);
+    net.hidden.push_back(layer);
+  }
+  net.end = size_;
+  return net;
+}
+
+void FusedLayout::pack(std::span<const float> flat, std::span<float> packed) const {
+  std::ranges::fill(packed, 0.0F);
+  for_each_parameter(*this, [&](std::size_t from, std::size_t to) { packed[to] = flat[from]; });
+}
+
+void FusedLayout::unpack(std::span<const float> packed, std::span<float> flat) const {
+  for_each_parameter(*this, [&](std::size_t to, std::size_t from) { flat[to] = packed[from]; });
+}
+
+void FusedLayout::transpose(std::span<const float> packed, std::span<float> backward) const noexcept {
+  constexpr std::size_t kTile = 8;  // columns of a tile share cache lines; padding stays zero
+  for (const PackedNet* net : {&actor_, &critic_}) {
+    for (std::size_t l = 1; l < net->hidden.size(); ++l) {
+      const PackedLayer& layer = net->hidden[l];
+      const std::size_t width = kernels::padded(layer.inputs);
+      const float* const from = packed.data() + layer.weight_offset;
+      float* const to = backward.data() + layer.backward_offset;
+      for (std::size_t tile = 0; tile < layer.outputs; tile += kTile) {
+        const std::size_t stop = std::min(tile + kTile, layer.outputs);
+        for (std::size_t i = 0; i < layer.inputs; ++i) {
+          for (std::size_t o = tile; o < stop; ++o) to[o * width + i] = from[i * layer.columns + o];
+        }
+      }
+    }
+  }
+}
+
+}  // namespace murmur

@@ -1,0 +1,105 @@
+#include "murmur/agents/fused_network.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace murmur {
+
+FusedScratch::FusedScratch(const FusedLayout& layout) {
+  const std::size_t width = layout.actor().head.outputs;  // the critic has one
+  for (const PackedLayer& layer : layout.actor().hidden) h.emplace_back(kFusedBlock * layer.columns);
+  for (auto* array : {&delta, &next_delta}) array->resize(kFusedBlock * layout.actor().widest);
+  for (auto* array : {&outputs, &output_gradient}) array->resize(kFusedBlock * width);
+  head.resize(kernels::kHeadScratch * width);
+}
+
+void FusedNetwork::forward(const float* params, const float* x, std::size_t rows, FusedScratch& scratch,
+                           float* out) const noexcept {
+  std::size_t stride = net_.hidden.front().inputs;
+  for (std::size_t l = 0; l < net_.hidden.size(); ++l) {
+    const PackedLayer& layer = net_.hidden[l];
+    kernels_.dense_forward({.rows = rows,
+                            .inputs = layer.inputs,
+                            .columns = layer.columns,
+                            .x = x,
+                            .x_stride = stride,
+                            .weights = params + layer.weight_offset,
+                            .bias = params + layer.bias_offset,
+                            .f = f_,
+                            .out = scratch.h[l].data()});
+    x = scratch.h[l].data();
+    stride = layer.columns;
+  }
+  kernels_.head_forward({.rows = rows,
+                         .columns = net_.head.columns,
+                         .outputs = net_.head.outputs,
+                         .x = x,
+                         .weights = params + net_.head.weight_offset,
+                         .bias = params + net_.head.bias_offset,
+                         .out = out});
+}
+
+void FusedNetwork::backward(const float* params, const float* backward_weights, const float* x,
+                            std::size_t rows, FusedScratch& scratch, float* gradient,
+                            bool accumulate) const noexcept {
+  head_backward(params, rows, scratch, gradient, accumulate);
+  for (std::size_t l = net_.hidden.size(); l-- > 0;) {
+    const PackedLayer& layer = net_.hidden[l];
+    kernels_.weight_gradient({.rows = rows,
+                              .inputs = layer.inputs,
+                              .columns = layer.columns,
+                              .x = l == 0 ? x : scratch.h[l - 1].data(),
+                              .x_stride = l == 0 ? layer.inputs : net_.hidden[l - 1].columns,
+                              .d = scratch.delta.data(),
+                              .gradient = gradient + layer.weight_offset,
+                              .accumulate = accumulate});
+    kernels_.column_sums({.rows = rows,
+                          .columns = layer.columns,
+                          .d = scratch.delta.data(),
+                          .sums = gradient + layer.bias_offset,
+                          .accumulate = accumulate});
+    if (l == 0) return;
+    kernels_.dense_backward({.rows = rows,
+                             .inputs = layer.outputs,
+                             .columns = net_.hidden[l - 1].columns,
+                             .d = scratch.delta.data(),
+                             .d_stride = layer.columns,
+                             .weights = backward_weights + layer.backward_offset,
+                             .f = f_,
+                             .h = scratch.h[l - 1].data(),
+                             .out = scratch.next_delta.data()});
+    std::swap(scratch.delta, scratch.next_delta);
+  }
+}
+
+void FusedNetwork::head_backward(const float* params, std::size_t rows, FusedScratch& scratch,
+                                 float* gradient, bool accumulate) const noexcept {
+  const PackedLayer& head = net_.head;
+  const float* const d = scratch.output_gradient.data();
+  const float* const h = scratch.h[net_.hidden.size() - 1].data();
+  // The gradient of the weights [outputs, columns] is d^T h: the roles of input and delta are swapped.
+  kernels_.weight_gradient({.rows = rows,
+                            .inputs = head.outputs,
+                            .columns = head.columns,
+                            .x = d,
+                            .x_stride = head.outputs,
+                            .d = h,
+                            .gradient = gradient + head.weight_offset,
+                            .accumulate = accumulate});
+  for (std::size_t o = 0; o < head.outputs; ++o) {
+    float sum = accumulate ? gradient[head.bias_offset + o] : 0.0F;
+    for (std::size_t row = 0; row < rows; ++row) sum += d[row * head.outputs + o];
+    gradient[head.bias_offset + o] = sum;
+  }
+  kernels_.dense_backward({.rows = rows,
+                           .inputs = head.outputs,
+                           .columns = head.columns,
+                           .d = d,
+                           .d_stride = head.outputs,
+                           .weights = params + head.weight_offset,
+                           .f = f_,
+                           .h = h,
+                           .out = scratch.delta.data()});
+}
+
+}  // namespace murmur

@@ -1,0 +1,76 @@
+/// Random networks and the minibatches that a behaviour policy near them would have left.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "murmur/agents/policy_head.hpp"
+#include "murmur/agents/policy_init.hpp"
+#include "murmur/agents/policy_layout.hpp"
+#include "murmur/agents/ppo_backend.hpp"
+#include "murmur/base/rng.hpp"
+
+namespace murmur::testing {
+
+/// Orthogonal parameters, moved by noise so that no bias, log_std or head output is near zero.
+inline std::vector<float> random_params(const PolicyLayout& layout, Rng& rng, float noise = 0.05F) {
+  std::vector<float> params(layout.num_params());
+  initialize_params(layout, rng.next_u32(), params);
+  for (float& p : params) p += rng.uniform(-noise, noise);
+  return params;
+}
+
+struct Minibatch {
+  /// `n` samples whose actions `behaviour` chose; log-probabilities are off by up to `drift` nats.
+  Minibatch(const PolicyLayout& layout, PpoBackend& behaviour, std::size_t n, Rng& rng, float drift = 0.0F) {
+    const PolicySpec& spec = layout.spec();
+    std::vector<float> policy(n * spec.action_dim), log_std(layout.log_std_size()), row(spec.action_dim);
+    for (std::size_t i = 0; i < n * spec.obs_dim; ++i) observations.push_back(rng.uniform(-2.0F, 2.0F));
+    values.resize(n);
+    behaviour.act(observations, policy);
+    behaviour.log_std(log_std);
+    behaviour.value(observations, values);
+    actions.resize(spec.discrete ? n : n * spec.action_dim);
+    const GaussianScale gaussian(log_std);
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto head = std::span<const float>(policy).subspan(i * spec.action_dim, spec.action_dim);
+      if (spec.discrete) {
+        log_softmax(head, row);
+        const std::size_t choice = sample_categorical(row, rng);
+        actions[i] = static_cast<float>(choice);
+        log_probs.push_back(row[choice]);
+      } else {
+        const auto action = std::span<float>(actions).subspan(i * spec.action_dim, spec.action_dim);
+        gaussian.sample(head, rng, action);
+        log_probs.push_back(gaussian.log_prob(head, action));
+      }
+      log_probs.back() += rng.uniform(-drift, drift);
+      advantages.push_back(rng.uniform(-2.0F, 3.0F));
+      returns.push_back(values[i] + rng.uniform(-1.0F, 1.0F));
+      values[i] += rng.uniform(-drift, drift);
+    }
+  }
+  [[nodiscard]] PpoBatch batch() const {
+    return {observations, actions, log_probs, advantages, returns, values};
+  }
+
+  std::vector<float> observations, actions, log_probs, advantages, returns, values;
+};
+
+/// The gradient that `backend` computes for `batch`, read out of Adam's first moment. Takes one step.
+inline std::vector<float> gradient_of(PpoBackend& backend, const PolicyLayout& layout, const PpoBatch& batch,
+                                      const PpoLossSettings& loss) {
+  backend.set_optimizer_state(AdamState(layout.num_params()));
+  backend.step(batch, loss, {.beta1 = 0.0, .max_grad_norm = 1e30}, 0.0);
+  return backend.optimizer_state().first;
+}
+
+inline std::vector<float> params_of(const PpoBackend& backend, const PolicyLayout& layout) {
+  std::vector<float> params(layout.num_params());
+  backend.get_params(params);
+  return params;
+}
+
+}  // namespace murmur::testing

@@ -1,0 +1,289 @@
+// The fused back end against plain loops in double precision, and its own promise: the same bytes for any
+// number of threads and on every instruction set.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "expect_message.hpp"
+#include "murmur/agents/fused_backend.hpp"
+#include "murmur/agents/non_finite.hpp"
+#include "murmur/base/hash.hpp"
+#include "random_minibatch.hpp"
+#include "scalar_backend.hpp"
+
+namespace murmur {
+namespace {
+
+using testing::gradient_of;
+using testing::Minibatch;
+using testing::params_of;
+using testing::random_params;
+using testing::ScalarBackend;
+
+std::unique_ptr<PpoBackend> fused(const PolicyLayout& layout, int threads = 1,
+                                  const kernels::KernelSet& set = kernels::best_kernels()) {
+  return make_fused_backend(layout, Device::kCpu, std::make_shared<ThreadPool>(threads), set);
+}
+
+// Widths below, at and between multiples of the register blocks; one to four layers; both heads.
+std::vector<PolicyLayout> layouts() {
+  return {PolicyLayout({4, true, 2, {64, 64}, Activation::kTanh}),
+          PolicyLayout({3, false, 1, {16, 32}, Activation::kTanh}),
+          PolicyLayout({7, true, 5, {8}, Activation::kRelu}),
+          PolicyLayout({2, false, 3, {12, 8, 4}, Activation::kRelu}),
+          PolicyLayout({1, true, 2, {1}, Activation::kTanh}),
+          PolicyLayout({11, false, 6, {33, 96, 17, 5}, Activation::kTanh}),
+          PolicyLayout({5, true, 18, {130, 65}, Activation::kTanh})};
+}
+
+void expect_close(const std::vector<float>& got, const std::vector<float>& expected,
+                  const PolicyLayout& layout, float relative) {
+  float largest = 0.0F;
+  for (const float x : expected) largest = std::max(largest, std::abs(x));
+  for (std::size_t i = 0; i < got.size(); ++i)
+    ASSERT_NEAR(got[i], expected[i], relative * largest + 1e-9F) << layout.describe(i) << ", index " << i;
+}
+
+TEST(FusedBackend, ForwardAgreesWithPlainLoopsForAnyNumberOfRows) {
+  for (const PolicyLayout& layout : layouts()) {
+    Rng rng(3);
+    const std::vector<float> params = random_params(layout, rng, 0.3F);
+    const auto fast = fused(layout, 3);
+    ScalarBackend plain(layout);
+    fast->set_params(params);
+    plain.set_params(params);
+    for (const std::size_t rows : {1, 2, 5, 6, 8, 13, 95, 96, 97, 300, 1000}) {
+      std::vector<float> x(rows * layout.spec().obs_dim);
+      for (float& v : x) v = rng.uniform(-4.0F, 4.0F);
+      std::vector<float> a(rows * layout.spec().action_dim), b(a.size()), u(rows), v(rows);
+      fast->act(x, a);
+      plain.act(x, b);
+      fast->value(x, u);
+      plain.value(x, v);
+      for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 1e-5F * (1.0F + std::abs(b[i])));
+      for (std::size_t i = 0; i < u.size(); ++i) ASSERT_NEAR(u[i], v[i], 1e-5F * (1.0F + std::abs(v[i])));
+    }
+  }
+}
+
+TEST(FusedBackend, ARowsResultDoesNotDependOnTheRowsBesideIt) {
+  const PolicyLayout layout = layouts()[0];
+  Rng rng(4);
+  const auto backend = fused(layout, 2);
+  backend->set_params(random_params(layout, rng));
+  std::vector<float> x(500 * 4), together(500 * 2), alone(2);
+  for (float& v : x) v = rng.uniform(-4.0F, 4.0F);
+  backend->act(x, together);
+  for (std::size_t i = 0; i < 500; ++i) {
+    backend->act(std::span(x).subspan(4 * i, 4), alone);
+    ASSERT_EQ(alone[0], together[2 * i]);
+    ASSERT_EQ(alone[1], together[2 * i + 1]);
+  }
+}
+
+TEST(FusedBackend, GradientsAgreeWithPlainLoops) {
+  Rng rng(7);
+  for (const PolicyLayout& layout : layouts()) {
+    for (const std::size_t n : {1, 2, 15, 40, 96, 257, 600}) {
+      SCOPED_TRACE(std::to_string(layout.num_params()) + " parameters, " + std::to_string(n) + " samples");
+      const auto fast = fused(layout);
+      ScalarBackend plain(layout);
+      const std::vector<float> params = random_params(layout, rng);
+      fast->set_params(params);
+      plain.set_params(params);
+      const PpoLossSettings loss{.value_clip_range = n % 2 == 0 ? 0.2F : 0.0F, .entropy_coef = 0.01F};
+      const Minibatch minibatch(layout, plain, n, rng, 0.3F);
+      expect_close(gradient_of(*fast, layout, minibatch.batch(), loss),
+                   gradient_of(plain, layout, minibatch.batch(), loss), layout, 2e-5F);
+    }
+  }
+}
+
+TEST(FusedBackend, TenUpdatesAgreeWithPlainLoops) {
+  for (const PolicyLayout& layout : layouts()) {
+    SCOPED_TRACE(std::to_string(layout.num_params()) + " parameters");
+    Rng rng(5);
+    const std::vector<float> params = random_params(layout, rng);
+    const auto fast = fused(layout);
+    ScalarBackend plain(layout);
+    fast->set_params(params);
+    plain.set_params(params);
+    const PpoLossSettings loss{.entropy_coef = 0.01F};
+    const AdamSettings adam{.learning_rate = 1e-3};
+    const Minibatch minibatch(layout, plain, 40, rng);
+    for (int update = 0; update < 10; ++update) {
+      const PpoLossStats a = fast->step(minibatch.batch(), loss, adam, 0.0);
+      const PpoLossStats b = plain.step(minibatch.batch(), loss, adam, 0.0);
+      EXPECT_NEAR(a.loss, b.loss, 1e-5 * (1.0 + std::abs(b.loss))) << update;
+      EXPECT_NEAR(a.policy_loss, b.policy_loss, 1e-5);
+      EXPECT_NEAR(a.value_loss, b.value_loss, 1e-5 * (1.0 + b.value_loss));
+      EXPECT_NEAR(a.entropy, b.entropy, 1e-5 * (1.0 + std::abs(b.entropy)));
+      EXPECT_NEAR(a.approx_kl, b.approx_kl, 1e-5) << update;
+      EXPECT_NEAR(a.clip_fraction, b.clip_fraction, 1e-9);
+    }
+    const std::vector<float> x = params_of(*fast, layout);
+    const std::vector<float> y = params_of(plain, layout);
+    for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], 2e-5F) << layout.describe(i);
+    EXPECT_EQ(fast->optimizer_state().steps, 10);
+  }
+}
+
+/// A digest of everything after three steps on 700 samples, which make three chunks.
+std::uint64_t digest_after_training(const PolicyLayout& layout, int threads, const kernels::KernelSet& set) {
+  Rng rng(11);
+  const std::vector<float> params = random_params(layout, rng);
+  ScalarBackend behaviour(layout);  // computes in double: the same minibatch on every machine
+  behaviour.set_params(params);
+  const Minibatch minibatch(layout, behaviour, 700, rng, 0.3F);
+  const auto backend = fused(layout, threads, set);
+  backend->set_params(params);
+  Fnv1a hash;
+  for (int i = 0; i < 3; ++i) {
+    const PpoLossStats stats = backend->step(minibatch.batch(), {.entropy_coef = 0.01F}, {}, 0.0);
+    hash.update_values(std::span<const double>({stats.loss, stats.approx_kl, stats.entropy}));
+  }
+  const AdamState adam = backend->optimizer_state();
+  hash.update_values(std::span<const float>(params_of(*backend, layout)));
+  hash.update_values(std::span<const float>(adam.first));
+  hash.update_values(std::span<const float>(adam.second));
+  return hash.digest();
+}
+
+TEST(FusedBackend, SameBytesForAnyNumberOfThreadsAndOnEveryInstructionSet) {
+  for (const PolicyLayout& layout : layouts()) {
+    const std::uint64_t expected = digest_after_training(layout, 1, kernels::best_kernels());
+    for (const kernels::KernelSet* set : kernels::available_kernels()) {
+      for (const int threads : {1, 2, 8}) {
+        EXPECT_EQ(digest_after_training(layout, threads, *set), expected)
+            << set->name << ", " << threads << " threads, " << layout.num_params() << " parameters";
+      }
+    }
+  }
+}
+
+TEST(FusedBackend, ParametersAndOptimizerStateComeBackAsTheyWere) {
+  for (const PolicyLayout& layout : layouts()) {
+    Rng rng(8);
+    const auto backend = fused(layout);
+    const std::vector<float> params = random_params(layout, rng);
+    AdamState state(layout.num_params());
+    for (float& x : state.first) x = rng.uniform(-1.0F, 1.0F);
+    for (float& x : state.second) x = rng.uniform();
+    state.steps = 77;
+    backend->set_params(params);
+    backend->set_optimizer_state(state);
+    EXPECT_EQ(params_of(*backend, layout), params);
+    EXPECT_EQ(backend->optimizer_state().first, state.first);
+    EXPECT_EQ(backend->optimizer_state().second, state.second);
+    EXPECT_EQ(backend->optimizer_state().steps, 77);
+    std::vector<float> log_std(layout.log_std_size());
+    backend->log_std(log_std);
+    for (std::size_t j = 0; j < log_std.size(); ++j)
+      EXPECT_EQ(log_std[j], params[layout.log_std_offset() + j]);
+  }
+}
+
+TEST(FusedBackend, ABadMinibatchTouchesNothing) {
+  const PolicyLayout layout = layouts()[1];
+  const auto backend = fused(layout);
+  Rng rng(6);
+  backend->set_params(random_params(layout, rng));
+  const Minibatch minibatch(layout, *backend, 16, rng);
+  backend->step(minibatch.batch(), {}, {}, 0.0);
+  const std::vector<float> before = params_of(*backend, layout);
+  const AdamState adam_before = backend->optimizer_state();
+
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    for (const auto field : {&Minibatch::observations, &Minibatch::actions, &Minibatch::log_probs,
+                             &Minibatch::advantages, &Minibatch::returns}) {
+      Minibatch broken = minibatch;
+      (broken.*field)[3] = bad;
+      if (field == &Minibatch::observations && !std::isnan(bad)) continue;  // tanh of infinity is 1
+      if (field == &Minibatch::log_probs && !std::isnan(bad)) continue;     // a ratio of 0, which is finite
+      EXPECT_MESSAGE(backend->step(broken.batch(), {}, {}, 0.0), NonFiniteError, "not finite");
+    }
+  }
+  EXPECT_EQ(params_of(*backend, layout), before);
+  EXPECT_EQ(backend->optimizer_state().steps, adam_before.steps);
+  EXPECT_EQ(backend->optimizer_state().first, adam_before.first);
+}
+
+TEST(FusedBackend, AnOverflowingGradientNamesItsTensorAndTouchesNothing) {
+  const PolicyLayout layout({1, true, 2, {2}, Activation::kRelu});
+  const auto backend = fused(layout);
+  // The critic sees 3e38 * 2e-38 = 6, so all outputs and the loss are finite; its weight's gradient is 3e38
+  // times an error of about 100.
+  std::vector<float> params(layout.num_params());
+  for (std::size_t i = 0; i < 2; ++i) {
+    params[layout.critic()[0].weight_offset + i] = 2e-38F;
+    params[layout.critic()[1].weight_offset + i] = 1.0F;
+  }
+  backend->set_params(params);
+  const std::vector<float> observations{3e38F, 3e38F}, actions{0.0F, 1.0F}, log_probs{-0.69F, -0.69F},
+      advantages{1.0F, 2.0F}, returns{100.0F, 100.0F}, values{12.0F, 12.0F};
+  const PpoBatch batch{observations, actions, log_probs, advantages, returns, values};
+  EXPECT_MESSAGE(backend->step(batch, {.value_clip_range = 0.0F}, {}, 0.0), NonFiniteError,
+                 "gradient of critic layer 0 weight");
+  EXPECT_EQ(params_of(*backend, layout), params);
+  EXPECT_EQ(backend->optimizer_state().steps, 0);
+}
+
+TEST(FusedBackend, AMinibatchBeyondTheKlLimitTouchesNothing) {
+  const PolicyLayout layout = layouts()[0];
+  const auto backend = fused(layout);
+  Rng rng(6);
+  const std::vector<float> params = random_params(layout, rng);
+  backend->set_params(params);
+  Minibatch minibatch(layout, *backend, 16, rng);
+  for (float& lp : minibatch.log_probs) lp -= 0.5F;  // as if the policy had moved
+  EXPECT_GT(backend->step(minibatch.batch(), {}, {}, 0.01).approx_kl, 0.01);
+  EXPECT_EQ(params_of(*backend, layout), params);
+  EXPECT_EQ(backend->optimizer_state().steps, 0);
+}
+
+TEST(FusedBackend, SmallKlKeepsItsDigits) {
+  // Ratios of exp(+-1e-3): r - 1 - log r is 5e-7, which single precision would lose in r - 1.
+  const PolicyLayout layout = layouts()[0];
+  const auto backend = fused(layout);
+  Rng rng(6);
+  backend->set_params(random_params(layout, rng));
+  Minibatch minibatch(layout, *backend, 512, rng);
+  for (std::size_t i = 0; i < 512; ++i) minibatch.log_probs[i] += i % 2 == 0 ? 1e-3F : -1e-3F;
+  EXPECT_NEAR(backend->step(minibatch.batch(), {}, {}, 0.0).approx_kl, 5e-7, 5e-9);
+}
+
+TEST(FusedBackend, WrongShapesAreNamed) {
+  const PolicyLayout layout = layouts()[0];
+  const auto backend = fused(layout);
+  std::vector<float> seven(7), two(2), eight(8);
+  EXPECT_MESSAGE(backend->act(seven, two), std::invalid_argument, "rows of 4");
+  EXPECT_MESSAGE(backend->act(eight, two), std::invalid_argument, "network output");
+  EXPECT_MESSAGE(backend->set_params(seven), std::invalid_argument, "params");
+  EXPECT_MESSAGE(backend->set_optimizer_state(AdamState(3)), std::invalid_argument, "moments");
+  EXPECT_MESSAGE(backend->step({}, {}, {}, 0.0), std::invalid_argument, "empty");
+  Rng rng(1);
+  Minibatch minibatch(layout, *backend, 4, rng);
+  minibatch.actions.pop_back();
+  EXPECT_MESSAGE(backend->step(minibatch.batch(), {}, {}, 0.0), std::invalid_argument, "actions");
+}
+
+TEST(FusedBackend, CudaIsRefused) {
+  EXPECT_MESSAGE(make_fused_backend(layouts()[0], Device::kCuda, std::make_shared<ThreadPool>(1)),
+                 std::invalid_argument, "device is 'cuda'");
+}
+
+TEST(FusedBackend, WideNetworksAreLeftToLibtorchWithAReason) {
+  EXPECT_NE(why_not_fused(PolicyLayout({4, true, 2, {64, 1024}, Activation::kTanh})).find("1024 units"),
+            std::string::npos);
+  EXPECT_NE(why_not_fused(PolicyLayout({4, true, 300, {64}, Activation::kTanh})).find("300 outputs"),
+            std::string::npos);
+  EXPECT_EQ(why_not_fused(layouts()[0]).empty(), kernels::has_vector_kernels());
+}
+
+}  // namespace
+}  // namespace murmur
