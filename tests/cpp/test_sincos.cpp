@@ -37,6 +37,21 @@ TEST(SinCos, KeepsRelativePrecisionNearZero) {
   EXPECT_EQ(sincos(0.0F).cos, 1.0F);
 }
 
+TEST(SinCos, InDoublePrecisionAgreesWithTheLibrary) {
+  Rng rng(4);
+  for (const double limit : {0.8, 7.0, 1e6}) {
+    for (int i = 0; i < 100000; ++i) {
+      const double x = limit * (2.0 * rng.uniform_double() - 1.0);
+      ASSERT_NEAR(sincos(x).sin, std::sin(x), 3e-16) << x;
+      ASSERT_NEAR(sincos(x).cos, std::cos(x), 3e-16) << x;
+    }
+  }
+  EXPECT_EQ(sincos(0.0).sin, 0.0);
+  EXPECT_EQ(sincos(0.0).cos, 1.0);
+  EXPECT_TRUE(std::isnan(sincos(std::numeric_limits<double>::infinity()).sin));
+  EXPECT_TRUE(std::isnan(sincos(std::numeric_limits<double>::quiet_NaN()).cos));
+}
+
 TEST(SinCos, NaNAndInfinityGiveNaN) {
   EXPECT_TRUE(std::isnan(sincos(std::numeric_limits<float>::quiet_NaN()).sin));
   EXPECT_TRUE(std::isnan(sincos(std::numeric_limits<float>::infinity()).cos));

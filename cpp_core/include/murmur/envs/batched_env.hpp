@@ -238,11 +238,11 @@ class BatchedEnv final : public VectorEnv {
   StepKernel<E> kernel_;
   std::shared_ptr<ThreadPool> pool_;
   VariantTable variants_;
-  std::array<std::vector<float>, kS> state_;      // S columns of [N]
-  std::array<std::vector<float>, kC> constants_;  // C columns of [N]
-  std::vector<std::int32_t> elapsed_;             // [N], steps of the running episode
-  std::vector<float> returns_;                    // [N], its reward so far
-  std::vector<Rng> episode_seeds_;                // [N], draws the next episode's seed
+  std::array<std::vector<float>, kS> state_;                                  // S columns of [N]
+  std::array<std::vector<typename E::Constants::value_type>, kC> constants_;  // C columns of [N]
+  std::vector<std::int32_t> elapsed_;  // [N], steps of the running episode
+  std::vector<float> returns_;         // [N], its reward so far
+  std::vector<Rng> episode_seeds_;     // [N], draws the next episode's seed
 };
 
 }  // namespace murmur

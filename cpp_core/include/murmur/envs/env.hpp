@@ -50,7 +50,7 @@ struct StepOutcome {
 /// The static interface of an environment E:
 ///   kSpec        its EnvSpec.
 ///   State        std::array<float, S>, all that changes; a step depends on nothing else.
-///   Constants    std::array<float, C>, what `derive` makes of the parameters, once per variant, in double.
+///   Constants    std::array<float or double, C>, what `derive` makes of the parameters, once per variant.
 ///   Observation  std::array<float, D>.
 ///   Action       std::array<float, A>; a discrete action is its index as a float.
 ///   reset        draws the first state of an episode from `rng`.

@@ -19,8 +19,9 @@ namespace murmur {
 /// Columns of the envs to step, and where the outcome goes; nothing overlaps. The caller owns all of it.
 template <Environment E>
 struct StepColumns {
-  std::array<float*, E::kSpec.state_dim> state;                                  // each [n]
-  std::array<const float*, std::tuple_size_v<typename E::Constants>> constants;  // each [n]
+  std::array<float*, E::kSpec.state_dim> state;  // each [n]
+  std::array<const typename E::Constants::value_type*, std::tuple_size_v<typename E::Constants>>
+      constants;             // each [n]
   std::int32_t* elapsed;     // [n], steps of the running episode
   float* returns;            // [n], its reward so far
   const float* actions;      // [n, A]
