@@ -116,6 +116,7 @@ class MachineSwarm:
         self._met: dict[tuple[int, int], float] = {}
         self._rewired_at = 0.0
         self.settle_s = 8.0
+        self.heal_s = 8.0
         for number in range(size):
             self._add(number, started=number < size - late)
         self._watch()
@@ -382,7 +383,7 @@ class MachineSwarm:
 
     def _watch(self) -> None:
         """Every second: no two peers hold different models of a round that is final for both, once they have been
-        connected for `settle_s` and no link between any peers has been cut or mended for as long."""
+        connected for `settle_s` and no link between any peers has been cut or mended for `heal_s`."""
         pairs = {
             (a.number, b.number)
             for a, b in itertools.combinations(self.alive, 2)
@@ -392,7 +393,7 @@ class MachineSwarm:
         }
         self._met = {pair: self._met.get(pair, self.now) for pair in pairs}
         for (a, b), since in self._met.items():
-            if self.now - max(since, self._rewired_at) >= self.settle_s:
+            if self.now >= max(since + self.settle_s, self._rewired_at + self.heal_s):
                 ours, theirs = self.members[a].final, self.members[b].final
                 for round_number in ours.keys() & theirs.keys():
                     if ours[round_number] != theirs[round_number]:
