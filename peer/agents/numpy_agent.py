@@ -4,6 +4,7 @@ It has what the swarm sees of a real one: parameters that improve with env steps
 statistics, a greedy return that is a pure function of the model, and state of its own. `train` sleeps on trio's clock.
 """
 
+import difflib
 import json
 import math
 from pathlib import Path
@@ -21,6 +22,9 @@ _NUM_MOMENTS = 3
 _STEP_SIZE = 2e-4
 """Share of the way to the optimum that 1 env step covers: 1,000 steps cover 18 %."""
 _NOISE = 5e-3
+_ENV_PARAMS = ("noise", "drift")
+"""What a task may set; neither changes what is learned, as this agent has no environment."""
+_FORMAT = 1
 
 
 class NumpyAgent:
@@ -55,10 +59,13 @@ class NumpyAgent:
     def set_model(self, state: ModelState) -> None:
         if state.params.shape != self._params.shape or state.moments.size != _NUM_MOMENTS:
             raise ValueError(f"expected {self._params.size} parameters, got {state.params.size}")
+        moments = state.moments
         if not np.isfinite(state.params).all():
             raise ValueError("the parameters hold NaN or infinity")
+        if not np.isfinite([moments.count, moments.mean, moments.m2]).all():
+            raise ValueError("the statistics hold NaN or infinity")
         self._params = state.params.astype(np.float32, copy=True)
-        self._base_moments = state.moments
+        self._base_moments = _copy(moments)
         self._new_moments = Moments.empty(_NUM_MOMENTS)
 
     @property
@@ -67,14 +74,19 @@ class NumpyAgent:
         return self._env_steps
 
     def new_moments(self) -> Moments:
-        return self._new_moments
+        return _copy(self._new_moments)
 
     def set_tasks(self, tasks: tuple[EnvTask, ...]) -> None:
         if not tasks:
             raise ValueError("set_tasks needs at least one task")
+        for name in [name for task in tasks for name, _ in task.params if name not in _ENV_PARAMS]:
+            nearest = difflib.get_close_matches(name, _ENV_PARAMS, n=1, cutoff=0.0)[0]
+            raise ValueError(f"unknown env parameter {name!r}; the nearest is {nearest!r}")
         self.tasks = tasks
 
     async def train(self, *, seconds: Seconds) -> TrainStats:
+        if not seconds > 0:
+            raise ValueError(f"train needs seconds > 0, got {seconds}")
         await trio.sleep(seconds)
         steps = max(1, round(seconds * self._steps_per_s))
         share = -math.expm1(-_STEP_SIZE * steps)
@@ -92,17 +104,28 @@ class NumpyAgent:
         return self._score()
 
     def save(self, path: Path) -> None:
+        state = {"format": _FORMAT, "schema": self._schema.digest.hex(), "env_steps": self._env_steps}
+        scratch = path.with_name(f".{path.name}.new")
         try:
-            path.write_text(json.dumps({"env_steps": self._env_steps}))
+            scratch.write_text(json.dumps(state))
+            scratch.replace(path)
         except OSError as error:
+            scratch.unlink(missing_ok=True)
             raise StorageError(f"cannot write training state {path}: {error}") from error
 
     def load(self, path: Path) -> None:
         try:
-            self._env_steps = int(json.loads(path.read_text())["env_steps"])
+            state = json.loads(path.read_text())
+            if (state["format"], state["schema"]) != (_FORMAT, self._schema.digest.hex()):
+                raise ValueError("it is of another model or version")
+            self._env_steps = int(state["env_steps"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StorageError(f"training state {path} cannot be used: {error!r}; remove it to start afresh") from error
 
     def _score(self) -> float:
         distance = self._params.astype(np.float64) - self._optimum
         return BEST_RETURN * math.exp(-float(np.mean(distance * distance)))
+
+
+def _copy(moments: Moments) -> Moments:
+    return Moments(count=moments.count.copy(), mean=moments.mean.copy(), m2=moments.m2.copy())

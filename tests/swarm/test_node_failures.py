@@ -175,13 +175,13 @@ def test_a_joiner_does_not_hold_the_swarm_up() -> None:
     play(5, scenario)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_slow_peer_is_not_waited_for_and_its_work_is_not_lost(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("slowness", [4.0, 7.0, 13.0, 30.0])
+def test_a_slow_peer_is_not_waited_for_and_its_work_is_not_lost(slowness: float, tmp_path: Path) -> None:
     async def scenario() -> None:
         config = demo_config(stop=to_round(30))
-        async with NodeSwarm(4, seed=seed, config=config, folder=tmp_path) as swarm:
+        async with NodeSwarm(4, seed=1, config=config, folder=tmp_path) as swarm:
             slow = swarm.nodes[3]
-            slow.agent_type = SlowAgent
+            slow.agent_type = type("Slow", (SlowAgent,), {"slowness": slowness})
             await swarm.start_spread()
             await swarm.until_finished()
             sealed = [at for at, _ in swarm.nodes[0].times]
@@ -192,7 +192,7 @@ def test_a_slow_peer_is_not_waited_for_and_its_work_is_not_lost(seed: int, tmp_p
             assert admitted >= 0.5 * trained, f"{admitted} of {trained} steps count"
             assert not slow.events(WorkDropped)
 
-    play(seed, scenario)
+    play(1, scenario)
 
 
 @pytest.mark.parametrize("schedule", ["calm", "lossy", "split"])

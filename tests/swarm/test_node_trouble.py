@@ -46,6 +46,7 @@ def troubled(kind: str, *, last: int = 9) -> type[TroubledAgent]:
     return type("Troubled", (TroubledAgent,), {"kind": kind, "last": last})
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")  # of the learner that is meant to diverge
 @pytest.mark.parametrize("kind", ["nan", "infinite", "huge", "raises"])
 def test_training_that_diverges_is_reported_and_starts_again_from_the_common_model(kind: str, tmp_path: Path) -> None:
     async def scenario() -> None:

@@ -245,6 +245,7 @@ def raises() -> None:
     raise ArithmeticError("the loss is not finite")
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")  # of the learner that is meant to diverge
 @pytest.mark.parametrize("how", ["raises", "nan", "infinite"])
 async def test_training_that_diverges_is_given_up_and_begun_anew(how: str, autojump_clock: MockClock) -> None:
     async with school() as made:
