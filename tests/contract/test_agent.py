@@ -1,7 +1,6 @@
 """What every learner must do, sentence by sentence of `peer/agents/agent.py`."""
 
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +61,10 @@ def shifted(state: ModelState, by: float) -> ModelState:
 
 def same(a: Moments, b: Moments) -> bool:
     return all(np.array_equal(x, y) for x, y in ((a.count, b.count), (a.mean, b.mean), (a.m2, b.m2)))
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_schema_tells_the_shape_of_the_model(make: Make) -> None:
@@ -271,7 +274,7 @@ async def test_saved_state_is_restored(make: Make, tmp_path: Path) -> None:
     steps: list[int] = [one.env_steps for one in (agent, again)]  # type: ignore[attr-defined]  # both have it
     assert steps == [stats.env_steps, stats.env_steps]
     agent.save(path)  # over the old one
-    assert os.listdir(tmp_path) == ["state"]  # nothing is left lying about
+    assert names_in(tmp_path) == ["state"]  # nothing is left lying about
 
 
 def test_loading_nothing_is_an_error_that_names_the_file(make: Make, tmp_path: Path) -> None:
@@ -313,4 +316,4 @@ def test_saving_where_it_cannot_be_is_an_error_that_names_the_file(make: Make, t
     (tmp_path / "folder").mkdir()
     with pytest.raises(StorageError, match="folder"):
         make().save(tmp_path / "folder")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder"]
+    assert names_in(tmp_path) == ["folder"]
