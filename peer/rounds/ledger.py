@@ -80,9 +80,10 @@ class Ledger:
 
     def forget(self) -> list[PieceDropped]:
         """Move the window up to the tip and drop what is out of it; report own work that was given up so."""
-        before = self.unadmitted_pieces()
+        before, line = self.unadmitted_pieces(), self.line()
         self.chain.prune(history=self.parts.rules.history)
         root_round = self.chain.root.round
+        self.own.settle(self._own_admitted([entry for entry in line if entry.round <= root_round]))
         self.own.forget(before_round=root_round + 1, admitted_headers=self._own_admitted(self.line()[1:]))
         self.votes.forget(before_round=root_round)  # the root's own votes tell who has arrived there
         self.pool.forget(keep=self._recent_bases())

@@ -36,6 +36,12 @@ class OwnDeltas:
         self._pieces[self._next] = piece
         return self._next
 
+    def settle(self, admitted_headers: Collection[Digest]) -> None:
+        """Forget the pieces of headers whose admission leaves the window: it will never be undone, nor seen again."""
+        for header in admitted_headers:
+            for number in self._announced.pop(header, ()):
+                self._pieces.pop(number, None)
+
     def announce(self, header: Digest, pieces: Collection[int]) -> None:
         self._announced[header] = frozenset(pieces)
 

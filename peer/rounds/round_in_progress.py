@@ -72,7 +72,7 @@ class RoundInProgress:
     def _expected(self) -> frozenset[PeerId]:
         """Peers worth waiting for: reachable members that took part last time; after genesis, all reachable.
 
-        So are peers whose delta for the last round came too late: they train along, and one that is slower than the rest
+        So are peers whose delta for the last round came too late: they train along, and one slower than the rest
         would otherwise never be waited for, and never get in.
         """
         tip, reachable = self._ledger.tip, self._company.reachable
