@@ -48,7 +48,7 @@ class LocalSwarm:
         for reader in readers:
             reader.join(timeout=2.0)
         self._say(self._verdict(codes))
-        return next((abs(code) for code in codes if code not in (0, -signal.SIGKILL)), 0)
+        return next((abs(code) for code in codes if not self._ended_well(code) and code != -signal.SIGKILL), 0)
 
     def _start_all(self) -> None:
         from peer.settings import threads  # loads the C++ core
@@ -83,12 +83,16 @@ class LocalSwarm:
             time.sleep(_LOOK_S)
         return [child.returncode for child in self._children]
 
+    def _ended_well(self, code: int) -> bool:
+        """A peer that we stop in its first moments, before it listens for signals, dies of SIGTERM: nothing is lost."""
+        return code == 0 or (self._stopping and code == -signal.SIGTERM)
+
     def _tell_end(self, index: int, code: int) -> None:
-        if code != 0:
+        if not self._ended_well(code):
             self._say(f"peer {index + 1} of {len(self._ports)} ended with {describe_exit(code)}")
 
     def _verdict(self, codes: list[int]) -> str:
-        well = sum(code == 0 for code in codes)
+        well = sum(self._ended_well(code) for code in codes)
         if well < len(codes):
             return f"{well} of {_peers(len(codes))} ended well"
         return "the peer ended well" if well == 1 else f"all {_peers(well)} ended well"

@@ -113,7 +113,7 @@ def test_damaged_journal_is_moved_aside(
     _assert_trains(peer)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", [_flip_middle, _truncate])
 def test_damaged_training_state_costs_the_optimizer_not_the_model(
     murmur: Murmur, slot: Path, stopped_peer: tuple[Path, Event, str], damage: Callable[[Path], None]
 ) -> None:
@@ -137,7 +137,7 @@ def test_damaged_boot_count_goes_on_from_a_higher_one(murmur: Murmur, slot: Path
     _assert_trains(peer)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", [_flip_middle, _empty])
 def test_damaged_identity_is_refused_and_left_alone(murmur: Murmur, slot: Path, damage: Callable[[Path], None]) -> None:
     key = slot / "identity.key"
     damage(key)

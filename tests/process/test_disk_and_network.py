@@ -159,7 +159,8 @@ def test_name_that_does_not_resolve_is_told_and_the_peer_trains_alone(murmur: Mu
 def test_addresses_where_nobody_answers_are_dialled_quietly_for_ever(murmur: Murmur) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    peer = murmur.peer("a", f"network.addresses=[/ip4/127.0.0.1/tcp/{port}]", "log.level=debug")
+    quick = ("network.redial_min_s=0.2", "network.redial_max_s=0.4")
+    peer = murmur.peer("a", f"network.addresses=[/ip4/127.0.0.1/tcp/{port}]", "log.level=debug", *quick)
     first = peer.wait_for("dial_retried", within_s=START_S)
     assert first["level"] == "debug"  # the others may still be starting
     failed = peer.wait_for("dial_failed")

@@ -68,7 +68,6 @@ def test_peer_that_is_pelted_with_garbage_counts_it_and_seals_on(murmur: Murmur)
         ("run.name=another", "run", ""),
         ("stop.episodes=6", "config", "marked (=)"),
         ("model.hidden=[32, 32]", "schema", "same env and model"),
-        ("env.name=Pendulum-v1", "schema", "same env and model"),
     ],
 )
 def test_peer_that_does_not_belong_is_named_and_left_out(murmur: Murmur, setting: str, reason: str, hint: str) -> None:

@@ -26,12 +26,11 @@ datetime.datetime = _Datetime
 '''
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_peer_stopped_by_a_signal_goes_on_where_it_stopped(murmur: Murmur, number: signal.Signals) -> None:
+def test_peer_stopped_by_a_signal_goes_on_where_it_stopped(murmur: Murmur) -> None:
     first = murmur.peer("a")
     first.wait_for_round(2)
-    assert first.stop(number) == 0, first.output
-    assert [event["cause"] for event in first.named("shutdown_started")] == [number.name]
+    assert first.stop(signal.SIGINT) == 0, first.output
+    assert [event["cause"] for event in first.named("shutdown_started")] == ["SIGINT"]
     (saved,) = first.named("state_saved")
 
     second = murmur.peer("a")
@@ -41,6 +40,8 @@ def test_peer_stopped_by_a_signal_goes_on_where_it_stopped(murmur: Murmur, numbe
     assert identity_of(second) == identity_of(first)
     assert second.named("peer_started")[0]["boot"] == first.named("peer_started")[0]["boot"] + 1
     assert not second.named("state_damaged")
+    assert second.stop(signal.SIGTERM) == 0, second.output
+    assert second.named("state_saved")[0]["round"] > saved["round"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -88,7 +89,8 @@ def test_killed_peer_is_not_waited_for_and_returns_as_itself(murmur: Murmur) -> 
     again = others[0].wait_for(
         "roster_changed", lambda event: identity_of(back) in event["added"] and event["round"] > tip
     )
-    assert again["round"] <= tip + 6, f"round {tip + 1} was under way at its start, it was let in at {again['round']}"
+    # The round under way and two more; one of them may pass unnoticed where tests share two cores with compilers.
+    assert again["round"] <= tip + 4, f"round {tip + 1} was under way at its start, it was let in at {again['round']}"
     back.wait_for("round_sealed", lambda event: event["admitted"] == 3)
 
     histories = [models_by_round(peer) for peer in (*others, back)]
