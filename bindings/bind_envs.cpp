@@ -61,6 +61,46 @@ py::tuple step(Env& self, const py::array& actions) {
                         episode_lengths);
 }
 
+// The arrays of one StepOutput, made once and written again and again.
+struct StepArrays {
+  explicit StepArrays(Env& self)
+      : StepArrays(
+            self.peek([](VectorEnv& env) { return std::pair(rows(env), rows(env, env.spec().obs_dim)); })) {}
+  explicit StepArrays(const std::pair<Shape, Shape>& shapes)
+      : observations(zeros<float>(shapes.second)),
+        rewards(zeros<float>(shapes.first)),
+        terminated(zeros<std::uint8_t>(shapes.first)),
+        truncated(zeros<std::uint8_t>(shapes.first)),
+        final_observations(zeros<float>(shapes.second)),
+        episode_returns(zeros<float>(shapes.first)),
+        episode_lengths(zeros<std::int32_t>(shapes.first)),
+        output{writable(observations),       writable(rewards),
+               writable(terminated),         writable(truncated),
+               writable(final_observations), writable(episode_returns),
+               writable(episode_lengths)} {}
+
+  py::array_t<float> observations, rewards;
+  py::array_t<std::uint8_t> terminated, truncated;
+  py::array_t<float> final_observations, episode_returns;
+  py::array_t<std::int32_t> episode_lengths;
+  StepOutput output;
+};
+
+void step_into(Env& self, const py::array& actions, StepArrays& out) {
+  const std::span<const float> chosen = self.peek([&](VectorEnv& env) {
+    if (out.output.observations.size() != env.num_envs() * env.spec().obs_dim ||
+        out.output.rewards.size() != env.num_envs()) {
+      throw py::value_error("out was made for a batch of " + std::to_string(out.output.rewards.size()) +
+                            " envs of another shape; make StepArrays from this VectorEnv");
+    }
+    return view<float>("actions", actions, rows(env, env.spec().action_dim));
+  });
+  self.run([&out, chosen](VectorEnv& env) {
+    env.check_actions(chosen);
+    env.step(chosen, out.output);
+  });
+}
+
 py::array_t<float> get_state(Env& self, std::size_t index) {
   return self.peek([&](VectorEnv& env) {
     auto state = zeros<float>({static_cast<py::ssize_t>(env.spec().state_dim)});
@@ -103,6 +143,12 @@ void bind_specs(py::module_& m) {
       .def_property_readonly(
           "action_high", [](const EnvSpec& s) { return copy(s.action_high); },
           "Upper bounds, float32[A]; empty if discrete.")
+      .def_property_readonly(
+          "obs_low", [](const EnvSpec& s) { return copy(s.obs_low); },
+          "Lower bounds of observations, float32[D]; empty if none are stated.")
+      .def_property_readonly(
+          "obs_high", [](const EnvSpec& s) { return copy(s.obs_high); },
+          "Upper bounds of observations, float32[D]; empty if none are stated.")
       .def_readonly("max_episode_steps", &EnvSpec::max_episode_steps,
                     "Steps after which an episode is truncated.")
       .def_property_readonly(
@@ -157,6 +203,9 @@ void bind_envs(py::module_& m) {
            "rewards[N], "
            "terminated uint8[N], truncated uint8[N], final_observations[N, D], episode_returns[N] and "
            "episode_lengths int32[N]; the last three are 0 where no episode ended.")
+      .def("step_into", &step_into, py::arg("actions"), py::arg("out"),
+           "Step as `step` does, but write into the arrays of `out`, which must be this batch's. Rows of the "
+           "last three arrays change only where an episode ended.")
       .def("get_state", &get_state, py::arg("index"), "Return the state of one env, float32[S].")
       .def("set_state", &set_state, py::arg("index"), py::arg("state"), py::arg("elapsed_steps") = 0,
            "Put one env into a state float32[S], as if elapsed_steps of an episode had led to it.")
@@ -170,6 +219,19 @@ void bind_envs(py::module_& m) {
           "variant_of",
           [](Env& self) { return self.peek([](VectorEnv& env) { return copy(env.variant_of()); }); },
           "Return for each env its index in the list last given to assign_variants, int32[N].");
+
+  py::class_<StepArrays>(m, "StepArrays",
+                         "Arrays that step_into writes, always the same ones; made once for a VectorEnv.")
+      .def(py::init<Env&>(), py::arg("env"))
+      .def_readonly("observations", &StepArrays::observations,
+                    "Observations after auto-reset, float32[N, D].")
+      .def_readonly("rewards", &StepArrays::rewards, "Rewards, float32[N].")
+      .def_readonly("terminated", &StepArrays::terminated, "1 where the task ended, uint8[N].")
+      .def_readonly("truncated", &StepArrays::truncated, "1 where the time limit was reached, uint8[N].")
+      .def_readonly("final_observations", &StepArrays::final_observations,
+                    "Last observation of each env's last episode that ended, float32[N, D].")
+      .def_readonly("episode_returns", &StepArrays::episode_returns, "Its return, float32[N].")
+      .def_readonly("episode_lengths", &StepArrays::episode_lengths, "Its steps, int32[N].");
 }
 
 }  // namespace murmur::python

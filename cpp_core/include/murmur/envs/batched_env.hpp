@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -155,15 +156,29 @@ class BatchedEnv final : public VectorEnv {
     return columns;
   }
 
+  // Few envs end at once: eight flags are looked at together.
   void restart_ended(std::size_t begin, std::size_t end, const StepOutput& out) noexcept {
-    for (std::size_t i = begin; i < end; ++i) {
-      if ((out.terminated[i] | out.truncated[i]) == 0) continue;
-      put_observation(i, out.final_observations.data());
-      out.episode_returns[i] = returns_[i];
-      out.episode_lengths[i] = elapsed_[i];
-      start_episode(i);
-      put_observation(i, out.observations.data());
+    const auto ended = [&](std::size_t i, std::size_t count) {
+      std::uint64_t terminated = 0, truncated = 0;
+      std::memcpy(&terminated, out.terminated.data() + i, count);
+      std::memcpy(&truncated, out.truncated.data() + i, count);
+      return terminated | truncated;
+    };
+    for (std::size_t i = begin; i < end; i += 8) {
+      const std::size_t stop = std::min(end, i + 8);
+      if (stop - i == 8 ? ended(i, 8) == 0 : ended(i, stop - i) == 0) continue;
+      for (std::size_t k = i; k < stop; ++k) {
+        if ((out.terminated[k] | out.truncated[k]) != 0) restart(k, out);
+      }
     }
+  }
+
+  void restart(std::size_t i, const StepOutput& out) noexcept {
+    put_observation(i, out.final_observations.data());
+    out.episode_returns[i] = returns_[i];
+    out.episode_lengths[i] = elapsed_[i];
+    start_episode(i);
+    put_observation(i, out.observations.data());
   }
 
   void start_episode(std::size_t i) noexcept {
