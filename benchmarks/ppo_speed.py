@@ -57,12 +57,13 @@ def main() -> None:
     parser.add_argument("--setting", choices=sorted(SETTINGS), default="classic")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--backend", choices=("auto", "libtorch", "fused"), default="auto")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.0, help="length of each stretch")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
 
-    settings = replace(SETTINGS[args.setting], threads=args.threads, device=args.device)
+    settings = replace(SETTINGS[args.setting], threads=args.threads, device=args.device, backend=args.backend)
     rates = measure(args.env, settings, repeats=args.repeats, seconds=args.seconds)
     result = {
         "env": args.env,

@@ -103,7 +103,9 @@ void bind_config(py::module_& m) {
       .def_readwrite("local_seed", &PpoConfig::local_seed)
       .def_readwrite("threads", &PpoConfig::threads)
       .def_property("device", spelled(&PpoConfig::device),
-                    [](PpoConfig& c, std::string_view name) { c.device = parse_device(name); });
+                    [](PpoConfig& c, std::string_view name) { c.device = parse_device(name); })
+      .def_property("backend", spelled(&PpoConfig::backend),
+                    [](PpoConfig& c, std::string_view name) { c.backend = parse_backend(name); });
 }
 
 void bind_stats(py::module_& m) {

@@ -82,6 +82,7 @@ class PpoSettings:
     local_seed: int = 1
     threads: int = 1
     device: str = "auto"
+    backend: str = "auto"
 
 
 def make_ppo_agent(env_name: str, settings: PpoSettings) -> PpoAgent:

@@ -30,6 +30,7 @@ def ppo_settings(config: Config, peer: PeerId) -> PpoSettings:
         local_seed=local_seed(config, peer),
         threads=threads(config),
         device=config.compute.device,
+        backend=config.compute.backend,
     )
 
 

@@ -137,6 +137,7 @@ class PpoConfig(Section):
 
 class ComputeConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    backend: Literal["auto", "libtorch", "fused"] = "auto"
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = "auto"
 
 

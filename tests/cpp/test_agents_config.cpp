@@ -71,6 +71,10 @@ TEST(PpoConfig, NamesParseAndPrint) {
   }
   for (const Device value : {Device::kAuto, Device::kCpu, Device::kCuda})
     EXPECT_EQ(parse_device(to_string(value)), value);
+  for (const Backend value : {Backend::kAuto, Backend::kLibtorch, Backend::kFused})
+    EXPECT_EQ(parse_backend(to_string(value)), value);
+  EXPECT_MESSAGE(parse_backend("torch"), std::invalid_argument,
+                 "backend must be one of auto, libtorch, fused");
   EXPECT_MESSAGE(parse_activation("Tanh"), std::invalid_argument,
                  "activation must be one of tanh, relu, got 'Tanh'");
   EXPECT_MESSAGE(parse_device("gpu"), std::invalid_argument, "auto, cpu, cuda");

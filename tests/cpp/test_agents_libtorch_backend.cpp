@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "expect_message.hpp"
+#include "murmur/agents/fused_backend.hpp"
 #include "murmur/agents/non_finite.hpp"
 #include "murmur/agents/policy_head.hpp"
 #include "murmur/agents/policy_init.hpp"
@@ -175,11 +176,16 @@ TEST(LibtorchBackend, CudaWithoutADeviceIsRefusedAndAutoFallsBackAndSaysSo) {
   EXPECT_MESSAGE(make_libtorch_backend(layout, Device::kCuda), std::invalid_argument, "device is 'cuda'");
 }
 
-TEST(LibtorchAgent, SameSeedSameCheckpointForAnyNumberOfThreads) {
+class AgentOn : public ::testing::TestWithParam<Backend> {};
+INSTANTIATE_TEST_SUITE_P(Backends, AgentOn, ::testing::Values(Backend::kLibtorch, Backend::kFused),
+                         [](const auto& entry) { return std::string(to_string(entry.param)); });
+
+TEST_P(AgentOn, SameSeedSameCheckpointForAnyNumberOfThreads) {
   for (const char* env : {"CartPole-v1", "Pendulum-v1"}) {
     std::vector<std::byte> expected;
     for (const int threads : {1, 2, 8}) {
       PpoConfig config;
+      config.backend = GetParam();
       config.num_envs = 256;
       config.rollout_steps = 16;
       config.minibatch_size = 1024;
@@ -193,8 +199,34 @@ TEST(LibtorchAgent, SameSeedSameCheckpointForAnyNumberOfThreads) {
   }
 }
 
-TEST(LibtorchAgent, RefusesAnUnknownEnvNamingTheNearest) {
+TEST_P(AgentOn, CheckpointsGoOnWithTheOtherBackEnd) {
+  PpoConfig config;
+  config.backend = GetParam();
+  const auto first = make_ppo_agent("CartPole-v1", config);
+  first->train(config.batch_size(), std::numeric_limits<double>::infinity());
+  config.backend = GetParam() == Backend::kFused ? Backend::kLibtorch : Backend::kFused;
+  const auto second = make_ppo_agent("CartPole-v1", config);
+  second->load(first->save());
+  EXPECT_EQ(second->save(), first->save());
+  EXPECT_EQ(second->evaluate(5, 1), first->evaluate(5, 1));
+}
+
+TEST(MakePpoAgent, RefusesAnUnknownEnvNamingTheNearest) {
   EXPECT_MESSAGE(make_ppo_agent("Cartpole-v1", {}), std::invalid_argument, "'CartPole-v1'");
+}
+
+TEST(MakePpoAgent, AutoChoosesFusedForSmallNetworksAndSaysWhyNotForWideOnes) {
+  PpoConfig config;
+  config.device = Device::kCpu;
+  EXPECT_EQ(make_ppo_agent("CartPole-v1", config)->backend_name().substr(0, 5),
+            kernels::has_vector_kernels() ? "fused" : "libto");
+  config.hidden = {64, 600};
+  EXPECT_EQ(make_ppo_agent("CartPole-v1", config)->backend_name(),
+            "libtorch on cpu (a layer of 600 units is wider than 512)");
+  config.backend = Backend::kFused;  // asked for by name, it does what it can
+  EXPECT_EQ(make_ppo_agent("CartPole-v1", config)->backend_name().substr(0, 5), "fused");
+  config.device = Device::kCuda;
+  EXPECT_MESSAGE(make_ppo_agent("CartPole-v1", config), std::invalid_argument, "device is 'cuda'");
 }
 
 }  // namespace

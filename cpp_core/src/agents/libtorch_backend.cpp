@@ -38,16 +38,17 @@ at::Device choose_device(Device wanted) {
 
 class LibtorchBackend final : public PpoBackend {
  public:
-  LibtorchBackend(const PolicyLayout& layout, Device device)
+  LibtorchBackend(const PolicyLayout& layout, Device device, std::string_view why)
       : device_(choose_device(device)),
+        name_(std::string("libtorch on ") + (device_.is_cuda() ? "cuda" : "cpu")),
         net_(layout, device_),
         params_(layout.num_params()),
         gradient_(layout.num_params()),
-        adam_(layout.num_params()) {}
-
-  [[nodiscard]] std::string_view name() const noexcept override {
-    return device_.is_cuda() ? "libtorch on cuda" : "libtorch on cpu";
+        adam_(layout.num_params()) {
+    if (!why.empty()) name_.append(" (").append(why).append(")");
   }
+
+  [[nodiscard]] std::string_view name() const noexcept override { return name_; }
 
   void get_params(std::span<float> params) const override {
     check_size("params", params_.size(), params.size());
@@ -179,6 +180,7 @@ class LibtorchBackend final : public PpoBackend {
   }
 
   at::Device device_;
+  std::string name_;
   ActorCritic net_;
   std::vector<float> params_;           // [P], on the host
   std::vector<float> gradient_;         // [P]
@@ -189,8 +191,13 @@ class LibtorchBackend final : public PpoBackend {
 
 }  // namespace
 
-std::unique_ptr<PpoBackend> make_libtorch_backend(const PolicyLayout& layout, Device device) {
-  return std::make_unique<LibtorchBackend>(layout, device);
+std::unique_ptr<PpoBackend> make_libtorch_backend(const PolicyLayout& layout, Device device,
+                                                  std::string_view why) {
+  return std::make_unique<LibtorchBackend>(layout, device, why);
+}
+
+bool libtorch_has_cuda() {
+  return at::hasCUDA();
 }
 
 }  // namespace murmur

@@ -91,6 +91,8 @@ constexpr std::array<std::pair<std::string_view, LrSchedule>, 2> kSchedules{
     {{"constant", LrSchedule::kConstant}, {"linear", LrSchedule::kLinear}}};
 constexpr std::array<std::pair<std::string_view, Device>, 3> kDevices{
     {{"auto", Device::kAuto}, {"cpu", Device::kCpu}, {"cuda", Device::kCuda}}};
+constexpr std::array<std::pair<std::string_view, Backend>, 3> kBackends{
+    {{"auto", Backend::kAuto}, {"libtorch", Backend::kLibtorch}, {"fused", Backend::kFused}}};
 
 template <typename E, std::size_t N>
 std::string_view name_of(E value, const std::array<std::pair<std::string_view, E>, N>& table) noexcept {
@@ -119,6 +121,9 @@ LrSchedule parse_lr_schedule(std::string_view name) {
 Device parse_device(std::string_view name) {
   return parse("device", name, kDevices);
 }
+Backend parse_backend(std::string_view name) {
+  return parse("backend", name, kBackends);
+}
 
 std::string_view to_string(Activation value) noexcept {
   return name_of(value, kActivations);
@@ -128,6 +133,9 @@ std::string_view to_string(LrSchedule value) noexcept {
 }
 std::string_view to_string(Device value) noexcept {
   return name_of(value, kDevices);
+}
+std::string_view to_string(Backend value) noexcept {
+  return name_of(value, kBackends);
 }
 
 }  // namespace murmur

@@ -141,14 +141,36 @@ HWY_INLINE V16 choose(const M16& mask, const V16& yes, const V16& no) {
   return out;
 }
 
-// Minima and maxima of hardware treat NaN in ways of their own; these let it through.
+// Operand order matters: x86 returns the second operand when either is NaN, Arm returns NaN.
+/// The smaller of two numbers; NaN if `b` is.
+HWY_INLINE V16 smaller(const V16& a, const V16& b) {
+  V16 out;
+  MURMUR_UNROLL
+  for (std::size_t p = 0; p < kParts; ++p) {
+#if HWY_TARGET == HWY_SCALAR  // Highway's scalar Min drops NaN
+    out.part[p] = a.part[p].raw < b.part[p].raw ? a.part[p] : b.part[p];
+#else
+    out.part[p] = hn::Min(a.part[p], b.part[p]);
+#endif
+  }
+  return out;
+}
+/// The larger of two numbers; NaN if `b` is.
+HWY_INLINE V16 larger(const V16& a, const V16& b) {
+  V16 out;
+  MURMUR_UNROLL
+  for (std::size_t p = 0; p < kParts; ++p) {
+#if HWY_TARGET == HWY_SCALAR  // Highway's scalar Max drops NaN
+    out.part[p] = a.part[p].raw > b.part[p].raw ? a.part[p] : b.part[p];
+#else
+    out.part[p] = hn::Max(a.part[p], b.part[p]);
+#endif
+  }
+  return out;
+}
 /// x limited to [low, high]; NaN stays NaN.
 HWY_INLINE V16 clamp(const V16& x, const V16& low, const V16& high) {
-  return choose(x < low, low, choose(high < x, high, x));
-}
-/// The larger of two numbers; NaN if the second is.
-HWY_INLINE V16 larger(const V16& a, const V16& b) {
-  return choose(b < a, a, b);
+  return larger(low, smaller(high, x));
 }
 HWY_INLINE V16 absolute(const V16& a) {
   V16 out;

@@ -36,6 +36,7 @@ VALUES = {
     "ppo.adam_beta2": ("0.999", "0.1"),
     "ppo.adam_epsilon": ("1e-05", "0.1"),
     "compute.device": ("auto", "cpu"),
+    "compute.backend": ("auto", "fused"),
     "compute.threads": ("auto", "1"),
     "round.train_s": ("2.0", "1"),
     "round.grace_s": ("3.0", "1"),

@@ -63,6 +63,8 @@ def test_negative_counts_in_moments_are_refused(agent: PpoAgent) -> None:
         ({"minibatch_size": 33}, "minibatch_size"),
         ({"activation": "gelu"}, "activation must be one of tanh, relu"),
         ({"device": "tpu"}, "device must be one of auto, cpu, cuda"),
+        ({"backend": "jax"}, "backend must be one of auto, libtorch, fused"),
+        ({"backend": "fused", "device": "cuda"}, "backend 'fused' runs on the CPU"),
         ({"hidden": ()}, "hidden"),
         ({"num_envs": 0}, "num_envs"),
         ({"learning_rate": float("nan")}, "learning_rate"),

@@ -1,4 +1,4 @@
-/// The seam between the PPO algorithm and whatever computes networks: libtorch now, fused kernels beside it.
+/// The seam between the PPO algorithm and whatever computes networks: libtorch, or fused kernels.
 #pragma once
 
 #include <cstddef>
@@ -55,7 +55,12 @@ class PpoBackend {
                             double max_kl) = 0;
 };
 
-/// Build the libtorch back end. Throws std::invalid_argument when `device` asks for CUDA and there is none.
-[[nodiscard]] std::unique_ptr<PpoBackend> make_libtorch_backend(const PolicyLayout& layout, Device device);
+/// Build the libtorch back end. `why`: why it was chosen, for its name; may be empty.
+/// Throws std::invalid_argument when `device` asks for CUDA and there is none.
+[[nodiscard]] std::unique_ptr<PpoBackend> make_libtorch_backend(const PolicyLayout& layout, Device device,
+                                                                std::string_view why = {});
+
+/// Whether libtorch finds a CUDA device.
+[[nodiscard]] bool libtorch_has_cuda();
 
 }  // namespace murmur

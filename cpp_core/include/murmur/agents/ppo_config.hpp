@@ -10,6 +10,7 @@ namespace murmur {
 enum class Activation : std::uint8_t { kTanh, kRelu };
 enum class LrSchedule : std::uint8_t { kConstant, kLinear };
 enum class Device : std::uint8_t { kAuto, kCpu, kCuda };
+enum class Backend : std::uint8_t { kAuto, kLibtorch, kFused };
 
 /// Settings of one learner. The defaults are the Atari/classic-control ones of Schulman et al. 2017 ("PPO")
 /// as completed by Huang et al. 2022 ("The 37 Implementation Details of PPO"), unless a field says otherwise.
@@ -44,8 +45,9 @@ struct PpoConfig {
 
   std::uint64_t seed = 1;        ///< of the initial parameters: equal on all peers of a run
   std::uint64_t local_seed = 1;  ///< of episodes, actions and minibatches: each peer has its own
-  std::int64_t threads = 1;      ///< threads that step environments; results do not depend on it
+  std::int64_t threads = 1;      ///< threads that play and learn; results do not depend on it
   Device device = Device::kAuto;
+  Backend backend = Backend::kAuto;  ///< auto: fused where it runs and is the faster one, else libtorch
 
   [[nodiscard]] std::int64_t batch_size() const noexcept { return num_envs * rollout_steps; }
 };
@@ -58,9 +60,11 @@ void validate(const PpoConfig& config);
 [[nodiscard]] Activation parse_activation(std::string_view name);
 [[nodiscard]] LrSchedule parse_lr_schedule(std::string_view name);
 [[nodiscard]] Device parse_device(std::string_view name);
+[[nodiscard]] Backend parse_backend(std::string_view name);
 
 [[nodiscard]] std::string_view to_string(Activation value) noexcept;
 [[nodiscard]] std::string_view to_string(LrSchedule value) noexcept;
 [[nodiscard]] std::string_view to_string(Device value) noexcept;
+[[nodiscard]] std::string_view to_string(Backend value) noexcept;
 
 }  // namespace murmur
