@@ -58,8 +58,8 @@ class RoundInProgress:
             complete_since=self._complete_since,
             candidates=len(candidates),
             expected=len(expected),
-            backups_before=sum(peer in self._company.reachable for peer in before),
-            first_in_turn=not before,
+            before=len(before),
+            reachable_before=sum(peer in self._company.reachable for peer in before),
             outsider=me not in turns and bool(set(turns) & self._company.reachable),
         )
 

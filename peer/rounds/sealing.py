@@ -15,7 +15,7 @@ class SealingView:
 
     opened_at: when it began here. complete_since: when the last expected header came in, None while one is missing.
     candidates: headers that could be admitted now. expected: peers worth waiting for, this one included.
-    backups_before: reachable peers whose turn comes earlier. first_in_turn: nobody comes earlier, reachable or not.
+    before: peers whose turn comes earlier; reachable_before: those of them that can be reached.
     outsider: this peer is not on the roster, and somebody who is can be reached.
     """
 
@@ -23,8 +23,8 @@ class SealingView:
     complete_since: Seconds | None
     candidates: int
     expected: int
-    backups_before: int
-    first_in_turn: bool
+    before: int
+    reachable_before: int
     outsider: bool
 
 
@@ -32,13 +32,13 @@ def seal_time(view: SealingView, rules: RoundRules) -> Seconds | None:
     """Return the time at which this peer should seal, or None while it has nothing to seal.
 
     All expected headers in: at once. Else at the deadline with half of them, else one grace period later with any:
-    going on with few beats waiting for ever (DESIGN section 4, mode `available`). The k-th backup adds k gaps; a peer
-    that is not first in turn adds at least one, since only it may think that the others are gone. An outsider leaves
-    sealing to the roster, until that has failed to for two grace periods past the deadline.
+    going on with few beats waiting for ever (docs/adr/0003, mode `available`). Everybody in line before this peer adds a
+    gap, the unreachable one together, since only this peer may think that they are gone. An outsider leaves sealing to
+    the roster, until that has failed to for two grace periods past the deadline.
     """
     if view.candidates == 0:
         return None
-    gaps = 0 if view.first_in_turn else min(max(1, view.backups_before), _MAX_GAPS)
+    gaps = min(view.reachable_before + (view.reachable_before < view.before), _MAX_GAPS)
     ready = _deadline(view, rules) + 2 * rules.grace_s if view.outsider else _ready_time(view, rules)
     return ready + gaps * rules.backup_gap_s
 

@@ -12,7 +12,7 @@ from peer.wire.messages import RosterEntry
 
 RULES = RoundRules(train_s=2.0, grace_s=3.0, backup_gap_s=0.5)
 VIEW = SealingView(
-    opened_at=100.0, complete_since=None, candidates=1, expected=4, backups_before=0, first_in_turn=True, outsider=False
+    opened_at=100.0, complete_since=None, candidates=1, expected=4, before=0, reachable_before=0, outsider=False
 )
 
 
@@ -23,12 +23,25 @@ VIEW = SealingView(
         ({"candidates": 4, "complete_since": 102.1}, 102.1),
         ({"candidates": 2}, 105.0),
         ({"candidates": 1}, 108.0),
-        ({"candidates": 2, "first_in_turn": False, "backups_before": 2}, 106.0),
-        ({"candidates": 2, "first_in_turn": False, "backups_before": 0}, 105.5),
-        ({"candidates": 2, "first_in_turn": False, "backups_before": 100}, 113.0),
-        ({"candidates": 4, "complete_since": 102.1, "outsider": True, "first_in_turn": True}, 111.0),
+        ({"candidates": 2, "before": 2, "reachable_before": 2}, 106.0),
+        ({"candidates": 2, "before": 1, "reachable_before": 0}, 105.5),
+        ({"candidates": 2, "before": 2, "reachable_before": 1}, 106.0),
+        ({"candidates": 2, "before": 9, "reachable_before": 0}, 105.5),
+        ({"candidates": 2, "before": 100, "reachable_before": 100}, 113.0),
+        ({"candidates": 4, "complete_since": 102.1, "outsider": True}, 111.0),
     ],
-    ids=["nothing", "all in", "half", "few", "second backup", "first unreachable", "many backups", "outsider"],
+    ids=[
+        "nothing",
+        "all in",
+        "half",
+        "few",
+        "second backup",
+        "first unreachable",
+        "second backup, first unreachable",
+        "all unreachable",
+        "many backups",
+        "outsider",
+    ],
 )
 def test_seal_time_of_a_situation(changes: dict[str, object], due: float | None) -> None:
     assert seal_time(dataclasses.replace(VIEW, **changes), RULES) == due  # type: ignore[arg-type]  # a table of any fields
