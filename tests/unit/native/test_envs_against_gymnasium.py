@@ -95,15 +95,18 @@ def make_gym(name: str) -> GymEnv:
     return env
 
 
+def time_limit_of(env: GymEnv) -> GymEnv:
+    while not isinstance(env, gym.wrappers.TimeLimit):
+        env = env.env
+    return env
+
+
 def gym_step(env: GymEnv, state: Floats, action: np.float32, elapsed: int) -> tuple[Floats, float, bool, bool]:
     """Step Gymnasium's env, its time limit included, from `state` after `elapsed` steps of an episode."""
     inner = env.unwrapped
     inner.state = state.astype(np.float32 if type(inner).__name__ == "Continuous_MountainCarEnv" else np.float64)
     inner.steps_beyond_terminated = None
-    time_limit = env
-    while type(time_limit) is not gym.wrappers.TimeLimit:
-        time_limit = time_limit.env
-    time_limit._elapsed_steps = elapsed
+    time_limit_of(env)._elapsed_steps = elapsed
     discrete = isinstance(inner.action_space, gym.spaces.Discrete)
     observation, reward, terminated, truncated, _ = env.step(int(action) if discrete else np.array([action]))
     return observation, float(reward), bool(terminated), bool(truncated)
