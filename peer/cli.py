@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypeVar
 
 import typer
 
@@ -29,6 +29,8 @@ app = typer.Typer(
     "  murmur up --peers 3                              three peers on this machine\n"
     "  murmur peer network.addresses=[/ip4/192.0.2.7/tcp/4001]\n"
     "                                                   one peer, to join that one\n"
+    "  murmur train --plot curve.png                    one learner, no network\n"
+    "  murmur bench train                               how fast this machine trains\n"
     "  murmur eval runs/slot-0/*/model.safetensors      what a finished run has learned\n\n"
     "Settings, with their meaning and defaults: configs/config.yaml. Guide: docs/user-guide.md.",
     no_args_is_help=True,
@@ -140,6 +142,92 @@ def eval_command(
     from peer.evaluation import evaluate_file
 
     typer.echo(_or_exit(lambda: evaluate_file(model, episodes=episodes, seed=seed, device=device)))
+
+
+@app.command("train")
+def train_command(
+    config: ConfigFiles = None,
+    env_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many env steps, solved or not.")] = None,
+    eval_steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Env steps between greedy evaluations. Default: 4096, later 5 % of those done."),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", "-o", metavar="FILE", help="Where to save. Default: below storage.data_dir/train."),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the learning curve.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, the curve in it.")] = False,  # noqa: FBT002
+    overrides: Overrides = None,
+) -> None:
+    """Train one learner on this machine, without a network, until it reaches stop.mean_return.
+
+    Equal seeds give equal models. Ctrl-C saves what was learned so far. Progress goes to stderr, the summary to
+    stdout. Exit code: 0 when solved, out of steps or stopped, 1 when training diverged, 2 when it cannot start.
+
+    \b
+    Examples:
+      murmur train                                           CartPole-v1 to a mean return of 475
+      murmur train -c configs/config.yaml -c configs/pendulum.yaml --plot pendulum.png
+      murmur train --env-steps 100000 stop.mean_return=null run.seed=7 -o seed-7.safetensors
+    """
+    _on_stop(_exit_before_start)
+    settings = _load(config, overrides)
+    from peer.solo.train import TrainOptions, train_solo
+
+    options = TrainOptions(max_env_steps=env_steps, eval_env_steps=eval_steps, model_file=model, plot=plot)
+    summary = _or_exit(lambda: train_solo(settings, options))
+    typer.echo(summary.json() if json else summary.text())
+    raise typer.Exit(summary.exit_code)
+
+
+@app.command("bench")
+def bench_command(
+    what: Annotated[Literal["env", "train"], typer.Argument(help="env: stepping alone. train: PPO end to end.")],
+    env: Annotated[str, typer.Option(help="Which environment.")] = "CartPole-v1",
+    setting: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="classic (8 envs x 128 steps, 4 epochs, minibatch 256) or throughput (1024 x 64, 2, 16384). "
+            "Default: classic for train, throughput for env.",
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Threads of the learner.")] = 1,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    backend: Annotated[str | None, typer.Option(help="As compute.backend.")] = None,
+    seconds: Annotated[float, typer.Option(help="Length of each stretch.")] = 1.0,
+    repeats: Annotated[int, typer.Option(help="How many stretches; their median counts.")] = 7,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
+    overrides: Overrides = None,
+) -> None:
+    """Measure env steps a second on this machine: median, extremes, and the machine. Close other programs first.
+
+    The two settings are those that trainers are compared at; files and MURMUR_ variables have no say. Progress goes
+    to stderr, the result to stdout.
+
+    \b
+    Examples:
+      murmur bench train                                     CartPole-v1, classic, 1 thread
+      murmur bench train --setting throughput --threads 2 --json
+      murmur bench env --env Pendulum-v1 ppo.num_envs=4096   another number of envs
+    """
+    _on_stop(_exit_before_start)
+    from peer.solo.bench import bench_env, bench_train
+    from peer.solo.settings import BenchOptions
+
+    options = BenchOptions(
+        env=env,
+        setting=setting or {"train": "classic", "env": "throughput"}[what],
+        threads=threads,
+        device=device,
+        backend=backend,
+        seconds=seconds,
+        repeats=repeats,
+        overrides=overrides or [],
+    )
+    result = _or_exit(lambda: (bench_env if what == "env" else bench_train)(options))
+    typer.echo(result.json() if json else result.text())
 
 
 def _load(files: list[Path] | None, overrides: list[str] | None) -> "Config":

@@ -24,5 +24,6 @@ def evaluate_file(path: Path, *, episodes: int, seed: int, device: str) -> str:
     except (KeyError, ValueError, TypeError) as error:
         raise StorageError(f"{path} does not fit its own description: {error}") from error
     value = agent.evaluate(episodes, seed)
-    where = f"round {file.settings.get('round', '?')} of run {file.settings.get('run', '?')}"
+    when = f"round {file.settings['round']}" if "round" in file.settings else "one learner"
+    where = f"{when} of run {file.settings.get('run', '?')}"
     return f"{env}: mean return {value:.1f} over {episodes} greedy episodes (seed {seed}; {where})"

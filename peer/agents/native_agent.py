@@ -78,7 +78,7 @@ class NativeAgent:
             raise ValueError("set_tasks needs at least one task: the envs must train on something")
         trial = VectorEnv(self._env_name, 1, 0)
         for task in tasks:  # all of them now, also those whose turn comes later
-            trial.assign_variants(_variants((task,), 1))
+            trial.assign_variants(env_variants((task,), 1))
         self._tasks = tasks
         self._first_task = 0
         self._take_turn()
@@ -123,12 +123,12 @@ class NativeAgent:
         """Give the envs to the next tasks in turn; all of them when there are enough envs."""
         count = min(len(self._tasks), self._num_envs)
         turn = tuple(self._tasks[(self._first_task + i) % len(self._tasks)] for i in range(count))
-        self._core.assign_variants(_variants(turn, self._num_envs))
+        self._core.assign_variants(env_variants(turn, self._num_envs))
         self._first_task = (self._first_task + count) % len(self._tasks)
 
 
-def _variants(tasks: tuple[EnvTask, ...], num_envs: int) -> list[EnvVariant]:
-    """Split `num_envs` over at most as many tasks; the first ones get the odd envs."""
+def env_variants(tasks: tuple[EnvTask, ...], num_envs: int) -> list[EnvVariant]:
+    """Split `num_envs` over at most as many tasks; the first ones get the odd envs. What `assign_variants` takes."""
     share, odd = divmod(num_envs, len(tasks))
     return [
         EnvVariant(

@@ -1,0 +1,1 @@
+"""One learner on this machine, without a swarm: `murmur train` and `murmur bench`."""

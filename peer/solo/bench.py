@@ -1,0 +1,148 @@
+"""`murmur bench`: env steps a second of one learner, or of stepping its envs from Python."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from peer.config.schema import Config
+from peer.native import EnvSpec, StepArrays, VectorEnv, make_ppo_agent
+from peer.settings import ppo_settings
+from peer.solo.backend import split_backend
+from peer.solo.machine import describe_machine
+from peer.solo.rates import Spread, Stretch, cpu_rate, measure, spread, wall_rate
+from peer.solo.settings import BenchOptions, stepping_config, train_config
+from peer.types import PeerId, Seconds
+
+_ACTION_BATCHES = 64
+"""Random actions are drawn before the clock runs; this many batches are then used in turn."""
+
+_NO_STEP_LIMIT = 2**62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchResult:
+    """machine: with its load when the measurement began. num_envs: stepped at once."""
+
+    what: str
+    env: str
+    setting: str
+    num_envs: int
+    threads: int
+    device: str
+    backend: str
+    env_steps_per_s: Spread
+    env_steps_per_cpu_s: Spread
+    repeats: int
+    seconds: Seconds
+    machine: str
+
+    def json(self) -> str:
+        return json.dumps(asdict(self), allow_nan=False)
+
+    def text(self) -> str:
+        wall, cpu = self.env_steps_per_s, self.env_steps_per_cpu_s
+        return (
+            f"{self.what} {self.env}, {self.setting} ({self.num_envs} envs), {self.backend} on {self.device},"
+            f" threads: {self.threads}\n"
+            f"  {wall.median:,.0f} env steps/s   (median of {self.repeats}; {wall.min:,.0f} to {wall.max:,.0f})\n"
+            f"  {cpu.median:,.0f} env steps/CPU s   ({cpu.min:,.0f} to {cpu.max:,.0f})\n"
+            f"  {self.machine}"
+        )
+
+
+def bench_train(options: BenchOptions, *, stream: TextIO | None = None) -> BenchResult:
+    """Measure PPO end to end, rollouts and updates together. Raises: ConfigError, ValueError naming what is wrong."""
+    config = train_config(options)
+    agent = make_ppo_agent(config.env.name, ppo_settings(config, PeerId("bench")))
+    backend, device = split_backend(agent.backend_name)
+
+    def steps(seconds: Seconds) -> int:
+        return agent.train(_NO_STEP_LIMIT, seconds).env_steps
+
+    return _measured("train", options, config, backend=backend, device=device, steps=steps, stream=stream)
+
+
+def bench_env(options: BenchOptions, *, stream: TextIO | None = None) -> BenchResult:
+    """Measure stepping with random actions, called from Python. Raises: as above."""
+    if options.device not in (None, "auto", "cpu"):
+        raise ValueError(f"--device: envs are stepped from Python on the cpu only, got {options.device!r}")
+    if options.backend is not None:
+        raise ValueError("--backend: stepping envs involves no back end; it goes with `murmur bench train`")
+    config = stepping_config(options)
+    env = VectorEnv(config.env.name, config.ppo.num_envs, config.run.seed, _threads(config))
+    steps = _stepper(env, seed=config.run.seed)
+    return _measured("env", options, config, backend="native", device="cpu", steps=steps, stream=stream)
+
+
+def _stepper(env: VectorEnv, *, seed: int) -> Callable[[Seconds], int]:
+    batches = _random_actions(env.spec, env.num_envs, seed=seed)
+    out = StepArrays(env)
+    env.reset(seed)
+
+    def steps(seconds: Seconds) -> int:
+        done = 0
+        deadline = time.perf_counter() + seconds
+        while time.perf_counter() < deadline:
+            for actions in batches:
+                env.step_into(actions, out)
+            done += len(batches) * env.num_envs
+        return done
+
+    return steps
+
+
+def _random_actions(spec: EnvSpec, num_envs: int, *, seed: int) -> list[npt.NDArray[np.float32]]:
+    rng = np.random.default_rng(seed)
+    shape = (num_envs, spec.action_dim)
+    if spec.discrete:
+        drawn = [rng.integers(spec.num_actions, size=shape) for _ in range(_ACTION_BATCHES)]
+        return [batch.astype(np.float32) for batch in drawn]
+    low, high = spec.action_low, spec.action_high
+    return [rng.uniform(low, high, shape).astype(np.float32) for _ in range(_ACTION_BATCHES)]
+
+
+def _measured(
+    what: str,
+    options: BenchOptions,
+    config: Config,
+    *,
+    backend: str,
+    device: str,
+    steps: Callable[[Seconds], int],
+    stream: TextIO | None,
+) -> BenchResult:
+    machine = describe_machine()
+    told = stream or sys.stderr
+    done: list[Stretch] = []
+
+    def tell(stretch: Stretch) -> None:
+        done.append(stretch)
+        told.write(f"{len(done)}/{options.repeats}: {wall_rate(stretch):,.0f} env steps/s\n")
+        told.flush()
+
+    stretches = measure(steps, seconds=options.seconds, repeats=options.repeats, done=tell)
+    return BenchResult(
+        what=what,
+        env=config.env.name,
+        setting=options.setting,
+        num_envs=config.ppo.num_envs,
+        threads=_threads(config),
+        device=device,
+        backend=backend,
+        env_steps_per_s=spread([wall_rate(stretch) for stretch in stretches]),
+        env_steps_per_cpu_s=spread([cpu_rate(stretch) for stretch in stretches]),
+        repeats=options.repeats,
+        seconds=options.seconds,
+        machine=machine,
+    )
+
+
+def _threads(config: Config) -> int:
+    assert config.compute.threads != "auto"  # the options always name a number
+    return config.compute.threads

@@ -1,0 +1,58 @@
+"""Draw a learning curve. The only place that imports matplotlib, which is the optional extra `plot`."""
+
+import importlib.util
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from peer.solo.run import Point
+from peer.storage.failures import storage_errors
+
+_GREEDY, _TRAINING, _TARGET = "#1f5fa8", "#e08a2c", "#7a7a7a"
+
+
+def check_plot(path: Path) -> None:
+    """Find out before hours of training whether the plot can be written after them.
+
+    Raises: ValueError when `path` is no PNG file or matplotlib is missing; StorageError when its folder is missing.
+    """
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"--plot expects a file that ends in .png, got {str(path)!r}")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ValueError("--plot needs matplotlib, which is not installed: pip install 'murmuration[plot]'")
+    with storage_errors("write the plot in", path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def draw_curve(path: Path, curve: Sequence[Point], *, title: str, target: float | None) -> None:
+    """Write the greedy and the training return over env steps as PNG. Raises: StorageError."""
+    from matplotlib.figure import Figure  # without pyplot: no window system is looked for
+
+    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    steps = [point.env_steps for point in curve]
+    trained = [point for point in curve if not math.isnan(point.train_return)]
+    if target is not None:
+        axes.axhline(target, color=_TARGET, linestyle="--", linewidth=1, label=f"target {target:g}")
+    axes.plot(
+        [point.env_steps for point in trained],
+        [point.train_return for point in trained],
+        color=_TRAINING,
+        linewidth=1.2,
+        label="training episodes",
+    )
+    axes.plot(
+        steps,
+        [point.greedy_return for point in curve],
+        color=_GREEDY,
+        marker="o",
+        markersize=3.5,
+        linewidth=1.8,
+        label="greedy policy",
+    )
+    axes.set(title=title, xlabel="env steps", ylabel="mean return")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    with storage_errors("write", path):
+        figure.savefig(path)

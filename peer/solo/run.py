@@ -1,0 +1,163 @@
+"""Train one learner until it is good enough, out of steps, or told to stop; who watches is somebody else's matter."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from peer.native import EnvVariant, NonFiniteError, PpoTrainStats
+from peer.solo.schedule import EvalSchedule
+from peer.types import Seconds
+
+CHUNK_S = 0.25
+"""The longest that a stop request waits and a display stands still. Chunks end between iterations, so that how a run
+is cut into them changes nothing in it."""
+
+StopReason = Literal["return", "env_steps", "interrupted", "diverged"]
+
+
+class Learner(Protocol):
+    """What a run needs of `peer.native.PpoAgent`."""
+
+    @property
+    def env_steps(self) -> int: ...
+    def train(self, max_env_steps: int, max_seconds: float) -> PpoTrainStats: ...
+    def evaluate(self, episodes: int, seed: int) -> float: ...
+    def assign_variants(self, variants: Sequence[EnvVariant]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """When a run ends and what it does on the way.
+
+    target: greedy mean return that ends it; None: no such end. max_env_steps: likewise; whole iterations are trained,
+    so that the last one may go beyond. turns: shares of the envs, taken in turn from one evaluation to the next.
+    """
+
+    target: float | None
+    max_env_steps: int | None
+    next_eval: EvalSchedule
+    eval_episodes: int
+    eval_seed: int
+    turns: Sequence[Sequence[EnvVariant]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One evaluation on the learning curve.
+
+    train_s: seconds of training so far, evaluations left out. greedy_return: of this evaluation. train_return: mean of
+    the training episodes since the point before; NaN when none ended.
+    """
+
+    env_steps: int
+    train_s: Seconds
+    greedy_return: float
+    train_return: float
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is. train_return: as in `Point`, of the episodes so far since the last one."""
+
+    env_steps: int = 0
+    train_s: Seconds = 0.0
+    train_return: float = math.nan
+    curve: list[Point] = field(default_factory=list)
+
+    @property
+    def steps_per_s(self) -> float:
+        return self.env_steps / self.train_s if self.train_s > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Why a run ended, and where. cause: the core's words when it diverged."""
+
+    reason: StopReason
+    progress: Progress
+    cause: str = ""
+
+
+class Run:
+    """One run of one learner. `train` may be called once."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        plan: Plan,
+        *,
+        stop: Callable[[], bool],
+        trained: Callable[[Progress], None],
+        evaluated: Callable[[Progress], None],
+    ) -> None:
+        """stop: asked between chunks. trained, evaluated: called after every chunk, and after every evaluation."""
+        self._learner = learner
+        self._plan = plan
+        self._stop = stop
+        self._trained = trained
+        self._evaluated = evaluated
+        self.progress = Progress(env_steps=learner.env_steps)
+        self._returns = 0.0
+        self._episodes = 0
+
+    def train(self) -> Outcome:
+        """Train to the end. The first point of the curve is the untrained policy's."""
+        try:
+            return Outcome(reason=self._train(), progress=self.progress)
+        except NonFiniteError as error:
+            return Outcome(reason="diverged", progress=self.progress, cause=str(error))
+
+    def _train(self) -> StopReason:
+        turn = 0
+        while True:
+            if self._evaluate():
+                return "return"
+            if self._out_of_steps():
+                return "env_steps"
+            if len(self._plan.turns) > 1 or turn == 0:
+                self._learner.assign_variants(self._plan.turns[turn % len(self._plan.turns)])
+            turn += 1
+            if not self._train_until(self._next_stop()):
+                return "interrupted"
+
+    def _next_stop(self) -> int:
+        wanted = self._plan.next_eval(self.progress.env_steps)
+        limit = self._plan.max_env_steps
+        return wanted if limit is None else min(wanted, limit)
+
+    def _train_until(self, env_steps: int) -> bool:
+        """Train in chunks; return False when told to stop before `env_steps`."""
+        while (left := env_steps - self.progress.env_steps) > 0:
+            if self._stop():
+                return False
+            self._add(self._learner.train(left, CHUNK_S))
+            self._trained(self.progress)
+        return True
+
+    def _add(self, stats: PpoTrainStats) -> None:
+        self.progress.env_steps += stats.env_steps
+        self.progress.train_s += stats.wall_s
+        if stats.episodes:
+            self._returns += stats.mean_return * stats.episodes
+            self._episodes += stats.episodes
+            self.progress.train_return = self._returns / self._episodes
+
+    def _evaluate(self) -> bool:
+        """Add a point to the curve; return whether it is as good as wanted."""
+        greedy = self._learner.evaluate(self._plan.eval_episodes, self._plan.eval_seed)
+        self.progress.curve.append(
+            Point(
+                env_steps=self.progress.env_steps,
+                train_s=self.progress.train_s,
+                greedy_return=greedy,
+                train_return=self._returns / self._episodes if self._episodes else math.nan,
+            )
+        )
+        self._returns, self._episodes = 0.0, 0
+        self._evaluated(self.progress)
+        return self._plan.target is not None and greedy >= self._plan.target
+
+    def _out_of_steps(self) -> bool:
+        limit = self._plan.max_env_steps
+        return limit is not None and self.progress.env_steps >= limit

@@ -1,0 +1,88 @@
+"""The two settings that trainers are compared at, and how a benchmark's options become a checked configuration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from peer.config.describe import names, nearest
+from peer.config.load import load_config
+from peer.config.schema import Config
+from peer.native import known_envs
+
+_ALGORITHM = (
+    "model.hidden=[64,64]",
+    "model.activation=tanh",
+    "ppo.gamma=0.99",
+    "ppo.gae_lambda=0.95",
+    "ppo.clip_range=0.2",
+    "ppo.value_clip_range=0.2",
+    "ppo.entropy_coef=0.0",
+    "ppo.value_coef=0.5",
+    "ppo.max_grad_norm=0.5",
+    "ppo.learning_rate=0.00025",
+    "ppo.normalize_observations=false",
+    "ppo.normalize_rewards=false",
+    "ppo.normalize_advantages=true",
+)
+"""CleanRL's ppo.py: separate actor and critic of 2 x 64 tanh, clipped value loss, gradient clip 0.5. Its entropy
+bonus is left out."""
+
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "classic": ("ppo.num_envs=8", "ppo.rollout_steps=128", "ppo.epochs=4", "ppo.minibatch_size=256"),
+    "throughput": ("ppo.num_envs=1024", "ppo.rollout_steps=64", "ppo.epochs=2", "ppo.minibatch_size=16384"),
+}
+"""classic: what small tasks are trained with. throughput: what a simulation of many envs at once allows."""
+
+_STEPPING_ONLY = ("ppo.rollout_steps=1", "ppo.minibatch_size=1", "ppo.normalize_advantages=false")
+"""Stepping has no batches: any number of envs will do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchOptions:
+    """What the command line says. overrides: `section.key=value`, over the setting's own.
+
+    device, backend: None: the default. seconds: of each of the `repeats` stretches.
+    """
+
+    env: str = "CartPole-v1"
+    setting: str
+    threads: int = 1
+    device: str | None = None
+    backend: str | None = None
+    seconds: float = 1.0
+    repeats: int = 7
+    overrides: Sequence[str] = ()
+
+
+def train_config(options: BenchOptions) -> Config:
+    """Return the configuration of a training benchmark. Files and environment variables have no say in it.
+
+    Raises: ConfigError with one line a problem.
+    """
+    return _load(options, _preset(options.setting))
+
+
+def stepping_config(options: BenchOptions) -> Config:
+    """Return the configuration of an env benchmark: env, number of envs and threads count. Raises: as above."""
+    envs = next(line for line in _preset(options.setting) if line.startswith("ppo.num_envs="))
+    return _load(options, (envs, *_STEPPING_ONLY))
+
+
+def _preset(setting: str) -> tuple[str, ...]:
+    if setting not in SETTINGS:
+        near = nearest(setting, SETTINGS)
+        hint = f"; did you mean {near}?" if near else ""
+        raise ValueError(f"--setting: expected one of {names(SETTINGS)}, got {setting!r}{hint}")
+    return SETTINGS[setting]
+
+
+def _load(options: BenchOptions, preset: Sequence[str]) -> Config:
+    if not options.seconds > 0:
+        raise ValueError(f"--seconds: expected more than 0, got {options.seconds:g}")
+    if options.repeats < 1:
+        raise ValueError(f"--repeats: expected at least 1, got {options.repeats}")
+    chosen = [f"env.name={options.env}", f"compute.threads={options.threads}"]
+    if options.device is not None:
+        chosen.append(f"compute.device={options.device}")
+    if options.backend is not None:
+        chosen.append(f"compute.backend={options.backend}")
+    return load_config([], {}, [*_ALGORITHM, *preset, *options.overrides, *chosen], known_envs=known_envs())

@@ -1,0 +1,99 @@
+"""What a run came to, as text for people and as JSON for programs."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from peer.config.schema import Config
+from peer.native import PpoSettings
+from peer.solo.backend import split_backend
+from peer.solo.run import Outcome
+from peer.types import Seconds
+
+_EXIT_DIVERGED = 1
+
+_HEADLINES = {
+    "return": "solved",
+    "env_steps": "stopped at the bound on env steps",
+    "interrupted": "interrupted",
+    "diverged": "training diverged",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """wall_s: evaluations included. model_env_steps: those that the saved model has learned from."""
+
+    config: Config
+    settings: PpoSettings
+    backend: str
+    outcome: Outcome
+    wall_s: Seconds
+    model_file: Path
+    model_env_steps: int
+    plot: Path | None
+
+    @property
+    def exit_code(self) -> int:
+        return _EXIT_DIVERGED if self.outcome.reason == "diverged" else 0
+
+    def text(self) -> str:
+        """Return a few lines: how it ended, how fast it was, where the model is."""
+        progress = self.outcome.progress
+        lines = [
+            f"{self.config.env.name}: {_HEADLINES[self.outcome.reason]}; {self._returns()}",
+            f"  {progress.env_steps:,} env steps in {progress.train_s:.2f} s of training"
+            f" ({progress.steps_per_s:,.0f} steps/s), {self.wall_s:.2f} s with evaluations;"
+            f" {self.backend}, threads: {self.settings.threads}",
+        ]
+        if self.outcome.reason == "diverged":
+            lines.append(
+                f"  cause: {self.outcome.cause}; a lower ppo.learning_rate or ppo.max_grad_norm may help."
+                f" The saved model is the one of env step {self.model_env_steps:,}"
+            )
+        lines.append(f"  model: {self.model_file} (murmur eval {self.model_file})")
+        if self.plot is not None:
+            lines.append(f"  learning curve: {self.plot}")
+        return "\n".join(lines)
+
+    def json(self) -> str:
+        """Return one object; a number that is not known is null."""
+        progress = self.outcome.progress
+        backend, device = split_backend(self.backend)
+        return json.dumps(
+            {
+                "env": self.config.env.name,
+                "run": self.config.run.name,
+                "seed": self.config.run.seed,
+                "reason": self.outcome.reason,
+                "cause": self.outcome.cause or None,
+                "target": self.config.stop.mean_return,
+                "greedy_return": self._last_greedy(),
+                "env_steps": progress.env_steps,
+                "train_s": progress.train_s,
+                "wall_s": self.wall_s,
+                "env_steps_per_s": progress.steps_per_s,
+                "threads": self.settings.threads,
+                "device": device,
+                "backend": backend,
+                "model": str(self.model_file),
+                "model_env_steps": self.model_env_steps,
+                "plot": None if self.plot is None else str(self.plot),
+                "curve": [_finite(asdict(point)) for point in progress.curve],
+            },
+            allow_nan=False,
+        )
+
+    def _last_greedy(self) -> float | None:
+        curve = self.outcome.progress.curve
+        return curve[-1].greedy_return if curve else None
+
+    def _returns(self) -> str:
+        greedy, target = self._last_greedy(), self.config.stop.mean_return
+        wanted = "" if target is None else f" (target {target:g})"
+        return "no evaluation yet" if greedy is None else f"greedy return {greedy:.1f}{wanted}"
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

@@ -1,0 +1,142 @@
+"""`murmur train`: from the configuration to a saved model, a summary and, if wanted, a picture."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from peer.agents.native_agent import env_variants
+from peer.config.schema import Config
+from peer.native import EnvVariant, PpoAgent, PpoSettings, make_ppo_agent, to_moments
+from peer.run_folder import run_folder_name
+from peer.settings import ppo_settings
+from peer.solo.display import make_display
+from peer.solo.interrupt import Interrupt
+from peer.solo.plot import check_plot, draw_curve
+from peer.solo.run import Outcome, Plan, Progress, Run
+from peer.solo.schedule import every, growing
+from peer.solo.summary import Summary
+from peer.storage.failures import storage_errors
+from peer.storage.model_file import ModelFile, save_model
+from peer.tasks.catalogue import env_tasks
+from peer.types import ModelState, PeerId
+
+_SOLO = PeerId("solo")
+"""Stands where a peer's identity would be mixed into the seeds: equal seeds give equal runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """What the command line says beside the configuration.
+
+    max_env_steps: bound on training; None: none. eval_env_steps: between evaluations; None: the growing schedule.
+    model_file: None: in storage.data_dir, in a folder named after the run. plot: PNG file; None: none.
+    """
+
+    max_env_steps: int | None = None
+    eval_env_steps: int | None = None
+    model_file: Path | None = None
+    plot: Path | None = None
+
+
+def train_solo(config: Config, options: TrainOptions) -> Summary:
+    """Train, and save what was learned also when interrupted or diverged.
+
+    Raises: ValueError, StorageError before training when something could not be used after it.
+    """
+    if options.plot is not None:
+        check_plot(options.plot)
+    model_file = options.model_file or _default_model_file(config)
+    _check_folder(model_file.parent)
+    settings = ppo_settings(config, _SOLO)
+    agent = make_ppo_agent(config.env.name, settings)
+    keeper = _Keeper(agent)
+    start = time.monotonic()
+    outcome = _run(config, options, agent, settings, keeper)
+    if outcome.reason != "diverged":
+        keeper.keep(outcome.progress)
+    summary = Summary(
+        config=config,
+        settings=settings,
+        backend=agent.backend_name,
+        outcome=outcome,
+        wall_s=time.monotonic() - start,
+        model_file=model_file,
+        model_env_steps=keeper.env_steps,
+        plot=options.plot,
+    )
+    save_model(model_file, ModelFile(state=keeper.state, settings=_description(config, keeper.env_steps)))
+    if options.plot is not None:
+        draw_curve(
+            options.plot,
+            outcome.progress.curve,
+            title=f"{config.env.name}, {agent.backend_name}, seed {config.run.seed}",
+            target=config.stop.mean_return,
+        )
+    return summary
+
+
+class _Keeper:
+    """Holds the newest model that is known to be sound: of the last evaluation, or of the end."""
+
+    def __init__(self, agent: PpoAgent) -> None:
+        self._agent = agent
+        self.keep(Progress())
+
+    def keep(self, progress: Progress) -> None:
+        self.state = ModelState(params=self._agent.get_params(), moments=to_moments(self._agent.moments()))
+        self.env_steps = progress.env_steps
+
+
+def _run(config: Config, options: TrainOptions, agent: PpoAgent, settings: PpoSettings, keeper: _Keeper) -> Outcome:
+    display = make_display(config.env.name, target=config.stop.mean_return, max_env_steps=options.max_env_steps)
+
+    def evaluated(progress: Progress) -> None:
+        keeper.keep(progress)
+        display.evaluated(progress)
+
+    with Interrupt() as interrupt, display:
+        plan = _plan(config, options, settings)
+        return Run(agent, plan, stop=interrupt.requested, trained=display.trained, evaluated=evaluated).train()
+
+
+def _plan(config: Config, options: TrainOptions, settings: PpoSettings) -> Plan:
+    return Plan(
+        target=config.stop.mean_return,
+        max_env_steps=options.max_env_steps,
+        next_eval=growing if options.eval_env_steps is None else every(options.eval_env_steps),
+        eval_episodes=config.stop.episodes,
+        eval_seed=config.stop.seed,
+        turns=_turns(config, num_envs=settings.num_envs),
+    )
+
+
+def _turns(config: Config, *, num_envs: int) -> Sequence[Sequence[EnvVariant]]:
+    """Share the envs out over all variants; with more variants than envs, over the next ones in turn."""
+    tasks = env_tasks(config.env)
+    return [env_variants(tasks[start : start + num_envs], num_envs) for start in range(0, len(tasks), num_envs)]
+
+
+def _default_model_file(config: Config) -> Path:
+    return Path(config.storage.data_dir) / "train" / run_folder_name(config) / "model.safetensors"
+
+
+def _check_folder(folder: Path) -> None:
+    """Find out before training that the model can be written after it."""
+    probe = folder / ".murmur-train-probe"
+    with storage_errors("write a model in", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink(missing_ok=True)
+
+
+def _description(config: Config, env_steps: int) -> dict[str, str]:
+    """Return what it takes to rebuild the policy, and where the model comes from."""
+    return {
+        "env": config.env.name,
+        "hidden": ",".join(str(size) for size in config.model.hidden),
+        "activation": config.model.activation,
+        "normalize_observations": str(config.ppo.normalize_observations).lower(),
+        "run": config.run.name,
+        "env_steps": str(env_steps),
+    }

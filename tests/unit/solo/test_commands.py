@@ -1,0 +1,133 @@
+"""What a user types, what comes out where, and the exit codes."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from peer.cli import app
+from peer.native import env_names
+
+FAST = ("--seconds", "0.001", "--repeats", "3")
+SMALL = ("ppo.num_envs=4", "ppo.rollout_steps=16", "ppo.minibatch_size=32", "model.hidden=[8]")
+
+
+@pytest.fixture(autouse=True)
+def _restored_signals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The commands handle signals of their process, which is ours here; nor shall they find our configuration."""
+    monkeypatch.chdir(tmp_path)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def murmur(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("what", ["env", "train"])
+def test_bench_json_has_what_was_promised_and_nothing_else_on_stdout(what: str) -> None:
+    code, out, err = murmur("bench", what, "--json", "--setting", "classic", "--device", "cpu", *FAST)
+    assert code == 0, err
+    result = json.loads(out)
+    assert result["env"] == "CartPole-v1"
+    assert result["setting"] == "classic"
+    assert result["threads"] == 1
+    assert result["device"] == "cpu"
+    assert result["backend"]
+    assert result["num_envs"] == 8
+    rates = result["env_steps_per_s"]
+    assert 0 < rates["min"] <= rates["median"] <= rates["max"]
+    assert "cores" in result["machine"]
+    assert [line.split(":")[0] for line in err.splitlines()] == ["1/3", "2/3", "3/3"]
+
+
+@pytest.mark.parametrize("env", env_names())
+def test_every_env_can_be_stepped(env: str) -> None:
+    code, out, err = murmur("bench", "env", "--env", env, "--threads", "2", *FAST)
+    assert code == 0, err
+    assert f"env {env}, throughput (1024 envs)" in out
+    assert "threads: 2" in out
+    assert "median of 3" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "--env", "CartPol-v1"), "did you mean CartPole-v1?"),
+        (("env", "--env", "nothing"), "unknown env 'nothing'"),
+        (("train", "ppo.minibatch_size=1000"), "expected a divisor of num_envs * rollout_steps = 8 * 128 = 1024"),
+        (("train", "ppo.num_envs=0"), "ppo.num_envs: expected a whole number from 1"),
+        (("env", "ppo.num_envs=0"), "ppo.num_envs: expected a whole number from 1"),
+        (("train", "--backend", "fusd"), "compute.backend"),
+        (("env", "--backend", "fused"), "--backend"),
+        (("train", "--device", "tpu"), "expected one of auto, cpu, cuda, got 'tpu'"),
+        (("env", "--device", "cuda"), "--device"),
+        (("train", "--setting", "classik"), "did you mean classic?"),
+        (("train", "--threads", "0"), "compute.threads"),
+        (("train", "--seconds", "-1"), "--seconds"),
+        (("train", "--repeats", "0"), "--repeats"),
+        (("train", "nonsense"), "expected section.key=value"),
+    ],
+)
+def test_bench_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], message: str) -> None:
+    code, out, err = murmur("bench", *arguments)
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+    assert err.startswith("murmur: ")
+
+
+def test_bench_of_something_else_is_a_usage_error() -> None:
+    assert murmur("bench", "everything")[0] == 2
+
+
+def test_train_prints_the_summary_on_stdout_and_the_way_there_on_stderr() -> None:
+    code, out, err = murmur(
+        "train", "--env-steps", "128", "--eval-steps", "64", "-o", "model.safetensors", "stop.mean_return=null", *SMALL
+    )
+    assert code == 0, err
+    assert out.startswith("CartPole-v1: stopped at the bound on env steps; greedy return ")
+    assert "model: model.safetensors" in out
+    assert [line.split(" | ")[1] for line in err.splitlines()] == ["0 env steps", "64 env steps", "128 env steps"]
+    code, out, err = murmur("eval", "model.safetensors", "--episodes", "3")
+    assert (code, "over 3 greedy episodes" in out) == (0, True), err
+
+
+def test_train_reads_presets_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("preset.yaml").write_text("env: {name: Pendulum-v1}\nstop: {mean_return: null}\n")
+    monkeypatch.setenv("MURMUR_RUN__SEED", "77")
+    code, out, err = murmur("train", "-c", "preset.yaml", "--json", "--env-steps", "64", "-o", "m.safetensors", *SMALL)
+    assert code == 0, err
+    result = json.loads(out)
+    assert (result["env"], result["seed"], result["reason"]) == ("Pendulum-v1", 77, "env_steps")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("env.name=CartPole",), "did you mean CartPole-v1?"),
+        (("ppo.minibatch_size=100",), "expected a divisor"),
+        (("compute.device=gpu",), "compute.device"),
+        (("--plot", "curve.jpg"), ".png"),
+        (("-c", "nowhere.yaml"), "nowhere.yaml: no such file"),
+    ],
+)
+def test_train_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], message: str) -> None:
+    code, out, err = murmur("train", *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["--env-steps", "--eval-steps"])
+def test_train_refuses_no_steps(option: str) -> None:
+    assert murmur("train", option, "0")[0] == 2

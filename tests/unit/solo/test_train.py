@@ -1,0 +1,180 @@
+"""`murmur train` on the real core, small and bounded by env steps."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peer.agents.native_agent import env_variants
+from peer.config.load import load_config
+from peer.config.schema import Config
+from peer.errors import StorageError
+from peer.evaluation import evaluate_file
+from peer.native import NonFiniteError, PpoAgent, PpoTrainStats, known_envs, make_ppo_agent
+from peer.settings import ppo_settings
+from peer.solo import train
+from peer.solo.display import LineDisplay
+from peer.solo.run import Progress
+from peer.solo.train import TrainOptions, train_solo
+from peer.storage.model_file import load_model
+from peer.tasks.catalogue import env_tasks
+from peer.types import PeerId
+
+SMALL = ("ppo.num_envs=4", "ppo.rollout_steps=16", "ppo.minibatch_size=32", "model.hidden=[8]", "ppo.epochs=1")
+
+
+def small(*overrides: str) -> Config:
+    bounded = ["stop.mean_return=null", "stop.episodes=2", "compute.device=cpu"]
+    return load_config([], {}, [*SMALL, *bounded, *overrides], known_envs=known_envs())
+
+
+def model_bytes(path: Path) -> bytes:
+    state = load_model(path).state
+    return state.params.tobytes() + state.moments.mean.tobytes()
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> TrainOptions:
+    return TrainOptions(max_env_steps=640, eval_env_steps=256, model_file=tmp_path / "model.safetensors")
+
+
+def file_of(options: TrainOptions) -> Path:
+    assert options.model_file is not None
+    return options.model_file
+
+
+def test_a_run_saves_the_model_that_it_ended_with(options: TrainOptions) -> None:
+    config = small()
+    summary = train_solo(config, options)
+    assert summary.outcome.reason == "env_steps"
+    assert summary.exit_code == 0
+    saved = load_model(file_of(options))
+    assert saved.settings["env_steps"] == "640"
+    alone = make_ppo_agent(config.env.name, ppo_settings(config, PeerId("solo")))
+    [task] = env_tasks(config.env)
+    alone.assign_variants(env_variants((task,), 4))
+    alone.train(640, 60.0)  # one stretch, no evaluations
+    assert saved.state.params.tobytes() == alone.get_params().tobytes()
+
+
+def test_murmur_eval_finds_the_return_that_ended_the_run(options: TrainOptions) -> None:
+    summary = train_solo(small(), options)
+    line = evaluate_file(file_of(options), episodes=2, seed=1_000_000_000, device="cpu")
+    assert f"mean return {summary.outcome.progress.curve[-1].greedy_return:.1f} " in line
+    assert "one learner of run cartpole" in line
+
+
+def test_equal_seeds_give_equal_models_whatever_is_evaluated_when(options: TrainOptions, tmp_path: Path) -> None:
+    other = replace(options, eval_env_steps=None, model_file=tmp_path / "other.safetensors")
+    train_solo(small(), options)
+    train_solo(small(), other)
+    assert model_bytes(file_of(options)) == model_bytes(file_of(other))
+    train_solo(small("run.seed=2"), other)
+    assert model_bytes(file_of(options)) != model_bytes(file_of(other))
+
+
+def test_the_target_ends_the_run(options: TrainOptions) -> None:
+    summary = train_solo(small("stop.mean_return=1.0"), options)
+    assert summary.outcome.reason == "return"
+    assert summary.outcome.progress.env_steps == 0
+    assert "solved" in summary.text()
+
+
+def test_without_a_name_the_model_goes_below_the_data_folder(tmp_path: Path) -> None:
+    config = small(f"storage.data_dir={tmp_path / 'data'}")
+    summary = train_solo(config, TrainOptions(max_env_steps=64))
+    assert summary.model_file.exists()
+    assert summary.model_file.parent.parent == tmp_path / "data" / "train"
+    assert [entry.name for entry in summary.model_file.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_training(
+    options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(train, "make_ppo_agent", lambda *_: pytest.fail("training began"))
+    with pytest.raises(StorageError, match="file"):
+        train_solo(small(), replace(options, model_file=tmp_path / "file" / "model.safetensors"))
+
+
+def test_an_old_model_stays_until_the_new_one_is_whole(options: TrainOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    file_of(options).write_bytes(b"old")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match=r"(?i)no space left"):
+        train_solo(small(), options)
+    assert file_of(options).read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_saves_what_was_learned(
+    options: TrainOptions, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    before = signal.getsignal(number)
+
+    def interrupt(_self: LineDisplay, progress: Progress) -> None:
+        if progress.env_steps >= 512:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(LineDisplay, "evaluated", interrupt)
+    summary = train_solo(small(), replace(options, max_env_steps=None))
+    assert summary.outcome.reason == "interrupted"
+    assert summary.exit_code == 0
+    assert load_model(file_of(options)).settings["env_steps"] == str(summary.outcome.progress.env_steps)
+    assert signal.getsignal(number) is before
+
+
+class Diverging:
+    """The real learner until 256 env steps; from there on its loss is NaN."""
+
+    def __init__(self, agent: PpoAgent) -> None:
+        self._agent = agent
+
+    def __getattr__(self, name: str) -> Any:  # Any: whatever the agent has
+        return getattr(self._agent, name)
+
+    def train(self, max_env_steps: int, max_seconds: float) -> PpoTrainStats:
+        if self._agent.env_steps >= 256:
+            raise NonFiniteError("the policy loss is nan")
+        return self._agent.train(max_env_steps, max_seconds)
+
+
+def test_divergence_saves_the_last_sound_model_and_says_so(
+    options: TrainOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    train_solo(small(), replace(options, max_env_steps=256))
+    sound = model_bytes(file_of(options))
+    monkeypatch.setattr(train, "make_ppo_agent", lambda *given: Diverging(make_ppo_agent(*given)))
+    summary = train_solo(small(), replace(options, max_env_steps=10**6, model_file=tmp_path / "diverged.safetensors"))
+    assert summary.outcome.reason == "diverged"
+    assert summary.exit_code == 1
+    assert model_bytes(tmp_path / "diverged.safetensors") == sound
+    assert "the policy loss is nan" in summary.text()
+    assert "env step 256" in summary.text()
+    assert json.loads(summary.json())["cause"] == "the policy loss is nan"
+
+
+def test_many_variants_and_few_envs_train_all(options: TrainOptions) -> None:
+    variants = ",".join(f"v{i}: {{params: {{length: 0.{i + 1}}}}}" for i in range(6))
+    config = small(f"env.variants={{{variants}}}", "ppo.num_envs=2", "ppo.minibatch_size=16")
+    assert [len(turn) for turn in train._turns(config, num_envs=2)] == [2, 2, 2]
+    assert train_solo(config, options).outcome.progress.env_steps >= 640
+
+
+def test_the_summary_as_json_holds_the_curve_and_no_nan(options: TrainOptions, tmp_path: Path) -> None:
+    plot = tmp_path / "curve.png"
+    summary = train_solo(small(), replace(options, plot=plot))
+    result = json.loads(summary.json())
+    assert (result["env"], result["reason"], result["env_steps"]) == ("CartPole-v1", "env_steps", 640)
+    assert result["device"] == "cpu"
+    assert result["curve"][0]["train_return"] is None
+    assert [point["env_steps"] for point in result["curve"]] == [0, 256, 512, 640]
+    assert result["plot"] == str(plot)
+    assert plot.read_bytes().startswith(b"\x89PNG")
