@@ -109,8 +109,11 @@ void PpoUpdate::shuffle(Rng& rng) noexcept {
 PpoBatch PpoUpdate::gather(const RolloutBuffer& rollout, std::size_t begin) {
   for (std::size_t row = 0; row < returns_.size(); ++row) {
     const std::size_t from = order_[begin + row];
-    std::copy_n(&rollout.observations[from * obs_dim_], obs_dim_, &observations_[row * obs_dim_]);
-    std::copy_n(&rollout.actions[from * action_dim_], action_dim_, &actions_[row * action_dim_]);
+    // Plain loops: rows of a few floats are copied before a call of memmove has begun.
+    for (std::size_t k = 0; k < obs_dim_; ++k)
+      observations_[row * obs_dim_ + k] = rollout.observations[from * obs_dim_ + k];
+    for (std::size_t k = 0; k < action_dim_; ++k)
+      actions_[row * action_dim_ + k] = rollout.actions[from * action_dim_ + k];
     log_probs_[row] = rollout.log_probs[from];
     advantages_[row] = rollout.advantages[from];
     returns_[row] = rollout.returns[from];

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "murmur/agents/non_finite.hpp"
-#include "murmur/agents/policy_head.hpp"
 #include "murmur/base/check.hpp"
+#include "murmur/kernels/kernel_set.hpp"
 
 namespace murmur {
 namespace {
@@ -20,6 +20,11 @@ std::size_t head_width(const EnvSpec& spec) {
   return spec.action_kind == ActionKind::kDiscrete ? spec.num_actions : spec.action_dim;
 }
 
+std::size_t num_uniforms(const EnvSpec& spec, std::size_t num_envs) {
+  if (spec.action_kind == ActionKind::kDiscrete) return num_envs;
+  return 2 * kernels::num_gaussian_pairs(num_envs * spec.action_dim);
+}
+
 }  // namespace
 
 RolloutCollector::RolloutCollector(std::unique_ptr<VectorEnv> env, const PpoConfig& config)
@@ -30,7 +35,8 @@ RolloutCollector::RolloutCollector(std::unique_ptr<VectorEnv> env, const PpoConf
       step_(env_->num_envs(), env_->spec().obs_dim),
       policy_(env_->num_envs() * head_width(env_->spec())),
       log_std_(env_->spec().action_kind == ActionKind::kDiscrete ? 0 : env_->spec().action_dim),
-      row_(head_width(env_->spec())) {
+      uniforms_(num_uniforms(env_->spec(), env_->num_envs())),
+      scratch_(kernels::kHeadScratch * head_width(env_->spec()) + uniforms_.size()) {
   env_->observe(step_.observations);
 }
 
@@ -88,24 +94,20 @@ void RolloutCollector::load(BlobReader& reader) {
 void RolloutCollector::choose_actions(PpoBackend& backend, std::span<const float> observations,
                                       std::span<float> actions, std::span<float> log_probs) {
   backend.act(observations, policy_);
-  require_finite("policy output", policy_, row_.size());
-  const std::span<const float> policy(policy_);
-  const std::size_t width = row_.size();
-  const GaussianScale gaussian(log_std_);
-  for (std::size_t i = 0; i < env_->num_envs(); ++i) {
-    const std::span<const float> head = policy.subspan(i * width, width);
-    if (log_std_.empty()) {
-      log_softmax(head, row_);
-      const std::size_t choice = sample_categorical(row_, action_rng_);
-      actions[i] = static_cast<float>(choice);
-      log_probs[i] = row_[choice];
-    } else {
-      // Unbounded here, clipped by the environment (Huang et al. 2022, continuous detail 5).
-      const std::span<float> action = actions.subspan(i * width, width);
-      gaussian.sample(head, action_rng_, action);
-      log_probs[i] = gaussian.log_prob(head, action);
-    }
-  }
+  require_finite("policy output", policy_, head_width(env_->spec()));
+  for (float& u : uniforms_) u = action_rng_.uniform();
+  const kernels::KernelSet& kernels = kernels::best_kernels();
+  // Gaussian actions are unbounded here and clipped by the environment (Huang et al. 2022, continuous detail
+  // 5).
+  const auto sample = log_std_.empty() ? kernels.sample_categorical : kernels.sample_gaussian;
+  sample({.rows = env_->num_envs(),
+          .outputs = head_width(env_->spec()),
+          .policy = policy_.data(),
+          .log_std = log_std_.data(),
+          .uniforms = uniforms_.data(),
+          .actions = actions.data(),
+          .log_probs = log_probs.data(),
+          .scratch = scratch_.data()});
 }
 
 void RolloutCollector::record_rewards(ModelMoments& moments, RolloutBuffer& buffer, std::size_t step) {

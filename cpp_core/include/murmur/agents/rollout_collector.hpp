@@ -56,10 +56,11 @@ class RolloutCollector {
   PpoConfig config_;
   Rng action_rng_;
   DiscountedReturns returns_;
-  StepBuffers step_;            // `step_.observations` is what the next action is chosen from
-  std::vector<float> policy_;   // [N, A] logits or means
-  std::vector<float> log_std_;  // [A], continuous only
-  std::vector<float> row_;      // [A] log-probabilities of one env
+  StepBuffers step_;             // `step_.observations` is what the next action is chosen from
+  std::vector<float> policy_;    // [N, A] logits or means
+  std::vector<float> log_std_;   // [A], continuous only
+  std::vector<float> uniforms_;  // random numbers that one step's actions are drawn with
+  std::vector<float> scratch_;   // of the sampling kernels
   std::vector<float>
       final_observations_;  // [F, D] of truncated episodes of this rollout, as the critic sees them
   std::vector<std::size_t> final_positions_;  // [F], where in the buffer their value belongs
