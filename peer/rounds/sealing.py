@@ -33,8 +33,8 @@ def seal_time(view: SealingView, rules: RoundRules) -> Seconds | None:
 
     All expected headers in: at once. Else at the deadline with half of them, else one grace period later with any:
     going on with few beats waiting for ever (docs/adr/0003, mode `available`). Everybody in line before this peer adds a
-    gap, the unreachable one together, since only this peer may think that they are gone. An outsider leaves sealing to
-    the roster, until that has failed to for two grace periods past the deadline.
+    gap, the unreachable one together, since only this peer may think that they are gone. An outsider leaves sealing
+    to the roster, until that has failed to for two grace periods past the deadline.
     """
     if view.candidates == 0:
         return None
