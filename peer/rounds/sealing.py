@@ -32,9 +32,9 @@ def seal_time(view: SealingView, rules: RoundRules) -> Seconds | None:
     """Return the time at which this peer should seal, or None while it has nothing to seal.
 
     All expected headers in: at once. Else at the deadline with half of them, else one grace period later with any:
-    going on with few beats waiting for ever (docs/adr/0003, mode `available`). Everybody in line before this peer adds a
-    gap, the unreachable one together, since only this peer may think that they are gone. An outsider leaves sealing
-    to the roster, until that has failed to for two grace periods past the deadline.
+    going on with few beats waiting for ever (docs/adr/0003, mode `available`). Everybody in line before this peer adds
+    a gap, the unreachable ones together one, since only this peer may think that they are gone. An outsider leaves
+    sealing to the roster, until that has failed to for two grace periods past the deadline.
     """
     if view.candidates == 0:
         return None
