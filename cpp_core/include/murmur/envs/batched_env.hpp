@@ -11,6 +11,7 @@
 
 #include "murmur/base/check.hpp"
 #include "murmur/base/thread_pool.hpp"
+#include "murmur/envs/columns.hpp"
 #include "murmur/envs/step_kernel.hpp"
 #include "murmur/envs/variants.hpp"
 #include "murmur/envs/vector_env.hpp"
@@ -24,13 +25,13 @@ class BatchedEnv final : public VectorEnv {
       : VectorEnv(E::kSpec, num_envs),
         kernel_(step_kernel<E>(set)),
         pool_(std::move(pool)),
-        variants_(E::kSpec, num_envs) {
+        variants_(E::kSpec, num_envs),
+        state_(num_envs),
+        constants_(num_envs),
+        elapsed_(num_envs),
+        returns_(num_envs),
+        episode_seeds_(num_envs) {
     if (pool_ == nullptr) throw_invalid("pool must not be null");
-    for (auto& column : state_) column.resize(num_envs);
-    for (auto& column : constants_) column.resize(num_envs);
-    elapsed_.resize(num_envs);
-    returns_.resize(num_envs);
-    episode_seeds_.resize(num_envs);
     for (std::size_t i = 0; i < num_envs; ++i) derive_constants(i);
     reset(seed);
   }
@@ -85,17 +86,17 @@ class BatchedEnv final : public VectorEnv {
                     std::to_string(elapsed_steps));
     }
     for (std::size_t k = 0; k < kS; ++k) state_[k][i] = state[k];
-    elapsed_[i] = static_cast<std::int32_t>(elapsed_steps);
-    returns_[i] = 0.0F;
+    elapsed_[0][i] = static_cast<std::int32_t>(elapsed_steps);
+    returns_[0][i] = 0.0F;
   }
 
   void save(BlobWriter& writer) const override {
     writer.put("env.name", E::kSpec.name);
     writer.put("env.num_envs", static_cast<std::uint64_t>(num_envs()));
     variants_.save(writer);
-    for (const auto& column : state_) writer.put("env.state", column);
-    writer.put("env.elapsed_steps", elapsed_);
-    writer.put("env.returns", returns_);
+    for (std::size_t k = 0; k < kS; ++k) writer.put("env.state", state_[k]);
+    writer.put("env.elapsed_steps", elapsed_[0]);
+    writer.put("env.returns", returns_[0]);
     std::vector<std::uint64_t> streams;
     for (const Rng& rng : episode_seeds_) {
       streams.insert(streams.end(), {rng.state().state, rng.state().increment});
@@ -113,15 +114,15 @@ class BatchedEnv final : public VectorEnv {
     }
     VariantTable variants(E::kSpec, num_envs());
     variants.load(reader);
-    std::array<std::vector<float>, kS> state;
-    for (auto& column : state) reader.get("env.state", column = std::vector<float>(num_envs()));
-    std::vector<std::int32_t> elapsed(num_envs());
-    reader.get("env.elapsed_steps", elapsed);
-    std::vector<float> returns(num_envs());
-    reader.get("env.returns", returns);
+    Columns<float, kS> state(num_envs());
+    for (std::size_t k = 0; k < kS; ++k) reader.get("env.state", state[k]);
+    Columns<std::int32_t, 1> elapsed(num_envs());
+    reader.get("env.elapsed_steps", elapsed[0]);
+    Columns<float, 1> returns(num_envs());
+    reader.get("env.returns", returns[0]);
     std::vector<std::uint64_t> streams(2 * num_envs());
     reader.get("env.streams", streams);
-    check_loaded(state, elapsed, returns, streams);
+    check_loaded(state, elapsed[0], returns[0], streams);
 
     variants_ = std::move(variants);
     state_ = std::move(state);
@@ -146,8 +147,8 @@ class BatchedEnv final : public VectorEnv {
     StepColumns<E> columns;
     for (std::size_t k = 0; k < kS; ++k) columns.state[k] = state_[k].data() + begin;
     for (std::size_t k = 0; k < kC; ++k) columns.constants[k] = constants_[k].data() + begin;
-    columns.elapsed = elapsed_.data() + begin;
-    columns.returns = returns_.data() + begin;
+    columns.elapsed = elapsed_[0].data() + begin;
+    columns.returns = returns_[0].data() + begin;
     columns.actions = actions + begin * kA;
     columns.observations = out.observations.data() + begin * kD;
     columns.rewards = out.rewards.data() + begin;
@@ -175,8 +176,8 @@ class BatchedEnv final : public VectorEnv {
 
   void restart(std::size_t i, const StepOutput& out) noexcept {
     put_observation(i, out.final_observations.data());
-    out.episode_returns[i] = returns_[i];
-    out.episode_lengths[i] = elapsed_[i];
+    out.episode_returns[i] = returns_[0][i];
+    out.episode_lengths[i] = elapsed_[0][i];
     start_episode(i);
     put_observation(i, out.observations.data());
   }
@@ -186,8 +187,8 @@ class BatchedEnv final : public VectorEnv {
     Rng rng(seeds.start + episode_seeds_[i].below(seeds.end - seeds.start));
     const typename E::State state = E::reset(constants_at(i), rng);
     for (std::size_t k = 0; k < kS; ++k) state_[k][i] = state[k];
-    elapsed_[i] = 0;
-    returns_[i] = 0.0F;
+    elapsed_[0][i] = 0;
+    returns_[0][i] = 0.0F;
   }
 
   void derive_constants(std::size_t i) {
@@ -230,12 +231,11 @@ class BatchedEnv final : public VectorEnv {
     MURMUR_ASSERT(out.episode_lengths.size() == n);
   }
 
-  static void check_loaded(const std::array<std::vector<float>, kS>& state,
-                           std::span<const std::int32_t> elapsed, std::span<const float> returns,
-                           std::span<const std::uint64_t> streams) {
+  static void check_loaded(const Columns<float, kS>& state, std::span<const std::int32_t> elapsed,
+                           std::span<const float> returns, std::span<const std::uint64_t> streams) {
     const auto finite = [](float value) { return std::isfinite(value); };
-    for (const auto& column : state) {
-      if (!std::ranges::all_of(column, finite))
+    for (std::size_t k = 0; k < kS; ++k) {
+      if (!std::ranges::all_of(state[k], finite))
         throw BlobError("field 'env.state' holds a value that is not finite");
     }
     if (!std::ranges::all_of(returns, finite))
@@ -253,11 +253,11 @@ class BatchedEnv final : public VectorEnv {
   StepKernel<E> kernel_;
   std::shared_ptr<ThreadPool> pool_;
   VariantTable variants_;
-  std::array<std::vector<float>, kS> state_;                                  // S columns of [N]
-  std::array<std::vector<typename E::Constants::value_type>, kC> constants_;  // C columns of [N]
-  std::vector<std::int32_t> elapsed_;  // [N], steps of the running episode
-  std::vector<float> returns_;         // [N], its reward so far
-  std::vector<Rng> episode_seeds_;     // [N], draws the next episode's seed
+  Columns<float, kS> state_;                                  // S columns of [N]
+  Columns<typename E::Constants::value_type, kC> constants_;  // C columns of [N]
+  Columns<std::int32_t, 1> elapsed_;                          // [N], steps of the running episode
+  Columns<float, 1> returns_;                                 // [N], its reward so far
+  std::vector<Rng> episode_seeds_;                            // [N], draws the next episode's seed
 };
 
 }  // namespace murmur

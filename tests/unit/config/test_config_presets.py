@@ -1,0 +1,42 @@
+"""Every preset in configs/ loads, holds only what differs from config.yaml, and makes a learner."""
+
+from pathlib import Path
+
+import pytest
+
+from peer.config.load import load_config
+from peer.config.schema import Config
+from peer.native import PpoSettings, env_names, known_envs, make_ppo_agent
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+BASE = CONFIGS / "config.yaml"
+PRESETS = sorted(path for path in CONFIGS.glob("*.yaml") if path != BASE)
+
+
+def load(path: Path) -> Config:
+    return load_config([BASE, path], {}, [], known_envs=known_envs())
+
+
+def test_every_environment_has_a_preset() -> None:
+    assert {load(path).env.name for path in PRESETS} | {load(BASE).env.name} == set(env_names())
+
+
+def test_presets_have_runs_of_their_own() -> None:
+    names = [load(path).run.name for path in [BASE, *PRESETS]]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_preset_makes_a_learner(path: Path) -> None:
+    config = load(path)
+    settings = PpoSettings(
+        hidden=tuple(config.model.hidden),
+        activation=config.model.activation,
+        num_envs=config.ppo.num_envs,
+        rollout_steps=config.ppo.rollout_steps,
+        epochs=config.ppo.epochs,
+        minibatch_size=config.ppo.minibatch_size,
+        device="cpu",
+    )
+    stats = make_ppo_agent(config.env.name, settings).train(1, 60.0)
+    assert stats.env_steps == config.ppo.num_envs * config.ppo.rollout_steps
