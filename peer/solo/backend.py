@@ -1,7 +1,18 @@
-"""Read the core's words about what computes."""
+"""Read the core's words about what computes, such as "libtorch on cpu" or "fused (AVX-512) on cpu"."""
+
+from dataclasses import dataclass
 
 
-def split_backend(name: str) -> tuple[str, str]:
-    """Return back end and device of a name such as "libtorch on cpu" or "fused (avx512) on cpu"."""
-    backend, _, device = name.rpartition(" on ")
-    return backend, device
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """name: as compute.backend spells it. kernels: which set of instructions it uses, where it says so."""
+
+    name: str
+    kernels: str | None
+    device: str
+
+
+def parse_backend(text: str) -> Backend:
+    computes, _, device = text.rpartition(" on ")
+    name, _, kernels = computes.partition(" (")
+    return Backend(name=name, kernels=kernels.removesuffix(")") or None, device=device)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from peer.config.schema import Config
 from peer.native import EnvSpec, StepArrays, VectorEnv, make_ppo_agent
 from peer.settings import ppo_settings
-from peer.solo.backend import split_backend
+from peer.solo.backend import Backend, parse_backend
 from peer.solo.machine import describe_machine
 from peer.solo.rates import Spread, Stretch, cpu_rate, measure, spread, wall_rate
 from peer.solo.settings import BenchOptions, stepping_config, train_config
@@ -23,6 +23,8 @@ _ACTION_BATCHES = 64
 """Random actions are drawn before the clock runs; this many batches are then used in turn."""
 
 _NO_STEP_LIMIT = 2**62
+
+_STEPPING = Backend(name="native", kernels=None, device="cpu")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class BenchResult:
     threads: int
     device: str
     backend: str
+    kernels: str | None
     env_steps_per_s: Spread
     env_steps_per_cpu_s: Spread
     repeats: int
@@ -47,8 +50,9 @@ class BenchResult:
 
     def text(self) -> str:
         wall, cpu = self.env_steps_per_s, self.env_steps_per_cpu_s
+        kernels = f" ({self.kernels})" if self.kernels else ""
         return (
-            f"{self.what} {self.env}, {self.setting} ({self.num_envs} envs), {self.backend} on {self.device},"
+            f"{self.what} {self.env}, {self.setting} ({self.num_envs} envs), {self.backend}{kernels} on {self.device},"
             f" threads: {self.threads}\n"
             f"  {wall.median:,.0f} env steps/s   (median of {self.repeats}; {wall.min:,.0f} to {wall.max:,.0f})\n"
             f"  {cpu.median:,.0f} env steps/CPU s   ({cpu.min:,.0f} to {cpu.max:,.0f})\n"
@@ -60,12 +64,12 @@ def bench_train(options: BenchOptions, *, stream: TextIO | None = None) -> Bench
     """Measure PPO end to end, rollouts and updates together. Raises: ConfigError, ValueError naming what is wrong."""
     config = train_config(options)
     agent = make_ppo_agent(config.env.name, ppo_settings(config, PeerId("bench")))
-    backend, device = split_backend(agent.backend_name)
+    backend = parse_backend(agent.backend_name)
 
     def steps(seconds: Seconds) -> int:
         return agent.train(_NO_STEP_LIMIT, seconds).env_steps
 
-    return _measured("train", options, config, backend=backend, device=device, steps=steps, stream=stream)
+    return _measured("train", options, config, backend=backend, steps=steps, stream=stream)
 
 
 def bench_env(options: BenchOptions, *, stream: TextIO | None = None) -> BenchResult:
@@ -77,7 +81,7 @@ def bench_env(options: BenchOptions, *, stream: TextIO | None = None) -> BenchRe
     config = stepping_config(options)
     env = VectorEnv(config.env.name, config.ppo.num_envs, config.run.seed, _threads(config))
     steps = _stepper(env, seed=config.run.seed)
-    return _measured("env", options, config, backend="native", device="cpu", steps=steps, stream=stream)
+    return _measured("env", options, config, backend=_STEPPING, steps=steps, stream=stream)
 
 
 def _stepper(env: VectorEnv, *, seed: int) -> Callable[[Seconds], int]:
@@ -112,8 +116,7 @@ def _measured(
     options: BenchOptions,
     config: Config,
     *,
-    backend: str,
-    device: str,
+    backend: Backend,
     steps: Callable[[Seconds], int],
     stream: TextIO | None,
 ) -> BenchResult:
@@ -133,8 +136,9 @@ def _measured(
         setting=options.setting,
         num_envs=config.ppo.num_envs,
         threads=_threads(config),
-        device=device,
-        backend=backend,
+        device=backend.device,
+        backend=backend.name,
+        kernels=backend.kernels,
         env_steps_per_s=spread([wall_rate(stretch) for stretch in stretches]),
         env_steps_per_cpu_s=spread([cpu_rate(stretch) for stretch in stretches]),
         repeats=options.repeats,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from peer.config.schema import Config
 from peer.native import PpoSettings
-from peer.solo.backend import split_backend
+from peer.solo.backend import parse_backend
 from peer.solo.run import Outcome
 from peer.types import Seconds
 
@@ -60,7 +60,7 @@ class Summary:
     def json(self) -> str:
         """Return one object; a number that is not known is null."""
         progress = self.outcome.progress
-        backend, device = split_backend(self.backend)
+        backend = parse_backend(self.backend)
         return json.dumps(
             {
                 "env": self.config.env.name,
@@ -75,8 +75,9 @@ class Summary:
                 "wall_s": self.wall_s,
                 "env_steps_per_s": progress.steps_per_s,
                 "threads": self.settings.threads,
-                "device": device,
-                "backend": backend,
+                "device": backend.device,
+                "backend": backend.name,
+                "kernels": backend.kernels,
                 "model": str(self.model_file),
                 "model_env_steps": self.model_env_steps,
                 "plot": None if self.plot is None else str(self.plot),

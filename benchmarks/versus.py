@@ -1,0 +1,129 @@
+"""Compare PPO end to end with the trainers that pip can install: same machine, same settings, turn by turn.
+
+    python benchmarks/versus.py --quick                        # installs the rivals below build/rivals/ the first time
+    python benchmarks/versus.py --output benchmarks/results/versus_cartpole
+    python benchmarks/versus.py --env Pendulum-v1 --setting classic --threads 1 --json
+
+In each of `--rounds` rounds every contestant trains one stretch in a process of its own, so that a change of the
+machine's load meets all of them; nothing is thrown away. The table shows median, extremes, env steps for each second
+of CPU time (which a busy machine disturbs less), and how many times as fast ours is. Two threads give a contestant two
+threads for torch and for its env library.
+"""
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.machine import describe_machine
+from benchmarks.rivals.contestants import CONTESTANTS, Contestant, ContestantError, Rate, Scenario, run_once
+from benchmarks.rivals.environments import InstallError, prepare
+from benchmarks.rivals.results import ScenarioResult, summarize, table
+
+SCENARIOS = (
+    Scenario(env="CartPole-v1", setting="classic", threads=1),
+    Scenario(env="CartPole-v1", setting="throughput", threads=1),
+    Scenario(env="CartPole-v1", setting="throughput", threads=2),
+    Scenario(env="Pendulum-v1", setting="classic", threads=1),
+)
+
+
+def compare(scenario: Scenario, contestants: list[Contestant], *, rounds: int, seconds: float) -> ScenarioResult:
+    """Measure all that can do the scenario, in turn. One that fails is named on stderr and not tried again."""
+    able = [contestant for contestant in contestants if scenario.env in contestant.envs]
+    rates: dict[str, list[Rate]] = {contestant.name: [] for contestant in able}
+    for number in range(1, rounds + 1):
+        for contestant in list(able):
+            try:
+                rate = run_once(contestant, scenario, seconds=seconds)
+            except (ContestantError, InstallError) as error:
+                sys.stderr.write(f"left out: {error}\n")
+                able.remove(contestant)
+                continue
+            rates[contestant.name].append(rate)
+            load = os.getloadavg()[0]
+            sys.stderr.write(
+                f"{scenario.title} | {number}/{rounds} | {contestant.name}: {rate.wall:,.0f} env steps/s"
+                f" ({rate.cpu:,.0f} per CPU s) | load {load:.1f}\n"
+            )
+    return summarize(scenario, rates)
+
+
+def usable(contestants: list[Contestant]) -> list[Contestant]:
+    """Install every rival; name those that cannot be and leave them out."""
+    found = []
+    for contestant in contestants:
+        try:
+            if contestant.requirements:
+                prepare(contestant.requirements)
+            found.append(contestant)
+        except InstallError as error:
+            sys.stderr.write(f"left out: {contestant.name}: {error}\n")
+    return found
+
+
+def report(results: list[ScenarioResult], *, machine: list[str], command: str) -> str:
+    tables = "\n\n".join(table(result) for result in results if result.rows)
+    return f"$ {command}\nbefore: {machine[0]}\nafter:  {machine[1]}\n\n{tables}\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--env", choices=sorted({scenario.env for scenario in SCENARIOS}))
+    parser.add_argument("--setting", choices=("classic", "throughput"))
+    parser.add_argument("--threads", type=int, choices=(1, 2))
+    parser.add_argument("--only", metavar="TEXT", action="append", help="contestants whose name holds TEXT, and ours")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each stretch, after its warm-up")
+    parser.add_argument("--quick", action="store_true", help="one round of one second: does everything run?")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    parser.add_argument("--output", type=Path, metavar="PREFIX", help="write PREFIX.txt, PREFIX.json and PREFIX.png")
+    given = parser.parse_args()
+    rounds, seconds = (1, 1.0) if given.quick else (given.rounds, given.seconds)
+
+    scenarios = [
+        scenario
+        for scenario in SCENARIOS
+        if given.env in (None, scenario.env)
+        and given.setting in (None, scenario.setting)
+        and given.threads in (None, scenario.threads)
+    ]
+    if not scenarios or rounds < 1 or not seconds > 0:
+        parser.error("nothing to measure: no such scenario, or no rounds or seconds")
+    contestants = usable([each for each in CONTESTANTS if _wanted(each, given.only)])
+    before = describe_machine()
+    results = [compare(scenario, contestants, rounds=rounds, seconds=seconds) for scenario in scenarios]
+    machine, command = [before, describe_machine()], " ".join(["python", *_relative(sys.argv)])
+    text = report(results, machine=machine, command=command)
+    data = json.dumps(
+        {"command": command, "machine": machine, "seconds": seconds, "results": [asdict(each) for each in results]}
+    )
+    sys.stdout.write(data + "\n" if given.json else text)
+    if given.output is not None:
+        _write(given.output, results, text=text, data=data, footer=f"{rounds} rounds of {seconds:g} s; {before}")
+    return 0
+
+
+def _wanted(contestant: Contestant, only: list[str] | None) -> bool:
+    return only is None or contestant.name == CONTESTANTS[0].name or any(text in contestant.name for text in only)
+
+
+def _relative(arguments: list[str]) -> list[str]:
+    return ["benchmarks/versus.py", *arguments[1:]]
+
+
+def _write(prefix: Path, results: list[ScenarioResult], *, text: str, data: str, footer: str) -> None:
+    from benchmarks.rivals.figure import draw  # matplotlib: `pip install 'murmuration[plot]'`
+
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    prefix.with_suffix(".txt").write_text(text)
+    prefix.with_suffix(".json").write_text(data + "\n")
+    draw(prefix.with_suffix(".png"), [result for result in results if result.rows], footer=footer)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
