@@ -90,7 +90,7 @@ def contenders(name: str, num_envs: int, *, threads: int) -> dict[str, tuple[int
         theirs.reset(seed=1)
         found["gymnasium"] = batch, stepping(theirs.step, random_actions(name, batch, native=False))
     if importlib.util.find_spec("envpool"):
-        import envpool  # type: ignore[import-not-found]  # not among our dependencies
+        import envpool
 
         pool = envpool.make_gymnasium(name, num_envs=num_envs, num_threads=threads)
         pool.reset()
