@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -157,25 +156,21 @@ class BatchedEnv final : public VectorEnv {
     return columns;
   }
 
-  // Few envs end at once: eight flags are looked at together.
+  // First who has ended, then all restarts: looking and restarting in turn, the processor guesses wrong at
+  // each env that ended and cannot begin one restart before the last is done.
   void restart_ended(std::size_t begin, std::size_t end, const StepOutput& out) noexcept {
-    const auto ended = [&](std::size_t i, std::size_t count) {
-      std::uint64_t terminated = 0, truncated = 0;
-      std::memcpy(&terminated, out.terminated.data() + i, count);
-      std::memcpy(&truncated, out.truncated.data() + i, count);
-      return terminated | truncated;
-    };
-    for (std::size_t i = begin; i < end; i += 8) {
-      const std::size_t stop = std::min(end, i + 8);
-      if (stop - i == 8 ? ended(i, 8) == 0 : ended(i, stop - i) == 0) continue;
-      for (std::size_t k = i; k < stop; ++k) {
-        if ((out.terminated[k] | out.truncated[k]) != 0) restart(k, out);
-      }
+    std::array<std::uint32_t, kStepRun> ended;
+    std::size_t count = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      ended[count] = static_cast<std::uint32_t>(i);
+      count += out.terminated[i] | out.truncated[i];
     }
+    for (std::size_t k = 0; k < count; ++k) restart(ended[k], out);
   }
 
   void restart(std::size_t i, const StepOutput& out) noexcept {
-    put_observation(i, out.final_observations.data());
+    float* const observation = out.observations.data() + i * kD;
+    std::copy_n(observation, kD, out.final_observations.data() + i * kD);
     out.episode_returns[i] = returns_[0][i];
     out.episode_lengths[i] = elapsed_[0][i];
     start_episode(i);
