@@ -4,9 +4,9 @@
     python benchmarks/versus.py --output benchmarks/results/versus_cartpole
     python benchmarks/versus.py --env Pendulum-v1 --setting classic --threads 1 --json
 
-In each of `--rounds` rounds every contestant trains one stretch in a process of its own, so that a change of the
-machine's load meets all of them; nothing is thrown away. The table shows median, extremes, env steps for each second
-of CPU time (which a busy machine disturbs less), and how many times as fast ours is. Two threads give a contestant two
+In each of `--rounds` rounds every contestant trains one stretch while the others wait, so that a change of the
+machine's load meets all of them; nothing is thrown away. The table shows median, extremes, env steps for each second of
+CPU time (which a busy machine disturbs less), and how many times as fast ours is. Two threads give a contestant two
 threads for torch and for its env library.
 """
 
@@ -14,15 +14,18 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.machine import describe_machine
-from benchmarks.rivals.contestants import CONTESTANTS, Contestant, ContestantError, Rate, Scenario, run_once
+from benchmarks.rivals.contestants import CONTESTANTS, Contestant, Rate, Scenario
 from benchmarks.rivals.environments import InstallError, prepare
 from benchmarks.rivals.results import ScenarioResult, summarize, table
+from benchmarks.rivals.sessions import ContestantError, Session, open_session
 
 SCENARIOS = (
     Scenario(env="CartPole-v1", setting="classic", threads=1),
@@ -34,23 +37,35 @@ SCENARIOS = (
 
 def compare(scenario: Scenario, contestants: list[Contestant], *, rounds: int, seconds: float) -> ScenarioResult:
     """Measure all that can do the scenario, in turn. One that fails is named on stderr and not tried again."""
-    able = [contestant for contestant in contestants if scenario.env in contestant.envs]
-    rates: dict[str, list[Rate]] = {contestant.name: [] for contestant in able}
-    for number in range(1, rounds + 1):
-        for contestant in list(able):
-            try:
-                rate = run_once(contestant, scenario, seconds=seconds)
-            except (ContestantError, InstallError) as error:
-                sys.stderr.write(f"left out: {error}\n")
-                able.remove(contestant)
-                continue
-            rates[contestant.name].append(rate)
-            load = os.getloadavg()[0]
-            sys.stderr.write(
-                f"{scenario.title} | {number}/{rounds} | {contestant.name}: {rate.wall:,.0f} env steps/s"
-                f" ({rate.cpu:,.0f} per CPU s) | load {load:.1f}\n"
-            )
+    rates: dict[str, list[Rate]] = {}
+    with ExitStack() as stack:
+        sessions: dict[str, Session] = {}
+        for contestant in contestants:
+            if scenario.env in contestant.envs:
+                with _left_out_on_failure():
+                    sessions[contestant.name] = stack.enter_context(open_session(contestant, scenario))
+        for number in range(1, rounds + 1):
+            for name in list(sessions):
+                session = sessions.pop(name)
+                with _left_out_on_failure():
+                    rate = session.measure(seconds)
+                    rates.setdefault(name, []).append(rate)
+                    sessions[name] = session  # at the end again: the order stays
+                    _tell(f"{scenario.title} | {number}/{rounds} | {name}", rate)
     return summarize(scenario, rates)
+
+
+@contextmanager
+def _left_out_on_failure() -> Iterator[None]:
+    try:
+        yield
+    except (ContestantError, InstallError) as error:
+        sys.stderr.write(f"left out: {error}\n")
+
+
+def _tell(what: str, rate: Rate) -> None:
+    load = os.getloadavg()[0]
+    sys.stderr.write(f"{what}: {rate.wall:,.0f} env steps/s ({rate.cpu:,.0f} per CPU s) | load {load:.1f}\n")
 
 
 def usable(contestants: list[Contestant]) -> list[Contestant]:
@@ -78,7 +93,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, choices=(1, 2))
     parser.add_argument("--only", metavar="TEXT", action="append", help="contestants whose name holds TEXT, and ours")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each stretch, after its warm-up")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each stretch")
     parser.add_argument("--quick", action="store_true", help="one round of one second: does everything run?")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.add_argument("--output", type=Path, metavar="PREFIX", help="write PREFIX.txt, PREFIX.json and PREFIX.png")

@@ -1,11 +1,11 @@
 """One virtual environment for each rival below build/rivals/, made once: torch for the CPU first, then its pins."""
 
+import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -61,17 +61,19 @@ def _install(name: str, folder: Path, python: Path) -> None:
 
 
 def _build_pufferlib(folder: Path, python: Path, *, log: Path) -> None:
-    """Fetch and unpack the sources, whose own setup is told to build nothing, and build what is needed."""
+    """Fetch and unpack the sources, and build what is needed of them."""
+    unpacked = folder / "unpacked"
+    unpacked.mkdir()
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
-    download = [*pip, "download", "--quiet", "--no-deps", "--no-build-isolation", "--no-binary", "pufferlib"]
-    _run([*download, "--dest", str(folder), _PUFFERLIB], log=log, NO_OCEAN="1", NO_TRAIN="1")
-    [archive] = folder.glob("pufferlib-*.tar.gz")
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
-    archive.unlink()
-    archive.with_name(archive.name.removesuffix(".tar.gz")).rename(folder / "sources")
-    build = [str(python), str(HERE / "build_pufferlib.py"), "build_ext", "--inplace"]
-    _run(build, log=log, cwd=folder / "sources")
+    download = [*pip, "download", "--no-deps", "--no-build-isolation", "--no-clean", "--no-binary", "pufferlib"]
+    with contextlib.suppress(InstallError):  # pip fetches, checks and unpacks them, but setup.py fails even with
+        _run([*download, _PUFFERLIB], log=log, cwd=folder, NO_OCEAN="1", NO_TRAIN="1", TMPDIR=str(unpacked))
+    sources = [setup.parent for setup in unpacked.glob("*/pufferlib_*/setup.py")]  # NO_OCEAN, which spares us raylib
+    if len(sources) != 1:
+        raise InstallError(f"expected the unpacked sources of {_PUFFERLIB} below {unpacked}; see {log}")
+    sources[0].rename(folder / "sources")
+    shutil.rmtree(unpacked)
+    _run([str(python), str(HERE / "build_pufferlib.py"), "build_ext", "--inplace"], log=log, cwd=folder / "sources")
 
 
 def _run(command: list[str], *, log: Path, cwd: Path = ROOT, **variables: str) -> None:

@@ -31,7 +31,7 @@ def main(options: Options) -> None:
     actions = int(envs.single_action_space.n) if discrete else int(envs.single_action_space.shape[0])
     agent = Agent(int(envs.single_observation_space.shape[0]), actions, discrete=discrete)
     loop = Loop(options, agent, _stepper(envs, options.variant), envs.reset()[0])
-    run_iterations(loop.iterate, seconds=options.seconds)
+    run_iterations(loop.iterate)
 
 
 def make_envs(options: Options) -> Any:  # Any: Gymnasium's or EnvPool's

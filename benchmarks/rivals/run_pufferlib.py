@@ -85,7 +85,7 @@ def main(options: Options) -> None:
         trainer.train()
         return options.setting.batch_size
 
-    run_iterations(iterate, seconds=options.seconds)
+    run_iterations(iterate)
     trainer.utilization.stop()
 
 

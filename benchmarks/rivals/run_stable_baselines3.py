@@ -5,24 +5,22 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 
-from benchmarks.rivals.stretch import Clock, Options, read_options
+from benchmarks.rivals.stretch import Options, Stretches, read_options
 
 
 class Timer(BaseCallback):
-    """Sees each iteration begin, and ends training when the time is over."""
+    """Sees each iteration begin, and ends training when no more stretches are wanted."""
 
-    def __init__(self, clock: Clock, *, batch_size: int) -> None:
+    def __init__(self, *, batch_size: int) -> None:
         super().__init__()
-        self._clock = clock
+        self._stretches = Stretches()
         self._batch_size = batch_size
         self._iterations = 0
         self._over = False
 
     def _on_rollout_start(self) -> None:
         if self._iterations > 0:
-            self._over = self._clock.iteration_done(self._batch_size)
-            if self._over:
-                self._clock.tell()
+            self._over = self._stretches.iteration_done(self._batch_size)
         self._iterations += 1
 
     def _on_step(self) -> bool:
@@ -50,7 +48,7 @@ def main(options: Options) -> None:
         seed=1,
         device="cpu",
     )
-    model.learn(10**9, callback=Timer(Clock(options.seconds), batch_size=setting.batch_size))
+    model.learn(10**9, callback=Timer(batch_size=setting.batch_size))
 
 
 if __name__ == "__main__":

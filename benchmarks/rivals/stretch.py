@@ -1,4 +1,4 @@
-"""What every rival's program shares: its options, its clock, and the one line of JSON that it ends with.
+"""What every rival's program shares: its options, and how it measures itself when it is asked to.
 
 It runs in the rivals' virtual environments, so it needs the standard library only.
 """
@@ -37,7 +37,6 @@ class Options:
     env: str
     setting: Setting
     threads: int
-    seconds: float
     variant: str
 
 
@@ -47,45 +46,52 @@ def read_options(*, variants: tuple[str, ...] = ("",)) -> Options:
     parser.add_argument("--env", required=True)
     parser.add_argument("--setting", choices=sorted(SETTINGS), required=True)
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--variant", choices=variants, default=variants[0])
     given = parser.parse_args()
     return Options(
         env=given.env,
         setting=SETTINGS[given.setting],
         threads=given.threads,
-        seconds=given.seconds,
         variant=given.variant,
     )
 
 
-class Clock:
-    """Counts env steps from the end of the first iteration, which warms up, until `seconds` have passed."""
+class Stretches:
+    """Measures stretch after stretch of one running trainer, each when stdin asks for it, until stdin ends.
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    A line of stdin is a number of seconds; the answer is one line of JSON on stdout. The first iteration warms up and
+    is not counted; `{}` then says that the trainer is ready.
+    """
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
         self._start: tuple[float, float] | None = None
         self._env_steps = 0
 
     def iteration_done(self, env_steps: int) -> bool:
-        """Add an iteration, the warm-up excepted; return whether the time is over."""
+        """Add an iteration; between two stretches wait for the next. Return whether no more are wanted."""
         if self._start is None:
-            self._start = time.perf_counter(), time.process_time()
-            return False
+            return self._answer({})
         self._env_steps += env_steps
-        return time.perf_counter() - self._start[0] >= self._seconds
-
-    def tell(self) -> None:
-        """Print the result as the last line of stdout."""
-        assert self._start is not None
         wall, cpu = time.perf_counter() - self._start[0], time.process_time() - self._start[1]
-        result = {"env_steps_per_s": self._env_steps / wall, "env_steps_per_cpu_s": self._env_steps / cpu}
+        if wall < self._seconds:
+            return False
+        return self._answer({"env_steps_per_s": self._env_steps / wall, "env_steps_per_cpu_s": self._env_steps / cpu})
+
+    def _answer(self, result: dict[str, float]) -> bool:
         sys.stdout.write("\n" + json.dumps(result) + "\n")
+        sys.stdout.flush()
+        request = sys.stdin.readline()
+        if not request:
+            return True
+        self._seconds = float(request)
+        self._env_steps = 0
+        self._start = time.perf_counter(), time.process_time()
+        return False
 
 
-def run_iterations(iterate: Callable[[], int], *, seconds: float) -> None:
-    """Call `iterate`, which returns its env steps, until the time is over, and tell the result."""
-    clock = Clock(seconds)
-    while not clock.iteration_done(iterate()):
+def run_iterations(iterate: Callable[[], int]) -> None:
+    """Call `iterate`, which returns its env steps, as long as stretches are wanted."""
+    stretches = Stretches()
+    while not stretches.iteration_done(iterate()):
         pass
-    clock.tell()

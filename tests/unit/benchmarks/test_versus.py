@@ -1,16 +1,19 @@
-"""The comparison's own arithmetic and order; no rival is installed or run here."""
+"""The comparison's own arithmetic and order; no rival is installed here."""
 
-import subprocess
+import sys
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import pytest
 
 from benchmarks import versus
 from benchmarks.rivals import environments
-from benchmarks.rivals.contestants import CONTESTANTS, OURS, Contestant, ContestantError, Rate, Scenario, run_once
+from benchmarks.rivals.contestants import CONTESTANTS, OURS, Contestant, Rate, Scenario
 from benchmarks.rivals.environments import InstallError
 from benchmarks.rivals.figure import draw
 from benchmarks.rivals.results import short, summarize, table
+from benchmarks.rivals.sessions import ContestantError, OurSession, RivalSession, Session
 from benchmarks.rivals.stretch import SETTINGS as THEIRS
 from peer.solo.settings import SETTINGS, BenchOptions, train_config
 
@@ -19,10 +22,6 @@ CLASSIC = Scenario(env="CartPole-v1", setting="classic", threads=1)
 
 def rates(*walls: float) -> list[Rate]:
     return [Rate(wall=wall, cpu=2 * wall) for wall in walls]
-
-
-def answer(text: str, *, code: int = 0, stderr: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.CompletedProcess(args=[], returncode=code, stdout=text, stderr=stderr)
 
 
 def test_a_ratio_is_our_median_over_theirs() -> None:
@@ -47,23 +46,102 @@ def test_everybody_is_measured_at_the_same_settings() -> None:
         assert (ours.epochs, ours.minibatch_size) == (theirs.epochs, theirs.minibatch_size)
 
 
+class ScriptedSession:
+    """Answers the number of seconds as its rate; fails at the stretch `fails_at`, counted from 1."""
+
+    def __init__(self, name: str, order: list[str], *, fails_at: int) -> None:
+        self._name, self._order, self._left = name, order, fails_at
+
+    def measure(self, seconds: float) -> Rate:
+        self._left -= 1
+        if self._left == 0:
+            raise ContestantError(f"{self._name} ended with exit code 1: no such thing")
+        self._order.append(self._name)
+        return Rate(wall=seconds, cpu=seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._order.append(f"{self._name} closed")
+
+
 def test_contestants_take_turns_and_one_that_fails_is_not_tried_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     order: list[str] = []
 
-    def run(contestant: Contestant, _scenario: Scenario, *, seconds: float) -> Rate:
-        order.append(contestant.name)
-        if contestant.name == "broken":
-            raise ContestantError("broken ended with exit code 1: no such thing")
-        return Rate(wall=seconds, cpu=seconds)
+    def start(contestant: Contestant, _scenario: Scenario) -> Session:
+        if contestant.name == "unstarted":
+            raise ContestantError("unstarted ended with exit code 2: ImportError")
+        return ScriptedSession(contestant.name, order, fails_at=2 if contestant.name == "broken" else 99)
 
-    monkeypatch.setattr(versus, "run_once", run)
-    three = [Contestant(name="a"), Contestant(name="broken"), Contestant(name="b"), Contestant(name="c", envs=("X",))]
-    result = versus.compare(CLASSIC, three, rounds=3, seconds=2.0)
-    assert order == ["a", "broken", "b", "a", "b", "a", "b"]
-    assert [(row.name, row.runs) for row in result.rows] == [("a", 3), ("b", 3)]
-    assert "left out: broken ended with exit code 1" in capsys.readouterr().err
+    monkeypatch.setattr(versus, "open_session", start)
+    names = ("a", "broken", "unstarted", "b")
+    all_of_them = [*(Contestant(name=name) for name in names), Contestant(name="c", envs=("X",))]
+    result = versus.compare(CLASSIC, all_of_them, rounds=3, seconds=2.0)
+    assert order[:7] == ["a", "broken", "b", "a", "b", "a", "b"]
+    assert sorted(order[7:]) == ["a closed", "b closed", "broken closed"]
+    assert [(row.name, row.runs) for row in result.rows] == [("a", 3), ("broken", 1), ("b", 3)]
+    told = capsys.readouterr().err
+    assert "left out: broken ended with exit code 1" in told
+    assert "left out: unstarted ended with exit code 2" in told
+
+
+def rival(program: str) -> RivalSession:
+    return RivalSession("rival", [sys.executable, "-c", program], folder=".", threads=1)
+
+
+TRAINER = """
+from benchmarks.rivals.sessions import ContestantError, OurSession, RivalSession, Session
+from benchmarks.rivals.stretch import run_iterations
+print("a library says hello")
+iterations = 0
+def iterate():
+    global iterations
+    iterations += 1
+    return 1000 if iterations > 1 else 10**12
+run_iterations(iterate)
+"""
+
+
+def test_a_rival_is_measured_as_often_as_wanted_and_its_warm_up_is_not_counted() -> None:
+    with rival(TRAINER) as session:
+        for _ in range(2):
+            rate = session.measure(0.01)
+            assert 0 < rate.wall < 10**12
+            assert rate.cpu > 0
+        process = session._process
+    assert process.returncode is not None
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "raise ImportError('no such module')",
+        "print('{}', flush=True); input(); raise ImportError('no such module')",
+        "import sys; print('{}', flush=True); sys.stdin.close(); raise ImportError('no such module')",
+    ],
+)
+def test_a_rival_that_dies_tells_its_last_words(program: str) -> None:
+    def use() -> None:
+        with rival(program) as session:
+            session.measure(0.01)
+
+    with pytest.raises(ContestantError, match=r"exit code 1: [^$]*no such module"):
+        use()
+
+
+def test_our_own_failure_is_told_too() -> None:
+    with pytest.raises(ContestantError, match=r"exit code 2: murmur: .*unknown env 'Nothing'"):
+        OurSession("ours", ["--env", "Nothing"]).measure(0.01)
+
+
+def test_ours_is_what_users_get() -> None:
+    rate = OurSession("ours", ["--env", "CartPole-v1", "--setting", "classic", "--threads", "1"]).measure(0.01)
+    assert rate.wall > 0
 
 
 def test_a_rival_that_cannot_be_installed_is_named_and_left_out(
@@ -85,24 +163,36 @@ def test_a_failed_step_of_an_installation_names_the_log(tmp_path: Path) -> None:
     assert "$ false" in (tmp_path / "install.log").read_text()
 
 
-@pytest.mark.parametrize(
-    ("text", "wall"),
-    [
-        ('noise\n{"env_steps_per_s": 5, "env_steps_per_cpu_s": 6.5}\n', 5.0),
-        ('{"env_steps_per_s": {"median": 7.5, "min": 1, "max": 9}, "env_steps_per_cpu_s": {"median": 2}}', 7.5),
-    ],
-)
-def test_the_last_line_is_the_result(monkeypatch: pytest.MonkeyPatch, text: str, wall: float) -> None:
-    monkeypatch.setattr(subprocess, "run", lambda *_args, **_kwargs: answer(text))
-    assert run_once(CONTESTANTS[0], CLASSIC, seconds=1.0).wall == wall
+def test_pufferlib_without_its_sources_is_left_out_with_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(InstallError, match="expected the unpacked sources of pufferlib"):
+        environments._build_pufferlib(tmp_path, Path("/bin/false"), log=tmp_path / "install.log")
 
 
-@pytest.mark.parametrize("text", ["", "killed", "[]", '{"env_steps_per_s": "fast", "env_steps_per_cpu_s": 1}', "{}"])
-def test_no_result_is_an_error_with_the_programs_last_words(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    broken = answer(text, code=3, stderr="ImportError: no such module")
-    monkeypatch.setattr(subprocess, "run", lambda *_args, **_kwargs: broken)
-    with pytest.raises(ContestantError, match="exit code 3: ImportError: no such module"):
-        run_once(CONTESTANTS[0], CLASSIC, seconds=1.0)
+def test_an_environment_is_made_once_and_again_when_its_pins_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    monkeypatch.setattr(environments, "FOLDER", tmp_path / "rivals")
+    monkeypatch.setattr(environments, "_install", lambda name, _folder, _python: made.append(name))
+    assert environments.prepare("envpool")[1] == tmp_path / "rivals" / "envpool"
+    environments.prepare("envpool")
+    assert made == ["envpool"]
+    monkeypatch.setattr(environments, "TORCH", "torch==9.9")
+    environments.prepare("envpool")
+    assert made == ["envpool", "envpool"]
+
+
+def test_an_installation_that_failed_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_name: str, _folder: Path, _python: Path) -> None:
+        raise InstallError("no network")
+
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    monkeypatch.setattr(environments, "FOLDER", tmp_path / "rivals")
+    monkeypatch.setattr(environments, "_install", fail)
+    for _ in range(2):
+        with pytest.raises(InstallError, match="no network"):
+            environments.prepare("envpool")
 
 
 def test_labels_are_short() -> None:
