@@ -119,7 +119,13 @@ def main() -> int:
     )
     sys.stdout.write(data + "\n" if given.json else text)
     if given.output is not None:
-        _write(given.output, results, text=text, data=data, footer=f"{rounds} rounds of {seconds:g} s; {before}")
+        _write(
+            given.output,
+            results,
+            text=text,
+            data=data,
+            footer=f"medians of {rounds} stretches of {seconds:g} s, whiskers: extremes; {before}",
+        )
     return 0
 
 

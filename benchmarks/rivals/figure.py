@@ -13,7 +13,7 @@ _OURS, _THEIRS = "#1f5fa8", "#9aa3ad"
 def draw(path: Path, results: list[ScenarioResult], *, footer: str) -> None:
     """Write a PNG. Bars are medians, whiskers the extremes; beside each stands how many times as fast ours is."""
     rows = [len(result.rows) for result in results]
-    figure = Figure(figsize=(10, 0.9 + sum(0.42 * count + 0.75 for count in rows)), dpi=120, layout="constrained")
+    figure = Figure(figsize=(10, 0.8 + sum(0.28 * count + 0.6 for count in rows)), dpi=120, layout="constrained")
     panels = figure.subplots(len(results), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": rows})
     fastest = max(row.wall.max for result in results for row in result.rows)
     slowest = min(row.wall.min for result in results for row in result.rows)
