@@ -8,6 +8,9 @@ In each of `--rounds` rounds every contestant trains one stretch while the other
 machine's load meets all of them; nothing is thrown away. The table shows median, extremes, env steps for each second of
 CPU time (which a busy machine disturbs less), and how many times as fast ours is. Two threads give a contestant two
 threads for torch and for its env library.
+
+On a machine with other work to do set OMP_WAIT_POLICY=PASSIVE: the rivals' threads then sleep while they wait, which is
+several times as fast there as spinning.
 """
 
 import argparse
@@ -112,7 +115,7 @@ def main() -> int:
     contestants = usable([each for each in CONTESTANTS if _wanted(each, given.only)])
     before = describe_machine()
     results = [compare(scenario, contestants, rounds=rounds, seconds=seconds) for scenario in scenarios]
-    machine, command = [before, describe_machine()], " ".join(["python", *_relative(sys.argv)])
+    machine, command = [before, describe_machine()], _command()
     text = report(results, machine=machine, command=command)
     data = json.dumps(
         {"command": command, "machine": machine, "seconds": seconds, "results": [asdict(each) for each in results]}
@@ -133,8 +136,11 @@ def _wanted(contestant: Contestant, only: list[str] | None) -> bool:
     return only is None or contestant.name == CONTESTANTS[0].name or any(text in contestant.name for text in only)
 
 
-def _relative(arguments: list[str]) -> list[str]:
-    return ["benchmarks/versus.py", *arguments[1:]]
+def _command() -> str:
+    """Return what to type to get these figures again."""
+    policy = os.environ.get("OMP_WAIT_POLICY")
+    words = [f"OMP_WAIT_POLICY={policy}"] if policy else []
+    return " ".join([*words, "python", "benchmarks/versus.py", *sys.argv[1:]])
 
 
 def _write(prefix: Path, results: list[ScenarioResult], *, text: str, data: str, footer: str) -> None:
