@@ -1,8 +1,8 @@
 """Measure PPO end to end, rollouts and updates together: the same as `murmur bench train`, from a checkout.
 
-    python benchmarks/ppo_speed.py                            # CartPole-v1, classic setting, 1 thread
-    python benchmarks/ppo_speed.py --setting throughput --threads 2 --env Pendulum-v1 --json
-    python benchmarks/ppo_speed.py --backend libtorch
+python benchmarks/ppo_speed.py                            # CartPole-v1, classic setting, 1 thread
+python benchmarks/ppo_speed.py --setting throughput --threads 2 --env Pendulum-v1 --json
+python benchmarks/ppo_speed.py --backend libtorch
 """
 
 import sys
