@@ -106,8 +106,8 @@ class PpoAgent {
   std::int64_t env_steps_ = 0;
 };
 
-/// A learner of env `env_name` on `config.backend`. Throws std::invalid_argument for an unknown env (naming the
-/// nearest), a field out of range, or CUDA asked for where there is none.
+/// A learner of env `env_name` on `config.backend`. Throws std::invalid_argument for an unknown env (naming
+/// the nearest), a field out of range, or CUDA asked for where there is none.
 [[nodiscard]] std::unique_ptr<PpoAgent> make_ppo_agent(std::string_view env_name, const PpoConfig& config);
 
 }  // namespace murmur
