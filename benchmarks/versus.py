@@ -6,7 +6,7 @@
 
 In each of `--rounds` rounds every contestant trains one stretch while the others wait, so that a change of the
 machine's load meets all of them; nothing is thrown away. The table shows median, extremes, env steps for each second of
-CPU time (which a busy machine disturbs less), and how many times as fast ours is. Two threads give a contestant two
+CPU time (which a busy machine disturbs less), and how many times as fast ours is, by either. Two threads give a contestant two
 threads for torch and for its env library.
 
 On a machine with other work to do set OMP_WAIT_POLICY=PASSIVE: the rivals' threads then sleep while they wait, which is
@@ -35,6 +35,12 @@ SCENARIOS = (
     Scenario(env="CartPole-v1", setting="throughput", threads=1),
     Scenario(env="CartPole-v1", setting="throughput", threads=2),
     Scenario(env="Pendulum-v1", setting="classic", threads=1),
+)
+
+
+_NOTE = (
+    "A load above the number of cores means other work on the machine: rates by the clock are then a part of what it\n"
+    "can do, and loops in Python lose more to it than ours, also for each second of CPU time."
 )
 
 
@@ -86,7 +92,7 @@ def usable(contestants: list[Contestant]) -> list[Contestant]:
 
 def report(results: list[ScenarioResult], *, machine: list[str], command: str) -> str:
     tables = "\n\n".join(table(result) for result in results if result.rows)
-    return f"$ {command}\nbefore: {machine[0]}\nafter:  {machine[1]}\n\n{tables}\n"
+    return f"$ {command}\nbefore: {machine[0]}\nafter:  {machine[1]}\n{_NOTE}\n\n{tables}\n"
 
 
 def main() -> int:

@@ -9,13 +9,14 @@ from peer.solo.rates import Spread, spread
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """ratio: our median over its median, by the clock; None where ours was not measured."""
+    """ratio: our median over its median, by the clock; cpu_ratio: by CPU time. None where ours was not measured."""
 
     name: str
     wall: Spread
     cpu: Spread
     runs: int
     ratio: float | None
+    cpu_ratio: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +28,15 @@ class ScenarioResult:
 def summarize(scenario: Scenario, rates: Mapping[str, Sequence[Rate]]) -> ScenarioResult:
     """rates: of each contestant, by name; one that never finished a run is left out."""
     walls = {name: spread([rate.wall for rate in measured]) for name, measured in rates.items() if measured}
+    cpus = {name: spread([rate.cpu for rate in measured]) for name, measured in rates.items() if measured}
     rows = [
         Row(
             name=name,
             wall=wall,
-            cpu=spread([rate.cpu for rate in rates[name]]),
+            cpu=cpus[name],
             runs=len(rates[name]),
             ratio=walls[OURS].median / wall.median if OURS in walls else None,
+            cpu_ratio=cpus[OURS].median / cpus[name].median if OURS in cpus else None,
         )
         for name, wall in walls.items()
     ]
@@ -45,13 +48,14 @@ def table(result: ScenarioResult) -> str:
     width = max(len(row.name) for row in result.rows)
     lines = [
         result.scenario.title,
-        f"  {'':{width}}  {'env steps/s':>12}  {'min to max':>25}  {'per CPU s':>12}  ours is",
+        f"  {'':{width}}  {'env steps/s':>12}  {'min to max':>25}  {'ours is':>7}  {'per CPU s':>12}  {'ours is':>7}",
     ]
     for row in result.rows:
         extremes = f"{row.wall.min:,.0f} to {row.wall.max:,.0f}"
-        ratio = "" if row.ratio is None else f"{row.ratio:,.1f}x"
+        ratios = ["" if ratio is None else f"{ratio:,.1f}x" for ratio in (row.ratio, row.cpu_ratio)]
         lines.append(
-            f"  {row.name:{width}}  {row.wall.median:>12,.0f}  {extremes:>25}  {row.cpu.median:>12,.0f}  {ratio:>7}"
+            f"  {row.name:{width}}  {row.wall.median:>12,.0f}  {extremes:>25}  {ratios[0]:>7}"
+            f"  {row.cpu.median:>12,.0f}  {ratios[1]:>7}"
         )
     return "\n".join(lines)
 
