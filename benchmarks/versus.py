@@ -6,8 +6,8 @@
 
 In each of `--rounds` rounds every contestant trains one stretch while the others wait, so that a change of the
 machine's load meets all of them; nothing is thrown away. The table shows median, extremes, env steps for each second of
-CPU time (which a busy machine disturbs less), and how many times as fast ours is, by either. Two threads give a contestant two
-threads for torch and for its env library.
+CPU time (which a busy machine disturbs less), and how many times as fast ours is, by either. Two threads give a
+contestant two threads for torch and for its env library.
 
 On a machine with other work to do set OMP_WAIT_POLICY=PASSIVE: the rivals' threads then sleep while they wait, which is
 several times as fast there as spinning.
