@@ -30,6 +30,7 @@ class LocalSwarm:
         self._print_lock = threading.Lock()
         self._children: list[subprocess.Popen[str]] = []
         self._stopping = False
+        self._names: dict[int, str] = {}
 
     def run(self) -> int:
         """Run until every peer has ended; return 0 when all ended well, else the first other exit code."""
@@ -89,7 +90,8 @@ class LocalSwarm:
 
     def _tell_end(self, index: int, code: int) -> None:
         if not self._ended_well(code):
-            self._say(f"peer {index + 1} of {len(self._ports)} ended with {describe_exit(code)}")
+            name = self._names.get(index, f"peer process {index + 1} of {len(self._ports)}")
+            self._say(f"{name} ended with {describe_exit(code)}")
 
     def _verdict(self, codes: list[int]) -> str:
         well = sum(self._ended_well(code) for code in codes)
@@ -109,6 +111,8 @@ class LocalSwarm:
         colour = _COLOURS[index % len(_COLOURS)] if _wants_colour() else None
         for line in stream:
             name, separator, rest = line.rstrip("\n").partition("|")
+            if separator:
+                self._names[index] = name.strip()
             if colour is not None and separator:
                 name = f"\x1b[{colour}m{name}\x1b[0m"
             self._write(f"{name}{separator}{rest}")

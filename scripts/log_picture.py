@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 _COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red")
-_COLUMNS = 156
+_COLUMNS = 136
 
 # rich's own template loads a web font; a picture in a repository must not fetch anything.
 _TEMPLATE = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
@@ -44,9 +44,8 @@ def main() -> None:
         number = re.match(r"peer-(\d+)", line)
         if number:
             text.stylize(_COLOURS[(int(number[1]) - 1) % len(_COLOURS)], 0, number.end())
-        text.highlight_regex(r"round +\d+ \|", "bold")
-        text.highlight_regex(r"model [0-9a-f]{6}", "bold green")
-        text.highlight_regex(r"\b(lost|finished|error:|warning:)", "bold red")
+        text.highlight_regex(r"round +\d+ ", "bright_white")
+        text.highlight_regex(r"model [0-9a-f]{6}", "green")
         console.print(text)
     sys.stdout.write(console.export_svg(title="murmur up --peers 3", code_format=_TEMPLATE))
 
