@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Run the benchmarks one after the other: every program in benchmarks/, or those named. Needs: scripts/setup.sh up.
+# Run the benchmarks one after the other: those named, or every program in benchmarks/ that needs nothing more than
+# scripts/setup.sh up: versus.py installs its rivals (gigabytes), docker_swarm.py wants an engine and the image.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 programs=("$@")
-[ ${#programs[@]} -gt 0 ] || mapfile -t programs < <(grep -l '^if __name__ == "__main__"' benchmarks/*.py)
+if [ ${#programs[@]} = 0 ]; then
+  mapfile -t programs < <(grep -l '^if __name__ == "__main__"' benchmarks/*.py | grep -v -e versus.py -e docker_swarm.py)
+fi
 for program in "${programs[@]}"; do
   printf '\n== %s\n' "$program"
   .venv/bin/python "$program"

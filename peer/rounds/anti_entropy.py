@@ -1,4 +1,4 @@
-"""Anti-entropy: what two peers tell each other so that both end up with the same chain (DESIGN section 4)."""
+"""Anti-entropy: what two peers tell each other so that both end up with the same chain (docs/protocol.md)."""
 
 from collections.abc import Callable, Iterable
 

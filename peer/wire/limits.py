@@ -19,7 +19,7 @@ MAX_COUNT = 2**53
 """Env steps and similar counters: far above use, exact as a float64 too."""
 
 INLINE_PAYLOAD_BYTES = 16 * 1024
-"""Payloads up to this size ride along with the announcement; larger ones are pulled (DESIGN section 4)."""
+"""Payloads up to this size ride along with the announcement; larger ones are pulled (docs/protocol.md)."""
 
 MAX_ANNOUNCEMENT_BYTES = MAX_MANIFEST_BYTES + INLINE_PAYLOAD_BYTES + 64
 MAX_BLOB_BYTES = 1 << 30
