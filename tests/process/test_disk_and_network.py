@@ -47,9 +47,12 @@ def _allow_growth(peer: MurmurProcess) -> None:
     resource.prlimit(peer.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def born_full() -> Iterator[None]:
-    """Have processes started now fail at their first byte to a file, as on a full disk."""
+    """Have processes started now fail at their first byte to a file, as on a full disk.
+
+    Held for the start alone: the limit is also that of pytest, whose own report may go to a file.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
@@ -94,9 +97,9 @@ def test_stop_on_a_full_disk_keeps_the_last_good_state(murmur: Murmur, small_dis
     assert again.stop() == 0
 
 
-@pytest.mark.usefixtures("born_full")
 def test_start_on_a_full_disk_says_so_and_exits(murmur: Murmur) -> None:
-    peer = murmur.peer("a")
+    with born_full():
+        peer = murmur.peer("a")
     assert peer.wait(within_s=START_S) == 2
     (line,) = peer.lines
     assert line.startswith("murmur: cannot write the identity file ")
