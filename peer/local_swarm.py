@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,8 @@ STOP_S = 20.0
 
 _COLOURS = (36, 33, 32, 35, 34, 31, 96, 93)
 _LOOK_S = 0.05
+_SPEAKER = re.compile(r"(\S+) +\| ")
+_JSON_SPEAKER = re.compile(r'^\{"event": .*?"peer": "([^"]+)"')
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -111,8 +114,8 @@ class LocalSwarm:
         colour = _COLOURS[index % len(_COLOURS)] if _wants_colour() else None
         for line in stream:
             name, separator, rest = line.rstrip("\n").partition("|")
-            if separator:
-                self._names[index] = name.strip()
+            if speaker := _speaker(line):
+                self._names[index] = speaker
             if colour is not None and separator:
                 name = f"\x1b[{colour}m{name}\x1b[0m"
             self._write(f"{name}{separator}{rest}")
@@ -130,6 +133,12 @@ class LocalSwarm:
                 sys.stdout.flush()
             except (OSError, ValueError):
                 self._on_signal(0, None)  # nobody reads any more: `murmur up | head` ends the swarm
+
+
+def _speaker(line: str) -> str | None:
+    """Return which peer wrote a line of the log, text or JSON; None for anything else, such as a traceback."""
+    found = _SPEAKER.match(line) or _JSON_SPEAKER.search(line)
+    return found[1] if found else None
 
 
 def free_ports(count: int) -> list[int]:
