@@ -1,6 +1,6 @@
 """Draw a recorded log as an SVG picture for the documents, coloured as on a terminal.
 
-murmur up --peers 3 | tee swarm.log && python scripts/log_picture.py <swarm.log >docs/images/swarm.svg
+murmur up --peers 3 ... | tee swarm.log && python scripts/log_picture.py <swarm.log >docs/images/swarm.svg
 """
 
 import re
@@ -11,6 +11,7 @@ from rich.text import Text
 
 _COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red")
 _COLUMNS = 136
+_TITLE = "murmur up --peers 3 -c configs/config.yaml -c configs/cartpole-variants.yaml stop.mean_return=null"
 
 # rich's own template loads a web font; a picture in a repository must not fetch anything.
 _TEMPLATE = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
@@ -47,7 +48,7 @@ def main() -> None:
         text.highlight_regex(r"round +\d+ ", "bright_white")
         text.highlight_regex(r"model [0-9a-f]{6}", "green")
         console.print(text)
-    sys.stdout.write(console.export_svg(title="murmur up --peers 3", code_format=_TEMPLATE))
+    sys.stdout.write(console.export_svg(title=_TITLE, code_format=_TEMPLATE))
 
 
 if __name__ == "__main__":
