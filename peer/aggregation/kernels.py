@@ -5,8 +5,10 @@ Both give the same bytes, because each result is defined to the last bit:
 - *Fixed point.* A share times a delta is one float64 product, rounded to the nearest multiple of 2^-35 (ties to even).
   What is added up is integers, so neither order nor threads matter. With |delta| <= 2^15 and shares that sum to at most
   one in absolute value, every sum stays below 2^51.
-- *Norms and distances* are float64 sums in one fixed order: slices of 65,536 coordinates; in a slice 16 lanes, lane j
-  adding coordinates j, 16 + j, 32 + j, ...; the lanes folded in halves (8, 4, 2, 1); the slices added in order.
+- *Norms* are float64 sums in one fixed order: slices of 65,536 coordinates; in a slice 16 lanes, lane j adding
+  coordinates j, 16 + j, 32 + j, ...; the lanes folded in halves (8, 4, 2, 1); the slices added in order.
+- *Distances* are the same over blocks of 4,096 coordinates, but differences, squares, lanes and fold are float32
+  (docs/adr/0047); the blocks of a slice are added in order in float64, then the slices.
 
 IEEE 754 rounds each of these operations in one way, and none is fused.
 """
@@ -22,6 +24,7 @@ from peer.types import Params
 SCALE_BITS = 35
 SLICE = 65_536
 LANES = 16
+BLOCK = 4096
 MAX_DELTAS = 64
 """As many as a manifest admits; more would leave the range of the integer sums."""
 
@@ -42,7 +45,7 @@ class Kernels(Protocol):
         """
 
     def squared_distances(self, deltas: Sequence[Params]) -> Distances:
-        """Return float64[K, K], the squared Euclidean distance of each pair. Cost: O(K^2 P).
+        """Return float64[K, K], the squared Euclidean distance of each pair, to five digits. Cost: O(K^2 P).
 
         Raises: ValueError as `weighted_sum`.
         """

@@ -3,13 +3,16 @@
 import math
 from collections.abc import Sequence
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from peer.aggregation.kernels import LANES, MAX_DELTAS, SCALE_BITS, SLICE, Distances
+from peer.aggregation.kernels import BLOCK, LANES, MAX_DELTAS, SCALE_BITS, SLICE, Distances
 from peer.codec.codec import MAX_MAGNITUDE
 from peer.types import Params
+
+Number = TypeVar("Number", np.float32, np.float64)
 
 _ROUNDING_SLACK = 1e-9
 """Shares are quotients, each rounded once; together they may exceed one by that."""
@@ -33,9 +36,8 @@ class NumpyKernels:
     def squared_distances(self, deltas: Sequence[Params]) -> Distances:
         check_deltas(deltas)
         distances = np.zeros((len(deltas), len(deltas)))
-        wide = [delta.astype(np.float64) for delta in deltas]
         for i, j in combinations(range(len(deltas)), 2):
-            distances[i, j] = distances[j, i] = _sum_of_squares(wide[i] - wide[j])
+            distances[i, j] = distances[j, i] = _squared_distance(deltas[i], deltas[j])
         return distances
 
     def trimmed_mean(self, deltas: Sequence[Params], *, trim: int) -> Params:
@@ -77,18 +79,33 @@ def _to_float(total: npt.NDArray[np.int64]) -> Params:
     return result
 
 
+def _squared_distance(left: Params, right: Params) -> float:
+    total = 0.0
+    for start in range(0, left.size, SLICE):
+        differences = left[start : start + SLICE] - right[start : start + SLICE]
+        in_slice = 0.0
+        for block in range(0, differences.size, BLOCK):
+            in_slice += float(_folded(np.square(differences[block : block + BLOCK])))
+        total += in_slice
+    return total
+
+
 def _sum_of_squares(values: npt.NDArray[np.float64]) -> float:
-    """Sum in the order that kernels.py defines. Zeros that fill the last row change no sum of squares."""
     total = 0.0
     for start in range(0, values.size, SLICE):
-        part = values[start : start + SLICE]
-        rows = np.zeros(-(-part.size // LANES) * LANES)
-        rows[: part.size] = part * part
-        lanes = np.zeros(LANES)
-        for row in rows.reshape(-1, LANES):
-            lanes += row
-        while lanes.size > 1:
-            half = lanes.size // 2
-            lanes = lanes[:half] + lanes[half:]
-        total += float(lanes[0])
+        total += float(_folded(np.square(values[start : start + SLICE])))
     return total
+
+
+def _folded(squares: npt.NDArray[Number]) -> Number:
+    """Sum in the order that kernels.py defines. Zeros that fill the last row change no sum of squares."""
+    rows = np.zeros(-(-squares.size // LANES) * LANES, squares.dtype)
+    rows[: squares.size] = squares
+    lanes = np.zeros(LANES, squares.dtype)
+    for row in rows.reshape(-1, LANES):
+        lanes += row
+    while lanes.size > 1:
+        half = lanes.size // 2
+        lanes = lanes[:half] + lanes[half:]
+    folded: Number = lanes[0]
+    return folded

@@ -43,9 +43,9 @@ void check_shares(std::span<const double> shares, std::size_t count) {
 
 /// Call `loop(offset, n)` for runs that cover [0, size), and throw when one met a value out of range.
 template <class Loop>
-void for_finite_runs(ThreadPool& pool, std::size_t size, const Loop& loop) {
+void for_finite_runs(ThreadPool& pool, std::size_t size, std::size_t grain, const Loop& loop) {
   std::atomic<std::uint32_t> largest{0};
-  pool.parallel_for(size, kGrain, [&](std::size_t begin, std::size_t end) noexcept {
+  pool.parallel_for(size, grain, [&](std::size_t begin, std::size_t end) noexcept {
     const std::uint32_t met = loop(begin, end - begin);
     std::uint32_t known = largest.load();
     while (known < met && !largest.compare_exchange_weak(known, met)) {
@@ -91,7 +91,7 @@ void Aggregation::weighted_sum(std::span<const Delta> deltas, std::span<const do
   check_size("out", deltas[0].size(), out.size());
   std::array<double, aggregation::kMaxDeltas> scaled{};
   for (std::size_t k = 0; k < shares.size(); ++k) scaled[k] = std::ldexp(shares[k], aggregation::kScaleBits);
-  for_finite_runs(*pool_, out.size(), [&](std::size_t offset, std::size_t n) noexcept {
+  for_finite_runs(*pool_, out.size(), kGrain, [&](std::size_t offset, std::size_t n) noexcept {
     const Pointers from = advanced(pointers, deltas.size(), offset);
     return kernels_.weighted_sum(from.data(), scaled.data(), deltas.size(), n, out.data() + offset);
   });
@@ -101,22 +101,17 @@ void Aggregation::squared_distances(std::span<const Delta> deltas, std::span<dou
   const Pointers pointers = check_deltas(deltas);
   const std::size_t count = deltas.size(), size = deltas[0].size(), pairs = count * (count - 1) / 2;
   check_size("out", count * count, out.size());
-  for (const Delta delta : deltas) {
-    for_finite_runs(*pool_, size, [&](std::size_t offset, std::size_t n) noexcept {
-      return kernels_.largest_magnitude(delta.data() + offset, n);
-    });
-  }
   const std::size_t slices = num_slices(size);
   std::vector<double> sums(slices * pairs);
-  std::vector<double> lanes(static_cast<std::size_t>(pool_->size()) * pairs * aggregation::kLanes);
-  std::atomic<std::size_t> next{0};
-  pool_->parallel_for(slices, [&](std::size_t begin, std::size_t end) noexcept {
-    double* scratch = lanes.data() + next.fetch_add(1) * pairs * aggregation::kLanes;  // one call a thread
-    for (std::size_t s = begin; s < end; ++s) {
+  for_finite_runs(*pool_, slices, 1, [&](std::size_t first, std::size_t num) noexcept {
+    std::uint32_t largest = 0;
+    for (std::size_t s = first; s < first + num; ++s) {
       const Pointers from = advanced(pointers, count, s * kSlice);
-      kernels_.squared_distances(from.data(), count, std::min(kSlice, size - s * kSlice), scratch,
-                                 sums.data() + s * pairs);
+      const std::size_t length = std::min(kSlice, size - s * kSlice);
+      largest =
+          std::max(largest, kernels_.squared_distances(from.data(), count, length, sums.data() + s * pairs));
     }
+    return largest;
   });
   std::fill(out.begin(), out.end(), 0.0);
   std::size_t pair = 0;
@@ -136,7 +131,7 @@ void Aggregation::trimmed_mean(std::span<const Delta> deltas, std::size_t trim, 
                   std::to_string(trim));
   }
   check_size("out", deltas[0].size(), out.size());
-  for_finite_runs(*pool_, out.size(), [&](std::size_t offset, std::size_t n) noexcept {
+  for_finite_runs(*pool_, out.size(), kGrain, [&](std::size_t offset, std::size_t n) noexcept {
     const Pointers from = advanced(pointers, deltas.size(), offset);
     return kernels_.trimmed_mean(from.data(), deltas.size(), trim, n, out.data() + offset);
   });

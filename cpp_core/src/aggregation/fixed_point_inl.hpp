@@ -76,12 +76,6 @@ inline void to_floats(const std::int64_t* sums, std::size_t count, std::size_t n
   }
 }
 
-inline std::uint32_t largest_magnitude(const float* values, std::size_t n) noexcept {
-  std::int32_t largest = 0;
-  for (std::size_t i = 0; i < n; ++i) largest = std::max(largest, magnitude_bits(values[i]));
-  return static_cast<std::uint32_t>(largest);
-}
-
 inline std::uint32_t weighted_sum(const float* const* deltas, const double* scaled_shares, std::size_t count,
                                   std::size_t n, float* out) noexcept {
   alignas(64) std::int64_t sums[kRun];
@@ -105,10 +99,13 @@ inline constexpr std::size_t kColumns = 64;  // coordinates sorted side by side:
 
 /// Order two rows: the smaller values into `low`, the larger into `high`.
 inline void order(float* low, float* high) noexcept {
-  for (std::size_t i = 0; i < kColumns; ++i) {
-    const float a = low[i], b = high[i];
-    low[i] = b < a ? b : a;
-    high[i] = b < a ? a : b;
+  for (std::size_t i = 0; i < kColumns; i += sizeof(Floats) / sizeof(float)) {
+    Floats a, b;
+    std::memcpy(&a, low + i, sizeof a);
+    std::memcpy(&b, high + i, sizeof b);
+    const Floats smaller = lesser(b, a), larger = greater(a, b);
+    std::memcpy(low + i, &smaller, sizeof smaller);
+    std::memcpy(high + i, &larger, sizeof larger);
   }
 }
 

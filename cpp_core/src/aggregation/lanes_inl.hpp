@@ -9,6 +9,8 @@ typedef std::uint64_t Integers __attribute__((vector_size(MURMUR_TARGET_BYTES)))
 typedef float Narrow __attribute__((vector_size(MURMUR_TARGET_BYTES / 2)));
 typedef std::int32_t NarrowBits __attribute__((vector_size(MURMUR_TARGET_BYTES / 2)));
 
+typedef float Floats __attribute__((vector_size(MURMUR_TARGET_BYTES)));
+
 inline constexpr std::size_t kWidth = sizeof(Wide) / sizeof(double);
 inline constexpr std::size_t kParts = kLanes / kWidth;
 
@@ -22,6 +24,23 @@ inline constexpr std::size_t kParts = kLanes / kWidth;
 #endif
 }
 
+/// a < b ? a : b and a > b ? a : b, lane by lane: of equal values the second.
+[[gnu::always_inline]] inline Floats lesser(Floats a, Floats b) noexcept {
+#ifdef MURMUR_TARGET_LESSER
+  return MURMUR_TARGET_LESSER(a, b);
+#else
+  return a < b ? a : b;
+#endif
+}
+
+[[gnu::always_inline]] inline Floats greater(Floats a, Floats b) noexcept {
+#ifdef MURMUR_TARGET_GREATER
+  return MURMUR_TARGET_GREATER(a, b);
+#else
+  return a > b ? a : b;
+#endif
+}
+
 struct Lanes {
   Wide part[kParts];
 
@@ -30,7 +49,8 @@ struct Lanes {
 };
 
 /// Fold 16 lanes in halves.
-inline double fold(double* lanes) noexcept {
+template <class Number>
+inline Number fold(Number* lanes) noexcept {
   for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
     for (std::size_t j = 0; j < half; ++j) lanes[j] += lanes[j + half];
   }
