@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--env", choices=sorted(GOALS), action="append")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("settings", nargs="*", metavar="SECTION.KEY=VALUE")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
 
     print(describe_machine())
     everything = {
