@@ -5,7 +5,7 @@ from collections.abc import Callable
 from peer.rounds.entry import Entry, electorate
 from peer.rounds.fork_choice import Branch, prefer
 from peer.rounds.ledger import Ledger
-from peer.rounds.support import is_decided, may_be_decided
+from peer.rounds.support import may_be_decided
 from peer.types import PeerId
 
 
@@ -35,7 +35,7 @@ def open_vote(current: Entry, challenger: Entry, *, ledger: Ledger, alive: froze
     if voted is None:
         return None
     rival = electorate(ancestor, theirs[0])
-    if is_decided(theirs[0], rival, chain=ledger.chain, votes=ledger.votes):
+    if ledger.is_decided(theirs[0], rival):
         return None
     electors = electorate(ancestor, ours[0])
     undecided = may_be_decided(
@@ -59,6 +59,6 @@ def _branch(ancestor: Entry, line: list[Entry], ledger: Ledger) -> Branch:
     return Branch(
         first_digest=first.digest,
         first_view=first.view,
-        decided=bool(ancestor.roster) and is_decided(first, electors, chain=ledger.chain, votes=ledger.votes),
+        decided=bool(ancestor.roster) and ledger.is_decided(first, electors),
         score=line[-1].score,
     )

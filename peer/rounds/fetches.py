@@ -41,12 +41,12 @@ class Fetches:
         """Ask for payloads of announced deltas, and of manifests that would move the tip."""
         self._retry_at = {blob: time for blob, time in self._retry_at.items() if time > now}
         ledger = self._ledger
-        key = (ledger.version, ledger.pool.version)
+        key = (ledger.tip.digest, ledger.chain.version, ledger.payloads.version, ledger.pool.version)
         if key != self._missing_key:
             self._missing_key = key
             self._missing = {
                 payload: FetchPayload(payload=payload, payload_bytes=header.message.payload_bytes, holders=holders)
-                for payload, (header, holders) in self._wanted().items()
+                for payload, (header, holders) in (self._wanted() if ledger.lacks_payloads() else {}).items()
                 if header.message not in ledger.payloads
             }
         return [fetch for payload, fetch in self._missing.items() if self.begin(payload, now=now)]

@@ -14,16 +14,18 @@ from peer.rounds.votes import VoteBook
 from peer.types import PeerId
 
 
-def last_final(chain: Chain, votes: VoteBook, *, alive: frozenset[PeerId]) -> Entry | None:
-    """Return the newest final entry of the line to the tip, or None.
+def last_final(chain: Chain, votes: VoteBook, *, alive: frozenset[PeerId], above: int) -> Entry | None:
+    """Return the newest final entry of the line to the tip that is of a later round than `above`, or None.
 
     alive: the peers that can be reached, this one included. All entries before a final one are final too. The root of
     the chain serves as parent only.
     """
     line = chain.line_to(chain.tip)
     present = chain.tip.members | alive
-    depths = [_depths(line, chain, votes, round_number) for round_number in votes.rounds()]
+    depths = [_depths(line, chain, votes, round_number) for round_number in votes.rounds() if round_number > above]
     for parent, entry in zip(line[-2::-1], line[:0:-1], strict=True):  # newest first
+        if entry.round <= above:
+            return None
         entitled = electorate(parent, entry) & present
         if not parent.roster or not entitled:
             continue

@@ -94,7 +94,7 @@ class Follower:
         if known == self._counted:
             return []  # nothing has changed since the votes were counted
         self._counted = known
-        newest = last_final(ledger.chain, ledger.votes, alive=alive)
+        newest = last_final(ledger.chain, ledger.votes, alive=alive, above=self.final_round)
         if newest is None or newest.round <= self.final_round:
             return []
         newly = [entry for entry in self._ledger.line() if self.final_round < entry.round <= newest.round]

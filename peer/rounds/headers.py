@@ -1,5 +1,6 @@
 """Announced deltas that are waiting to be sealed, by the base they were trained from."""
 
+from collections import deque
 from collections.abc import Collection
 
 from peer.types import Digest, PeerId
@@ -8,6 +9,8 @@ from peer.wire.messages import DeltaHeader
 
 _MAX_BASES = 16
 _MAX_PEERS_PER_BASE = 128
+_NEWS = 64
+"""Headers that came last and can be asked for; whoever has not looked for longer looks through all."""
 
 
 class HeaderPool:
@@ -17,6 +20,8 @@ class HeaderPool:
         self.version = 0  # grows with every header
         self._by_base: dict[Digest, dict[PeerId, Signed[DeltaHeader]]] = {}
         self._sorted: dict[Digest, list[Signed[DeltaHeader]]] = {}
+        self._peers: dict[Digest, frozenset[PeerId]] = {}
+        self._news: deque[Signed[DeltaHeader]] = deque(maxlen=_NEWS)
 
     def add(self, header: Signed[DeltaHeader]) -> bool:
         """Keep `header`; return False when one at least as new is already held, or the pool is full."""
@@ -26,14 +31,20 @@ class HeaderPool:
             return False
         if known is None and len(peers) >= _MAX_PEERS_PER_BASE:
             return False
+        if known is None:
+            self._peers.pop(Digest(header.message.base), None)
         peers[header.peer] = header
         self.version += 1
+        self._news.append(header)
         self._sorted.pop(Digest(header.message.base), None)
         while len(self._by_base) > _MAX_BASES:
-            oldest = next(iter(self._by_base))
-            del self._by_base[oldest]
-            self._sorted.pop(oldest, None)
+            self._drop(next(iter(self._by_base)))
         return True
+
+    def added_since(self, version: int) -> list[Signed[DeltaHeader]] | None:
+        """Return the headers that came after `version`, oldest first; None when that is not known any more."""
+        count = self.version - version
+        return list(self._news)[len(self._news) - count :] if count <= len(self._news) else None
 
     def on_base(self, base: Digest) -> list[Signed[DeltaHeader]]:
         """Return the headers for the round after `base`, sorted by peer id."""
@@ -45,10 +56,24 @@ class HeaderPool:
                 del self._sorted[next(iter(self._sorted))]
         return found
 
+    def peers_on(self, base: Digest) -> frozenset[PeerId]:
+        """Return who has announced a delta for the round after `base`; the same object until that changes."""
+        if base not in self._by_base:
+            return frozenset()
+        if base not in self._peers:
+            self._peers[base] = frozenset(self._by_base[base])
+        return self._peers[base]
+
     def bases(self) -> list[Digest]:
         return list(self._by_base)
 
     def forget(self, *, keep: Collection[Digest]) -> None:
         for base in [base for base in self._by_base if base not in keep]:
-            del self._by_base[base]
-            self._sorted.pop(base, None)
+            self._drop(base)
+
+    def _drop(self, base: Digest) -> None:
+        del self._by_base[base]
+        self._sorted.pop(base, None)
+        self._peers.pop(base, None)
+        self._news.clear()
+        self.version += 1  # with no news: everybody looks through all that is left

@@ -15,6 +15,7 @@ class Lateness:
 
     def __init__(self) -> None:
         self._scores: dict[PeerId, int] = {}
+        self._late: frozenset[PeerId] = frozenset()
 
     def note(self, in_time: Collection[PeerId], *, members: frozenset[PeerId], reachable: frozenset[PeerId]) -> None:
         """Look at a sealed round. members: the roster after it. Who cannot be reached is forgotten, who only fell off
@@ -25,9 +26,10 @@ class Lateness:
             else min(_MOST, self._scores.get(peer, 0) + _MISS)
             for peer in (members | self._scores.keys()) & reachable
         }
+        self._late = frozenset(peer for peer, score in self._scores.items() if score >= _LIMIT)
 
     def late_peers(self) -> frozenset[PeerId]:
-        return frozenset(peer for peer, score in self._scores.items() if score >= _LIMIT)
+        return self._late
 
     def __len__(self) -> int:
         return len(self._scores)

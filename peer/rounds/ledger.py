@@ -1,7 +1,8 @@
 """Everything of the run that one peer holds: the tree of manifests, headers, payloads, votes, and its own pieces."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
+from peer.rounds.candidates import Candidates
 from peer.rounds.chain import Chain
 from peer.rounds.effects import PieceDropped
 from peer.rounds.entry import Entry
@@ -11,8 +12,9 @@ from peer.rounds.own_deltas import OwnDeltas, Piece
 from peer.rounds.parts import Parts
 from peer.rounds.payloads import PayloadStore
 from peer.rounds.remainders import Remainders
+from peer.rounds.support import is_decided
 from peer.rounds.votes import VoteBook
-from peer.types import Contribution, Digest, ModelState, Params
+from peer.types import Contribution, Digest, ModelState, Params, PeerId
 from peer.wire.envelope import Signed
 from peer.wire.messages import DeltaHeader
 
@@ -28,8 +30,10 @@ class Ledger:
         self.votes = VoteBook()
         self.payloads = PayloadStore(parts.codecs, parts.schema)
         self.own = OwnDeltas()
-        self._candidates: list[Signed[DeltaHeader]] = []
-        self._candidates_key: object = None
+        self._candidates = Candidates(self.pool, self.payloads)
+        self._decided: dict[tuple[Digest, frozenset[PeerId]], bool] = {}
+        self._decided_key: object = None
+        self._without_payload: dict[Digest, tuple[Signed[DeltaHeader], ...]] = {}
         self.remainders = Remainders()
         self._departed: set[tuple[str, int]] = set()
 
@@ -48,15 +52,25 @@ class Ledger:
 
     def candidates(self) -> list[Signed[DeltaHeader]]:
         """Return the headers that a manifest on the tip could admit now, sorted by peer id."""
-        key = (self.tip.digest, self.pool.version, self.payloads.version)
-        if key != self._candidates_key:
-            self._candidates = [
-                header
-                for header in self.pool.on_base(self.tip.digest)
-                if header.message in self.payloads and header.message.sequence > self.tip.held_of(header.peer)
-            ]
-            self._candidates_key = key
-        return self._candidates
+        return self._candidates.headers(self.tip)
+
+    def candidate_peers(self) -> Set[PeerId]:
+        """Return whose headers those are. Cheap; a view that changes with the next call."""
+        return self._candidates.peers(self.tip)
+
+    def lacks_payloads(self) -> bool:
+        """Return whether a header on the tip, or a manifest in the tree, may lack a payload."""
+        return self._candidates.is_waiting(self.tip) or any(entry.state is None for entry in self.chain)
+
+    def is_decided(self, first: Entry, electors: frozenset[PeerId]) -> bool:
+        """As `support.is_decided`; the answer is kept until tree or votes change."""
+        key = (self.chain.version, self.votes.version)
+        if key != self._decided_key:
+            self._decided, self._decided_key = {}, key
+        question = (first.digest, electors)
+        if question not in self._decided:
+            self._decided[question] = is_decided(first, electors, chain=self.chain, votes=self.votes)
+        return self._decided[question]
 
     def unadmitted_pieces(self) -> list[Piece]:
         """Return own pieces that the chain to the tip does not hold, oldest first."""
@@ -89,9 +103,16 @@ class Ledger:
         current: Entry | None = entry
         while current is not None and current.state is None:
             if current.stop != STOP_RETURN:
-                missing += [(current, header) for header in current.headers if header.message not in self.payloads]
+                missing += [(current, header) for header in self._lacking(current)]
             current = self.chain.get(current.parent)
         return missing
+
+    def _lacking(self, entry: Entry) -> tuple[Signed[DeltaHeader], ...]:
+        """Return the admitted headers without payload: of those that lacked it last time, as payloads in use stay."""
+        before = self._without_payload.get(entry.digest, entry.headers)
+        lacking = tuple(header for header in before if header.message not in self.payloads)
+        self._without_payload[entry.digest] = lacking
+        return lacking
 
     def can_apply(self, entry: Entry) -> bool:
         return not self.missing_payloads(entry)
@@ -111,6 +132,7 @@ class Ledger:
         self.remainders.forget(root_round=root_round, last_at_root=held)
         self.votes.forget(before_round=root_round)  # the root's own votes tell who has arrived there
         self.pool.forget(keep=self._recent_bases())
+        self._without_payload = {digest: left for digest, left in self._without_payload.items() if digest in self.chain}
         self.payloads.forget(keep={Digest(header.message.payload) for header in self._relevant_headers()})
 
     def restart_from(self, entry: Entry) -> list[PieceDropped]:
@@ -122,6 +144,8 @@ class Ledger:
             held, from_round=left.round, to_round=entry.round, horizon=0 if held else entry.horizon
         )
         self.chain = Chain(entry)
+        self._decided_key = None
+        self._without_payload.clear()
         return report_dropped(lost)
 
     def _pin_breaks(self) -> None:

@@ -28,6 +28,8 @@ class RoundInProgress:
         self._drawn_key: object = None
         self._turns_order: list[PeerId] = []
         self._turns_key: object = None
+        self._place_now = (0, 0, False)
+        self._place_key: object = None
         self._successors_since: dict[Digest, Seconds] = {}
 
     def open(self, now: Seconds) -> None:
@@ -39,6 +41,7 @@ class RoundInProgress:
         tip = self._ledger.tip
         in_time = {header.peer for header in tip.headers}
         self._lateness.note(in_time, members=tip.members, reachable=self._company.reachable)
+        self._expected_key = None
 
     def sealing_s(self, now: Seconds) -> Seconds:
         """Return how long after the end of its training time the round has lasted."""
@@ -59,7 +62,7 @@ class RoundInProgress:
 
     def missing(self) -> frozenset[PeerId]:
         """Return the peers whose deltas the round still waits for."""
-        return self._expected() - {header.peer for header in self._ledger.candidates()}
+        return self._expected() - self._ledger.candidate_peers()
 
     def next_sealer(self) -> PeerId:
         """Return whose turn it is to seal, the unreachable left out."""
@@ -81,7 +84,7 @@ class RoundInProgress:
 
     def _view(self, now: Seconds) -> SealingView:
         expected = self._expected()
-        candidates = {header.peer for header in self._ledger.candidates()}
+        candidates = self._ledger.candidate_peers()
         if not expected <= candidates:
             self._complete_since = None
         elif self._complete_since is None:
@@ -90,18 +93,28 @@ class RoundInProgress:
             self._half_since = None
         elif self._half_since is None:
             self._half_since = now
-        me, turns = self._ledger.me, self._turns()
-        before = turns[: turns.index(me)] if me in turns else turns
+        before, reachable_before, outsider = self._place()
         return SealingView(
             opened_at=self.opened_at,
             complete_since=self._complete_since,
             half_since=self._half_since,
             candidates=len(candidates),
             expected=len(expected),
-            before=len(before),
-            reachable_before=sum(peer in self._company.reachable for peer in before),
-            outsider=me not in turns and bool(set(turns) & self._company.reachable),
+            before=before,
+            reachable_before=reachable_before,
+            outsider=outsider,
         )
+
+    def _place(self) -> tuple[int, int, bool]:
+        """Return how many seal before this peer, how many of them can be reached, and whether it is an outsider."""
+        me, reachable, turns = self._ledger.me, self._company.reachable, self._turns()
+        key = (self._turns_key, reachable)
+        if key != self._place_key:
+            before = turns[: turns.index(me)] if me in turns else turns
+            outsider = me not in turns and not reachable.isdisjoint(turns)
+            self._place_now = len(before), sum(peer in reachable for peer in before), outsider
+            self._place_key = key
+        return self._place_now
 
     def _patience_for_successors(self, now: Seconds) -> Seconds:
         """While payloads of a known successor are on their way, do not seal a rival; but not for ever."""
@@ -122,15 +135,16 @@ class RoundInProgress:
             return drawn
         if not tip.roster:
             return self._company.alive
-        key = (tip.digest, self._ledger.pool.version, reachable)
+        late = self._ledger.pool.peers_on(tip.parent)
+        key = (tip.digest, late, reachable)
         if key != self._expected_key:
-            late = {header.peer for header in self._ledger.pool.on_base(tip.parent)}
-            self._expected_peers = (active_peers(tip.roster) | late) & reachable
+            here = (active_peers(tip.roster) | late) & reachable
+            self._expected_peers = (here - self._lateness.late_peers()) | {self._ledger.me}
             self._expected_key = key
-        return (self._expected_peers - self._lateness.late_peers()) | {self._ledger.me}
+        return self._expected_peers
 
     def _may_seal(self) -> bool:
-        candidates = {header.peer for header in self._ledger.candidates()}
+        candidates = self._ledger.candidate_peers()
         return self._rules.partition != STRICT or is_quorum(self._ledger.tip.roster, candidates)
 
     def _turns(self) -> list[PeerId]:
