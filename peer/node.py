@@ -30,6 +30,7 @@ from peer.services.blobs import blob_handler
 from peer.services.conductor import Conductor, Observer
 from peer.services.discovery import Seeker
 from peer.services.greeting import Greeter, Welcome
+from peer.services.membership import Membership
 from peer.services.reporting import Reporter, Robustness, greedy_return
 from peer.services.service import RunBlocking, in_thread
 from peer.services.status import Running
@@ -195,19 +196,28 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
     )
     trainer = _trainer(config, parts, conductor)
     observers.append(_SaveTrainer(trainer, every=config.round.snapshot_every))
-    greeter = _greeter(config, parts, conductor)
+    greeter = _greeter(config, parts, lambda peers: _tell_reachable(peers, conductor, membership))
+    membership = _membership(config, parts, greeter)
     parts.transport.handle(BLOB_PROTOCOL, blob_handler(machine.blob))
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(conductor.serve)
             await nursery.start(greeter.serve)
+            await nursery.start(membership.serve)
             await nursery.start(_seeker(config, parts).serve)
             await nursery.start(trainer.serve)
             nursery.start_soon(watch.serve)
             if parts.archive is not None:
                 await nursery.start(parts.archive.serve)
             parts.running(
-                Running(machine=machine, greeter=greeter, watch=watch, reporter=reporter, transport=parts.transport)
+                Running(
+                    machine=machine,
+                    greeter=greeter,
+                    membership=membership,
+                    watch=watch,
+                    reporter=reporter,
+                    transport=parts.transport,
+                )
             )
             await ending.reached.wait()
             await _linger(machine, linger_s=config.stop.linger_s)
@@ -275,7 +285,25 @@ def _trainer(config: Config, parts: PeerParts, conductor: Conductor) -> Trainer:
     )
 
 
-def _greeter(config: Config, parts: PeerParts, conductor: Conductor) -> Greeter:
+def _tell_reachable(peers: frozenset[PeerId], conductor: Conductor, membership: Membership) -> None:
+    conductor.reachable(peers)
+    membership.reachable(peers)
+
+
+def _membership(config: Config, parts: PeerParts, greeter: Greeter) -> Membership:
+    return Membership(
+        parts.transport,
+        signer=parts.signer,
+        run=wire_run_id(config),
+        incarnation=parts.boot << _BOOT_SHIFT,
+        give_up=greeter.give_up,
+        sink=parts.sink,
+        counters=parts.counters,
+        rng=random.Random(f"membership {parts.signer.peer_id} {parts.boot}"),
+    )
+
+
+def _greeter(config: Config, parts: PeerParts, reachable: Callable[[frozenset[PeerId]], None]) -> Greeter:
     run = wire_run_id(config)
     card = PeerCard(
         boot=parts.boot,
@@ -287,7 +315,7 @@ def _greeter(config: Config, parts: PeerParts, conductor: Conductor) -> Greeter:
     return Greeter(
         parts.transport,
         Welcome(run=run, card=seal(card, parts.signer, run=run)),
-        reachable=conductor.reachable,
+        reachable=reachable,
         sink=parts.sink,
         names=parts.names,
         counters=parts.counters,

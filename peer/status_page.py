@@ -124,7 +124,7 @@ def _finality(status: Status) -> str:
 
 
 def _table(peers: Sequence[PeerStatus]) -> list[str]:
-    head = ("peer", "boot", "steps/s", "last round", "connected")
+    head = ("peer", "boot", "steps/s", "last round", "connected", "last heard")
     rows = [
         (
             peer.name,
@@ -132,6 +132,7 @@ def _table(peers: Sequence[PeerStatus]) -> list[str]:
             amount(peer.steps_per_s) if peer.missed is not None else "-",
             _last_round(peer),
             "this peer" if peer.me else ("yes" if peer.connected else "NO"),
+            _heard(peer),
         )
         for peer in peers
     ]
@@ -145,6 +146,13 @@ def _last_round(peer: PeerStatus) -> str:
     if peer.missed is None:
         return "not a member"
     return "admitted" if peer.admitted else f"missed {peer.missed}"
+
+
+def _heard(peer: PeerStatus) -> str:
+    if peer.silent_s is None:
+        return ""
+    ago = f"{_duration(peer.silent_s)} ago"
+    return f"{ago}, suspected by {peer.suspected_by}" if peer.suspected_by else ago
 
 
 def _value(value: float | None) -> str:

@@ -8,6 +8,7 @@ log noise (libp2p_logging). Each has a test in tests/unit/network that fails wit
 shows which can go.
 """
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -34,7 +35,7 @@ from peer.network.transport import (
     RequestHandler,
     TransportEvent,
 )
-from peer.types import PeerId
+from peer.types import PeerId, Seconds
 
 __all__ = ["Libp2pSettings", "Libp2pTransport", "open_libp2p_transport"]
 
@@ -81,6 +82,9 @@ class Libp2pTransport:
 
     def connected_peers(self) -> frozenset[PeerId]:
         return self._connections.peers()
+
+    def heard_at(self, peer: PeerId) -> Seconds:
+        return max(map(self._connections.heard_at, self._connections.of_peer(peer)), default=-math.inf)
 
     def counters(self) -> dict[str, int]:
         return dict(self._counters)

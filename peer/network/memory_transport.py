@@ -5,6 +5,7 @@ only a request being served costs a task, and that task lives with the server. A
 everything that was on its way to the peer and everything it was doing, as in life.
 """
 
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -64,6 +65,7 @@ class MemoryTransport:
         self._address = address
         self._alive = True
         self._links: dict[PeerId, Link] = {}
+        self._heard: dict[PeerId, Seconds] = {}
         self._handlers: dict[str, RequestHandler] = {}
         self._waiting: set[_Reply] = set()
         self._seen: dict[int, None] = {}
@@ -93,6 +95,9 @@ class MemoryTransport:
 
     def connected_peers(self) -> frozenset[PeerId]:
         return frozenset(self._links)
+
+    def heard_at(self, peer: PeerId) -> Seconds:
+        return self._heard.get(peer, -math.inf)
 
     def handle(self, protocol: str, handler: RequestHandler) -> None:
         self._handlers[protocol] = handler
@@ -176,6 +181,7 @@ class MemoryTransport:
             if old is not None:
                 end.drop_link(old, "replaced by a new connection")
             end._links[peer] = link
+            end._heard[peer] = trio.current_time()
             end._announce(PeerConnected(peer=peer))
 
     def _close_link(self, link: Link, *, cause: str, notice_s: Seconds | None) -> None:
@@ -198,6 +204,7 @@ class MemoryTransport:
         if self._links.get(peer) is not link:
             return
         del self._links[peer]
+        self._heard.pop(peer, None)
         self._announce(PeerDisconnected(peer=peer, cause=cause))
         for reply in [reply for reply in self._waiting if reply.peer == peer]:
             reply.settle(TransportError(f"connection to {peer} broke: {cause}"))
@@ -233,7 +240,7 @@ class MemoryTransport:
     def _receive_gossip(self, link: Link, number: int, forwarder: PeerId, data: bytes, copy: int) -> None:
         if not link.open or not self._network.passes(forwarder, self._peer):
             return
-        self._counters["bytes_received"] += len(data)
+        self._hear(forwarder, len(data))
         first = number not in self._seen
         if not first and copy == 0:
             return
@@ -273,10 +280,10 @@ class MemoryTransport:
         if not link.open or not self._network.passes(self._peer, server._peer):
             self._lose(reply)
         elif server._nursery is not None:
+            server._hear(self._peer, len(data))
             server._nursery.start_soon(server._serve, self, link, protocol, data, reply)
 
     async def _serve(self, requester: "MemoryTransport", link: Link, protocol: str, data: bytes, reply: _Reply) -> None:
-        self._counters["bytes_received"] += len(data)
         answer = await self._answer(requester._peer, protocol, data)
         size = len(answer) if isinstance(answer, bytes) else 0
         self._counters["bytes_sent"] += size
@@ -305,11 +312,15 @@ class MemoryTransport:
         if not link.open or not self._network.passes(server._peer, self._peer):
             self._lose(reply)
             return
-        if isinstance(answer, bytes):
-            self._counters["bytes_received"] += len(answer)
+        self._hear(server._peer, len(answer) if isinstance(answer, bytes) else 0)
         reply.settle(answer)
 
     # Life.
+
+    def _hear(self, peer: PeerId, size: int) -> None:
+        self._counters["bytes_received"] += size
+        if peer in self._links:
+            self._heard[peer] = trio.current_time()
 
     def schedule(self, at: Seconds, act: Callable[[], None]) -> None:
         """Run `act` at time `at`, or never if the peer is gone by then."""

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import trio
 
-from peer.types import PeerId
+from peer.types import PeerId, Seconds
 
 RequestHandler = Callable[[PeerId, bytes], Awaitable[bytes]]
 """Answer one request of an authenticated peer. `ProtocolError` refuses it: stream reset, cause counted."""
@@ -64,6 +64,9 @@ class Transport(Protocol):
         """Connections that came and went, in order. Bounded at 1024: `connected_peers` repairs a lost one."""
 
     def connected_peers(self) -> frozenset[PeerId]: ...
+
+    def heard_at(self, peer: PeerId) -> Seconds:
+        """Return when the last bytes of `peer` came in (trio's clock), minus infinity when it is not connected."""
 
     def handle(self, protocol: str, handler: RequestHandler) -> None:
         """Serve `protocol` ("sync/1") with `handler`; an exception in it never ends the process."""

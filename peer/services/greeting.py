@@ -144,6 +144,11 @@ class Greeter:
         self._sink.emit(PeerJoined(remote=peer, boot=card.boot, peers=len(self._greeted) + 1))
         self._reachable(self.greeted)
 
+    async def give_up(self, peer: PeerId, cause: str) -> None:
+        """Count a peer that does not answer as gone, and close its connection; it may come back by a new one."""
+        self._lose(peer, cause)
+        await self._transport.disconnect(peer)
+
     def _lose(self, peer: PeerId, cause: str) -> None:
         if self._greeted.pop(peer, None) is not None:
             self._sink.emit(PeerLeft(remote=peer, cause=cause, peers=len(self._greeted) + 1))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
+import trio
 
 import peer
 from peer.network.transport import Transport
@@ -15,6 +16,7 @@ from peer.rounds.entry import Entry
 from peer.rounds.machine import RoundMachine
 from peer.rounds.roster import peers_of
 from peer.services.greeting import Greeter
+from peer.services.membership import Membership
 from peer.services.reporting import Reporter, greedy_return
 from peer.services.watch import StuckWatch
 from peer.telemetry.counters import Counters
@@ -24,7 +26,11 @@ from peer.types import PeerId, Seconds
 
 
 class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One other peer, or this one. missed: rounds in a row; None: not on the roster. admitted: in the last round."""
+    """One other peer, or this one. missed: rounds in a row; None: not on the roster. admitted: in the last round.
+
+    silent_s: since its last bytes; None when it is not connected. suspected_by: peers that it does not answer; 0 unless
+    this one is among them.
+    """
 
     name: str
     peer_id: str
@@ -34,6 +40,8 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
     steps_per_s: int
     admitted: bool
     boot: int | None
+    silent_s: float | None
+    suspected_by: int
 
 
 class TroubleStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +54,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """round: of the tip, the last sealed one. lag: rounds of the tip that are not final yet. returns: None: unknown.
 
     waiting_for: what the round in progress needs next. refused: messages dropped, by reason.
+    local_health: 0 while the event loop runs in time, up to 8 when it is late: waits for others are that much longer.
     """
 
     version: str
@@ -73,6 +82,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[str, int]
     counters: dict[str, int]
     troubles: list[TroubleStatus]
+    local_health: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +105,7 @@ class Running:
 
     machine: RoundMachine
     greeter: Greeter
+    membership: Membership
     watch: StuckWatch
     reporter: Reporter
     transport: Transport
@@ -124,7 +135,7 @@ def status_of(me: Self, running: Running, *, names: NameBook, counters: Counters
         best_return=_finite(running.reporter.best_return),
         finished=machine.finished,
         waiting_for="nothing: the run has ended" if machine.finished else running.watch.waiting_for(),
-        peers=_peers(me, tip, running.greeter, names),
+        peers=_peers(me, tip, running, names),
         bytes_sent=network.get("bytes_sent", 0),
         bytes_received=network.get("bytes_received", 0),
         refused={name.removeprefix("refused_"): total for name, total in own.items() if name.startswith("refused_")},
@@ -133,11 +144,13 @@ def status_of(me: Self, running: Running, *, names: NameBook, counters: Counters
             TroubleStatus(age_s=round(age, 1), level=trouble.level, text=trouble.text)
             for age, trouble in troubles.latest()
         ],
+        local_health=running.membership.detector.health.score,
     )
 
 
-def _peers(me: Self, tip: Entry, greeter: Greeter, names: NameBook) -> list[PeerStatus]:
+def _peers(me: Self, tip: Entry, running: Running, names: NameBook) -> list[PeerStatus]:
     """Return everybody on the roster or connected, this peer first, then by name."""
+    greeter, detector, now = running.greeter, running.membership.detector, trio.current_time()
     members = {PeerId(entry.peer): entry for entry in tip.roster}
     admitted = {header.peer for header in tip.headers}
     everybody = peers_of(tip.roster) | greeter.greeted | {me.peer_id}
@@ -151,10 +164,16 @@ def _peers(me: Self, tip: Entry, greeter: Greeter, names: NameBook) -> list[Peer
             steps_per_s=members[peer_id].steps_per_s if peer_id in members else 0,
             admitted=peer_id in admitted,
             boot=me.boot if peer_id == me.peer_id else greeter.boot_of(peer_id),
+            silent_s=_tenths(detector.silent_s(peer_id, now)),
+            suspected_by=detector.suspected_by(peer_id),
         )
         for peer_id in everybody
     ]
     return sorted(listed, key=lambda status: (not status.me, status.name, status.peer_id))
+
+
+def _tenths(seconds: Seconds | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def _finite(value: float) -> float | None:

@@ -144,6 +144,31 @@ class PeerLeft(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerSuspected(RepeatedEvent):
+    """Nobody asked gets an answer of a connected peer. by: peers who say so. left_s: until it is given up, at most."""
+
+    level: ClassVar[Level] = "warning"
+    remote: PeerId
+    by: int
+    silent_s: Seconds
+    left_s: Seconds
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerReturned(RepeatedEvent):
+    """A peer that was suspected or given up is there again. silent_s: how long nothing came of it."""
+
+    remote: PeerId
+    silent_s: Seconds
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeerRefused(RepeatedEvent):
     """Someone connected who cannot take part: another run, version, config or model."""
 

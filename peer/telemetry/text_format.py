@@ -186,6 +186,11 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
     events.PeerJoined: lambda e, names: (
         f"met {names.name_of(e.remote)} ({e.remote}, boot {e.boot}); {_plural(e.peers, 'peer')} connected"
     ),
+    events.PeerSuspected: lambda e, names: (
+        f"{names.name_of(e.remote)} does not answer (suspected by {e.by}); silent for {e.silent_s:.1f} s, given up in"
+        f" {e.left_s:.1f} s unless it does"
+    ),
+    events.PeerReturned: lambda e, names: f"{names.name_of(e.remote)} is back after {duration(e.silent_s)} of silence",
     events.PeerLeft: lambda e, names: (
         f"lost {names.name_of(e.remote)}: {e.cause}; {_plural(e.peers, 'peer')} connected"
     ),

@@ -21,6 +21,10 @@ MAX_COUNT = 2**53
 INLINE_PAYLOAD_BYTES = 16 * 1024
 """Payloads up to this size ride along with the announcement; larger ones are pulled (docs/protocol.md)."""
 
+MAX_STATEMENTS = 8
+MAX_PROBE_BYTES = 2048
+"""A question of failure detection: eight statements of about 190 bytes, and a peer id."""
+
 MAX_ANNOUNCEMENT_BYTES = MAX_MANIFEST_BYTES + INLINE_PAYLOAD_BYTES + 64
 MAX_BLOB_BYTES = 1 << 30
 BLOB_CHUNK_BYTES = 256 * 1024

@@ -49,7 +49,7 @@ def test_nobody_imports_what_runs_code_or_weighs_too_much(module: str) -> None:
     assert _users_of(module) == set()
 
 
-@pytest.mark.parametrize("package", ["rounds", "aggregation", "tasks", "codec", "wire"])
+@pytest.mark.parametrize("package", ["rounds", "aggregation", "tasks", "membership", "codec", "wire"])
 @pytest.mark.parametrize("module", ["trio", "socket", "time", "random", "logging", "os", "threading", "datetime"])
 def test_islands_stay_pure(package: str, module: str) -> None:
     assert not [user for user in _users_of(module) if user.startswith(f"peer/{package}/")]

@@ -1,5 +1,6 @@
 """A transport that does what a test says: who is connected, who answers what, what a dial leads to."""
 
+import math
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -58,6 +59,9 @@ class ScriptedTransport:
     @property
     def events(self) -> trio.MemoryReceiveChannel[TransportEvent]:
         return self._events_out
+
+    def heard_at(self, peer: PeerId) -> float:
+        return trio.current_time() if peer in self._connected else -math.inf
 
     def connected_peers(self) -> frozenset[PeerId]:
         return frozenset(self._connected)

@@ -1,0 +1,117 @@
+"""What failure detection says on the wire: questions whether somebody is there, and signed statements about who is.
+
+A statement is signed by its author, so that it may pass through any hands: nobody can refute for somebody else, and
+each accuser counts once.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from peer.errors import ProtocolError
+from peer.types import PeerId
+from peer.wire.envelope import Signer, Verify, verify_signature
+from peer.wire.limits import MAX_PROBE_BYTES, MAX_STATEMENTS
+from peer.wire.messages import Count, PeerText
+
+PROBE_PROTOCOL = "probe/1"
+_DOMAIN = b"murmuration/member/1:"
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class StatementKind(IntEnum):
+    ALIVE = 1
+    SUSPECT = 2
+
+
+class Statement(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """`author` says of `subject` that it is alive (only of itself), or does not answer, in its life `incarnation`."""
+
+    kind: StatementKind
+    subject: PeerText
+    incarnation: Count
+    author: PeerText
+    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+
+
+class Probe(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Are you there? With a target: is it there, if you ask it?"""
+
+    target: PeerText | None
+    statements: Annotated[tuple[Statement, ...], msgspec.Meta(max_length=MAX_STATEMENTS)]
+
+
+class ProbeAnswer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """reached: whether the target answered; true without one. False is Lifeguard's nack: the helper itself is well."""
+
+    reached: bool
+    statements: Annotated[tuple[Statement, ...], msgspec.Meta(max_length=MAX_STATEMENTS)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A statement whose signature holds in this run."""
+
+    kind: StatementKind
+    subject: PeerId
+    incarnation: int
+    author: PeerId
+    raw: Statement
+
+
+_P = TypeVar("_P", Probe, ProbeAnswer)
+
+
+def encode_probe(message: Probe | ProbeAnswer) -> bytes:
+    return _encode(message)
+
+
+def decode_probe(data: bytes) -> Probe:
+    """Raises: ProtocolError when `data` is above the bound or no question."""
+    return _decode(data, Probe)
+
+
+def decode_probe_answer(data: bytes) -> ProbeAnswer:
+    """Raises: ProtocolError when `data` is above the bound or no answer."""
+    return _decode(data, ProbeAnswer)
+
+
+def state(kind: StatementKind, subject: PeerId, incarnation: int, signer: Signer, *, run: bytes) -> Signed:
+    """Make a statement of this peer's own."""
+    author = signer.peer_id
+    signature = signer.sign(_signed_bytes(kind, subject, incarnation, author, run))
+    raw = Statement(kind, subject, incarnation, author, signature)
+    return Signed(kind=kind, subject=subject, incarnation=incarnation, author=author, raw=raw)
+
+
+def open_statement(statement: Statement, *, run: bytes, verify: Verify = verify_signature) -> Signed:
+    """Check a statement. Raises: ProtocolError when its signature is wrong, or it speaks for another's life."""
+    subject, author = PeerId(statement.subject), PeerId(statement.author)
+    if statement.kind is StatementKind.ALIVE and subject != author:
+        raise ProtocolError(
+            "bad_statement", f"{author[-6:]} says that {subject[-6:]} is alive, which only that one may"
+        )
+    signed_bytes = _signed_bytes(statement.kind, subject, statement.incarnation, author, run)
+    if not verify(author, statement.signature, signed_bytes):
+        raise ProtocolError("bad_signature", f"the statement's signature is not {author[-6:]}'s")
+    return Signed(kind=statement.kind, subject=subject, incarnation=statement.incarnation, author=author, raw=statement)
+
+
+def raw(statements: Iterable[Signed]) -> tuple[Statement, ...]:
+    return tuple(statement.raw for statement in statements)
+
+
+def _decode(data: bytes, kind: type[_P]) -> _P:
+    if len(data) > MAX_PROBE_BYTES:
+        raise ProtocolError("oversize", f"{kind.__name__} of {len(data)} bytes")
+    try:
+        return msgspec.msgpack.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError("malformed", f"{kind.__name__}: {error}") from error
+
+
+def _signed_bytes(kind: StatementKind, subject: PeerId, incarnation: int, author: PeerId, run: bytes) -> bytes:
+    return _DOMAIN + _encode((run, int(kind), subject, incarnation, author))

@@ -1,0 +1,17 @@
+"""Statements of made-up peers, signed by nobody: the detector takes them as checked."""
+
+from peer.types import PeerId
+from peer.wire.membership import Signed, Statement, StatementKind
+
+
+def statement(kind: StatementKind, subject: str, incarnation: int, author: str) -> Signed:
+    raw = Statement(kind, subject, incarnation, author, bytes(64))
+    return Signed(kind=kind, subject=PeerId(subject), incarnation=incarnation, author=PeerId(author), raw=raw)
+
+
+def suspect(subject: str, *, by: str, incarnation: int = 0) -> Signed:
+    return statement(StatementKind.SUSPECT, subject, incarnation, by)
+
+
+def alive(subject: str, incarnation: int) -> Signed:
+    return statement(StatementKind.ALIVE, subject, incarnation, subject)
