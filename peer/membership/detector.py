@@ -188,7 +188,7 @@ class FailureDetector:
     def _ask(self, peer: PeerId, now: Seconds) -> Ask:
         within_s = self._wait_s(self._timing.direct_s)
         self._members[peer].question = _Question(deadline=now + within_s)
-        return Ask(peer=peer, within_s=within_s)
+        return Ask(peer=peer)
 
     def _pursue(self, peer: PeerId, member: _Member, question: _Question, now: Seconds) -> list[MemberEffect]:
         """Go on with a question whose time is over: through helpers first, then to a suspicion."""
@@ -200,8 +200,8 @@ class FailureDetector:
             within_s = self._wait_s(self._timing.indirect_s)
             member.question = _Question(deadline=now + within_s, last=True, helpers=frozenset(helpers))
             if not helpers:
-                return [Ask(peer=peer, within_s=within_s)]
-            return [AskThrough(helper=helper, target=peer, within_s=within_s) for helper in helpers]
+                return [Ask(peer=peer)]
+            return [AskThrough(helper=helper, target=peer) for helper in helpers]
         if not all_refused:  # helpers who could not even say no: the fault may be ours
             self.health.worse()
         member.question = None
@@ -291,4 +291,4 @@ class FailureDetector:
             return []
         self._spread_at = now + self._timing.spread_s
         able = sorted(peer for peer, member in self._members.items() if member.question is None and not member.dead)
-        return [Ask(peer=self._draw(able, 1)[0], within_s=self._timing.direct_s)] if able else []
+        return [Ask(peer=self._draw(able, 1)[0])] if able else []

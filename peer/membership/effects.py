@@ -7,10 +7,9 @@ from peer.types import PeerId, Seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """Ask `peer` whether it is there, and say when it answers. within_s: later answers are of no use."""
+    """Ask `peer` whether it is there, and say when it answers."""
 
     peer: PeerId
-    within_s: Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +18,6 @@ class AskThrough:
 
     helper: PeerId
     target: PeerId
-    within_s: Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

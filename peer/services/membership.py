@@ -40,6 +40,10 @@ from peer.wire.membership import (
 MAX_ERRANDS = 16
 """Questions asked for others at a time; above it, a helper says no at once."""
 
+REQUEST_S: Seconds = 10.0
+"""Deadline of a question as such; how long its answer is of use is for the detector to say. A request that is cancelled
+while its bytes are on their way can cost the connection, so questions are left to end by themselves."""
+
 GiveUp = Callable[[PeerId, str], Awaitable[None]]
 
 
@@ -123,12 +127,12 @@ class Membership:
     # Questions
 
     async def _ask(self, question: Ask) -> None:
-        answer = await self._request(question.peer, None, within_s=question.within_s)
+        answer = await self._request(question.peer, None)
         if answer is not None:
             self._carry_out(self.detector.answered(question.peer, trio.current_time()))
 
     async def _ask_through(self, question: AskThrough) -> None:
-        answer = await self._request(question.helper, question.target, within_s=question.within_s)
+        answer = await self._request(question.helper, question.target)
         if answer is not None:
             self._carry_out(
                 self.detector.helper_answered(
@@ -136,9 +140,9 @@ class Membership:
                 )
             )
 
-    async def _request(self, peer: PeerId, target: PeerId | None, *, within_s: Seconds) -> ProbeAnswer | None:
+    async def _request(self, peer: PeerId, target: PeerId | None) -> ProbeAnswer | None:
         probe = encode_probe(Probe(target, raw(self.detector.statements_for(peer))))
-        with trio.move_on_after(within_s):
+        with trio.move_on_after(REQUEST_S):
             try:
                 answer = decode_probe_answer(await self._transport.request(peer, PROBE_PROTOCOL, probe))
                 self._take_in(answer.statements)
@@ -164,9 +168,17 @@ class Membership:
         """Ask `target` on behalf of another, in so little time that a no still arrives."""
         if target not in self._peers or self._errands >= MAX_ERRANDS:
             return False
+        answered = trio.Event()
+        self._start(partial(self._ask_for_another, target, answered))
+        with trio.move_on_after(0.8 * self._timing.indirect_s):
+            await answered.wait()
+        return answered.is_set()
+
+    async def _ask_for_another(self, target: PeerId, answered: trio.Event) -> None:
         self._errands += 1
         try:
-            return await self._request(target, None, within_s=0.8 * self._timing.indirect_s) is not None
+            if await self._request(target, None) is not None:
+                answered.set()
         finally:
             self._errands -= 1
 
