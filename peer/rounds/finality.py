@@ -5,6 +5,7 @@ cannot be reached: a dead peer must not keep rounds open for ever (mode `availab
 elsewhere is therefore never final.
 """
 
+import itertools
 from collections.abc import Sequence
 
 from peer.rounds.chain import Chain
@@ -17,22 +18,22 @@ from peer.types import PeerId
 def last_final(chain: Chain, votes: VoteBook, *, alive: frozenset[PeerId], above: int) -> Entry | None:
     """Return the newest final entry of the line to the tip that is of a later round than `above`, or None.
 
-    alive: the peers that can be reached, this one included. All entries before a final one are final too. The root of
-    the chain serves as parent only.
+    alive: the peers that can be reached, this one included. An entry is final after those before it only
+    (docs/adr/0037). The root of the chain serves as parent only.
     """
     line = chain.line_to(chain.tip)
     present = chain.tip.members | alive
     depths = [_depths(line, chain, votes, round_number) for round_number in votes.rounds() if round_number > above]
-    for parent, entry in zip(line[-2::-1], line[:0:-1], strict=True):  # newest first
-        if entry.round <= above:
-            return None
+    newest: Entry | None = None
+    for parent, entry in itertools.pairwise(line):  # oldest first: a roster counts only after the rounds it comes from
         entitled = electorate(parent, entry) & present
-        if not parent.roster or not entitled:
-            continue
+        if entry.round <= above or not parent.roster or not entitled:
+            continue  # final already, or decided by those who build on it
         need = majority(len(entitled))
-        if any(sum(depth.get(peer, -1) >= entry.round for peer in entitled) >= need for depth in depths):
-            return entry
-    return None
+        if not any(sum(depth.get(peer, -1) >= entry.round for peer in entitled) >= need for depth in depths):
+            break
+        newest = entry
+    return newest
 
 
 def _depths(line: Sequence[Entry], chain: Chain, votes: VoteBook, round_number: int) -> dict[PeerId, int]:

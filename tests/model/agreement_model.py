@@ -30,13 +30,16 @@ class Rules:
 
     one_vote_a_round: rule 2. proof_before_change: rule 3, a peer that voted for a branch votes for its rival only when
     the votes that it knows rule out a majority for the first. unknown_counts: in that proof a vote that is not known
-    may be for the old branch. single_round: rule 4, votes of different rounds are not added up.
+    may be for the old branch. single_round: rule 4, votes of different rounds are not added up. in_order: rule 4, a
+    manifest is final after the one before it only. Without that a later manifest, whose roster may have shrunk to any
+    one peer by then, makes the first one of its branch final by the vote of that peer.
     """
 
     one_vote_a_round: bool = True
     proof_before_change: bool = True
     unknown_counts: bool = True
     single_round: bool = True
+    in_order: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,8 @@ def explore(peers: int, rounds: int, rules: Rules) -> Outcome:
 def is_final(state: State, branch: str, rules: Rules) -> bool:
     """Return whether the votes cast so far make `branch` final for somebody who knows all of them."""
     need = len(state) // 2 + 1
+    if not rules.in_order and any(branch in vote for votes in state for vote in votes[1:]):
+        return True
     if not rules.single_round:
         return sum(any(branch in vote for vote in votes) for votes in state) >= need
     return any(sum(branch in vote for vote in votes) >= need for votes in zip(*state, strict=True))

@@ -19,8 +19,15 @@ def test_rules_as_they_are_never_make_rivals_final(peers: int, rounds: int) -> N
         (Rules(single_round=False), 4),
         (Rules(one_vote_a_round=False), 3),
         (Rules(unknown_counts=False), 3),
+        (Rules(in_order=False), 3),
     ],
-    ids=["changes without proof", "adds rounds up", "votes twice a round", "takes silence for a no"],
+    ids=[
+        "changes without proof",
+        "adds rounds up",
+        "votes twice a round",
+        "takes silence for a no",
+        "lets heirs decide",
+    ],
 )
 def test_weakened_rule_makes_rivals_final_and_the_search_finds_it(weakened: Rules, peers: int) -> None:
     outcome = explore(peers, 2, weakened)

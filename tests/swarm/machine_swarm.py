@@ -90,6 +90,9 @@ class Member:
     dropped_steps: int = 0
     switched: int = 0
     disk: bytes | None = None
+    disk_full: bool = False
+    unsaved: int = 0
+    clock_ahead_s: float = 0.0
     paused_until: float = 0.0
     abandoned: list[Entry] = field(default_factory=list)
 
@@ -122,7 +125,9 @@ class MachineSwarm:
 
     def _add(self, number: int, *, started: bool) -> None:
         identity = Identity.for_tests(number + 1)
-        member = Member(number=number, identity=identity, machine=self._machine(identity, first_entry(), 0))
+        member = Member(
+            number=number, identity=identity, machine=self._machine(identity, first_entry(), 0, now=self.now)
+        )
         member.speed = self.rng.uniform(0.9, 1.1)
         member.alive = False
         self.members.append(member)
@@ -130,7 +135,7 @@ class MachineSwarm:
         if started:
             self.after(self.rng.uniform(0.0, 1.0), lambda: self.start(number))
 
-    def _machine(self, identity: Identity, root: Entry, sequence: int) -> RoundMachine:
+    def _machine(self, identity: Identity, root: Entry, sequence: int, *, now: float) -> RoundMachine:
         parts = Parts(
             signer=identity,
             run=RUN,
@@ -140,7 +145,7 @@ class MachineSwarm:
             codec="float32",
             aggregate=aggregator("mean"),
         )
-        return RoundMachine(parts, root=root, sequence=sequence, now=self.now)
+        return RoundMachine(parts, root=root, sequence=sequence, now=now)
 
     def start(self, number: int) -> None:
         """Start or restart a peer, from its disk if it saved anything."""
@@ -150,9 +155,9 @@ class MachineSwarm:
         member.wake_at = None
         member.rounds_open = 0
         member.final = {}
-        member.machine = self._machine(member.identity, root, member.life << 20)
+        member.machine = self._machine(member.identity, root, member.life << 20, now=self.clock(member))
         member.alive = True
-        self._carry_out(member, member.machine.start(self.now))
+        self._carry_out(member, member.machine.start(self.clock(member)))
         self.connect_all()
         self._sync_later(member, member.life)
 
@@ -161,9 +166,12 @@ class MachineSwarm:
         self.connect_all()
 
     def save(self, number: int) -> None:
-        tip = self.members[number].machine.tip
-        if tip.manifest is not None:
-            self.members[number].disk = encode_snapshot(tip)
+        """Write the tip to the member's disk; on a full disk what was written before stays."""
+        member, tip = self.members[number], self.members[number].machine.tip
+        if member.disk_full:
+            member.unsaved += 1
+        elif tip.manifest is not None:
+            member.disk = encode_snapshot(tip)
 
     def connect_all(self) -> None:
         """Tell every live peer whom it can reach now."""
@@ -174,7 +182,7 @@ class MachineSwarm:
                     for other in self.members
                     if other.alive and other is not member and not self.faults.blocked(member.number, other.number)
                 )
-                self._carry_out(member, member.machine.reachable(others, self.now))
+                self._carry_out(member, member.machine.reachable(others, self.clock(member)))
 
     # Time
 
@@ -205,6 +213,7 @@ class MachineSwarm:
     def _wake_later(self, member: Member) -> None:
         """Call `tick` when the machine asks for it and at no other time, as the real loop does."""
         wake = member.machine.next_wake()
+        wake = None if wake is None else wake - member.clock_ahead_s
         if wake is None or (member.wake_at is not None and self.now < member.wake_at <= wake):
             return  # nothing to wake for, or a call that is already planned comes first and looks again
         member.wake_at = at = max(wake, self.now + 0.005)
@@ -213,7 +222,7 @@ class MachineSwarm:
         def tick() -> None:
             if member.life == life and member.wake_at == at:
                 member.wake_at = None
-                self._to(member, life, lambda machine: machine.tick(self.now))
+                self._to(member, life, lambda machine: machine.tick(self.clock(member)))
 
         self.after(at - self.now, tick)
 
@@ -237,10 +246,23 @@ class MachineSwarm:
                 response = other.machine.answer_sync(request)
                 self.after(
                     self._delay(),
-                    lambda: self._to(member, life, lambda m: m.receive_sync(response, source=source, now=self.now)),
+                    lambda: self._to(
+                        member, life, lambda m: m.receive_sync(response, source=source, now=self.clock(member))
+                    ),
                 )
 
         self.after(self._delay(), answer)
+
+    def clock(self, member: Member) -> float:
+        """Return the member's own monotonic clock: no two need agree, and a suspended machine's jumps ahead."""
+        return self.now + member.clock_ahead_s
+
+    def suspend(self, number: int, seconds: float) -> None:
+        """Let a member's clock jump ahead, as after a suspended machine wakes: all its deadlines are over at once."""
+        member = self.members[number]
+        member.clock_ahead_s += seconds
+        if member.alive:
+            self._to(member, member.life, lambda machine: machine.tick(self.clock(member)))
 
     def pause(self, number: int, seconds: float) -> None:
         """Freeze a process; what arrives meanwhile waits, and its connections stay."""
@@ -303,7 +325,7 @@ class MachineSwarm:
         self.after(
             self._delay(),
             lambda: self._to(
-                other, life, lambda m: m.receive(message.envelope, payload=None, source=source, now=self.now)
+                other, life, lambda m: m.receive(message.envelope, payload=None, source=source, now=self.clock(other))
             ),
         )
 
@@ -316,21 +338,23 @@ class MachineSwarm:
                 arrive = partial(RoundMachine.receive_payload, payload=payload, data=self._pulled(data))
                 self.after(2 * self._delay(), partial(self._arrive, member, life, arrive))
                 return
-        self.after(0.5, lambda: self._to(member, life, lambda m: m.payload_failed(payload, self.now)))
+        self.after(0.5, lambda: self._to(member, life, lambda m: m.payload_failed(payload, self.clock(member))))
 
     def _arrive(self, member: Member, life: int, act: Callable[..., list[Effect]]) -> None:
-        self._to(member, life, lambda machine: act(machine, now=self.now))
+        self._to(member, life, lambda machine: act(machine, now=self.clock(member)))
 
     def _fetch_snapshot(self, member: Member, effect: FetchSnapshot) -> None:
         holder, life, blob = self.by_id[effect.holder], member.life, Digest(effect.offer.blob)
         data = holder.machine.blob(blob) if self._passes(member, holder) else None
         if data is None:
-            self.after(0.5, lambda: self._to(member, life, lambda m: m.payload_failed(blob, self.now)))
+            self.after(0.5, lambda: self._to(member, life, lambda m: m.payload_failed(blob, self.clock(member))))
             return
         found = self._pulled(data)
         self.after(
             2 * self._delay(),
-            lambda: self._to(member, life, lambda m: m.receive_snapshot(found, source=effect.holder, now=self.now)),
+            lambda: self._to(
+                member, life, lambda m: m.receive_snapshot(found, source=effect.holder, now=self.clock(member))
+            ),
         )
 
     def _train(self, member: Member, effect: OpenRound) -> None:
@@ -343,7 +367,9 @@ class MachineSwarm:
                 self.after(member.paused_until - self.now, finish)
             elif self._is_training(member, life, token):
                 member.rounds_open = 0
-                self._carry_out(member, member.machine.announce(self._work(member, effect.base.digest), self.now))
+                self._carry_out(
+                    member, member.machine.announce(self._work(member, effect.base.digest), self.clock(member))
+                )
 
         # A peer that was overtaken hands over what it has, as the real trainer does.
         overtaken = member.rounds_open > LATE_ROUNDS

@@ -85,6 +85,28 @@ def late_joins(swarm: MachineSwarm, rng: random.Random) -> None:
         swarm.after(back + rng.uniform(1, 8), partial(start_if_dead, swarm, donor))
 
 
+def full_disks(swarm: MachineSwarm, rng: random.Random) -> None:
+    """Disks fill up: peers go on, save in vain, die, and come back from the older state that is still there."""
+    for _ in range(rng.randint(1, 3)):
+        number, at = rng.randrange(len(swarm.members)), rng.uniform(5, 15)
+        swarm.after(at, partial(swarm.save, number))
+        swarm.after(at + 0.1, partial(setattr, swarm.members[number], "disk_full", True))
+        dies = at + rng.uniform(5, 20)
+        swarm.after(dies - 0.1, partial(swarm.save, number))
+        swarm.after(dies, partial(swarm.crash, number))
+        swarm.after(dies + rng.uniform(0.3, 8), partial(start_if_dead, swarm, number))
+
+
+def clock_jumps(swarm: MachineSwarm, rng: random.Random) -> None:
+    """Clocks jump ahead by up to an hour: every deadline that was waited for is over at once."""
+    for _ in range(rng.randint(1, 4)):
+        number = rng.randrange(len(swarm.members))
+        swarm.after(rng.uniform(2, 35), partial(swarm.suspend, number, rng.choice([5.0, 60.0, 3600.0])))
+
+
+MORE_PLANS: dict[str, Plan] = {plan.__name__: plan for plan in (full_disks, clock_jumps)}
+"""Drawn apart from the others, so that older seeds stay the lives that they were but for these."""
+
 PLANS: dict[str, Plan] = {
     plan.__name__: plan
     for plan in (crashes, pauses, partitions, deaf_links, dying_sealers, everybody_restarts, late_joins)
@@ -94,7 +116,7 @@ PLANS: dict[str, Plan] = {
 def draw_size(rng: random.Random) -> int:
     """Mostly small swarms: their schedules are as rich, and a hundred times as cheap as those of 64."""
     dice = rng.random()
-    return rng.randint(2, 8) if dice < 0.9 else rng.randint(9, 16) if dice < 0.985 else rng.randint(17, 64)
+    return rng.randint(2, 8) if dice < 0.97 else rng.randint(9, 16) if dice < 0.998 else rng.randint(17, 64)
 
 
 def torment(seed: int) -> tuple[MachineSwarm, list[str]]:
@@ -111,6 +133,10 @@ def torment(seed: int) -> tuple[MachineSwarm, list[str]]:
     names = rng.sample(sorted(PLANS), rng.randint(1, 3))
     for name in names:
         PLANS[name](swarm, rng)
+    more = random.Random(f"more {seed}")
+    if more.random() < 0.5:
+        names.append(more.choice(sorted(MORE_PLANS)))
+        MORE_PLANS[names[-1]](swarm, more)
     told = [f"{len(swarm.members)} peers", f"loss {faults.loss}", f"latency {faults.latency_s} s"]
     told += [f"duplicates {faults.duplicate}", f"corrupt {faults.corrupt}", *names]
     swarm.run(CHAOS_S)
@@ -124,6 +150,7 @@ def calm_down(swarm: MachineSwarm) -> None:
     swarm.faults.latency_s = min(swarm.faults.latency_s, 0.1)
     swarm.rewire(nothing_blocked)
     for member in swarm.members:
+        member.disk_full = False
         start_if_dead(swarm, member.number)
     swarm.run(CALM_S)
 

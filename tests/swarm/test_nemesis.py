@@ -1,11 +1,32 @@
 """The quick part of the torture: a few seeded lives under every trouble (`make torture` for the long part)."""
 
+import random
+from functools import partial
+
 import pytest
 
-from tests.swarm.nemesis import PLANS
+from tests.swarm.judgement import assert_caught_up, assert_each_piece_once, assert_nobody_blamed
+from tests.swarm.machine_swarm import Faults, MachineSwarm
+from tests.swarm.nemesis import MORE_PLANS, PLANS
 from tests.swarm.torture import describe, judge
 
 QUICK = (2, 3, 5, 58)  # 58: work that is brought along a second time, once taken for forgotten
+
+
+SLOW_SEEDS = (69, 100, 104, 112)
+"""Of 150 such lives, those in which a roster that had shrunk beside the others made its own branch final (adr/0037)."""
+
+
+def slow_life(seed: int) -> MachineSwarm:
+    """Run a minute of a small swarm whose messages take 0.5 to 2 s, with lost ones and other troubles."""
+    rng = random.Random(f"slow {seed}")
+    faults = Faults(loss=rng.choice([0.0, 0.05, 0.15, 0.3]), latency_s=1.0)
+    swarm = MachineSwarm(rng.randint(2, 6), seed=seed, faults=faults)
+    swarm.settle_s = swarm.heal_s = 20.0
+    for name in rng.sample(sorted(PLANS), rng.randint(1, 3)):
+        PLANS[name](swarm, rng)
+    swarm.run(60.0)
+    return swarm
 
 
 @pytest.mark.parametrize("seed", QUICK)
@@ -14,9 +35,31 @@ def test_a_tormented_swarm_ends_in_agreement_with_all_work_counted_once(seed: in
     assert not verdict.failure, describe(verdict)
 
 
+@pytest.mark.parametrize("seed", SLOW_SEEDS)
+def test_messages_as_slow_as_rounds_never_make_two_models_final(seed: int) -> None:
+    assert slow_life(seed).conflicts == []
+
+
+def test_a_full_disk_and_a_clock_an_hour_ahead_cost_no_work_of_peers_that_live() -> None:
+    swarm = MachineSwarm(4, seed=3)
+    swarm.settle_s = swarm.heal_s = 20.0
+    swarm.after(8.0, partial(swarm.save, 0))
+    swarm.after(8.1, partial(setattr, swarm.members[0], "disk_full", True))
+    swarm.after(20.0, partial(swarm.save, 0))
+    swarm.after(20.1, partial(swarm.crash, 0))
+    swarm.after(23.0, partial(swarm.start, 0))
+    swarm.after(12.0, partial(swarm.suspend, 1, 3600.0))
+    swarm.run(60.0)
+    assert swarm.members[0].unsaved == 1
+    assert swarm.conflicts == []
+    assert_caught_up(swarm)
+    assert_each_piece_once(swarm)
+    assert_nobody_blamed(swarm)
+
+
 def test_the_same_seed_is_the_same_life() -> None:
     assert judge(5) == judge(5)
 
 
 def test_every_trouble_is_drawn() -> None:
-    assert len(PLANS) == 7
+    assert len(PLANS) + len(MORE_PLANS) == 9
