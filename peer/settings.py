@@ -45,6 +45,7 @@ def transport_settings(config: Config) -> Libp2pSettings:
         run_id=wire_run_id(config).hex(),
         listen_address=f"/{kind}/{network.listen_host}/tcp/{network.port}",
         max_connections=network.max_connections,
+        gossip_rate=network.max_messages_per_s,
     )
 
 

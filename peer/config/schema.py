@@ -207,6 +207,7 @@ class NetworkConfig(Section):
     redial_max_s: Period = 30.0
     rediscover_s: Period = 15.0
     max_connections: Annotated[int, Field(ge=1, le=4096)] = 64
+    max_messages_per_s: Annotated[int, Field(ge=10, le=100_000)] = 500
 
     @model_validator(mode="after")
     def _check_redial(self) -> Self:

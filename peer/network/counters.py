@@ -8,6 +8,8 @@ COUNTER_NAMES = (
     "protocol_errors",
     "dials_failed",
     "frames_refused",
+    "floods_refused",
+    "flooders_banned",
 )
 
 

@@ -67,6 +67,11 @@ class ConnectionTable:
         self._remove(peer_of(conn), conn)
         self._nursery.start_soon(self._finish, conn)
 
+    def close_peer(self, peer: PeerId, cause: str) -> None:
+        """End every connection of `peer`."""
+        for conn in self.of_peer(peer):
+            self.close(conn, cause=cause)
+
     async def close_all(self, *, cause: str) -> None:
         """End every connection, and return when their sockets are closed."""
         async with trio.open_nursery() as nursery:

@@ -10,6 +10,7 @@ from peer.network.addresses import TcpAddress, parse_tcp_address
 from peer.network.libp2p_connections import ConnectionTable
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_health import answers
+from peer.network.libp2p_limits import PeerLimits
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_upgrade import SecuredSocket, join_swarm, secure
 from peer.types import PeerId
@@ -29,7 +30,9 @@ class Connector:
         counters: dict[str, int],
         *,
         local_peer: PeerId,
+        limits: PeerLimits,
     ) -> None:
+        self._limits = limits
         self._swarm = swarm
         self._connections = connections
         self._settings = settings
@@ -48,7 +51,7 @@ class Connector:
     async def accept(self, stream: trio.SocketStream) -> None:
         """Take one inbound connection, and stay until it ends. Strangers that misbehave are dropped and
         counted."""
-        if self._handshakes >= MAX_HANDSHAKES:
+        if self._handshakes >= MAX_HANDSHAKES or not self._limits.admits_connection(_host_of(stream)):
             self._counters["frames_refused"] += 1
             return
         self._handshakes += 1
@@ -56,6 +59,7 @@ class Connector:
         try:
             with trio.fail_after(self._settings.dial_timeout_s):
                 secured = await secure(self._swarm, stream, self._counters, is_initiator=False)
+                await self._turn_away_banned(secured.peer, stream)
                 conn = await self._join(secured)
         except (TransportError, trio.TooSlowError):
             if secured is None:  # a peer that leaves after the handshake knows us already, or is looking for another
@@ -82,6 +86,7 @@ class Connector:
         answer = await secure(self._swarm, stream, self._counters, is_initiator=True)
         try:
             self._check_identity(target, answer.peer)
+            await self._turn_away_banned(answer.peer, stream)
             if await self._has_live_connection(answer.peer):
                 await trio.aclose_forcefully(stream)
             else:
@@ -90,6 +95,13 @@ class Connector:
             await trio.aclose_forcefully(stream)
             raise
         return answer.peer
+
+    async def _turn_away_banned(self, peer: PeerId, stream: trio.SocketStream) -> None:
+        """Raises: TransportError, with the socket closed, when `peer` has flooded us lately."""
+        why = self._limits.banned(peer)
+        if why is not None:
+            await trio.aclose_forcefully(stream)
+            raise TransportError(f"{peer} is refused for a while: it {why}")
 
     def _check_identity(self, target: TcpAddress, peer: PeerId) -> None:
         if peer == self._local_peer:
@@ -114,3 +126,10 @@ class Connector:
         except BaseException:
             self._connections.forget_socket(secured.tcp)
             raise
+
+
+def _host_of(stream: trio.SocketStream) -> str:
+    try:
+        return str(stream.socket.getpeername()[0])
+    except OSError:  # it has hung up already
+        return "gone"

@@ -22,6 +22,8 @@ OUTBOUND_QUEUE = 512
 """Messages waiting for one neighbour; py-libp2p's 32 drops half of a round's burst without a word."""
 
 Deliver = Callable[[PeerId, bytes], None]
+Admits = Callable[[PeerId, int], bool]
+"""Asked of every message that a neighbour hands over, with its size; it counts what it refuses."""
 
 
 class FencedPubsub(Pubsub):
@@ -29,9 +31,12 @@ class FencedPubsub(Pubsub):
 
     topic: str
     deliver: Deliver
+    admits: Admits
     counters: dict[str, int]
 
     async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message) -> None:
+        if msg_forwarder != self.my_id and not self.admits(PeerId(msg_forwarder.to_base58()), len(msg.data)):
+            return  # before its signature is checked, which is what a flood would cost most
         try:
             await super().push_msg(msg_forwarder, msg)
         except Exception:  # parsing another peer's id, key or signature raises a dozen unrelated types
@@ -65,7 +70,7 @@ class FencedPubsub(Pubsub):
 
 @asynccontextmanager
 async def open_gossip(
-    host: IHost, settings: Libp2pSettings, *, deliver: Deliver, counters: dict[str, int]
+    host: IHost, settings: Libp2pSettings, *, deliver: Deliver, admits: Admits, counters: dict[str, int]
 ) -> AsyncIterator[FencedPubsub]:
     """Run GossipSub on the run's topic. `host` must be running, and its guard in place."""
     router = GossipSub(
@@ -74,13 +79,14 @@ async def open_gossip(
         degree_low=DEGREE_LOW,
         degree_high=DEGREE_HIGH,
         heartbeat_interval=settings.heartbeat_s,
-        max_messages_per_topic_per_second=settings.gossip_rate,
+        max_messages_per_topic_per_second=4 * settings.gossip_rate,  # `admits` is stricter, and counts
         adaptive_gossip_enabled=False,  # it moves the degrees by a guess of network health
         eclipse_protection_enabled=False,  # it wants 3 different addresses: one machine or one NAT has one
     )
     pubsub = FencedPubsub(host, router, strict_signing=True, max_inbound_rpc_size=4 * MAX_GOSSIP_BYTES)
     pubsub.topic = topic_of(settings.run_id)
     pubsub.deliver = deliver
+    pubsub.admits = admits
     pubsub.counters = counters
     # py-libp2p counts from the wall clock in seconds: a peer that published faster than that and restarts would
     # reuse numbers that its neighbours remember, and stay mute until it has passed them.

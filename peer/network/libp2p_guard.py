@@ -6,12 +6,15 @@ of the swarm, so one wrapper there covers gossip, ping, identify and our own pro
 """
 
 from collections import Counter
+from collections.abc import Callable
 
 import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import StreamHandlerFn
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
+
+from peer.types import PeerId
 
 RESET_PATIENCE_S = 1.0
 
@@ -23,7 +26,15 @@ class StreamGuard:
     counters: the transport's; an exception in a handler counts as `protocol_errors`.
     """
 
-    def __init__(self, counters: dict[str, int], *, max_peer_streams: int) -> None:
+    def __init__(
+        self,
+        counters: dict[str, int],
+        *,
+        max_peer_streams: int,
+        admits: Callable[[PeerId], bool] = lambda _: True,
+    ) -> None:
+        """admits: asked once for every stream of a peer; it counts what it refuses."""
+        self._admits = admits
         self._counters = counters
         self._max_peer_streams = max_peer_streams
         self._open: Counter[ID] = Counter()
@@ -35,6 +46,9 @@ class StreamGuard:
     def _guarded(self, handler: StreamHandlerFn) -> StreamHandlerFn:
         async def guarded(stream: INetStream) -> None:
             peer = stream.muxed_conn.peer_id
+            if not self._admits(PeerId(peer.to_base58())):
+                await reset_stream(stream)
+                return
             if self._open[peer] >= self._max_peer_streams:
                 self._counters["frames_refused"] += 1
                 await reset_stream(stream)

@@ -1,6 +1,7 @@
 """Requests and responses over libp2p streams: one stream each, bounded, with a deadline on what the other end
 owes."""
 
+from collections.abc import Callable
 from functools import partial
 
 import trio
@@ -25,13 +26,22 @@ class RequestStreams:
     take is for the requester's cancel scope to say.
     """
 
-    def __init__(self, host: IHost, counters: dict[str, int], *, idle_s: Seconds) -> None:
+    def __init__(
+        self,
+        host: IHost,
+        counters: dict[str, int],
+        *,
+        idle_s: Seconds,
+        admits: Callable[[PeerId, str, int], bool] = lambda *_: True,
+    ) -> None:
+        """admits: asked of every request read, with its protocol and size; it counts what it refuses."""
+        self._admits = admits
         self._host = host
         self._counters = counters
         self._idle_s = idle_s
 
     def handle(self, protocol: str, handler: RequestHandler) -> None:
-        self._host.set_stream_handler(_protocol_id(protocol), partial(self._serve, handler))
+        self._host.set_stream_handler(_protocol_id(protocol), partial(self._serve, protocol, handler))
 
     async def request(self, peer: PeerId, protocol: str, data: bytes) -> bytes:
         """Send one request, return the response. Raises: TransportError, after a reset of the stream."""
@@ -57,9 +67,9 @@ class RequestStreams:
         await _finish(stream)
         return answer
 
-    async def _serve(self, handler: RequestHandler, stream: INetStream) -> None:
+    async def _serve(self, protocol: str, handler: RequestHandler, stream: INetStream) -> None:
         try:
-            await self._answer(handler, stream)
+            await self._answer(protocol, handler, stream)
         except ProtocolError as error:
             kind = "frames_refused" if error.reason.startswith("frame_") else "protocol_errors"
             self._counters[kind] += 1
@@ -71,9 +81,12 @@ class RequestStreams:
             await reset_stream(stream)
             raise
 
-    async def _answer(self, handler: RequestHandler, stream: INetStream) -> None:
+    async def _answer(self, protocol: str, handler: RequestHandler, stream: INetStream) -> None:
         peer = PeerId(stream.muxed_conn.peer_id.to_base58())
         data = await self._read_request(stream)
+        if not self._admits(peer, protocol, len(data)):
+            await reset_stream(stream)
+            return
         answer = await handler(peer, data)
         if len(answer) > MAX_MESSAGE_BYTES:
             raise ValueError(f"a response is bounded at {MAX_MESSAGE_BYTES} bytes, got {len(answer)}")

@@ -25,6 +25,7 @@ from peer.network.libp2p_gossip import FencedPubsub, open_gossip
 from peer.network.libp2p_guard import StreamGuard
 from peer.network.libp2p_health import watch_health
 from peer.network.libp2p_host import build_host
+from peer.network.libp2p_limits import PeerLimits
 from peer.network.libp2p_listener import bound_addresses, open_listeners
 from peer.network.libp2p_requests import RequestStreams
 from peer.network.libp2p_settings import Libp2pSettings
@@ -97,8 +98,7 @@ class Libp2pTransport:
         return await self._connector.connect(address)
 
     async def disconnect(self, peer: PeerId) -> None:
-        for conn in self._connections.of_peer(peer):
-            self._connections.close(conn, cause="closed by us")
+        self._connections.close_peer(peer, "closed by us")
         await trio.lowlevel.checkpoint()
 
     async def publish(self, data: bytes) -> None:
@@ -136,17 +136,21 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
     gossip_in, gossip_out = trio.open_memory_channel[GossipMessage](settings.gossip_queue)
     async with trio.open_nursery() as nursery:
         connections = ConnectionTable(nursery)
-        guard = StreamGuard(counters, max_peer_streams=settings.max_peer_streams)
+        limits = PeerLimits(settings, counters, close=connections.close_peer)
+        guard = StreamGuard(counters, max_peer_streams=settings.max_peer_streams, admits=limits.admits_stream)
         host = build_host(settings, identity, guard, connections.add)
-        connector = Connector(host.swarm, connections, settings, counters, local_peer=identity.peer_id)
+        connector = Connector(host.swarm, connections, settings, counters, local_peer=identity.peer_id, limits=limits)
         deliver = partial(_deliver, gossip_in, counters)
-        async with host.run([]), open_gossip(host, settings, deliver=deliver, counters=counters) as pubsub:
+        async with (
+            host.run([]),
+            open_gossip(host, settings, deliver=deliver, admits=limits.admits_message, counters=counters) as pubsub,
+        ):
             transport = Libp2pTransport(
                 local_peer=identity.peer_id,
                 listen_addresses=bound_addresses(listeners),
                 connections=connections,
                 connector=connector,
-                requests=RequestStreams(host, counters, idle_s=settings.stream_idle_s),
+                requests=RequestStreams(host, counters, idle_s=settings.stream_idle_s, admits=limits.admits_request),
                 pubsub=pubsub,
                 gossip=gossip_out,
                 counters=counters,

@@ -91,4 +91,4 @@ class Transport(Protocol):
 
     def counters(self) -> dict[str, int]:
         """Totals since the start: bytes_sent, bytes_received, gossip_dropped, handler_errors,
-        protocol_errors, dials_failed, frames_refused."""
+        protocol_errors, dials_failed, frames_refused, floods_refused, flooders_banned."""

@@ -26,7 +26,7 @@ async def tell_refused_forever(
 
 def _refused(network: dict[str, int], own: dict[str, int]) -> InputRefused:
     return InputRefused(
-        frames=network.get("frames_refused", 0),
+        frames=network.get("frames_refused", 0) + network.get("floods_refused", 0),
         streams=network.get("protocol_errors", 0) + network.get("handler_errors", 0),
         messages=sum(total for name, total in own.items() if name.startswith("refused_")),
     )

@@ -543,6 +543,8 @@ async def test_counters_name_all_that_the_contract_lists(clock: MockClock, peers
             "protocol_errors",
             "dials_failed",
             "frames_refused",
+            "floods_refused",
+            "flooders_banned",
         }
         assert counters["bytes_sent"] >= 1000
         assert counters["bytes_received"] >= 1000

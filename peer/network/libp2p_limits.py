@@ -1,0 +1,65 @@
+"""The flood gate at every door of the libp2p transport: connections, streams, requests and gossip."""
+
+from collections.abc import Callable
+
+import trio
+
+from peer.network.flood import FloodGate, Rate
+from peer.network.libp2p_settings import Libp2pSettings
+from peer.types import PeerId
+
+UNLIMITED_REQUESTS = frozenset({"blob/1"})
+"""Chunks come as fast as the puller takes them; streams are limited, and what is read is one range of one blob."""
+
+MAX_CONNECTS_AT_ONCE = 256
+
+
+class PeerLimits:
+    """close: ends a peer's connections, with the cause; called once when it is banned."""
+
+    def __init__(
+        self, settings: Libp2pSettings, counters: dict[str, int], *, close: Callable[[PeerId, str], None]
+    ) -> None:
+        self._counters = counters
+        self._close = close
+        self._ban_s = settings.ban_s
+        rates = {
+            "messages": settings.gossip_rate,
+            "requests": settings.request_rate,
+            "streams": settings.stream_rate,
+            "bytes": settings.unasked_bytes_rate,
+        }
+        doubled = {what: Rate(per_s=rate, burst=2 * rate) for what, rate in rates.items()}
+        connects = Rate(per_s=settings.connect_rate, burst=MAX_CONNECTS_AT_ONCE)
+        self._peers = FloodGate(doubled, ban_s=settings.ban_s)
+        self._hosts = FloodGate({"connections": connects}, ban_s=0.0)  # others may live behind the same address
+
+    def admits_connection(self, host: str) -> bool:
+        return self._counted(self._hosts.admits(host, "connections", trio.current_time()))
+
+    def admits_stream(self, peer: PeerId) -> bool:
+        return self._admits(peer, "streams")
+
+    def admits_request(self, peer: PeerId, protocol: str, size: int) -> bool:
+        unlimited = protocol in UNLIMITED_REQUESTS
+        return (unlimited or self._admits(peer, "requests")) and self._admits(peer, "bytes", amount=size)
+
+    def admits_message(self, peer: PeerId, size: int) -> bool:
+        return self._admits(peer, "messages") and self._admits(peer, "bytes", amount=size)
+
+    def banned(self, peer: PeerId) -> str | None:
+        """Return why a peer is refused now, None when it is not."""
+        return self._peers.banned(peer, trio.current_time())
+
+    def _admits(self, peer: PeerId, what: str, *, amount: float = 1.0) -> bool:
+        bans = self._peers.bans
+        admitted = self._counted(self._peers.admits(peer, what, trio.current_time(), amount=amount))
+        if self._peers.bans > bans:
+            self._counters["flooders_banned"] += 1
+            self._close(peer, f"it {self.banned(peer)}; refused for {self._ban_s:g} s")
+        return admitted
+
+    def _counted(self, admitted: bool) -> bool:  # noqa: FBT001  # the only argument
+        if not admitted:
+            self._counters["floods_refused"] += 1
+        return admitted

@@ -1,0 +1,94 @@
+"""Floods against a real transport: cut down, counted, and the flooder shown the door; others notice nothing."""
+
+import secrets
+from contextlib import suppress
+
+import pytest
+import trio
+
+from peer.errors import TransportError
+from peer.network.addresses import parse_tcp_address
+from peer.network.libp2p_dial import open_socket
+from peer.network.libp2p_transport import Libp2pTransport
+from peer.network.transport import PeerConnected, PeerDisconnected
+from tests.unit.network.loopback import PATIENCE_S, assert_serves, echo, open_peer, peer_id, until
+
+LIMITS = {"gossip_rate": 10.0, "request_rate": 2.0, "ban_s": 1.5}
+"""So low that a flooder reaches them on the busiest machine."""
+
+
+async def flood_gossip(flooder: Libp2pTransport, victim: Libp2pTransport) -> None:
+    with suppress(Exception):  # it is cut off in the middle
+        while victim.counters()["flooders_banned"] == 0:
+            await flooder.publish(secrets.token_bytes(64))
+
+
+async def flood_requests(flooder: Libp2pTransport, victim: Libp2pTransport) -> None:
+    while victim.counters()["flooders_banned"] == 0:
+        with suppress(TransportError):
+            await flooder.request(victim.local_peer, "echo/1", b"again")
+
+
+@pytest.mark.parametrize("flood", [flood_gossip, flood_requests])
+async def test_a_flooder_is_disconnected_refused_for_a_while_and_welcome_after(flood: object) -> None:
+    async with open_peer(1, **LIMITS) as victim, open_peer(2) as flooder, open_peer(3) as honest:
+        victim.handle("echo/1", echo)
+        for other in (flooder, honest):
+            await other.connect(victim.listen_addresses[0])
+            assert isinstance(await victim.events.receive(), PeerConnected)
+        with trio.fail_after(PATIENCE_S):
+            await flood(flooder, victim)  # type: ignore[operator]  # one of the two above
+        await until(lambda: victim.connected_peers() == {peer_id(3)})
+        event = await victim.events.receive()
+        assert isinstance(event, PeerDisconnected)
+        assert event.peer == peer_id(2)
+        assert "a second, and went on; refused for 1.5 s" in event.cause
+        assert victim.counters()["floods_refused"] >= 4
+        assert await honest.request(victim.local_peer, "echo/1", b"hi") == b"hi"
+
+        with suppress(TransportError):  # the refusal may come after the handshake
+            await flooder.connect(victim.listen_addresses[0])
+        assert peer_id(2) not in victim.connected_peers()
+        with pytest.raises(TransportError, match="refused for a while"):
+            await victim.connect(flooder.listen_addresses[0])
+
+        await trio.sleep(1.6)  # real time: sockets
+        with trio.fail_after(PATIENCE_S):
+            while peer_id(2) not in victim.connected_peers():
+                with suppress(TransportError):
+                    await flooder.connect(victim.listen_addresses[0])
+                await trio.sleep(0.05)
+
+
+async def test_messages_above_the_rate_are_not_delivered() -> None:
+    async with open_peer(1, gossip_rate=5.0) as victim, open_peer(2) as speaker:
+        await speaker.connect(victim.listen_addresses[0])
+        await until(lambda: bool(speaker._pubsub.peer_topics))
+        start = trio.current_time()
+        for _ in range(70):
+            await speaker.publish(secrets.token_bytes(32))
+        await until(lambda: victim.counters()["floods_refused"] > 0)
+        heard = victim.gossip.statistics().current_buffer_used
+        assert heard <= 10 + 5.0 * (trio.current_time() - start) + 1
+        await assert_serves(victim)
+
+
+async def test_a_host_that_connects_again_and_again_is_turned_away_and_others_are_served_later() -> None:
+    async with open_peer(1, connect_rate=200.0) as victim:
+        place = parse_tcp_address(victim.listen_addresses[0])
+        streams = [await open_socket(place) for _ in range(500)]
+        await until(lambda: victim.counters()["floods_refused"] + victim.counters()["frames_refused"] >= 100)
+        for stream in streams:
+            await trio.aclose_forcefully(stream)
+        await trio.sleep(0.5)
+        await assert_serves(victim)
+
+
+async def test_a_pull_in_chunks_is_not_taken_for_a_flood() -> None:
+    async with open_peer(1, request_rate=1.0) as victim, open_peer(2) as puller:
+        victim.handle("blob/1", echo)
+        await puller.connect(victim.listen_addresses[0])
+        for _ in range(20):
+            await puller.request(victim.local_peer, "blob/1", b"chunk")
+        assert victim.connected_peers() == {peer_id(2)}
+        assert victim.counters()["floods_refused"] == 0
