@@ -1,4 +1,4 @@
-"""Pubsub is deaf (a restarted peer may be, for good): anti-entropy alone must carry headers, payloads, manifests, votes."""
+"""Pubsub is deaf, as a restarted peer may be for good: anti-entropy alone must carry everything."""
 
 import pytest
 import trio
