@@ -5,9 +5,10 @@ PEERS ?= 3
 ARGS ?=
 PYTEST ?=
 SEEDS ?= 2000
+HOURS ?= 1
 export PYTHON TORCH_SPEC TORCH_INDEX_URL
 .DEFAULT_GOAL := help
-.PHONY: help setup up test test-tsan test-arm torture fuzz test-docker image lint format bench bench-cpp clean distclean
+.PHONY: help setup up test test-tsan test-arm torture soak fuzz test-docker chaos image lint format bench bench-cpp clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +35,10 @@ torture: ## thousands of seeded lives of swarms under faults (SEEDS=2000, ARGS='
 	@scripts/setup.sh test
 	@.venv/bin/python -m tests.swarm.torture --seeds $(SEEDS) $(ARGS)
 
+soak: setup ## HOURS=1 of six peers that are killed, stopped and replaced; soak.png and a verdict (ARGS='--seed 2')
+	@.venv/bin/python -m pip --disable-pip-version-check install -q $$(.venv/bin/python scripts/requirements.py dev | grep ^matplotlib==)
+	@.venv/bin/python -m benchmarks.soak --hours $(HOURS) $(ARGS)
+
 fuzz: setup ## fuzz every decoder of bytes from the network, guided by coverage (ARGS='--runs 10000'; 20 minutes)
 	@.venv/bin/python -m pip --disable-pip-version-check install -q $$(.venv/bin/python scripts/requirements.py fuzz)
 	@.venv/bin/python tests/fuzz/fuzz_decoders.py $(ARGS)
@@ -41,6 +46,10 @@ fuzz: setup ## fuzz every decoder of bytes from the network, guided by coverage 
 test-docker: ## build the image, run a swarm of containers, kill one (starts an engine if none runs and you are root)
 	@scripts/setup.sh lint
 	@scripts/with-docker.sh env MURMUR_REQUIRE_DOCKER=1 .venv/bin/python -m pytest tests/docker -m docker -v $(PYTEST)
+
+chaos: ## eight containers: three are killed, the sealer of every round, all at once (wants an idle machine)
+	@scripts/setup.sh lint
+	@scripts/with-docker.sh env MURMUR_REQUIRE_DOCKER=1 .venv/bin/python -m pytest tests/docker -m chaos -v $(PYTEST)
 
 image: ## build the container image (docker-compose up does it too)
 	@scripts/with-docker.sh scripts/compose.sh build peer

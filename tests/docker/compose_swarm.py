@@ -14,7 +14,9 @@ from typing import Any
 from tests.docker.event_log import Event, parse
 
 ROOT = Path(__file__).resolve().parents[2]
-TEST_IMAGE = "murmuration:test"
+TEST_IMAGE = os.environ.get("MURMUR_TEST_IMAGE", "murmuration:test")
+"""MURMUR_TEST_IMAGE names one that is there already; else the tests build theirs."""
+
 PROJECT_LABEL = "com.docker.compose.project"
 POLL_S = 0.2
 
@@ -121,6 +123,14 @@ class ComposeSwarm:
                 network.remove()
             for volume in self.client.volumes.list(filters=label):
                 volume.remove(force=True)
+
+
+def wait_for(reached: Callable[[], object], *, what: str, within_s: float) -> None:
+    """Poll until `reached()` is true. Raises: AssertionError after `within_s`."""
+    deadline = time.monotonic() + within_s
+    while not reached():
+        assert time.monotonic() < deadline, f"not within {within_s:.0f} s: {what}"
+        time.sleep(POLL_S)
 
 
 def now() -> datetime:

@@ -40,7 +40,9 @@ def engine() -> Iterator[Any]:  # Any: the SDK comes without types
 
 @pytest.fixture(scope="session")
 def image(engine: Any, compose_command: list[str]) -> Any:  # Any: as above
-    """The image of this checkout, built as a user builds it."""
+    """The image of this checkout, built as a user builds it; or the one that MURMUR_TEST_IMAGE names."""
+    if "MURMUR_TEST_IMAGE" in os.environ:
+        return engine.images.get(TEST_IMAGE)
     run_compose(
         ["build", "peer"],
         files=["docker-compose.yml"],
