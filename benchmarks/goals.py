@@ -48,7 +48,7 @@ class Goal:
 
     def configured(self, overrides: Sequence[str]) -> Config:
         files = [CONFIGS / "config.yaml", *([CONFIGS / self.preset] if self.preset else [])]
-        return load_config(files, {}, [*overrides, "compute.threads=1", "compute.device=cpu"], known_envs=known_envs())
+        return load_config(files, {}, ["compute.threads=1", "compute.device=cpu", *overrides], known_envs=known_envs())
 
 
 def settings_of(config: Config) -> PpoSettings:

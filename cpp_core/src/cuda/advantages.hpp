@@ -29,6 +29,8 @@ struct Advantages {
   }
 
  private:
+  static constexpr int kAhead = 8;  // steps
+
   /// As scale_rewards in rollout/return_scaling.hpp.
   [[nodiscard]] MURMUR_HOST_DEVICE float reward_scale() const noexcept {
     if (!normalize_rewards) return 1.0F;
@@ -48,23 +50,37 @@ struct Advantages {
     float next_value = values[static_cast<std::size_t>(num_steps) * n + e], next_advantage = 0.0F;
     bool good = finite(next_value);
     int truncation = rollout.truncations[env];
-    for (int step = num_steps; step-- > 0;) {
-      const std::size_t at = static_cast<std::size_t>(step) * n + e;
-      const bool terminated = (rollout.ended[at] & 1) != 0, truncated = (rollout.ended[at] & 2) != 0;
-      float bootstrap = next_value;
-      if (terminated) {
-        bootstrap = 0.0F;
-      } else if (truncated) {
-        bootstrap = final_values[static_cast<std::size_t>(--truncation) * n + e];
+    for (int end = num_steps; end > 0; end -= kAhead) {
+      // Loads first, so that they wait for memory together instead of one step after the other.
+      std::uint8_t ended[kAhead];
+      float reward[kAhead], value[kAhead];
+      MURMUR_UNROLL(kAhead)
+      for (int k = 0; k < kAhead; ++k) {
+        if (k >= end) continue;
+        const std::size_t at = static_cast<std::size_t>(end - 1 - k) * n + e;
+        ended[k] = rollout.ended[at];
+        reward[k] = rollout.rewards[at];
+        value[k] = values[at];
       }
-      const float value = values[at];
-      const float td_error = scaled(rollout.rewards[at], scale) + gamma * bootstrap - value;
-      const float advantage = td_error + decay * (terminated || truncated ? 0.0F : next_advantage);
-      advantages[at] = advantage;
-      returns[at] = advantage + value;
-      good = good && finite(value) && finite(bootstrap);
-      next_value = value;
-      next_advantage = advantage;
+      MURMUR_UNROLL(kAhead)
+      for (int k = 0; k < kAhead; ++k) {
+        if (k >= end) continue;
+        const std::size_t at = static_cast<std::size_t>(end - 1 - k) * n + e;
+        const bool terminated = (ended[k] & 1) != 0, truncated = (ended[k] & 2) != 0;
+        float bootstrap = next_value;
+        if (terminated) {
+          bootstrap = 0.0F;
+        } else if (truncated) {
+          bootstrap = final_values[static_cast<std::size_t>(--truncation) * n + e];
+        }
+        const float td_error = scaled(reward[k], scale) + gamma * bootstrap - value[k];
+        const float advantage = td_error + decay * (terminated || truncated ? 0.0F : next_advantage);
+        advantages[at] = advantage;
+        returns[at] = advantage + value[k];
+        good = good && finite(value[k]) && finite(bootstrap);
+        next_value = value[k];
+        next_advantage = advantage;
+      }
     }
     if (!good) block.lower(&control->fault, fault_code(e, FaultKind::kValue));
   }

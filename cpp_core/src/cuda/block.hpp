@@ -16,8 +16,19 @@
 
 namespace murmur::cuda {
 
+/// Repeat the loop that follows N times a turn, so that loads of later turns need not wait for earlier ones.
+#ifdef __CUDACC__
+#define MURMUR_PRAGMA(text) _Pragma(#text)
+#define MURMUR_UNROLL(N) MURMUR_PRAGMA(unroll N)
+#else
+#define MURMUR_UNROLL(N)
+#endif
+
 /// Threads of every block: fixed, because sums are shared out over them and must not depend on the device.
 inline constexpr int kThreads = 256;
+
+/// Threads that share a row of memory where rows are dealt out.
+inline constexpr int kLanes = 32;
 
 /// What a kernel sees of the device: its place in the grid, shared memory, and phases.
 /// GpuBlock (gpu_executor.cuh) is the other one.

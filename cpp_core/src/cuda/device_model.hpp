@@ -137,7 +137,7 @@ class DeviceModel final : public PpoBackend {
 
  private:
   using Floats = typename Executor::template Buffer<float>;
-  static constexpr int kMaxBlocks = 1024;  // a block loads its weights once for all of its tiles
+  static constexpr int kBlocksPerProcessor = 4;  // a block loads its weights once for all of its tiles
 
   void launch_forward(const NetworkPlan& net, const float* observations, int num_rows,
                       const ObservationScale& see, float* out) {
@@ -150,7 +150,8 @@ class DeviceModel final : public PpoBackend {
                                   .observations = observations,
                                   .see = see,
                                   .out = out},
-                      std::min(tiles, kMaxBlocks), ForwardRows::shared_bytes(plan_, tile_.rows));
+                      std::min(tiles, kBlocksPerProcessor * executor_->num_processors()),
+                      ForwardRows::shared_bytes(plan_, tile_.rows));
   }
 
   void run(const NetworkPlan& net, std::span<const float> observations, std::span<float> out) {

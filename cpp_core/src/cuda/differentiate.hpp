@@ -53,10 +53,8 @@ struct AdvantageMoments {
 struct AdvantageScale {
   double mean, inverse_std;
 
-  MURMUR_HOST_DEVICE static AdvantageScale from(const Moments* chunks, int num_chunks) noexcept {
+  MURMUR_HOST_DEVICE static AdvantageScale from(const Moments& total) noexcept {
     // One sample has no spread: normalising would make its advantage zero and waste the step.
-    Moments total{};
-    for (int c = 0; c < num_chunks; ++c) total = merged(total, chunks[c]);
     if (total.count < 2.0) return {0.0, 1.0};
     return {total.mean, 1.0 / (square_root(total.m2 / (total.count - 1.0)) + 1e-8)};
   }
@@ -71,10 +69,9 @@ struct Differentiate {
   Samples samples;
   const StepInputs* inputs;  // of this step
   const Control* control;
-  const Moments* advantage_chunks;  // of this step; null: advantages stay as they are
-  int num_advantage_chunks;
-  float* gradients;   // [chunks, P]
-  double* loss_sums;  // [chunks, kLossTerms]
+  const Moments* advantage_moments;  // of this step; null: advantages stay as they are
+  float* gradients;                  // [chunks, P]
+  double* loss_sums;                 // [chunks, kLossTerms]
 
   [[nodiscard]] static std::size_t shared_bytes(const PolicyPlan& plan, int rows) {
     const auto floats = static_cast<std::size_t>(plan.weight_floats() + plan_tile(plan, rows).shared_floats);
@@ -147,9 +144,8 @@ struct Differentiate {
   MURMUR_HOST_DEVICE void prepare(Block& block) const {
     block.each([&](int thread) {
       if (thread == 0) {
-        *scale(block) = advantage_chunks == nullptr
-                            ? AdvantageScale{0.0, 1.0}
-                            : AdvantageScale::from(advantage_chunks, num_advantage_chunks);
+        *scale(block) = advantage_moments == nullptr ? AdvantageScale{0.0, 1.0}
+                                                     : AdvantageScale::from(*advantage_moments);
       }
       if (thread < kRowTerms * kLossSlots) slots(block)[thread] = 0.0;
     });

@@ -47,8 +47,13 @@ class GpuBlock {
   }
 };
 
+/// Blocks that shall fit one processor at a time, so that one computes while others wait; it bounds the
+/// registers of a thread at 80.
+inline constexpr unsigned kResidentBlocks = 3;
+
 template <class Kernel>
-__global__ void __launch_bounds__(kThreads) run_kernel(const __grid_constant__ Kernel kernel) {
+__global__ void __launch_bounds__(kThreads, kResidentBlocks)
+    run_kernel(const __grid_constant__ Kernel kernel) {
   const GpuBlock block;
   kernel(block);
 }
@@ -69,7 +74,9 @@ class GpuExecutor {
     Buffer(GpuExecutor& executor, std::size_t size) : size_(size) {
       executor.enter();
       check(cudaMalloc(reinterpret_cast<void**>(&data_), (size > 0 ? size : 1) * sizeof(T)), "cudaMalloc");
-      check(cudaMemset(data_, 0, size * sizeof(T)), "cudaMemset");
+      // On our stream, which does not wait for the default one: cudaMemset would run at any later time, and
+      // wipe out what an upload has brought by then.
+      check(cudaMemsetAsync(data_, 0, size * sizeof(T), executor.stream_), "cudaMemsetAsync");
     }
     Buffer(Buffer&& other) noexcept
         : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
@@ -131,6 +138,9 @@ class GpuExecutor {
     }
     check(cudaGraphLaunch(graph_, stream_), "cudaGraphLaunch");
   }
+
+  /// Where everything runs, in order.
+  [[nodiscard]] cudaStream_t stream() const noexcept { return stream_; }
 
   /// Make this executor's device the calling thread's.
   void enter() const { check(cudaSetDevice(device_), "cudaSetDevice"); }

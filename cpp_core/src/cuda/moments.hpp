@@ -65,7 +65,7 @@ MURMUR_HOST_DEVICE Moments block_moments(Block& block, int begin, int end, doubl
 }
 
 /// Samples that one block reduces.
-inline constexpr int kMomentsChunk = 4096;
+inline constexpr int kMomentsChunk = 1024;
 [[nodiscard]] MURMUR_HOST_DEVICE constexpr int num_moment_chunks(int size) noexcept {
   return (size + kMomentsChunk - 1) / kMomentsChunk;
 }
@@ -108,21 +108,30 @@ struct ReduceMoments {
   }
 };
 
-/// Grid: 1 block. Merges chunks in order into totals[column].
+/// Grid: one block per column. Merges chunks[column, ...] into totals[column], as a tree.
 struct MergeMoments {
-  static constexpr std::size_t kShared = 0;
-  int num_columns, num_chunks;
+  static constexpr std::size_t kShared = kThreads * sizeof(Moments);
+  int num_chunks;
   const Moments* chunks;
   Moments* totals;
 
   template <class Block>
   MURMUR_HOST_DEVICE void operator()(Block& block) const {
+    Moments* const partial = block.template shared<Moments>(0);
     block.each([&](int thread) {
-      for (int column = thread; column < num_columns; column += kThreads) {
-        Moments total{};
-        for (int c = 0; c < num_chunks; ++c) total = merged(total, chunks[column * num_chunks + c]);
-        totals[column] = total;
-      }
+      Moments total{};
+      for (int c = thread; c < num_chunks; c += kThreads)
+        total = merged(total, chunks[block.index() * num_chunks + c]);
+      partial[thread] = total;
+    });
+    for (int half = kThreads / 2; half > 0; half /= 2) {
+      if (half >= num_chunks) continue;  // that half is empty
+      block.each([&](int thread) {
+        if (thread < half) partial[thread] = merged(partial[thread], partial[thread + half]);
+      });
+    }
+    block.each([&](int thread) {
+      if (thread == 0) totals[block.index()] = partial[0];
     });
   }
 };

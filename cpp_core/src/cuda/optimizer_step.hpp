@@ -51,6 +51,7 @@ struct ReduceGradient {
       const int param = block.index() * kParams + thread % kParams;
       float sum = 0.0F;
       if (param < num_params) {
+        MURMUR_UNROLL(8)
         for (int c = thread / kParams; c < num_chunks; c += kLanes)
           sum += gradients[static_cast<std::size_t>(c) * static_cast<std::size_t>(num_params) +
                            static_cast<std::size_t>(param)];

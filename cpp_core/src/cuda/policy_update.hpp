@@ -45,6 +45,7 @@ class PolicyUpdate {
         inputs_(executor, static_cast<std::size_t>(num_steps)),
         totals_(executor, static_cast<std::size_t>(num_steps)),
         advantage_chunks_(executor, static_cast<std::size_t>(num_steps * num_moment_chunks(minibatch))),
+        advantage_moments_(executor, static_cast<std::size_t>(num_steps)),
         gradients_(executor, static_cast<std::size_t>(num_chunks(minibatch)) * num_params()),
         loss_sums_(executor, static_cast<std::size_t>(num_chunks(minibatch) * kLossTerms)),
         gradient_(executor, num_params()),
@@ -68,10 +69,14 @@ class PolicyUpdate {
                                         .control = control,
                                         .chunks = advantage_chunks_.data()},
                        num_steps_ * moment_chunks, AdvantageMoments::kShared);
+      executor_.launch(MergeMoments{.num_chunks = moment_chunks,
+                                    .chunks = advantage_chunks_.data(),
+                                    .totals = advantage_moments_.data()},
+                       num_steps_, MergeMoments::kShared);
     }
     for (int step = 0; step < num_steps_; ++step) {
-      launch_step(step, samples, model,
-                  normalize_advantages ? advantage_chunks_.data() + step * moment_chunks : nullptr, control);
+      launch_step(step, samples, model, normalize_advantages ? advantage_moments_.data() + step : nullptr,
+                  control);
     }
   }
 
@@ -92,7 +97,7 @@ class PolicyUpdate {
   [[nodiscard]] std::size_t num_params() const noexcept { return static_cast<std::size_t>(plan_.num_params); }
 
   void launch_step(int step, const Samples& samples, const ModelPointers& model,
-                   const Moments* advantage_chunks, Control* control) {
+                   const Moments* advantage_moments, Control* control) {
     const int chunks = num_chunks(minibatch_), param_blocks = ReduceGradient::param_blocks(plan_.num_params);
     const StepInputs* const inputs = inputs_.data() + step;
     executor_.launch(Differentiate{.plan = plan_,
@@ -103,8 +108,7 @@ class PolicyUpdate {
                                    .samples = samples,
                                    .inputs = inputs,
                                    .control = control,
-                                   .advantage_chunks = advantage_chunks,
-                                   .num_advantage_chunks = num_moment_chunks(minibatch_),
+                                   .advantage_moments = advantage_moments,
                                    .gradients = gradients_.data(),
                                    .loss_sums = loss_sums_.data()},
                      2 * chunks, Differentiate::shared_bytes(plan_, tile_.rows));
@@ -144,7 +148,7 @@ class PolicyUpdate {
   TilePlan tile_;
   typename Executor::template Buffer<StepInputs> inputs_;
   typename Executor::template Buffer<LossSums> totals_;
-  typename Executor::template Buffer<Moments> advantage_chunks_;
+  typename Executor::template Buffer<Moments> advantage_chunks_, advantage_moments_;
   typename Executor::template Buffer<float> gradients_;   // [chunks, P]
   typename Executor::template Buffer<double> loss_sums_;  // [chunks, kLossTerms]
   typename Executor::template Buffer<float> gradient_;    // [P]

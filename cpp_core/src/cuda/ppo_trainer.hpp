@@ -32,19 +32,17 @@ class PpoTrainer final : public DeviceTrainer {
         inputs_(executor(), 1),
         scale_(executor(), 2 * kObs),
         envs_(executor(), size(num_envs_)),
-        observations_(executor(), (samples() + size(num_envs_)) * kObs),
+        observations_(executor(), (rows() + finals()) * kObs),
         actions_(executor(), samples() * E::kSpec.action_dim),
         log_probs_(executor(), samples()),
         rewards_(executor(), samples()),
         discounted_(executor(), samples()),
         ended_(executor(), samples()),
-        final_observations_(executor(), finals() * kObs),
         discounted_now_(executor(), size(num_envs_)),
         truncations_(executor(), size(num_envs_)),
         episodes_(executor(), size(num_envs_)),
         return_sums_(executor(), size(num_envs_)),
-        values_(executor(), samples() + size(num_envs_)),
-        final_values_(executor(), finals()),
+        values_(executor(), rows() + finals()),
         advantages_(executor(), samples()),
         returns_(executor(), samples()),
         moment_chunks_(executor(), size(kColumns * num_moment_chunks(static_cast<int>(samples())))),
@@ -94,6 +92,7 @@ class PpoTrainer final : public DeviceTrainer {
 
   [[nodiscard]] static std::size_t size(int n) noexcept { return static_cast<std::size_t>(n); }
   [[nodiscard]] std::size_t samples() const noexcept { return size(num_envs_) * size(num_steps_); }
+  [[nodiscard]] std::size_t rows() const noexcept { return samples() + size(num_envs_); }
   [[nodiscard]] int max_finals() const noexcept {
     return max_truncations(num_steps_, E::kSpec.max_episode_steps);
   }
@@ -175,8 +174,7 @@ class PpoTrainer final : public DeviceTrainer {
             .num_extra = 1},
            moments_.data());
     // The critic runs once over everything: larger tiles, and the parameters have not changed in between.
-    model_.launch_value(rollout.observations, static_cast<int>(samples()) + num_envs_, see(), values_.data());
-    model_.launch_value(rollout.final_observations, static_cast<int>(finals()), see(), final_values_.data());
+    model_.launch_value(rollout.observations, static_cast<int>(rows() + finals()), see(), values_.data());
     executor().launch(Advantages{.num_envs = num_envs_,
                                  .num_steps = num_steps_,
                                  .gamma = static_cast<float>(config_.gamma),
@@ -187,7 +185,7 @@ class PpoTrainer final : public DeviceTrainer {
                                  .seen_returns = moments_.data() + kObs,
                                  .rollout = rollout,
                                  .values = values_.data(),
-                                 .final_values = final_values_.data(),
+                                 .final_values = values_.data() + rows(),
                                  .control = control,
                                  .advantages = advantages_.data(),
                                  .returns = returns_.data()},
@@ -209,11 +207,10 @@ class PpoTrainer final : public DeviceTrainer {
     const auto rows = static_cast<int>(samples());
     executor().launch(ReduceMoments{.columns = columns, .size = rows, .chunks = moment_chunks_.data()},
                       columns.count() * num_moment_chunks(rows), ReduceMoments::kShared);
-    executor().launch(MergeMoments{.num_columns = columns.count(),
-                                   .num_chunks = num_moment_chunks(rows),
-                                   .chunks = moment_chunks_.data(),
-                                   .totals = totals},
-                      1, MergeMoments::kShared);
+    executor().launch(
+        MergeMoments{
+            .num_chunks = num_moment_chunks(rows), .chunks = moment_chunks_.data(), .totals = totals},
+        columns.count(), MergeMoments::kShared);
   }
 
   [[nodiscard]] ObservationScale see() {
@@ -230,7 +227,7 @@ class PpoTrainer final : public DeviceTrainer {
             .rewards = rewards_.data(),
             .discounted = discounted_.data(),
             .ended = ended_.data(),
-            .final_observations = final_observations_.data(),
+            .final_observations = observations_.data() + rows() * kObs,
             .discounted_now = discounted_now_.data(),
             .truncations = truncations_.data(),
             .episodes = episodes_.data(),
@@ -315,12 +312,14 @@ class PpoTrainer final : public DeviceTrainer {
   Buffer<RolloutInputs> inputs_;
   Buffer<float> scale_;  // [2, D]: shift and scale of observations
   Buffer<EnvRow<E>> envs_;
-  Buffer<float> observations_, actions_, log_probs_, rewards_, discounted_;
+  Buffer<float> observations_;  // of the rollout, [T + 1, N, D], and behind them the final ones, [K, N, D]
+  Buffer<float> actions_, log_probs_, rewards_, discounted_;
   Buffer<std::uint8_t> ended_;
-  Buffer<float> final_observations_, discounted_now_;
+  Buffer<float> discounted_now_;
   Buffer<std::int32_t> truncations_, episodes_;
   Buffer<double> return_sums_;
-  Buffer<float> values_, final_values_, advantages_, returns_;
+  Buffer<float> values_;  // of `observations_`
+  Buffer<float> advantages_, returns_;
   Buffer<Moments> moment_chunks_;
   Buffer<Moments> moments_;  // [kColumns + kErrorColumns]
   PolicyUpdate<Executor> update_;

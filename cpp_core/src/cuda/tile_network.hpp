@@ -26,10 +26,12 @@ struct TileNetwork {
       for (int l = 0; l <= net.num_hidden; ++l) {
         const LayerPlan& layer = net.layers[l];
         const int outputs = round_up(layer.outputs, 4);
-        for (int at = thread; at < outputs * layer.stride; at += kThreads) {
-          const int o = at / layer.stride, i = at % layer.stride;
-          const bool real = o < layer.outputs && i < layer.inputs;
-          weights[layer.weights_at + at] = real ? params[layer.weights + o * layer.inputs + i] : 0.0F;
+        for (int o = thread / kLanes; o < outputs; o += kThreads / kLanes) {
+          for (int i = thread % kLanes; i < layer.stride; i += kLanes) {
+            const bool real = o < layer.outputs && i < layer.inputs;
+            weights[layer.weights_at + o * layer.stride + i] =
+                real ? params[layer.weights + o * layer.inputs + i] : 0.0F;
+          }
         }
         for (int o = thread; o < outputs; o += kThreads)
           weights[layer.bias_at + o] = o < layer.outputs ? params[layer.bias + o] : 0.0F;
