@@ -133,12 +133,13 @@ class Seeker:
             self._tell_failure(address, str(error), wait_s)
         else:
             self._answered[address] = peer
-            self._book.answered(peer, split_peer(address)[0], unix_s=int(self._unix_time()))
             # A peer that is refused right after the handshake must not be dialled in a loop.
             self._schedule.failed(address, trio.current_time())
             await trio.sleep(2 * _LOOK_S)
             if peer in self._transport.connected_peers():
                 self._schedule.succeeded(address)
+                # Not before: one that is refused would get a second address, and be dialled twice as often.
+                self._book.answered(peer, split_peer(address)[0], unix_s=int(self._unix_time()))
         finally:
             self._dialling.discard(address)
 
