@@ -18,7 +18,9 @@ from peer.common_model import aggregation, bad_peers_withstood, common_schema, f
 from peer.config.digest import digest, run_id
 from peer.config.schema import DENSE_RULES, Config
 from peer.native import AggregationKernels, NativeCodecKernels
+from peer.network.announce import MAX_ANNOUNCED, Announced
 from peer.network.discovery.backoff import RedialPolicy
+from peer.network.discovery.book import BookDiscovery
 from peer.network.discovery.source import DiscoverySource
 from peer.network.transport import Transport
 from peer.rounds.effects import Applied, Effect, SnapshotApplied
@@ -30,7 +32,9 @@ from peer.services.blobs import blob_handler
 from peer.services.conductor import Conductor, Observer
 from peer.services.discovery import Seeker
 from peer.services.greeting import Greeter, Welcome
+from peer.services.meeting import Cards, Meeting
 from peer.services.membership import Membership
+from peer.services.relay import Relay
 from peer.services.reporting import Reporter, Robustness, greedy_return
 from peer.services.service import RunBlocking, in_thread
 from peer.services.status import Running
@@ -42,10 +46,10 @@ from peer.telemetry.counters import Counters
 from peer.telemetry.names import NameBook
 from peer.telemetry.sink import EventSink
 from peer.types import ModelSchema, PeerId, Seconds
-from peer.wire.envelope import Signer, seal
+from peer.wire.envelope import Signed, Signer, seal
 from peer.wire.limits import MAX_ROSTER
 from peer.wire.messages import PeerCard
-from peer.wire.sync import BLOB_PROTOCOL
+from peer.wire.sync import BLOB_PROTOCOL, RELAY_PROTOCOL
 
 REQUEST_S = 5.0
 """Deadline of one small request or one chunk: far above any healthy round trip, below a round's deadline."""
@@ -61,6 +65,8 @@ class PeerParts:
 
     kernels: arithmetic of aggregation, the core's on one thread if None. name: for the logs of others.
     state_file: optimizer state on disk. ready: called before the first training step.
+    announced: the addresses that others are told, what the transport listens on if None. book_file: of peers that
+    were met, kept between lives.
     running: called once with the parts that tell the peer's status, when they work.
     blocking: how the disk is written to; the archive has its own.
     """
@@ -81,6 +87,8 @@ class PeerParts:
     kernels: Kernels | None = None
     ready: Callable[[], None] = lambda: None
     running: Callable[[Running], None] = lambda _: None
+    announced: Announced | None = None
+    book_file: Path | None = None
     blocking: RunBlocking = in_thread
 
 
@@ -196,15 +204,24 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
     )
     trainer = _trainer(config, parts, conductor)
     observers.append(_SaveTrainer(trainer, every=config.round.snapshot_every))
-    greeter = _greeter(config, parts, lambda peers: _tell_reachable(peers, conductor, membership))
+    meeting = _meeting(config, parts)
+    greeter = _greeter(config, parts, meeting, lambda peers: _tell_reachable(peers, conductor, membership))
+    meeting.take_greeted_from(lambda: greeter.greeted)
     membership = _membership(config, parts, greeter)
-    parts.transport.handle(BLOB_PROTOCOL, blob_handler(machine.blob))
+    relay = Relay(
+        has=lambda blob: machine.blob(blob) is not None,
+        fetch=conductor.fetch_for,
+        helps=lambda peer: peer in greeter.greeted,
+    )
+    parts.transport.handle(BLOB_PROTOCOL, blob_handler(lambda blob: machine.blob(blob) or relay.find(blob)))
+    parts.transport.handle(RELAY_PROTOCOL, relay.answer)
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(conductor.serve)
             await nursery.start(greeter.serve)
             await nursery.start(membership.serve)
-            await nursery.start(_seeker(config, parts).serve)
+            await nursery.start(meeting.serve)
+            await nursery.start(_seeker(config, parts, meeting).serve)
             await nursery.start(trainer.serve)
             nursery.start_soon(watch.serve)
             if parts.archive is not None:
@@ -217,6 +234,7 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
                     watch=watch,
                     reporter=reporter,
                     transport=parts.transport,
+                    meeting=meeting,
                 )
             )
             await ending.reached.wait()
@@ -225,6 +243,7 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
     finally:
         with trio.CancelScope(shield=True):
             await trainer.save()
+            await meeting.save()
             if parts.archive is not None:
                 await parts.archive.flush(machine.tip)
     return Outcome(
@@ -303,33 +322,64 @@ def _membership(config: Config, parts: PeerParts, greeter: Greeter) -> Membershi
     )
 
 
-def _greeter(config: Config, parts: PeerParts, reachable: Callable[[frozenset[PeerId]], None]) -> Greeter:
-    run = wire_run_id(config)
-    card = PeerCard(
-        boot=parts.boot,
-        name=parts.name,
-        addresses=parts.transport.listen_addresses[:8],
-        config=digest(config),
-        schema=parts.agent.schema.digest,
+def _meeting(config: Config, parts: PeerParts) -> Meeting:
+    return Meeting(
+        parts.transport,
+        cards=_cards(config, parts),
+        run=wire_run_id(config),
+        book_file=parts.book_file,
+        sink=parts.sink,
+        counters=parts.counters,
+        rng=random.Random(f"meeting {parts.signer.peer_id} {parts.boot}"),
+        blocking=parts.blocking,
+        exchange_s=config.network.rediscover_s,
+        request_s=REQUEST_S,
     )
+
+
+def _cards(config: Config, parts: PeerParts) -> Cards:
+    run = wire_run_id(config)
+    listening = parts.transport.listen_addresses
+    announced = parts.announced or Announced(public=listening, local=listening)
+
+    def card(addresses: tuple[str, ...]) -> Signed[PeerCard]:
+        told = PeerCard(
+            boot=parts.boot,
+            name=parts.name,
+            addresses=addresses[:MAX_ANNOUNCED],
+            config=digest(config),
+            schema=parts.agent.schema.digest,
+        )
+        return seal(told, parts.signer, run=run)
+
+    return Cards(public=card(announced.public), local=card(announced.local))
+
+
+def _greeter(
+    config: Config, parts: PeerParts, meeting: Meeting, reachable: Callable[[frozenset[PeerId]], None]
+) -> Greeter:
     return Greeter(
         parts.transport,
-        Welcome(run=run, card=seal(card, parts.signer, run=run)),
+        Welcome(run=wire_run_id(config), card=meeting.cards.public),
         reachable=reachable,
         sink=parts.sink,
         names=parts.names,
         counters=parts.counters,
         request_s=REQUEST_S,
+        card_for=meeting.card_for,
+        learn=meeting.learn,
     )
 
 
-def _seeker(config: Config, parts: PeerParts) -> Seeker:
+def _seeker(config: Config, parts: PeerParts, meeting: Meeting) -> Seeker:
     network = config.network
     return Seeker(
         parts.transport,
-        parts.sources,
+        [*parts.sources, BookDiscovery(meeting.book, me=parts.signer.peer_id)],
         sink=parts.sink,
         redial=RedialPolicy(first_s=network.redial_min_s, cap_s=network.redial_max_s),
         rediscover_s=network.rediscover_s,
         rng=parts.rng,
+        book=meeting.book,
+        max_peers=network.max_connections,
     )

@@ -19,24 +19,27 @@ from peer.config.digest import digest
 from peer.config.schema import Config
 from peer.errors import StorageError
 from peer.native import AggregationKernels
+from peer.network.addresses import bound_port
 from peer.network.identity import Identity, load_or_create_identity
 from peer.network.libp2p_logging import quiet_libp2p_logging
 from peer.network.libp2p_transport import Libp2pTransport, open_libp2p_transport
 from peer.node import Outcome, PeerParts, run_peer
 from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder
+from peer.services.book_keeping import FILE_NAME as BOOK_FILE
 from peer.services.reporting import greedy_return
 from peer.services.status import Running, Self, Status, status_of
 from peer.services.status_socket import serve_status
 from peer.services.tally import tell_refused_forever
 from peer.services.watch import beat_forever
-from peer.settings import discovery_sources, ppo_settings, threads, transport_settings
+from peer.settings import announced, discovery_sources, ppo_settings, threads, transport_settings
 from peer.storage.atomic_file import write_atomic
 from peer.storage.boots import Boot, count_boot
 from peer.storage.heartbeat import Heartbeat
 from peer.storage.slots import Slot, claim_slot
 from peer.telemetry.counters import Counters
 from peer.telemetry.events import (
+    Announcing,
     Listening,
     LookingFor,
     PeerStarted,
@@ -107,6 +110,7 @@ class PeerProcess:
         self._age = age
 
     def run(self, folder: RunFolder) -> None:
+        announced(self._config, port=0)  # a wrong network.interface is the user's to hear of before anything is done
         boot = count_boot(self._slot.path / "boots", unix_time_s=int(time.time()))
         settings = ppo_settings(self._config, self._identity.peer_id, slot=self._slot.index)
         agent = NativeAgent(self._config.env.name, settings=settings)
@@ -165,6 +169,8 @@ class PeerProcess:
                 self._sink.emit(Listening(addresses=transport.listen_addresses))
                 running = partial(self._start_status, nursery, me)
                 parts = self._parts(folder, boot, agent, transport, root, running=running)
+                if parts.announced is not None:
+                    self._sink.emit(Announcing(addresses=parts.announced.public))
                 self._sink.emit(LookingFor(targets=tuple(source.name for source in parts.sources)))
                 with trio.CancelScope() as run_scope:
                     nursery.start_soon(self._stop_on_signal, signals, run_scope)
@@ -196,6 +202,8 @@ class PeerProcess:
             root=root,
             archive=folder.archive,
             state_file=folder.training_file,
+            announced=announced(self._config, port=bound_port(transport.listen_addresses)),
+            book_file=folder.path / BOOK_FILE,
             ready=lambda: self._tell_ready(agent),
             running=running,
             kernels=AggregationKernels(threads=threads(self._config)),

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from peer.config.schema import Config
 from peer.native import PpoSettings
+from peer.network.announce import Announced, announced_addresses
 from peer.network.discovery.dns import DnsDiscovery
 from peer.network.discovery.source import DiscoverySource
 from peer.network.discovery.static import StaticDiscovery
+from peer.network.interfaces import interface_addresses
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.transport import Transport
 from peer.node import local_seed, wire_run_id
@@ -46,6 +48,21 @@ def transport_settings(config: Config) -> Libp2pSettings:
         listen_address=f"/{kind}/{network.listen_host}/tcp/{network.port}",
         max_connections=network.max_connections,
         gossip_rate=network.max_messages_per_s,
+    )
+
+
+def announced(config: Config, *, port: int) -> Announced:
+    """Return the addresses to tell others. port: the one that is bound, 0 to find out only whether the settings fit.
+
+    Raises: TransportError when network.interface has no address of the kind that we listen on.
+    """
+    network = config.network
+    kind = "ip6" if ":" in network.listen_host else "ip4"
+    return announced_addresses(
+        f"/{kind}/{network.listen_host}/tcp/{port}",
+        interface_addresses(),
+        announce=network.announce,
+        interface=network.interface,
     )
 
 

@@ -104,6 +104,7 @@ def _block(status: Status) -> str:
         f"  waiting for {status.waiting_for}" if not status.finished else "  the run has ended",
         f"  computes with {status.computes_on}; sent {size(status.bytes_sent)}, received {size(status.bytes_received)}",
         f"  listens on {', '.join(status.addresses) or 'no address'}",
+        f"  {_reachability(status)}",
         *(f"  {row}" for row in _table(status.peers)),
     ]
     if status.refused:
@@ -115,6 +116,19 @@ def _block(status: Status) -> str:
             f"    {_duration(trouble.age_s):>6} ago  {trouble.level}: {trouble.text}" for trouble in status.troubles
         ]
     return "\n".join(lines)
+
+
+def _reachability(status: Status) -> str:
+    if status.reached:
+        return f"reachable at {', '.join(status.reached)}"
+    if not status.announced and status.reached is None:
+        return "announces nothing to other machines (network.listen_host is loopback)"
+    if status.reached is None:
+        return f"announces {', '.join(status.announced)}; no peer has tried to dial it yet"
+    return (
+        f"nobody could reach it at {', '.join(status.announced)}: open or forward that TCP port, or set"
+        " network.announce; it takes part over its own connections"
+    )
 
 
 def _finality(status: Status) -> str:

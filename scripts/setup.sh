@@ -42,6 +42,9 @@ missing_packages() {
   has_header gmp.h || echo libgmp-dev
   # The core's vector kernels need only the headers of Google Highway.
   has_header hwy/highway.h || echo libhwy-dev
+  # The test of peers behind NATs makes network namespaces.
+  [ "$mode" != test ] || command -v ip >/dev/null || echo iproute2
+  [ "$mode" != test ] || command -v iptables >/dev/null || echo iptables
   [ "$mode" != test ] || has_header gtest/gtest.h || echo libgtest-dev
   [ "$mode" != test ] || has_header benchmark/benchmark.h || echo libbenchmark-dev
 }

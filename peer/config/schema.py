@@ -43,6 +43,9 @@ HostName = Annotated[
 Multiaddr = Annotated[
     str, AfterValidator(_check_address), Field(description="a multiaddr such as /ip4/192.0.2.7/tcp/4001")
 ]
+InterfaceName = Annotated[
+    str, Field(pattern=r"^[^/\s\x00]{1,15}\z", description="a network interface such as eth0 or tailscale0, or null")
+]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 FractionBelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 Period = Annotated[float, Field(ge=0.05, le=3600.0)]
@@ -203,6 +206,8 @@ class NetworkConfig(Section):
     port: Annotated[int, Field(ge=0, le=65_535)] = 4001
     dns: Annotated[tuple[HostName, ...], Field(max_length=64)] = ()
     addresses: Annotated[tuple[Multiaddr, ...], Field(max_length=1024)] = ()
+    announce: Annotated[tuple[Multiaddr, ...], Field(max_length=8)] = ()
+    interface: InterfaceName | None = None
     redial_min_s: Period = 0.5
     redial_max_s: Period = 30.0
     rediscover_s: Period = 15.0

@@ -8,6 +8,7 @@ from peer.config.schema import Config
 from peer.doctor.finding import Finding, failed
 from peer.doctor.machine_checks import check_clock, check_compute, check_disk, check_identities
 from peer.doctor.network_checks import check_peers, check_port
+from peer.doctor.reachability_checks import check_announced
 from peer.network.libp2p_logging import quiet_libp2p_logging
 
 
@@ -20,7 +21,13 @@ def examine(config: Config, tell: Callable[[Finding], None]) -> list[Finding]:
         tell(finding)
 
     found(Finding(verdict="ok", subject="config", text=f"run {config.run.name}, env {config.env.name}"))
-    for checks in (check_disk(config), check_identities(config), check_compute(config), check_clock()):
+    for checks in (
+        check_disk(config),
+        check_identities(config),
+        check_compute(config),
+        check_clock(),
+        check_announced(config),
+    ):
         for finding in checks:
             found(finding)
     if not failed([finding for finding in findings if finding.subject == "compute"]):

@@ -50,6 +50,11 @@ def parse_tcp_address(text: str) -> TcpAddress:
     return TcpAddress(kind=kind, host=_parse_host(kind, host), port=_parse_port(parts[4]), peer=peer)
 
 
+def bound_port(listening: tuple[str, ...]) -> int:
+    """Return the port of the first address that a transport listens on."""
+    return parse_tcp_address(listening[0]).port
+
+
 def _parse_host(kind: str, host: str) -> str:
     if kind == "ip4":
         return str(ipaddress.IPv4Address(host))

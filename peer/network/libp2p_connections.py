@@ -50,6 +50,14 @@ class ConnectionTable:
         stream = self._sockets.get(conn.muxed_conn)
         return stream.heard_at if stream is not None else -math.inf
 
+    def host_of(self, conn: SwarmConn) -> str | None:
+        """Return the IP address at the other end of this connection, None when its socket is gone."""
+        stream = self._sockets.get(conn.muxed_conn)
+        try:
+            return None if stream is None else str(stream.stream.socket.getpeername()[0])
+        except OSError:
+            return None
+
     def add(self, conn: SwarmConn) -> None:
         """Take note of a new connection, and of its end when that comes."""
         if conn.is_closed:

@@ -87,6 +87,11 @@ class Libp2pTransport:
     def heard_at(self, peer: PeerId) -> Seconds:
         return max(map(self._connections.heard_at, self._connections.of_peer(peer)), default=-math.inf)
 
+    def remote_host(self, peer: PeerId) -> str | None:
+        return next(
+            (host for conn in self._connections.of_peer(peer) if (host := self._connections.host_of(conn))), None
+        )
+
     def counters(self) -> dict[str, int]:
         return dict(self._counters)
 

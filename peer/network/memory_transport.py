@@ -99,6 +99,9 @@ class MemoryTransport:
     def heard_at(self, peer: PeerId) -> Seconds:
         return self._heard.get(peer, -math.inf)
 
+    def remote_host(self, peer: PeerId) -> str | None:  # noqa: ARG002  # the contract's signature
+        return None  # there are no IP addresses here
+
     def handle(self, protocol: str, handler: RequestHandler) -> None:
         self._handlers[protocol] = handler
 

@@ -68,6 +68,9 @@ class Transport(Protocol):
     def heard_at(self, peer: PeerId) -> Seconds:
         """Return when the last bytes of `peer` came in (trio's clock), minus infinity when it is not connected."""
 
+    def remote_host(self, peer: PeerId) -> str | None:
+        """Return the IP address that `peer` is connected from, None when that is unknown or it is not connected."""
+
     def handle(self, protocol: str, handler: RequestHandler) -> None:
         """Serve `protocol` ("sync/1") with `handler`; an exception in it never ends the process."""
 

@@ -25,13 +25,25 @@ from peer.services.blobs import pull_blob
 from peer.services.service import TaskStatus
 from peer.telemetry.counters import Counters
 from peer.types import Digest, PeerId, Seconds
-from peer.wire.limits import MAX_ANNOUNCEMENT_BYTES
+from peer.wire.limits import MAX_ANNOUNCEMENT_BYTES, MAX_RELAYED_BYTES
 from peer.wire.messages import Announcement
-from peer.wire.sync import SYNC_PROTOCOL, SyncRequest, SyncResponse, decode, encode
+from peer.wire.sync import (
+    RELAY_PROTOCOL,
+    SYNC_PROTOCOL,
+    RelayRequest,
+    RelayResponse,
+    SyncRequest,
+    SyncResponse,
+    decode,
+    encode,
+)
 
 _OUTBOX = 256
 _MIN_TICK_S = 0.005
 _MAX_PULLS = 4
+_MAX_RELAYS_ASKED = 3
+_RELAY_REQUESTS = 4
+"""A relay may take as long as so many requests: it has to pull what we are waiting for."""
 
 _decode_announcement = msgspec.msgpack.Decoder(Announcement).decode
 
@@ -213,18 +225,51 @@ class Conductor:
             self._carry_out(self.machine.receive_snapshot(data, source=effect.holder, now=now))
 
     async def _pull(self, blob: Digest, size: int, holders: tuple[PeerId, ...]) -> bytes | None:
-        """Ask `holders` first, then everybody else: equal bytes have equal names on every peer."""
+        """Ask `holders` first, then everybody else: equal bytes have equal names on every peer.
+
+        When no neighbour has it, each is asked to fetch it from its own: the holder may be behind a NAT, as we may.
+        """
         async with self._pulls:
-            likely = [peer for peer in dict.fromkeys(holders) if peer in self._reachable]
-            others = sorted(self._reachable - set(likely))
-            return await pull_blob(
-                self._transport,
-                blob,
-                size=size,
-                holders=likely + self._rng.sample(others, len(others)),
-                request_s=self._request_s,
-                refuse=self._refuse,
-            )
+            data = await self._pull_direct(blob, size, holders)
+            if data is None and not set(holders) <= self._reachable:
+                relay = await self._find_relay(blob, size)
+                data = None if relay is None else await self._pull_from(blob, size, [relay])
+            return data
+
+    async def fetch_for(self, blob: Digest, size: int, asker: PeerId) -> bytes | None:
+        """Pull a blob from direct neighbours on behalf of one of them, who lacks it."""
+        others = sorted(self._reachable - {asker})
+        return await self._pull_from(blob, size, self._rng.sample(others, len(others)))
+
+    async def _pull_direct(self, blob: Digest, size: int, holders: tuple[PeerId, ...]) -> bytes | None:
+        likely = [peer for peer in dict.fromkeys(holders) if peer in self._reachable]
+        others = sorted(self._reachable - set(likely))
+        return await self._pull_from(blob, size, likely + self._rng.sample(others, len(others)))
+
+    async def _pull_from(self, blob: Digest, size: int, holders: list[PeerId]) -> bytes | None:
+        return await pull_blob(
+            self._transport, blob, size=size, holders=holders, request_s=self._request_s, refuse=self._refuse
+        )
+
+    async def _find_relay(self, blob: Digest, size: int) -> PeerId | None:
+        """Return a neighbour that has fetched the blob for us, None when none would or could."""
+        if size > MAX_RELAYED_BYTES:
+            return None
+        request = encode(RelayRequest(blob, size))
+        neighbours = sorted(self._reachable)
+        for peer in self._rng.sample(neighbours, min(len(neighbours), _MAX_RELAYS_ASKED)):
+            try:
+                with trio.fail_after(_RELAY_REQUESTS * self._request_s):
+                    answer = decode(await self._transport.request(peer, RELAY_PROTOCOL, request), RelayResponse)
+            except (TransportError, trio.TooSlowError):
+                continue
+            except ProtocolError as error:
+                self._refuse(peer, error)
+                continue
+            if answer.held:
+                self._counters.add("relays_used")
+                return peer
+        return None
 
 
 def _decode(data: bytes) -> Announcement:

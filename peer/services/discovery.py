@@ -1,7 +1,8 @@
 """Find the others and keep trying: ask every source, dial who is not connected, back off, never give up."""
 
 import random
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Never
 
@@ -9,6 +10,7 @@ import trio
 
 from peer.errors import SelfDialError, TransportError
 from peer.network.discovery.backoff import RedialPolicy, RedialSchedule
+from peer.network.discovery.book import MAX_PEERS, AddressBook, split_peer
 from peer.network.discovery.source import DiscoverySource
 from peer.network.transport import Transport
 from peer.services.service import TaskStatus
@@ -37,7 +39,11 @@ class Seeker:
         redial: RedialPolicy,
         rediscover_s: Seconds,
         rng: random.Random,
+        book: AddressBook | None = None,
+        max_peers: int = MAX_PEERS,
+        unix_time: Callable[[], float] = time.time,
     ) -> None:
+        """book: told what became of each dial. max_peers: with so many connected nobody is dialled."""
         self._transport = transport
         self._sources = sources
         self._sink = sink
@@ -45,6 +51,9 @@ class Seeker:
         self._rediscover_s = rediscover_s
         self._schedule = RedialSchedule(redial, rng)
         self._lookups = RedialSchedule(redial, rng)
+        self._book = book or AddressBook()
+        self._max_peers = max_peers
+        self._unix_time = unix_time
         self._known: dict[str, tuple[str, ...]] = {}
         self._answered: dict[str, PeerId] = {}
         self._dialling: set[str] = set()
@@ -84,14 +93,26 @@ class Seeker:
     def _dial_due(self, nursery: trio.Nursery) -> None:
         now = trio.current_time()
         connected = self._transport.connected_peers()
+        if len(connected) >= self._max_peers:
+            return
+        here = connected | {self._transport.local_peer}
         due = [
             address
             for address in self._candidates() - self._own - self._dialling
-            if self._answered.get(address) not in connected and self._schedule.is_due(address, now)
+            if self._answered.get(address) not in connected
+            and split_peer(address)[1] not in here
+            and self._schedule.is_due(address, now)
         ]
         # Fewest failures first: among many dead addresses the one that lives must get its turn.
         due.sort(key=lambda address: (self._schedule.failures(address), address))
-        for address in due[: _MAX_DIALS - len(self._dialling)]:
+        places = {split_peer(address)[0] for address in self._dialling}
+        for address in due:
+            place = split_peer(address)[0]
+            if len(self._dialling) >= _MAX_DIALS:
+                return
+            if place in places:  # two sources name it, one with the id and one without
+                continue
+            places.add(place)
             self._dialling.add(address)
             nursery.start_soon(partial(self._dial, address))
 
@@ -106,6 +127,9 @@ class Seeker:
         except TransportError as error:
             self._answered.pop(address, None)
             wait_s = self._schedule.failed(address, trio.current_time())
+            place, expected = split_peer(address)
+            if expected is not None:
+                self._book.failed(expected, place)
             self._tell_failure(address, str(error), wait_s)
         else:
             self._answered[address] = peer
@@ -114,6 +138,8 @@ class Seeker:
             await trio.sleep(2 * _LOOK_S)
             if peer in self._transport.connected_peers():
                 self._schedule.succeeded(address)
+                # Not before: one that is refused would get a second address, and be dialled twice as often.
+                self._book.answered(peer, split_peer(address)[0], unix_s=int(self._unix_time()))
         finally:
             self._dialling.discard(address)
 

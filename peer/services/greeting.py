@@ -58,7 +58,10 @@ class Greeter:
         names: NameBook,
         counters: Counters,
         request_s: Seconds,
+        card_for: Callable[[PeerId], Signed[PeerCard]] | None = None,
+        learn: Callable[[PeerId, bytes], None] = lambda _peer, _card: None,
     ) -> None:
+        """card_for: what a peer is shown, if not the same as all. learn: told the card of each peer that fits."""
         self._transport = transport
         self._welcome = welcome
         self._reachable = reachable
@@ -66,6 +69,8 @@ class Greeter:
         self._names = names
         self._counters = counters
         self._request_s = request_s
+        self._card_for = card_for or (lambda _peer: welcome.card)
+        self._learn = learn
         self._greeted: dict[PeerId, PeerCard] = {}
         self._greeting: set[PeerId] = set()
 
@@ -112,8 +117,9 @@ class Greeter:
             for _ in range(_TRIES):
                 try:
                     with trio.fail_after(self._request_s):
-                        answer = await self._transport.request(peer, CARD_PROTOCOL, self._welcome.card.data)
+                        answer = await self._transport.request(peer, CARD_PROTOCOL, self._card_for(peer).data)
                     self._accept(peer, self._welcome.check(peer, answer))
+                    self._learn(peer, answer)
                     return
                 except ProtocolError as error:
                     await self._refuse(peer, error)
@@ -132,9 +138,10 @@ class Greeter:
         await trio.lowlevel.checkpoint()
         try:
             self._welcome.check(peer, data)
+            self._learn(peer, data)
         except ProtocolError as error:
             self._report(peer, error)
-        return self._welcome.card.data
+        return self._card_for(peer).data
 
     def _accept(self, peer: PeerId, card: PeerCard) -> None:
         if peer not in self._transport.connected_peers():

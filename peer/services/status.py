@@ -16,6 +16,7 @@ from peer.rounds.entry import Entry
 from peer.rounds.machine import RoundMachine
 from peer.rounds.roster import peers_of
 from peer.services.greeting import Greeter
+from peer.services.meeting import Meeting
 from peer.services.membership import Membership
 from peer.services.reporting import Reporter, greedy_return
 from peer.services.watch import StuckWatch
@@ -53,6 +54,7 @@ class TroubleStatus(msgspec.Struct, frozen=True, kw_only=True):
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """round: of the tip, the last sealed one. lag: rounds of the tip that are not final yet. returns: None: unknown.
 
+    announced: addresses that others are told. reached: those of them where others found us; None: nobody has told yet.
     waiting_for: what the round in progress needs next. refused: messages dropped, by reason.
     local_health: 0 while the event loop runs in time, up to 8 when it is late: waits for others are that much longer.
     """
@@ -65,6 +67,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     env: str
     addresses: list[str]
+    announced: list[str]
+    reached: list[str] | None
     uptime_s: float
     computes_on: str
     round: int
@@ -109,6 +113,7 @@ class Running:
     watch: StuckWatch
     reporter: Reporter
     transport: Transport
+    meeting: Meeting
 
 
 def status_of(me: Self, running: Running, *, names: NameBook, counters: Counters, troubles: TroubleKeeper) -> Status:
@@ -124,6 +129,8 @@ def status_of(me: Self, running: Running, *, names: NameBook, counters: Counters
         run=me.run,
         env=me.env,
         addresses=list(running.transport.listen_addresses),
+        announced=list(running.meeting.cards.public.message.addresses),
+        reached=None if running.meeting.reached is None else list(running.meeting.reached),
         uptime_s=round(me.age(), 3),
         computes_on=me.computes_on,
         round=tip.round,

@@ -59,6 +59,13 @@ class Listening(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Announcing(Event):
+    """What other machines are told to dial; peers on this one are told loopback as well."""
+
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LookingFor(Event):
     """targets: what discovery will try, in the user's words ("dns peer", a multiaddr); empty: nobody."""
 
@@ -213,6 +220,23 @@ class DiscoveryFailed(RepeatedEvent):
 
     def repeat_key(self) -> tuple[str, ...]:
         return (self.source,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressReached(Event):
+    """A peer dialled us back at these of our announced addresses, and found us."""
+
+    addresses: tuple[str, ...]
+    remote: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressesUnreached(Event):
+    """None of `asked` peers could reach us at any address that we announce; our own connections carry everything."""
+
+    level: ClassVar[Level] = "warning"
+    addresses: tuple[str, ...]
+    asked: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

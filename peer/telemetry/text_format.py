@@ -170,6 +170,9 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
         f" {e.num_params} parameters; data in {e.data_dir}"
     ),
     events.Listening: lambda e, _: f"listening on {_listed(e.addresses)}",
+    events.Announcing: lambda e, _: (
+        f"announcing {_listed(e.addresses)}" if e.addresses else "announcing nothing to other machines: loopback only"
+    ),
     events.LookingFor: lambda e, _: _looking_for(e),
     events.StateRestored: lambda e, _: f"went on from round {e.round} on disk, model {short(e.model)}",
     events.TrainingStarted: lambda e, _: (
@@ -200,6 +203,11 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
         f"no answer from {e.address} in {e.failures} tries: {_dial_cause(e)}; trying on, next in {duration(e.retry_s)}"
     ),
     events.DiscoveryFailed: lambda e, _: f"found no address by {e.source}: {e.cause}",
+    events.AddressReached: lambda e, names: f"reachable at {_listed(e.addresses)}, says {names.name_of(e.remote)}",
+    events.AddressesUnreached: lambda e, _: (
+        f"nobody could reach us at {_listed(e.addresses)} ({_plural(e.asked, 'peer')} tried); our own connections carry"
+        f" everything, so training goes on. Next step: open or forward that TCP port, or set network.announce"
+    ),
     events.MessageRefused: lambda e, names: f"refused a message of {names.name_of(e.remote)}: {e.reason}: {e.detail}",
     events.InputRefused: lambda e, _: (
         f"refused since the start: {_plural(e.frames, 'frame')}, {_plural(e.streams, 'stream')},"

@@ -8,6 +8,8 @@ from peer.errors import ProtocolError
 from peer.wire.limits import (
     BLOB_CHUNK_BYTES,
     MAX_BLOB_BYTES,
+    MAX_CARD_BYTES,
+    MAX_RELAYED_BYTES,
     MAX_SYNC_MESSAGES,
     MAX_SYNC_REQUEST_BYTES,
     MAX_SYNC_RESPONSE_BYTES,
@@ -17,6 +19,12 @@ from peer.wire.messages import Count, Envelope, Hash, RoundNumber
 CARD_PROTOCOL = "card/1"
 SYNC_PROTOCOL = "sync/1"
 BLOB_PROTOCOL = "blob/1"
+PEERS_PROTOCOL = "peers/1"
+DIAL_BACK_PROTOCOL = "dial-back/1"
+RELAY_PROTOCOL = "relay/1"
+
+MAX_PASSED_CARDS = 32
+"""Cards in one answer of peer exchange: the whole swarm is learnt over several peers."""
 
 
 class Tip(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -66,18 +74,72 @@ class BlobResponse(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     data: Annotated[bytes, msgspec.Meta(max_length=BLOB_CHUNK_BYTES)] | None
 
 
-S = TypeVar("S", SyncRequest, SyncResponse, BlobRequest, BlobResponse)
+class PeersResponse(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Signed cards of peers that the responder is connected to, its own first. The request is empty."""
+
+    cards: Annotated[tuple[Envelope, ...], msgspec.Meta(max_length=MAX_PASSED_CARDS)]
+
+
+class DialBackRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Please dial the addresses of my card: `card` is signed by who asks."""
+
+    card: Annotated[Envelope, msgspec.Meta(max_length=MAX_CARD_BYTES)]
+
+
+class DialBackResponse(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What of the card's addresses was dialled, and where the asker was found. None of both: not now, or not by me.
+
+    Why a dial failed is left out: the answer must tell nobody more of a third machine than that we are not there.
+    """
+
+    tried: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=128)], ...], msgspec.Meta(max_length=8)]
+    reached: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=128)], ...], msgspec.Meta(max_length=8)]
+
+
+class RelayRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Please pull this blob from your neighbours and keep it for me: I cannot reach who holds it."""
+
+    blob: Hash
+    size: Annotated[int, msgspec.Meta(ge=1, le=MAX_RELAYED_BYTES)]
+
+
+class RelayResponse(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """held: whether the blob can be pulled here for the next seconds."""
+
+    held: bool
+
+
+Request = SyncRequest | BlobRequest | DialBackRequest | RelayRequest
+Response = SyncResponse | BlobResponse | PeersResponse | DialBackResponse | RelayResponse
+
+S = TypeVar(
+    "S",
+    SyncRequest,
+    SyncResponse,
+    BlobRequest,
+    BlobResponse,
+    PeersResponse,
+    DialBackRequest,
+    DialBackResponse,
+    RelayRequest,
+    RelayResponse,
+)
 
 _BOUNDS: dict[type, int] = {
     SyncRequest: MAX_SYNC_REQUEST_BYTES,
     SyncResponse: MAX_SYNC_RESPONSE_BYTES,
     BlobRequest: 128,
     BlobResponse: BLOB_CHUNK_BYTES + 64,
+    PeersResponse: MAX_PASSED_CARDS * (MAX_CARD_BYTES + 8) + 64,
+    DialBackRequest: MAX_CARD_BYTES + 64,
+    DialBackResponse: 4096,
+    RelayRequest: 128,
+    RelayResponse: 16,
 }
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def encode(message: SyncRequest | SyncResponse | BlobRequest | BlobResponse) -> bytes:
+def encode(message: Request | Response) -> bytes:
     return _encode(message)
 
 

@@ -12,13 +12,28 @@ from peer.codec.codec import MAX_MAGNITUDE, Codec
 from peer.codec.registry import make_codecs
 from peer.errors import ProtocolError
 from peer.native import NativeCodecKernels
+from peer.network.discovery.book import AddressBook
 from peer.network.identity import Identity
 from peer.rounds.snapshot import decode_snapshot, encode_snapshot, max_snapshot_bytes
 from peer.services.conductor import _decode
 from peer.types import Digest, ModelDelta, ModelSchema, Moments
 from peer.wire.envelope import MAX_ENVELOPE_BYTES, open_envelope, seal
 from peer.wire.messages import Ack, PeerCard, announcement
-from peer.wire.sync import BlobRequest, BlobResponse, SnapshotOffer, SyncRequest, SyncResponse, Tip, decode, encode
+from peer.wire.sync import (
+    BlobRequest,
+    BlobResponse,
+    DialBackRequest,
+    DialBackResponse,
+    PeersResponse,
+    RelayRequest,
+    RelayResponse,
+    SnapshotOffer,
+    SyncRequest,
+    SyncResponse,
+    Tip,
+    decode,
+    encode,
+)
 from tests.unit.services import chains
 from tests.unit.services.chains import LoneChain
 
@@ -62,7 +77,19 @@ def targets() -> Mapping[str, Target]:
         "sync response": _sync(SyncResponse, encode(SyncResponse(tip=tip, messages=(b"abc",), snapshot=offer))),
         "blob request": _sync(BlobRequest, encode(BlobRequest(blob=HASH, offset=0, length=10))),
         "blob response": _sync(BlobResponse, encode(BlobResponse(data=b"abc")), encode(BlobResponse(data=None))),
+        "peers response": _sync(PeersResponse, encode(PeersResponse(cards=(b"abc",)))),
+        "dial-back request": _sync(DialBackRequest, encode(DialBackRequest(card=b"abc"))),
+        "dial-back response": _sync(DialBackResponse, encode(DialBackResponse(tried=("/a",), reached=("/a",)))),
+        "relay request": _sync(RelayRequest, encode(RelayRequest(blob=HASH, size=10))),
+        "relay response": _sync(RelayResponse, encode(RelayResponse(held=True))),
+        "peer book": Target(decode=lambda data: AddressBook().load(data), examples=(_book(),), max_bytes=16 * 1024),
     }
+
+
+def _book() -> bytes:
+    book = AddressBook()
+    book.answered(_ME.peer_id, "/ip4/192.0.2.7/tcp/1", unix_s=1)
+    return book.encode()
 
 
 def _codec(codec: Codec) -> Target:

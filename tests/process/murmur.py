@@ -44,13 +44,14 @@ class MurmurProcess:
         cwd: Path,
         env: Mapping[str, str] | None = None,
         stdout: int = subprocess.PIPE,
+        inside: Sequence[str] = (),
     ) -> None:
         self.lines: list[str] = []
         self.events: list[Event] = []
         self._news = threading.Condition()
         self._ended = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "peer.cli", *arguments],
+            [*inside, sys.executable, "-m", "peer.cli", *arguments],
             cwd=cwd,  # outside the repository: no configs/config.yaml, so the built-in defaults hold
             env={**os.environ, **(env or {})},
             stdout=subprocess.PIPE,
@@ -144,8 +145,9 @@ class Murmur:
         self.folder = folder
         self._stack = stack
 
-    def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> MurmurProcess:
-        return self._stack.enter_context(MurmurProcess(arguments, cwd=self.folder, env=env))
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None, inside: Sequence[str] = ()) -> MurmurProcess:
+        """inside: a command that runs another one, such as `ip netns exec NAME`."""
+        return self._stack.enter_context(MurmurProcess(arguments, cwd=self.folder, env=env, inside=inside))
 
     def peer(
         self,
@@ -155,6 +157,7 @@ class Murmur:
         meet: Sequence[MurmurProcess] = (),
         port: int = 0,
         env: Mapping[str, str] | None = None,
+        inside: Sequence[str] = (),
     ) -> MurmurProcess:
         """Start `murmur peer` on a port of loopback. meet: running peers whose addresses it is given."""
         addresses = ",".join(address_of(other) for other in meet)
@@ -167,6 +170,7 @@ class Murmur:
             f"storage.data_dir={self.folder / name}",
             *settings,
             env=env,
+            inside=inside,
         )
 
 

@@ -19,6 +19,7 @@ from peer.common_model import common_schema
 from peer.config.schema import Config, EnvConfig, RunConfig, VariantConfig
 from peer.errors import StorageError, TransportError
 from peer.network.deterministic_schedule import deterministic_scheduling
+from peer.network.discovery.source import DiscoverySource
 from peer.network.identity import Identity
 from peer.network.memory_network import LinkProfile, MemoryNetwork, lognormal_latency
 from peer.network.memory_transport import MemoryTransport, open_memory_transport
@@ -171,6 +172,9 @@ class NodeSwarm:
             )
             for number in range(size)
         ]
+        self.sources: dict[int, list[DiscoverySource]] = {}
+        """How a peer finds others, where not by the addresses of all."""
+
         self._nursery: trio.Nursery | None = None
         self._stack: Any = None  # the nursery's context manager, entered and left by ours
 
@@ -228,7 +232,7 @@ class NodeSwarm:
             agent=node.agent,
             transport=transport,
             signer=node.identity,
-            sources=[EveryAddress(self)],
+            sources=self.sources.get(node.number, [EveryAddress(self)]),
             sink=node,
             names=node.names,
             counters=node.counters,
@@ -237,6 +241,7 @@ class NodeSwarm:
             boot=node.boots,
             root=self._root(node),
             archive=self._archive(node),
+            book_file=None if node.folder is None else node.folder / "peers.book",
             state_file=None if node.folder is None else node.folder / "training.json",
             blocking=in_place,
         )

@@ -76,6 +76,8 @@ VALUES = {
     "network.addresses": ("[]", "[/ip4/192.0.2.7/tcp/4001]"),
     "network.redial_min_s": ("0.5", "1"),
     "network.redial_max_s": ("30.0", "1"),
+    "network.announce": ("[]", "[/ip4/192.0.2.7/tcp/4001]"),
+    "network.interface": ("null", "eth0"),
     "network.rediscover_s": ("15.0", "1"),
     "network.max_connections": ("64", "1"),
     "network.max_messages_per_s": ("500", "50"),

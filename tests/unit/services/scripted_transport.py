@@ -36,6 +36,7 @@ class ScriptedTransport:
         self._local_peer = PeerId(local_peer)
         self.answers: dict[PeerId, Answer] = {}
         self.dials: dict[str, Callable[[], Awaitable[PeerId]]] = {}
+        self.hosts: dict[PeerId, str] = {}
         self.requests: list[tuple[float, PeerId, str, bytes]] = []
         self.dialled: list[tuple[float, str]] = []
         self.disconnected: list[PeerId] = []
@@ -65,6 +66,9 @@ class ScriptedTransport:
 
     def connected_peers(self) -> frozenset[PeerId]:
         return frozenset(self._connected)
+
+    def remote_host(self, peer: PeerId) -> str | None:
+        return self.hosts.get(peer)
 
     def handle(self, protocol: str, handler: RequestHandler) -> None:
         self.handlers[protocol] = handler

@@ -227,3 +227,13 @@ async def test_nothing_is_kept_of_addresses_that_vanished(autojump_clock: MockCl
         seeker = search.seeker
         kept = [seeker._answered, seeker._own, seeker._dialling, seeker._schedule._due_at, *seeker._known.values()]
         assert sum(len(table) for table in kept) < 10
+
+
+async def test_only_a_peer_that_stays_enters_the_book(autojump_clock: MockClock) -> None:
+    async with searching(Source(A, B)) as search:
+        search.transport.dials[A] = answers(ALICE)
+        search.transport.dials[B] = answers(BOB)
+        await trio.sleep(0.3)
+        search.transport.leaves(BOB)  # refused after the handshake
+        await trio.sleep(1.0)
+        assert [entry.address for entry in search.seeker._book.entries()] == [A]

@@ -1,0 +1,52 @@
+"""Checks of what is announced: whether the settings name an interface that exists, and what a running peer was told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from peer.config.schema import Config
+from peer.doctor.finding import Finding
+from peer.errors import TransportError
+from peer.services.status import Status
+from peer.services.status_socket import read_status
+from peer.settings import announced
+from peer.types import Seconds
+
+_ANSWER_S: Seconds = 3.0
+
+
+def check_announced(config: Config) -> Iterator[Finding]:
+    """Say which addresses others will be told. Whether those lead here only others can tell (dial-back)."""
+    try:
+        told = announced(config, port=config.network.port).public
+    except TransportError as error:
+        step = "correct network.interface, bring the interface up, or set network.announce"
+        yield Finding(verdict="fail", subject="announce", text=str(error), next_step=step)
+        return
+    text = f"others are told {', '.join(told)}" if told else "other machines are told no address"
+    yield Finding(verdict="ok", subject="announce", text=text)
+    yield from check_dial_back(config)
+
+
+def check_dial_back(config: Config) -> Iterator[Finding]:
+    """Say of each peer that runs here where other peers could reach it."""
+    for slot in sorted(Path(config.storage.data_dir).glob("slot-*")):
+        try:
+            status = read_status(slot, timeout_s=_ANSWER_S)
+        except (OSError, msgspec.DecodeError):  # nobody runs there, or it is of no use: murmur status tells which
+            continue
+        yield _finding(status)
+
+
+def _finding(status: Status) -> Finding:
+    if status.reached:
+        return Finding(
+            verdict="ok", subject="dial-back", text=f"{status.name} was reached at {', '.join(status.reached)}"
+        )
+    if status.reached is None:
+        text = f"{status.name}: no other peer has tried to dial it yet"
+        return Finding(verdict="warn", subject="dial-back", text=text, next_step="wait until it has met another peer")
+    text = f"{status.name}: nobody could reach it at {', '.join(status.announced)}"
+    step = "open or forward that TCP port, or set network.announce; without it the peer lives by its own connections"
+    return Finding(verdict="warn", subject="dial-back", text=text, next_step=step)

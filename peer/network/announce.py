@@ -1,0 +1,141 @@
+"""Which addresses a peer tells others, and which of those it hears it may pass on. Pure.
+
+A wrong address costs every peer of the swarm a dial that fails, again and again, so nothing is announced that others
+cannot mean us by: loopback (only to peers on loopback), link-local, and the bridges that containers and virtual
+machines hang on, whose addresses are the same on every machine.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from peer.errors import TransportError
+from peer.network.addresses import TcpAddress, parse_tcp_address
+from peer.network.interfaces import InterfaceAddress
+
+MAX_ANNOUNCED = 8
+"""As many as a card holds."""
+
+_BRIDGES = (
+    "docker",
+    "br-",
+    "veth",
+    "virbr",
+    "vmnet",
+    "vboxnet",
+    "cni",
+    "flannel",
+    "cali",
+    "lxc",
+    "lxd",
+    "podman",
+    "kube-",
+)
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """What we tell others. public: everybody. local: what peers on this machine are told, loopback included."""
+
+    public: tuple[str, ...]
+    local: tuple[str, ...]
+
+
+def announced_addresses(
+    listening: str,
+    interfaces: Sequence[InterfaceAddress],
+    *,
+    announce: Sequence[str] = (),
+    interface: str | None = None,
+) -> Announced:
+    """Return what to announce for a listener on `listening`, an address whose port is the one really bound.
+
+    announce: goes before everything else. interface: only the addresses of this one.
+    Raises: TransportError when `interface` has no address of the listener's family.
+    """
+    bound = parse_tcp_address(listening)
+    host = ipaddress.ip_address(bound.host)
+    if announce:
+        public = tuple(announce)
+    elif interface is not None:
+        public = _of_interface(interface, bound, host, interfaces)
+    elif host.is_unspecified:
+        public = tuple(_multiaddr(each, bound.port) for each in _real(interfaces, version=host.version))
+    else:
+        public = () if host.is_loopback else (_multiaddr(host, bound.port),)
+    loopback = ("127.0.0.1" if host.version == 4 else "::1") if host.is_unspecified else str(host)
+    local = (f"/ip{host.version}/{loopback}/tcp/{bound.port}",) if is_loopback(loopback) else ()
+    return Announced(public=public[:MAX_ANNOUNCED], local=(*local, *public)[:MAX_ANNOUNCED])
+
+
+def may_pass_on(address: str, *, remote_host: str | None) -> bool:
+    """Return whether to tell a peer at `remote_host` of `address`, or to believe it when it tells us.
+
+    remote_host: where the peer is connected from; None: unknown, which is nobody's loopback.
+    """
+    if address.startswith("/memory/"):  # of the in-memory network, where every address is good
+        return True
+    try:
+        target = parse_tcp_address(address)
+    except ValueError:
+        return False
+    if target.port == 0:
+        return False
+    host = literal_host(target)
+    if host is None:
+        return target.host.rstrip(".").lower() != "localhost"
+    if host.is_loopback:
+        return is_loopback(remote_host)
+    return not (host.is_unspecified or host.is_link_local or host.is_multicast)
+
+
+def is_loopback(host: str | None) -> bool:
+    """Return whether `host` is an address of the machine's own loopback."""
+    try:
+        return host is not None and ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def literal_host(address: TcpAddress) -> IpAddress | None:
+    """Return the IP address that is meant, None for a name."""
+    return ipaddress.ip_address(address.host) if address.kind in ("ip4", "ip6") else None
+
+
+def _of_interface(
+    name: str, bound: TcpAddress, host: IpAddress, interfaces: Sequence[InterfaceAddress]
+) -> tuple[str, ...]:
+    found = [ipaddress.ip_address(each.host) for each in interfaces if each.interface == name]
+    usable = [each for each in found if each.version == host.version and not each.is_link_local]
+    if not usable:
+        others = ", ".join(sorted({each.interface for each in interfaces})) or "none"
+        raise TransportError(
+            f"network.interface: {name} has no IPv{host.version} address: is it up (ip address show {name})?"
+            f" Interfaces with addresses: {others}"
+        )
+    if not host.is_unspecified and host not in usable:
+        raise TransportError(
+            f"network.interface: {name} has {_listed(usable)}, but network.listen_host is {host}: expected 0.0.0.0 or"
+            f" an address of {name}"
+        )
+    return tuple(_multiaddr(each, bound.port) for each in usable)
+
+
+def _real(interfaces: Iterable[InterfaceAddress], *, version: int) -> list[IpAddress]:
+    found = []
+    for each in interfaces:
+        host = ipaddress.ip_address(each.host)
+        if host.version != version or host.is_loopback or host.is_link_local or each.interface.startswith(_BRIDGES):
+            continue
+        found.append(host)
+    return found
+
+
+def _multiaddr(host: IpAddress, port: int) -> str:
+    return f"/ip{host.version}/{host}/tcp/{port}"
+
+
+def _listed(hosts: Iterable[IpAddress]) -> str:
+    return ", ".join(str(host) for host in hosts)

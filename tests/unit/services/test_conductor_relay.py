@@ -1,0 +1,81 @@
+"""Pulling what no neighbour holds: the conductor has a neighbour fetch it, and takes it from there."""
+
+import random
+
+import trio
+from trio.testing import MockClock
+
+from peer.errors import TransportError
+from peer.services.conductor import Conductor
+from peer.telemetry.counters import Counters
+from peer.types import PeerId
+from peer.wire.hashing import digest_of
+from peer.wire.sync import (
+    BLOB_PROTOCOL,
+    RELAY_PROTOCOL,
+    BlobRequest,
+    BlobResponse,
+    RelayRequest,
+    RelayResponse,
+    decode,
+    encode,
+)
+from tests.unit.services.scripted_transport import ScriptedTransport
+
+MIDDLE, HIDDEN = PeerId("middle"), PeerId("hidden")
+DATA = bytes(range(256)) * 200
+BLOB = digest_of(DATA)
+
+
+class Middle:
+    """A neighbour that has the blob only once it was asked to relay it."""
+
+    def __init__(self, *, willing: bool) -> None:
+        self.willing = willing
+        self.has_it = False
+        self.relayed: list[RelayRequest] = []
+
+    async def answer(self, protocol: str, data: bytes) -> bytes:
+        await trio.lowlevel.checkpoint()
+        if protocol == RELAY_PROTOCOL:
+            self.relayed.append(decode(data, RelayRequest))
+            self.has_it = self.willing
+            return encode(RelayResponse(held=self.willing))
+        if protocol != BLOB_PROTOCOL:
+            raise TransportError("refused")
+        asked = decode(data, BlobRequest)
+        return encode(BlobResponse(DATA[asked.offset : asked.offset + asked.length] if self.has_it else None))
+
+
+async def pull(middle: Middle, *, holders: tuple[PeerId, ...]) -> bytes | None:
+    transport = ScriptedTransport("me")
+    transport.joins(MIDDLE)
+    transport.answers[MIDDLE] = middle.answer
+    conductor = Conductor(
+        None,  # type: ignore[arg-type]  # pulling needs no machine
+        transport=transport,
+        observers=[],
+        open_round=lambda _opened: None,
+        counters=Counters(),
+        rng=random.Random(1),
+        anti_entropy_s=2.0,
+        request_s=5.0,
+    )
+    conductor._reachable = frozenset({MIDDLE})
+    return await conductor._pull(BLOB, len(DATA), holders)
+
+
+async def test_payload_of_a_peer_out_of_reach_comes_through_a_neighbour(autojump_clock: MockClock) -> None:
+    middle = Middle(willing=True)
+    assert await pull(middle, holders=(HIDDEN,)) == DATA
+    assert middle.relayed == [RelayRequest(BLOB, len(DATA))]
+
+
+async def test_neighbour_that_cannot_help_leaves_the_pull_failed(autojump_clock: MockClock) -> None:
+    assert await pull(Middle(willing=False), holders=(HIDDEN,)) is None
+
+
+async def test_no_relay_is_asked_for_what_its_reachable_holder_lacks(autojump_clock: MockClock) -> None:
+    middle = Middle(willing=True)
+    assert await pull(middle, holders=(MIDDLE,)) is None
+    assert middle.relayed == []
