@@ -10,6 +10,7 @@ from pathlib import Path
 
 import trio
 
+from peer.admission.swarm_key import SwarmKey
 from peer.agents.agent import Agent
 from peer.aggregation.kernels import Kernels
 from peer.codec.choice import choose_codec
@@ -25,6 +26,7 @@ from peer.rounds.effects import Applied, Effect, SnapshotApplied
 from peer.rounds.entry import Entry, genesis
 from peer.rounds.machine import Parts, RoundMachine
 from peer.rounds.rules import RoundRules
+from peer.services.admission import AdmissionDesk
 from peer.services.archive import Archive
 from peer.services.blobs import blob_handler
 from peer.services.conductor import Conductor, Observer
@@ -58,6 +60,7 @@ _LINGER_LOOK_S = 0.1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerParts:
     """What one peer is made of; the parts are open and ready. root: where to start, None for genesis.
+    swarm_key: None for an open swarm.
 
     kernels: arithmetic of aggregation, the core's on one thread if None. name: for the logs of others.
     state_file: optimizer state on disk. ready: called before the first training step.
@@ -75,6 +78,7 @@ class PeerParts:
     rng: random.Random
     name: str
     boot: int
+    swarm_key: SwarmKey | None = None
     root: Entry | None = None
     archive: Archive | None = None
     state_file: Path | None = None
@@ -167,6 +171,7 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
     On cancellation the state is saved under a shield first.
     """
     started = trio.current_time()
+    parts.transport.admit(frozenset())  # nobody yet: who connected meanwhile has not been greeted
     machine = _machine(config, parts)
     ending = Ending(machine.tip)
     me = parts.signer.peer_id
@@ -320,6 +325,7 @@ def _greeter(config: Config, parts: PeerParts, reachable: Callable[[frozenset[Pe
         names=parts.names,
         counters=parts.counters,
         request_s=REQUEST_S,
+        desk=AdmissionDesk(parts.transport, run=run, swarm_key=parts.swarm_key),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Never
 import trio
 
 import peer
+from peer.admission.swarm_key import SwarmKey
 from peer.agents.native_agent import NativeAgent
 from peer.config.digest import digest
 from peer.config.schema import Config
@@ -30,7 +31,7 @@ from peer.services.status import Running, Self, Status, status_of
 from peer.services.status_socket import serve_status
 from peer.services.tally import tell_refused_forever
 from peer.services.watch import beat_forever
-from peer.settings import discovery_sources, ppo_settings, threads, transport_settings
+from peer.settings import discovery_sources, ppo_settings, swarm_key_of, threads, transport_settings
 from peer.storage.atomic_file import write_atomic
 from peer.storage.boots import Boot, count_boot
 from peer.storage.heartbeat import Heartbeat
@@ -65,6 +66,7 @@ def run_process(config: Config, *, age: Callable[[], Seconds]) -> None:
     with ExitStack() as stack:
         slot = stack.enter_context(claim_slot(Path(config.storage.data_dir)))
         identity = load_or_create_identity(slot.path / "identity.key")
+        swarm_key = swarm_key_of(config)
         names = NameBook()
         names.learn(identity.peer_id, slot.name)
         counters = Counters()
@@ -78,7 +80,9 @@ def run_process(config: Config, *, age: Callable[[], Seconds]) -> None:
         )
         stack.callback(sink.close)
         troubles = TroubleKeeper(sink, names=names)
-        process = PeerProcess(config, slot, identity, troubles=troubles, names=names, counters=counters, age=age)
+        process = PeerProcess(
+            config, slot, identity, swarm_key=swarm_key, troubles=troubles, names=names, counters=counters, age=age
+        )
         folder = stack.enter_context(RunFolder(slot.path, config, sink=troubles))
         folder.describe(peer=identity.peer_id, name=slot.name)
         process.run(folder)
@@ -93,6 +97,7 @@ class PeerProcess:
         slot: Slot,
         identity: Identity,
         *,
+        swarm_key: SwarmKey | None,
         troubles: TroubleKeeper,
         names: NameBook,
         counters: Counters,
@@ -101,6 +106,7 @@ class PeerProcess:
         self._config = config
         self._slot = slot
         self._identity = identity
+        self._swarm_key = swarm_key
         self._sink = self._troubles = troubles
         self._names = names
         self._counters = counters
@@ -194,6 +200,7 @@ class PeerProcess:
             name=self._slot.name,
             boot=boot.number,
             root=root,
+            swarm_key=self._swarm_key,
             archive=folder.archive,
             state_file=folder.training_file,
             ready=lambda: self._tell_ready(agent),

@@ -4,6 +4,7 @@ import math
 import os
 from pathlib import Path
 
+from peer.admission.swarm_key import SwarmKey
 from peer.config.schema import Config
 from peer.native import PpoSettings
 from peer.network.discovery.dns import DnsDiscovery
@@ -12,6 +13,7 @@ from peer.network.discovery.static import StaticDiscovery
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.transport import Transport
 from peer.node import local_seed, wire_run_id
+from peer.storage.swarm_key_file import load_swarm_key
 from peer.types import PeerId
 
 _ENVS_PER_THREAD = 128
@@ -62,6 +64,12 @@ def discovery_sources(config: Config, transport: Transport) -> list[DiscoverySou
     if network.addresses:
         sources.append(StaticDiscovery(network.addresses, own_addresses=own_addresses))
     return sources
+
+
+def swarm_key_of(config: Config) -> SwarmKey | None:
+    """Return the key of the swarm, None for an open one. Raises: StorageError when its file cannot be used."""
+    file = config.network.swarm_key_file
+    return None if file is None else load_swarm_key(Path(file))
 
 
 def threads(config: Config, *, peers_here: int = 1) -> int:

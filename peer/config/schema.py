@@ -208,6 +208,7 @@ class NetworkConfig(Section):
     rediscover_s: Period = 15.0
     max_connections: Annotated[int, Field(ge=1, le=4096)] = 64
     max_messages_per_s: Annotated[int, Field(ge=10, le=100_000)] = 500
+    swarm_key_file: Annotated[str, Field(pattern=r"^[^\x00]+\z", description="a file, or null")] | None = None
 
     @model_validator(mode="after")
     def _check_redial(self) -> Self:

@@ -8,6 +8,7 @@ import trio
 
 from peer.errors import ProtocolError, TransportError
 from peer.network.transport import PeerConnected, PeerDisconnected, Transport
+from peer.services.admission import AdmissionDesk
 from peer.services.service import TaskStatus
 from peer.telemetry.counters import Counters
 from peer.telemetry.events import PeerJoined, PeerLeft, PeerRefused
@@ -23,6 +24,8 @@ _PAUSE_S = 0.5
 """Between two tries: a peer that has just started accepts connections a moment before it answers."""
 
 _RECONCILE_S = 1.0
+_FAREWELL_S = 0.5
+"""Between refusing a peer and closing its connection: so that it can find out for itself what is wrong, and say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,9 @@ class Greeter:
         names: NameBook,
         counters: Counters,
         request_s: Seconds,
+        desk: AdmissionDesk | None = None,
     ) -> None:
+        """desk: examines whoever's card fits; None to admit them all."""
         self._transport = transport
         self._welcome = welcome
         self._reachable = reachable
@@ -66,6 +71,7 @@ class Greeter:
         self._names = names
         self._counters = counters
         self._request_s = request_s
+        self._desk = desk
         self._greeted: dict[PeerId, PeerCard] = {}
         self._greeting: set[PeerId] = set()
 
@@ -81,7 +87,10 @@ class Greeter:
     async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
         """Follow the connections until cancelled."""
         async with trio.open_nursery() as nursery:
-            self._transport.handle(CARD_PROTOCOL, self._answer_card)
+            self._transport.admit(self.greeted)
+            self._transport.handle(CARD_PROTOCOL, self._answer_card, strangers=True)
+            if self._desk is not None:
+                self._desk.open()
             nursery.start_soon(self._reconcile, nursery)
             task_status.started()
             async for event in self._transport.events:
@@ -113,7 +122,9 @@ class Greeter:
                 try:
                     with trio.fail_after(self._request_s):
                         answer = await self._transport.request(peer, CARD_PROTOCOL, self._welcome.card.data)
-                    self._accept(peer, self._welcome.check(peer, answer))
+                    card = self._welcome.check(peer, answer)
+                    if await self._examine(peer):
+                        self._accept(peer, card)
                     return
                 except ProtocolError as error:
                     await self._refuse(peer, error)
@@ -126,6 +137,20 @@ class Greeter:
             await self._transport.disconnect(peer)
         finally:
             self._greeting.discard(peer)
+
+    async def _examine(self, peer: PeerId) -> bool:
+        """Return whether `peer` may take part; else it is told about, and sent away. Raises: as a request."""
+        if self._desk is None:
+            return True
+        try:
+            with trio.fail_after(self._request_s):
+                await self._desk.examine(peer)
+        except ProtocolError as error:
+            self._report(peer, error)
+            await trio.sleep(_FAREWELL_S)
+            await self._transport.disconnect(peer)
+            return False
+        return True
 
     async def _answer_card(self, peer: PeerId, data: bytes) -> bytes:
         """Show our card even to a stranger: only so it can tell its user what does not fit."""
@@ -141,6 +166,7 @@ class Greeter:
             return
         self._names.learn(peer, card.name)
         self._greeted[peer] = card
+        self._transport.admit(self.greeted)
         self._sink.emit(PeerJoined(remote=peer, boot=card.boot, peers=len(self._greeted) + 1))
         self._reachable(self.greeted)
 
@@ -151,6 +177,7 @@ class Greeter:
 
     def _lose(self, peer: PeerId, cause: str) -> None:
         if self._greeted.pop(peer, None) is not None:
+            self._transport.admit(self.greeted)
             self._sink.emit(PeerLeft(remote=peer, cause=cause, peers=len(self._greeted) + 1))
             self._reachable(self.greeted)
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import trio
 from trio.testing import MockClock
 
+from peer.admission.swarm_key import SwarmKey
 from peer.agents.numpy_agent import NumpyAgent
 from peer.common_model import common_schema
 from peer.config.schema import Config, EnvConfig, RunConfig, VariantConfig
@@ -95,6 +96,7 @@ class Node:
     config: Config
     folder: Path | None
     agent_type: type[NumpyAgent] = NumpyAgent
+    swarm_key: SwarmKey | None = None
     num_params: int = 64
     identity: Identity = field(init=False)
     sink: RecordingSink = field(default_factory=RecordingSink)
@@ -235,6 +237,7 @@ class NodeSwarm:
             rng=random.Random(f"{self.seed}/{node.number}/{node.boots}"),
             name=f"peer-{node.number}",
             boot=node.boots,
+            swarm_key=node.swarm_key,
             root=self._root(node),
             archive=self._archive(node),
             state_file=None if node.folder is None else node.folder / "training.json",

@@ -79,6 +79,7 @@ VALUES = {
     "network.rediscover_s": ("15.0", "1"),
     "network.max_connections": ("64", "1"),
     "network.max_messages_per_s": ("500", "50"),
+    "network.swarm_key_file": ("null", "swarm.key"),
     "storage.data_dir": ("runs", "x"),
     "storage.max_journal_bytes": ("268435456", "1048576"),
     "storage.max_payload_bytes": ("67108864", "0"),
