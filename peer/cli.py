@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 import peer
+from peer.commands.allow_list import allow_list_app
 from peer.commands.identity import identity_app
 from peer.commands.learn import bench_command, eval_command, train_command
 from peer.commands.look import doctor_command, log_command, status_command
@@ -55,6 +56,7 @@ app.command("log")(log_command)
 app.command("doctor")(doctor_command)
 app.add_typer(identity_app, name="identity")
 app.add_typer(swarm_key_app, name="swarm-key")
+app.add_typer(allow_list_app, name="allow-list")
 
 
 def main() -> None:

@@ -4,13 +4,14 @@ import hashlib
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import trio
 
-from peer.admission.swarm_key import SwarmKey
+from peer.admission.allow_list import AllowList
+from peer.admission.policy import AdmissionPolicy
 from peer.agents.agent import Agent
 from peer.aggregation.kernels import Kernels
 from peer.codec.choice import choose_codec
@@ -60,7 +61,8 @@ _LINGER_LOOK_S = 0.1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerParts:
     """What one peer is made of; the parts are open and ready. root: where to start, None for genesis.
-    swarm_key: None for an open swarm.
+    admission: who may take part; everybody by default. keep_allow_list: stores a newer one. reread_allow_list: returns
+    the user's file when it has changed.
 
     kernels: arithmetic of aggregation, the core's on one thread if None. name: for the logs of others.
     state_file: optimizer state on disk. ready: called before the first training step.
@@ -78,7 +80,9 @@ class PeerParts:
     rng: random.Random
     name: str
     boot: int
-    swarm_key: SwarmKey | None = None
+    admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
+    keep_allow_list: Callable[[AllowList], None] = lambda _: None
+    reread_allow_list: Callable[[], bytes | None] = lambda: None
     root: Entry | None = None
     archive: Archive | None = None
     state_file: Path | None = None
@@ -201,7 +205,11 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
     )
     trainer = _trainer(config, parts, conductor)
     observers.append(_SaveTrainer(trainer, every=config.round.snapshot_every))
-    greeter = _greeter(config, parts, lambda peers: _tell_reachable(peers, conductor, membership))
+    desk = _desk(config, parts)
+    conductor.allow(desk.allowed)
+    greeter = _greeter(
+        config, parts, lambda peers: _tell_reachable(peers, conductor, membership), desk=desk, allow=conductor.allow
+    )
     membership = _membership(config, parts, greeter)
     parts.transport.handle(BLOB_PROTOCOL, blob_handler(machine.blob))
     try:
@@ -308,7 +316,26 @@ def _membership(config: Config, parts: PeerParts, greeter: Greeter) -> Membershi
     )
 
 
-def _greeter(config: Config, parts: PeerParts, reachable: Callable[[frozenset[PeerId]], None]) -> Greeter:
+def _desk(config: Config, parts: PeerParts) -> AdmissionDesk:
+    return AdmissionDesk(
+        parts.transport,
+        run=wire_run_id(config),
+        policy=parts.admission,
+        sink=parts.sink,
+        rng=random.Random(f"admission {parts.signer.peer_id} {parts.boot}"),
+        keep=parts.keep_allow_list,
+        reread=parts.reread_allow_list,
+    )
+
+
+def _greeter(
+    config: Config,
+    parts: PeerParts,
+    reachable: Callable[[frozenset[PeerId]], None],
+    *,
+    desk: AdmissionDesk,
+    allow: Callable[[frozenset[PeerId] | None], None],
+) -> Greeter:
     run = wire_run_id(config)
     card = PeerCard(
         boot=parts.boot,
@@ -321,11 +348,12 @@ def _greeter(config: Config, parts: PeerParts, reachable: Callable[[frozenset[Pe
         parts.transport,
         Welcome(run=run, card=seal(card, parts.signer, run=run)),
         reachable=reachable,
+        allow=allow,
         sink=parts.sink,
         names=parts.names,
         counters=parts.counters,
         request_s=REQUEST_S,
-        desk=AdmissionDesk(parts.transport, run=run, swarm_key=parts.swarm_key),
+        desk=desk,
     )
 
 

@@ -62,8 +62,9 @@ class Greeter:
         counters: Counters,
         request_s: Seconds,
         desk: AdmissionDesk | None = None,
+        allow: Callable[[frozenset[PeerId] | None], None] = lambda _: None,
     ) -> None:
-        """desk: examines whoever's card fits; None to admit them all."""
+        """desk: examines whoever's card fits; None to admit them all. allow: told whose work may be taken."""
         self._transport = transport
         self._welcome = welcome
         self._reachable = reachable
@@ -72,8 +73,11 @@ class Greeter:
         self._counters = counters
         self._request_s = request_s
         self._desk = desk
+        self._allow = allow
         self._greeted: dict[PeerId, PeerCard] = {}
         self._greeting: set[PeerId] = set()
+        self._expelled: list[PeerId] = []
+        self._has_expelled = trio.Event()
 
     @property
     def greeted(self) -> frozenset[PeerId]:
@@ -87,11 +91,14 @@ class Greeter:
     async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
         """Follow the connections until cancelled."""
         async with trio.open_nursery() as nursery:
-            self._transport.admit(self.greeted)
+            self._admit()
             self._transport.handle(CARD_PROTOCOL, self._answer_card, strangers=True)
             if self._desk is not None:
+                self._desk.changed = self._part_from_expelled
                 self._desk.open()
+                await nursery.start(self._desk.serve)
             nursery.start_soon(self._reconcile, nursery)
+            nursery.start_soon(self._disconnect_expelled)
             task_status.started()
             async for event in self._transport.events:
                 if isinstance(event, PeerConnected):
@@ -152,6 +159,28 @@ class Greeter:
             return False
         return True
 
+    def _part_from_expelled(self) -> None:
+        """Take leave of those whom a new allow-list does not name any more."""
+        assert self._desk is not None
+        self._allow(self._desk.allowed)
+        for peer in sorted(self.greeted):
+            objection = self._desk.objection(peer)
+            if objection is not None:
+                self._report(peer, objection)
+                self._lose(peer, "not on the allow-list any more")
+                self._expelled.append(peer)
+        self._has_expelled.set()
+
+    async def _disconnect_expelled(self) -> Never:
+        while True:
+            await self._has_expelled.wait()
+            self._has_expelled = trio.Event()
+            await trio.sleep(_FAREWELL_S)
+            while self._expelled:
+                peer = self._expelled.pop()
+                if peer not in self._greeted:  # it may be back already, by a still newer list
+                    await self._transport.disconnect(peer)
+
     async def _answer_card(self, peer: PeerId, data: bytes) -> bytes:
         """Show our card even to a stranger: only so it can tell its user what does not fit."""
         await trio.lowlevel.checkpoint()
@@ -166,7 +195,7 @@ class Greeter:
             return
         self._names.learn(peer, card.name)
         self._greeted[peer] = card
-        self._transport.admit(self.greeted)
+        self._admit()
         self._sink.emit(PeerJoined(remote=peer, boot=card.boot, peers=len(self._greeted) + 1))
         self._reachable(self.greeted)
 
@@ -175,9 +204,14 @@ class Greeter:
         self._lose(peer, cause)
         await self._transport.disconnect(peer)
 
+    def _admit(self) -> None:
+        self._transport.admit(self.greeted)
+        if self._desk is not None:
+            self._desk.admitted(self.greeted)
+
     def _lose(self, peer: PeerId, cause: str) -> None:
         if self._greeted.pop(peer, None) is not None:
-            self._transport.admit(self.greeted)
+            self._admit()
             self._sink.emit(PeerLeft(remote=peer, cause=cause, peers=len(self._greeted) + 1))
             self._reachable(self.greeted)
 

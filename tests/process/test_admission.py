@@ -36,3 +36,34 @@ def test_peer_whose_swarm_key_file_is_open_to_others_does_not_start_and_names_th
     peer = murmur.peer("a", f"network.swarm_key_file={file}")
     assert peer.wait(within_s=START_S) == 2
     assert f"chmod 600 {file}" in peer.output
+
+
+def test_peer_that_is_not_on_the_allow_list_is_refused_until_a_new_version_names_it(murmur: Murmur) -> None:
+    """The new version is put into the file of one running peer alone; nothing is restarted."""
+
+    def ran(*arguments: str) -> str:
+        made = murmur.run(*arguments)
+        assert made.wait(within_s=START_S) == 0, made.output
+        return made.output
+
+    chief = ran("identity", "new", str(murmur.folder / "chief.key"))
+    ids = [ran("identity", "new", str(murmur.folder / name / "slot-0" / "identity.key")) for name in ("a", "b", "c")]
+    file = murmur.folder / "swarm.json"
+    ran("allow-list", "new", str(file), "--run", "cartpole")
+    for peer_id in ids[:2]:
+        ran("allow-list", "add", str(file), peer_id)
+    ran("allow-list", "sign", str(file), "--key", str(murmur.folder / "chief.key"))
+    believes = f"network.authorities=[{chief}]"
+    member = murmur.peer("a", believes, f"network.allow_list={file}")
+    friend = murmur.peer("b", believes, meet=[member])
+    outsider = murmur.peer("c", believes, meet=[member])
+    refused = member.wait_for("peer_refused", within_s=START_S)
+    assert (refused["remote"], refused["reason"]) == (ids[2], "not_allowed")
+    assert outsider.wait_for("not_allowed", within_s=START_S)["peer_id"] == ids[2]
+    assert friend.wait_for("allow_list_adopted", within_s=START_S)["version"] == 1
+    member.wait_for("round_sealed", lambda event: event["admitted"] == 2, within_s=START_S)
+    ran("allow-list", "add", str(file), ids[2])
+    ran("allow-list", "sign", str(file), "--key", str(murmur.folder / "chief.key"))
+    friend.wait_for("allow_list_adopted", lambda event: event["version"] == 2, within_s=START_S)
+    outsider.wait_for("round_sealed", lambda event: event["admitted"] == 3, within_s=START_S)
+    assert friend.stop() == member.stop() == outsider.stop() == 0

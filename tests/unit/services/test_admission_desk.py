@@ -1,13 +1,17 @@
 """Examining a newcomer: by challenge and answer, each side for itself."""
 
+import random
+
 import pytest
 import trio
 from trio.testing import MockClock
 
+from peer.admission.policy import AdmissionPolicy
 from peer.admission.swarm_key import SwarmKey
 from peer.errors import ProtocolError
 from peer.network.identity import Identity
 from peer.services.admission import AdmissionDesk
+from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
 from peer.wire.admission import ADMISSION_PROTOCOL, Challenge, ChallengeAnswer, decode, encode
 from tests.unit.services.scripted_transport import ScriptedTransport
@@ -23,7 +27,13 @@ class Desk:
     def __init__(self, me: PeerId, key: SwarmKey | None) -> None:
         self.me = me
         self.transport = ScriptedTransport(me)
-        self.desk = AdmissionDesk(self.transport, run=RUN, swarm_key=key)
+        self.desk = AdmissionDesk(
+            self.transport,
+            run=RUN,
+            policy=AdmissionPolicy(swarm_key=key),
+            sink=RecordingSink(),
+            rng=random.Random(1),
+        )
         self.desk.open()
 
     async def examines(self, other: "Desk", *, claims: PeerId | None = None) -> None:
