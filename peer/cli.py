@@ -5,11 +5,13 @@ from typing import Annotated
 import typer
 
 import peer
+from peer.commands.allow_list import allow_list_app
 from peer.commands.identity import identity_app
 from peer.commands.learn import bench_command, eval_command, train_command
 from peer.commands.look import doctor_command, log_command, status_command
 from peer.commands.run import peer_command, up_command
 from peer.commands.simulate import simulate_command
+from peer.commands.swarm_key import swarm_key_app
 
 app = typer.Typer(
     name="murmur",
@@ -53,6 +55,8 @@ app.command("status")(status_command)
 app.command("log")(log_command)
 app.command("doctor")(doctor_command)
 app.add_typer(identity_app, name="identity")
+app.add_typer(swarm_key_app, name="swarm-key")
+app.add_typer(allow_list_app, name="allow-list")
 
 
 def main() -> None:

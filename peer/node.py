@@ -4,12 +4,14 @@ import hashlib
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import trio
 
+from peer.admission.allow_list import AllowList
+from peer.admission.policy import AdmissionPolicy
 from peer.agents.agent import Agent
 from peer.aggregation.kernels import Kernels
 from peer.codec.choice import choose_codec
@@ -27,6 +29,7 @@ from peer.rounds.effects import Applied, Effect, SnapshotApplied
 from peer.rounds.entry import Entry, genesis
 from peer.rounds.machine import Parts, RoundMachine
 from peer.rounds.rules import RoundRules
+from peer.services.admission import AdmissionDesk
 from peer.services.archive import Archive
 from peer.services.blobs import blob_handler
 from peer.services.conductor import Conductor, Observer
@@ -62,6 +65,8 @@ _LINGER_LOOK_S = 0.1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerParts:
     """What one peer is made of; the parts are open and ready. root: where to start, None for genesis.
+    admission: who may take part; everybody by default. keep_allow_list: stores a newer one. reread_allow_list: returns
+    the user's file when it has changed.
 
     kernels: arithmetic of aggregation, the core's on one thread if None. name: for the logs of others.
     state_file: optimizer state on disk. ready: called before the first training step.
@@ -81,6 +86,9 @@ class PeerParts:
     rng: random.Random
     name: str
     boot: int
+    admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
+    keep_allow_list: Callable[[AllowList], None] = lambda _: None
+    reread_allow_list: Callable[[], bytes | None] = lambda: None
     root: Entry | None = None
     archive: Archive | None = None
     state_file: Path | None = None
@@ -175,6 +183,7 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
     On cancellation the state is saved under a shield first.
     """
     started = trio.current_time()
+    parts.transport.admit(frozenset())  # nobody yet: who connected meanwhile has not been greeted
     machine = _machine(config, parts)
     ending = Ending(machine.tip)
     me = parts.signer.peer_id
@@ -204,8 +213,17 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
     )
     trainer = _trainer(config, parts, conductor)
     observers.append(_SaveTrainer(trainer, every=config.round.snapshot_every))
+    desk = _desk(config, parts)
+    conductor.allow(desk.allowed)
     meeting = _meeting(config, parts)
-    greeter = _greeter(config, parts, meeting, lambda peers: _tell_reachable(peers, conductor, membership))
+    greeter = _greeter(
+        config,
+        parts,
+        meeting,
+        lambda peers: _tell_reachable(peers, conductor, membership),
+        desk=desk,
+        allow=conductor.allow,
+    )
     meeting.take_greeted_from(lambda: greeter.greeted)
     membership = _membership(config, parts, greeter)
     relay = Relay(
@@ -337,6 +355,18 @@ def _meeting(config: Config, parts: PeerParts) -> Meeting:
     )
 
 
+def _desk(config: Config, parts: PeerParts) -> AdmissionDesk:
+    return AdmissionDesk(
+        parts.transport,
+        run=wire_run_id(config),
+        policy=parts.admission,
+        sink=parts.sink,
+        rng=random.Random(f"admission {parts.signer.peer_id} {parts.boot}"),
+        keep=parts.keep_allow_list,
+        reread=parts.reread_allow_list,
+    )
+
+
 def _cards(config: Config, parts: PeerParts) -> Cards:
     run = wire_run_id(config)
     listening = parts.transport.listen_addresses
@@ -356,18 +386,26 @@ def _cards(config: Config, parts: PeerParts) -> Cards:
 
 
 def _greeter(
-    config: Config, parts: PeerParts, meeting: Meeting, reachable: Callable[[frozenset[PeerId]], None]
+    config: Config,
+    parts: PeerParts,
+    meeting: Meeting,
+    reachable: Callable[[frozenset[PeerId]], None],
+    *,
+    desk: AdmissionDesk,
+    allow: Callable[[frozenset[PeerId] | None], None],
 ) -> Greeter:
     return Greeter(
         parts.transport,
         Welcome(run=wire_run_id(config), card=meeting.cards.public),
         reachable=reachable,
+        allow=allow,
         sink=parts.sink,
         names=parts.names,
         counters=parts.counters,
         request_s=REQUEST_S,
         card_for=meeting.card_for,
         learn=meeting.learn,
+        desk=desk,
     )
 
 

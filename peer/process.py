@@ -14,6 +14,8 @@ from typing import Never
 import trio
 
 import peer
+from peer.admission.allow_list import AllowList
+from peer.admission.policy import AdmissionPolicy
 from peer.agents.native_agent import NativeAgent
 from peer.config.digest import digest
 from peer.config.schema import Config
@@ -32,7 +34,16 @@ from peer.services.status import Running, Self, Status, status_of
 from peer.services.status_socket import serve_status
 from peer.services.tally import tell_refused_forever
 from peer.services.watch import beat_forever
-from peer.settings import announced, discovery_sources, ppo_settings, threads, transport_settings
+from peer.settings import (
+    ALLOW_LIST_FILE,
+    admission_policy,
+    announced,
+    discovery_sources,
+    ppo_settings,
+    threads,
+    transport_settings,
+)
+from peer.storage.allow_list_file import AllowListWatch, save_allow_list
 from peer.storage.atomic_file import write_atomic
 from peer.storage.boots import Boot, count_boot
 from peer.storage.heartbeat import Heartbeat
@@ -68,6 +79,7 @@ def run_process(config: Config, *, age: Callable[[], Seconds]) -> None:
     with ExitStack() as stack:
         slot = stack.enter_context(claim_slot(Path(config.storage.data_dir)))
         identity = load_or_create_identity(slot.path / "identity.key")
+        admission = admission_policy(config, slot.path)
         names = NameBook()
         names.learn(identity.peer_id, slot.name)
         counters = Counters()
@@ -81,7 +93,9 @@ def run_process(config: Config, *, age: Callable[[], Seconds]) -> None:
         )
         stack.callback(sink.close)
         troubles = TroubleKeeper(sink, names=names)
-        process = PeerProcess(config, slot, identity, troubles=troubles, names=names, counters=counters, age=age)
+        process = PeerProcess(
+            config, slot, identity, admission=admission, troubles=troubles, names=names, counters=counters, age=age
+        )
         folder = stack.enter_context(RunFolder(slot.path, config, sink=troubles))
         folder.describe(peer=identity.peer_id, name=slot.name)
         process.run(folder)
@@ -96,6 +110,7 @@ class PeerProcess:
         slot: Slot,
         identity: Identity,
         *,
+        admission: AdmissionPolicy,
         troubles: TroubleKeeper,
         names: NameBook,
         counters: Counters,
@@ -104,10 +119,13 @@ class PeerProcess:
         self._config = config
         self._slot = slot
         self._identity = identity
+        self._admission = admission
         self._sink = self._troubles = troubles
         self._names = names
         self._counters = counters
         self._age = age
+        file = config.network.allow_list
+        self._reread_allow_list = AllowListWatch(Path(file)).changed if file else lambda: None
 
     def run(self, folder: RunFolder) -> None:
         announced(self._config, port=0)  # a wrong network.interface is the user's to hear of before anything is done
@@ -200,6 +218,9 @@ class PeerProcess:
             name=self._slot.name,
             boot=boot.number,
             root=root,
+            admission=self._admission,
+            keep_allow_list=self._keep_allow_list,
+            reread_allow_list=self._reread_allow_list,
             archive=folder.archive,
             state_file=folder.training_file,
             announced=announced(self._config, port=bound_port(transport.listen_addresses)),
@@ -208,6 +229,13 @@ class PeerProcess:
             running=running,
             kernels=AggregationKernels(threads=threads(self._config)),
         )
+
+    def _keep_allow_list(self, found: AllowList) -> None:
+        """Store the newest list, so that a restart does not fall back to an older one."""
+        try:
+            save_allow_list(self._slot.path / ALLOW_LIST_FILE, found.file)
+        except StorageError as error:
+            self._sink.emit(StorageFailed(operation="save the allow-list", cause=str(error)))
 
     def _introduction(self, boot: Boot, agent: NativeAgent) -> Self:
         return Self(

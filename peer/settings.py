@@ -4,6 +4,8 @@ import math
 import os
 from pathlib import Path
 
+from peer.admission.allow_list import Authority
+from peer.admission.policy import AdmissionPolicy
 from peer.config.schema import Config
 from peer.native import PpoSettings
 from peer.network.announce import Announced, announced_addresses
@@ -14,6 +16,8 @@ from peer.network.interfaces import interface_addresses
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.transport import Transport
 from peer.node import local_seed, wire_run_id
+from peer.storage.allow_list_file import load_allow_list, read_allow_list
+from peer.storage.swarm_key_file import load_swarm_key
 from peer.types import PeerId
 
 _ENVS_PER_THREAD = 128
@@ -79,6 +83,27 @@ def discovery_sources(config: Config, transport: Transport) -> list[DiscoverySou
     if network.addresses:
         sources.append(StaticDiscovery(network.addresses, own_addresses=own_addresses))
     return sources
+
+
+ALLOW_LIST_FILE = "allow-list.json"
+"""Where a slot keeps the newest allow-list that its peer has heard of."""
+
+
+def admission_policy(config: Config, slot: Path) -> AdmissionPolicy:
+    """Return who may take part. Raises: StorageError when a file that the user names cannot be used."""
+    network = config.network
+    lists: list[bytes] = []
+    if network.allow_list is not None:
+        load_allow_list(Path(network.allow_list))  # the user's own file must be one: say so at the start
+        lists.append(read_allow_list(Path(network.allow_list)))
+    if network.authorities and (slot / ALLOW_LIST_FILE).exists():
+        lists.append(read_allow_list(slot / ALLOW_LIST_FILE))
+    return AdmissionPolicy(
+        run=config.run.name,
+        swarm_key=None if network.swarm_key_file is None else load_swarm_key(Path(network.swarm_key_file)),
+        authority=Authority(keys=tuple(map(PeerId, network.authorities)), needed=network.authority_signatures),
+        known=tuple(lists),
+    )
 
 
 def threads(config: Config, *, peers_here: int = 1) -> int:

@@ -46,6 +46,10 @@ Multiaddr = Annotated[
 InterfaceName = Annotated[
     str, Field(pattern=r"^[^/\s\x00]{1,15}\z", description="a network interface such as eth0 or tailscale0, or null")
 ]
+PeerIdText = Annotated[
+    str,
+    Field(pattern=r"^12D3Koo[1-9A-HJ-NP-Za-km-z]{45}\z", description="a peer id, as murmur identity show prints it"),
+]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 FractionBelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 Period = Annotated[float, Field(ge=0.05, le=3600.0)]
@@ -213,6 +217,10 @@ class NetworkConfig(Section):
     rediscover_s: Period = 15.0
     max_connections: Annotated[int, Field(ge=1, le=4096)] = 64
     max_messages_per_s: Annotated[int, Field(ge=10, le=100_000)] = 500
+    swarm_key_file: Annotated[str, Field(pattern=r"^[^\x00]+\z", description="a file, or null")] | None = None
+    authorities: Annotated[tuple[PeerIdText, ...], Field(max_length=16)] = ()
+    authority_signatures: Annotated[int, Field(ge=1, le=16)] = 1
+    allow_list: Annotated[str, Field(pattern=r"^[^\x00]+\z", description="a file, or null")] | None = None
 
     @model_validator(mode="after")
     def _check_redial(self) -> Self:
@@ -220,6 +228,19 @@ class NetworkConfig(Section):
             raise broken_rule(
                 ("redial_min_s", "redial_max_s"),
                 f"expected at most redial_max_s = {self.redial_max_s}, got {self.redial_min_s}",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_authorities(self) -> Self:
+        if self.allow_list is not None and not self.authorities:
+            raise broken_rule(
+                ("authorities", "allow_list"), "expected the peer ids whose signatures make allow_list valid, got none"
+            )
+        if self.authorities and self.authority_signatures > len(set(self.authorities)):
+            raise broken_rule(
+                ("authority_signatures", "authorities"),
+                f"expected at most the {len(set(self.authorities))} of authorities, got {self.authority_signatures}",
             )
         return self
 

@@ -10,6 +10,7 @@ from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
 
 from peer.errors import ProtocolError, TransportError
+from peer.network.gate import Gate
 from peer.network.libp2p_framing import read_frame, write_frame
 from peer.network.libp2p_guard import reset_stream
 from peer.network.libp2p_upgrade import root_cause
@@ -32,15 +33,18 @@ class RequestStreams:
         counters: dict[str, int],
         *,
         idle_s: Seconds,
+        gate: Gate,
         admits: Callable[[PeerId, str, int], bool] = lambda *_: True,
     ) -> None:
         """admits: asked of every request read, with its protocol and size; it counts what it refuses."""
         self._admits = admits
         self._host = host
+        self._gate = gate
         self._counters = counters
         self._idle_s = idle_s
 
-    def handle(self, protocol: str, handler: RequestHandler) -> None:
+    def handle(self, protocol: str, handler: RequestHandler, *, strangers: bool) -> None:
+        handler = handler if strangers else partial(self._answer_admitted, handler)
         self._host.set_stream_handler(_protocol_id(protocol), partial(self._serve, protocol, handler))
 
     async def request(self, peer: PeerId, protocol: str, data: bytes) -> bytes:
@@ -96,6 +100,10 @@ class RequestStreams:
             await reset_stream(stream)
             return
         await _finish(stream)
+
+    async def _answer_admitted(self, handler: RequestHandler, peer: PeerId, data: bytes) -> bytes:
+        await self._gate.wait_for(peer)
+        return await handler(peer, data)
 
     async def _read_request(self, stream: INetStream) -> bytes:
         """Read one request, so that a peer that opens a stream and sleeps, or breaks off, holds nothing."""

@@ -18,6 +18,7 @@ import trio
 from peer.errors import TransportError
 from peer.network.addresses import parse_tcp_address
 from peer.network.counters import new_counters
+from peer.network.gate import Gate
 from peer.network.identity import Identity
 from peer.network.libp2p_connections import ConnectionTable
 from peer.network.libp2p_connector import Connector
@@ -54,6 +55,7 @@ class Libp2pTransport:
         pubsub: FencedPubsub,
         gossip: trio.MemoryReceiveChannel[GossipMessage],
         counters: dict[str, int],
+        gate: Gate,
     ) -> None:
         self._local_peer = local_peer
         self._listen_addresses = listen_addresses
@@ -63,6 +65,7 @@ class Libp2pTransport:
         self._pubsub = pubsub
         self._gossip = gossip
         self._counters = counters
+        self._gate = gate
         self._is_open = True
 
     @property
@@ -95,8 +98,12 @@ class Libp2pTransport:
     def counters(self) -> dict[str, int]:
         return dict(self._counters)
 
-    def handle(self, protocol: str, handler: RequestHandler) -> None:
-        self._requests.handle(protocol, handler)
+    def handle(self, protocol: str, handler: RequestHandler, *, strangers: bool = False) -> None:
+        self._requests.handle(protocol, handler, strangers=strangers)
+
+    def admit(self, peers: frozenset[PeerId]) -> None:
+        for peer in sorted(self._gate.admit(peers)):
+            self._pubsub.admitted(peer)
 
     async def connect(self, address: str) -> PeerId:
         self._require_open()
@@ -138,6 +145,7 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
     """
     listeners = await open_listeners(parse_tcp_address(settings.listen_address))
     counters = new_counters()
+    gate = Gate()
     gossip_in, gossip_out = trio.open_memory_channel[GossipMessage](settings.gossip_queue)
     async with trio.open_nursery() as nursery:
         connections = ConnectionTable(nursery)
@@ -148,17 +156,22 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
         deliver = partial(_deliver, gossip_in, counters)
         async with (
             host.run([]),
-            open_gossip(host, settings, deliver=deliver, admits=limits.admits_message, counters=counters) as pubsub,
+            open_gossip(
+                host, settings, deliver=deliver, admits=limits.admits_message, counters=counters, gate=gate
+            ) as pubsub,
         ):
             transport = Libp2pTransport(
                 local_peer=identity.peer_id,
                 listen_addresses=bound_addresses(listeners),
                 connections=connections,
                 connector=connector,
-                requests=RequestStreams(host, counters, idle_s=settings.stream_idle_s, admits=limits.admits_request),
+                requests=RequestStreams(
+                    host, counters, idle_s=settings.stream_idle_s, gate=gate, admits=limits.admits_request
+                ),
                 pubsub=pubsub,
                 gossip=gossip_out,
                 counters=counters,
+                gate=gate,
             )
             nursery.start_soon(trio.serve_listeners, connector.accept, listeners)
             nursery.start_soon(

@@ -14,6 +14,7 @@ import trio
 
 from peer.errors import ProtocolError, SelfDialError, TransportError
 from peer.network.counters import new_counters
+from peer.network.gate import Gate
 from peer.network.memory_network import Link, MemoryNetwork
 from peer.network.transport import (
     MAX_GOSSIP_BYTES,
@@ -67,6 +68,8 @@ class MemoryTransport:
         self._links: dict[PeerId, Link] = {}
         self._heard: dict[PeerId, Seconds] = {}
         self._handlers: dict[str, RequestHandler] = {}
+        self._open_handlers: set[str] = set()
+        self._gate = Gate()
         self._waiting: set[_Reply] = set()
         self._seen: dict[int, None] = {}
         self._life = trio.CancelScope()
@@ -102,8 +105,12 @@ class MemoryTransport:
     def remote_host(self, peer: PeerId) -> str | None:  # noqa: ARG002  # the contract's signature
         return None  # there are no IP addresses here
 
-    def handle(self, protocol: str, handler: RequestHandler) -> None:
+    def handle(self, protocol: str, handler: RequestHandler, *, strangers: bool = False) -> None:
         self._handlers[protocol] = handler
+        (self._open_handlers.add if strangers else self._open_handlers.discard)(protocol)
+
+    def admit(self, peers: frozenset[PeerId]) -> None:
+        self._gate.admit(peers)
 
     def counters(self) -> dict[str, int]:
         return dict(self._counters)
@@ -223,7 +230,7 @@ class MemoryTransport:
     # Gossip.
 
     def _forward(self, number: int, data: bytes, *, exclude: PeerId | None) -> None:
-        peers = [peer for peer in self._links if peer != exclude]
+        peers = [peer for peer in self._links if peer != exclude and self._gate.is_open_to(peer)]
         degree = self._network.gossip_degree
         if degree is not None and len(peers) > degree:
             peers = self._network.direction(self._peer, self._peer).rng.sample(peers, degree)
@@ -244,6 +251,9 @@ class MemoryTransport:
         if not link.open or not self._network.passes(forwarder, self._peer):
             return
         self._hear(forwarder, len(data))
+        if not self._gate.is_open_to(forwarder):
+            self._counters["gossip_dropped"] += 1
+            return
         first = number not in self._seen
         if not first and copy == 0:
             return
@@ -298,6 +308,8 @@ class MemoryTransport:
         if handler is None:
             return TransportError(f"{self._peer} does not serve {protocol}")
         try:
+            if protocol not in self._open_handlers:
+                await self._gate.wait_for(peer)
             answer = await handler(peer, data)
         except ProtocolError:
             self._counters["protocol_errors"] += 1

@@ -71,8 +71,17 @@ class Transport(Protocol):
     def remote_host(self, peer: PeerId) -> str | None:
         """Return the IP address that `peer` is connected from, None when that is unknown or it is not connected."""
 
-    def handle(self, protocol: str, handler: RequestHandler) -> None:
-        """Serve `protocol` ("sync/1") with `handler`; an exception in it never ends the process."""
+    def handle(self, protocol: str, handler: RequestHandler, *, strangers: bool = False) -> None:
+        """Serve `protocol` ("sync/1") with `handler`; an exception in it never ends the process.
+
+        strangers: serve it to peers that are not admitted too, as the handshake itself must be.
+        """
+
+    def admit(self, peers: frozenset[PeerId]) -> None:
+        """Take part with these connected peers alone from now on; before the first call, with everybody.
+
+        Others get no gossip, theirs is dropped unread, and their requests fail, after a short wait to be admitted.
+        """
 
     async def connect(self, address: str) -> PeerId:
         """Dial a multiaddr, with or without `/p2p/<id>`, and return who answered.

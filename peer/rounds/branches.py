@@ -19,7 +19,7 @@ def better(challenger: Entry, current: Entry, *, ledger: Ledger, bound: Callable
     if not theirs:
         return False  # the challenger is our own past
     if not ours:
-        return True  # it builds on us
+        return not _is_unwelcome(ancestor, theirs, ledger)  # it builds on us
     return prefer(_branch(ancestor, theirs, ledger), _branch(ancestor, ours, ledger), bound=bound)
 
 
@@ -61,4 +61,14 @@ def _branch(ancestor: Entry, line: list[Entry], ledger: Ledger) -> Branch:
         first_view=first.view,
         decided=bool(ancestor.roster) and ledger.is_decided(first, electors),
         score=line[-1].score,
+        unwelcome=_is_unwelcome(ancestor, line, ledger),
+    )
+
+
+def _is_unwelcome(ancestor: Entry, line: list[Entry], ledger: Ledger) -> bool:
+    """Return whether the branch holds work that this peer does not take, and no majority has settled the matter."""
+    parents = dict(zip((entry.digest for entry in line), [ancestor, *line], strict=False))
+    return any(
+        not ledger.is_decided(entry, electorate(parents[entry.digest], entry))
+        for entry in ledger.eligibility.unwelcome(line)
     )

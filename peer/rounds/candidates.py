@@ -5,6 +5,7 @@ Asked for after every message, so nothing here looks through all headers unless 
 
 from collections.abc import Set
 
+from peer.rounds.eligibility import Eligibility
 from peer.rounds.entry import Entry
 from peer.rounds.headers import HeaderPool
 from peer.rounds.payloads import PayloadStore
@@ -16,11 +17,12 @@ from peer.wire.messages import DeltaHeader
 class Candidates:
     """Headers on one base: those whose payload is held and that the chain lacks, and those that wait for a payload."""
 
-    def __init__(self, pool: HeaderPool, payloads: PayloadStore) -> None:
+    def __init__(self, pool: HeaderPool, payloads: PayloadStore, eligibility: Eligibility) -> None:
         self._pool = pool
         self._payloads = payloads
         self._base: Digest | None = None
-        self._seen = (0, 0)
+        self._eligibility = eligibility
+        self._seen = (0, 0, 0)
         self._ready: dict[PeerId, Signed[DeltaHeader]] = {}
         self._waiting: dict[PeerId, Signed[DeltaHeader]] = {}
 
@@ -40,16 +42,17 @@ class Candidates:
         return bool(self._waiting)
 
     def _update(self, tip: Entry) -> None:
-        seen = self._pool.version, self._payloads.version
+        seen = self._pool.version, self._payloads.version, self._eligibility.version
         if tip.digest == self._base and seen == self._seen:
             return
-        news = self._pool.added_since(self._seen[0]) if tip.digest == self._base else None
+        is_same = tip.digest == self._base and seen[2] == self._seen[2]
+        news = self._pool.added_since(self._seen[0]) if is_same else None
         if news is None:
             self._ready, self._waiting = {}, {}
             news = self._pool.on_base(tip.digest)
         self._base, self._seen = tip.digest, seen
         for header in news:
-            if header.message.base == tip.digest:
+            if header.message.base == tip.digest and self._eligibility.takes(header.peer):
                 self._ready.pop(header.peer, None)  # a newer one takes its place
                 self._waiting[header.peer] = header
         for header in [header for header in self._waiting.values() if header.message in self._payloads]:

@@ -1,8 +1,9 @@
 """Which of two rival branches to follow (docs/adr/0003). Pure; every peer with the same knowledge decides alike.
 
 1. A branch whose first manifest is decided by the roster before the fork beats one whose is not.
-2. A peer that voted for a branch stays while that branch may still be decided, but no longer than its patience.
-3. More deltas admitted since genesis; then the sealer whose turn came earlier; then the lower digest.
+2. A branch without work of peers that are not allowed beats one with it (eligibility.py).
+3. A peer that voted for a branch stays while that branch may still be decided, but no longer than its patience.
+4. More deltas admitted since genesis; then the sealer whose turn came earlier; then the lower digest.
 """
 
 from collections.abc import Callable
@@ -19,19 +20,23 @@ _NEAR_ROUNDS = 2
 class Branch:
     """One side of a fork. first_*: of its first manifest after the common ancestor. score: of its head.
 
-    decided: more than half of the ancestor's roster stands behind the first manifest.
+    decided: more than half of the ancestor's roster stands behind the first manifest. unwelcome: it holds work that
+    this peer does not take, and that no majority stands behind.
     """
 
     first_digest: Digest
     first_view: int
     decided: bool
     score: int
+    unwelcome: bool = False
 
 
 def prefer(challenger: Branch, current: Branch, *, bound: Callable[[], bool]) -> bool:
-    """Return whether to leave `current` for `challenger`. bound: tells whether rule 2 holds this peer back."""
+    """Return whether to leave `current` for `challenger`. bound: tells whether rule 3 holds this peer back."""
     if current.decided != challenger.decided:
         return challenger.decided
+    if current.unwelcome != challenger.unwelcome:
+        return current.unwelcome and not bound()
     return _standing(challenger) > _standing(current) and not bound()
 
 

@@ -74,6 +74,8 @@ class Inbox:
         ledger = self._ledger
         if header.peer == ledger.me:
             return  # our own words come back by anti-entropy
+        if not ledger.eligibility.takes(header.peer):
+            raise ProtocolError("not_allowed", "a delta of a peer that is not on the allow-list")
         ledger.payloads.check_header(header.message)
         base = ledger.chain.get(header.message.base)
         if base is not None and header.message.round != base.round + 1:

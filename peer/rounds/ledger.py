@@ -5,6 +5,7 @@ from collections.abc import Sequence, Set
 from peer.rounds.candidates import Candidates
 from peer.rounds.chain import Chain
 from peer.rounds.effects import PieceDropped
+from peer.rounds.eligibility import Eligibility
 from peer.rounds.entry import Entry
 from peer.rounds.headers import HeaderPool
 from peer.rounds.manifest import STOP_RETURN
@@ -30,7 +31,8 @@ class Ledger:
         self.votes = VoteBook()
         self.payloads = PayloadStore(parts.codecs, parts.schema)
         self.own = OwnDeltas()
-        self._candidates = Candidates(self.pool, self.payloads)
+        self.eligibility = Eligibility(self.me)
+        self._candidates = Candidates(self.pool, self.payloads, self.eligibility)
         self._decided: dict[tuple[Digest, frozenset[PeerId]], bool] = {}
         self._decided_key: object = None
         self._without_payload: dict[Digest, tuple[Signed[DeltaHeader], ...]] = {}
@@ -42,9 +44,10 @@ class Ledger:
         return self.chain.tip
 
     @property
-    def version(self) -> tuple[Digest, int, int, int]:
-        """A value that differs whenever tip, tree, votes or payloads do."""
-        return self.tip.digest, self.chain.version, self.votes.version, self.payloads.version
+    def version(self) -> tuple[Digest, int, int, int, int]:
+        """A value that differs whenever tip, tree, votes, payloads or the allow-list do."""
+        versions = self.chain.version, self.votes.version, self.payloads.version, self.eligibility.version
+        return self.tip.digest, *versions
 
     def line(self) -> list[Entry]:
         """Return the chain from the oldest entry kept to the tip."""

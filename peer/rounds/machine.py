@@ -5,6 +5,7 @@ Methods that take `now` (seconds of the local monotonic clock) return the effect
 the table of contents; each concept has its own:
 
     ledger.py             what is held: chain, headers, payloads, votes, own pieces
+    eligibility.py        whose work is taken
     company.py            who can be reached, and what they hold
     inbox.py              messages of others, checked and entered
     own_work.py           local training, announced
@@ -122,6 +123,11 @@ class RoundMachine:
     def reachable(self, peers: frozenset[PeerId], now: Seconds) -> list[Effect]:
         """Say which other peers are connected and were admitted by their card."""
         self._company.meet(peers, now)
+        return self._advance(now)
+
+    def allow(self, peers: frozenset[PeerId] | None, now: Seconds) -> list[Effect]:
+        """Take work of these peers alone from now on; None: everybody's."""
+        self._ledger.eligibility.allow(peers)
         return self._advance(now)
 
     # Messages

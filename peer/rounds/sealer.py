@@ -49,12 +49,12 @@ def _choose(ledger: Ledger) -> list[Signed[DeltaHeader]]:
 
 def _rejections(ledger: Ledger, admitted: Collection[Digest]) -> list[Rejection]:
     left_out = [header for header in ledger.pool.on_base(ledger.tip.digest) if header.digest not in admitted]
-    return [
-        Rejection(header.digest, header.peer, _reason(ledger, header.message)) for header in left_out[:MAX_ADMITTED]
-    ]
+    return [Rejection(header.digest, header.peer, _reason(ledger, header)) for header in left_out[:MAX_ADMITTED]]
 
 
-def _reason(ledger: Ledger, header: DeltaHeader) -> str:
-    if header not in ledger.payloads:
+def _reason(ledger: Ledger, header: Signed[DeltaHeader]) -> str:
+    if not ledger.eligibility.takes(header.peer):
+        return "not_allowed"
+    if header.message not in ledger.payloads:
         return "no_payload"
-    return "full" if ledger.payloads.has_declared_norm(header) else "norm"
+    return "full" if ledger.payloads.has_declared_norm(header.message) else "norm"

@@ -110,6 +110,10 @@ class Conductor:
             for peer in sorted(new):  # whoever joins is behind: it must not wait for its turn of anti-entropy
                 self._start(partial(self._exchange, peer))
 
+    def allow(self, peers: frozenset[PeerId] | None) -> None:
+        """Say whose work may be taken; None: everybody's."""
+        self._carry_out(self.machine.allow(peers, trio.current_time()))
+
     def announce(self, work: LocalWork) -> None:
         """Raises: ValueError as `RoundMachine.announce`."""
         self._carry_out(self.machine.announce(work, trio.current_time()))

@@ -8,6 +8,7 @@ import trio
 
 from peer.errors import ProtocolError, TransportError
 from peer.network.transport import PeerConnected, PeerDisconnected, Transport
+from peer.services.admission import AdmissionDesk
 from peer.services.service import TaskStatus
 from peer.telemetry.counters import Counters
 from peer.telemetry.events import PeerJoined, PeerLeft, PeerRefused
@@ -23,6 +24,8 @@ _PAUSE_S = 0.5
 """Between two tries: a peer that has just started accepts connections a moment before it answers."""
 
 _RECONCILE_S = 1.0
+_FAREWELL_S = 0.5
+"""Between refusing a peer and closing its connection: so that it can find out for itself what is wrong, and say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +63,13 @@ class Greeter:
         request_s: Seconds,
         card_for: Callable[[PeerId], Signed[PeerCard]] | None = None,
         learn: Callable[[PeerId, bytes], None] = lambda _peer, _card: None,
+        desk: AdmissionDesk | None = None,
+        allow: Callable[[frozenset[PeerId] | None], None] = lambda _: None,
     ) -> None:
-        """card_for: what a peer is shown, if not the same as all. learn: told the card of each peer that fits."""
+        """card_for: what a peer is shown, if not the same as all. learn: told the card of each peer that is taken in.
+
+        desk: examines whoever's card fits; None to admit them all. allow: told whose work may be taken.
+        """
         self._transport = transport
         self._welcome = welcome
         self._reachable = reachable
@@ -71,8 +79,12 @@ class Greeter:
         self._request_s = request_s
         self._card_for = card_for or (lambda _peer: welcome.card)
         self._learn = learn
+        self._desk = desk
+        self._allow = allow
         self._greeted: dict[PeerId, PeerCard] = {}
         self._greeting: set[PeerId] = set()
+        self._expelled: list[PeerId] = []
+        self._has_expelled = trio.Event()
 
     @property
     def greeted(self) -> frozenset[PeerId]:
@@ -86,8 +98,14 @@ class Greeter:
     async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
         """Follow the connections until cancelled."""
         async with trio.open_nursery() as nursery:
-            self._transport.handle(CARD_PROTOCOL, self._answer_card)
+            self._admit()
+            self._transport.handle(CARD_PROTOCOL, self._answer_card, strangers=True)
+            if self._desk is not None:
+                self._desk.changed = self._part_from_expelled
+                self._desk.open()
+                await nursery.start(self._desk.serve)
             nursery.start_soon(self._reconcile, nursery)
+            nursery.start_soon(self._disconnect_expelled)
             task_status.started()
             async for event in self._transport.events:
                 if isinstance(event, PeerConnected):
@@ -118,8 +136,10 @@ class Greeter:
                 try:
                     with trio.fail_after(self._request_s):
                         answer = await self._transport.request(peer, CARD_PROTOCOL, self._card_for(peer).data)
-                    self._accept(peer, self._welcome.check(peer, answer))
-                    self._learn(peer, answer)
+                    card = self._welcome.check(peer, answer)
+                    if await self._examine(peer):
+                        self._accept(peer, card)
+                        self._learn(peer, answer)
                     return
                 except ProtocolError as error:
                     await self._refuse(peer, error)
@@ -133,12 +153,49 @@ class Greeter:
         finally:
             self._greeting.discard(peer)
 
+    async def _examine(self, peer: PeerId) -> bool:
+        """Return whether `peer` may take part; else it is told about, and sent away. Raises: as a request."""
+        if self._desk is None:
+            return True
+        try:
+            with trio.fail_after(self._request_s):
+                await self._desk.examine(peer)
+        except ProtocolError as error:
+            self._report(peer, error)
+            await trio.sleep(_FAREWELL_S)
+            await self._transport.disconnect(peer)
+            return False
+        return True
+
+    def _part_from_expelled(self) -> None:
+        """Take leave of those whom a new allow-list does not name any more."""
+        assert self._desk is not None
+        self._allow(self._desk.allowed)
+        for peer in sorted(self.greeted):
+            objection = self._desk.objection(peer)
+            if objection is not None:
+                self._report(peer, objection)
+                self._lose(peer, "not on the allow-list any more")
+                self._expelled.append(peer)
+        self._has_expelled.set()
+
+    async def _disconnect_expelled(self) -> Never:
+        while True:
+            await self._has_expelled.wait()
+            self._has_expelled = trio.Event()
+            await trio.sleep(_FAREWELL_S)
+            while self._expelled:
+                peer = self._expelled.pop()
+                if peer not in self._greeted:  # it may be back already, by a still newer list
+                    await self._transport.disconnect(peer)
+
     async def _answer_card(self, peer: PeerId, data: bytes) -> bytes:
         """Show our card even to a stranger: only so it can tell its user what does not fit."""
         await trio.lowlevel.checkpoint()
         try:
             self._welcome.check(peer, data)
-            self._learn(peer, data)
+            if self._desk is None or peer in self._greeted:
+                self._learn(peer, data)
         except ProtocolError as error:
             self._report(peer, error)
         return self._card_for(peer).data
@@ -148,6 +205,7 @@ class Greeter:
             return
         self._names.learn(peer, card.name)
         self._greeted[peer] = card
+        self._admit()
         self._sink.emit(PeerJoined(remote=peer, boot=card.boot, peers=len(self._greeted) + 1))
         self._reachable(self.greeted)
 
@@ -156,8 +214,14 @@ class Greeter:
         self._lose(peer, cause)
         await self._transport.disconnect(peer)
 
+    def _admit(self) -> None:
+        self._transport.admit(self.greeted)
+        if self._desk is not None:
+            self._desk.admitted(self.greeted)
+
     def _lose(self, peer: PeerId, cause: str) -> None:
         if self._greeted.pop(peer, None) is not None:
+            self._admit()
             self._sink.emit(PeerLeft(remote=peer, cause=cause, peers=len(self._greeted) + 1))
             self._reachable(self.greeted)
 

@@ -13,7 +13,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
 
-PEER_FIELDS = frozenset({"remote", "sealer", "donor", "previous_owner", "new_owner", "backup"})
+PEER_FIELDS = frozenset({"remote", "sealer", "donor", "previous_owner", "new_owner", "backup", "source"})
 """Fields that hold a peer id; the JSON format adds the short name beside each, as `<field>_name`."""
 
 
@@ -186,6 +186,39 @@ class PeerRefused(RepeatedEvent):
 
     def repeat_key(self) -> tuple[str, ...]:
         return (self.remote, self.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowListAdopted(Event):
+    """A newer allow-list holds from now on. allowed: peers on it. source: who passed it on, None for a file."""
+
+    version: int
+    allowed: int
+    source: PeerId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowListRefused(RepeatedEvent):
+    """An allow-list was not valid: of this peer's own files, or passed on by another."""
+
+    level: ClassVar[Level] = "warning"
+    remote: PeerId
+    cause: str
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote, self.cause)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAllowed(RepeatedEvent):
+    """This very peer is not on the newest allow-list: nobody takes it in, and it trains alone."""
+
+    level: ClassVar[Level] = "error"
+    peer_id: PeerId
+    version: int
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (str(self.version),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

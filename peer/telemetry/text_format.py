@@ -202,6 +202,15 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
     events.DialFailed: lambda e, _: (
         f"no answer from {e.address} in {e.failures} tries: {_dial_cause(e)}; trying on, next in {duration(e.retry_s)}"
     ),
+    events.AllowListAdopted: lambda e, names: (
+        f"allow-list version {e.version} holds now: {_plural(e.allowed, 'peer')} may take part"
+        f" (from {'a file' if e.source is None else names.name_of(e.source)})"
+    ),
+    events.AllowListRefused: lambda e, names: f"refused an allow-list of {names.name_of(e.remote)}: {e.cause}",
+    events.NotAllowed: lambda e, _: (
+        f"this peer is not on the allow-list, version {e.version}, and nobody takes it in:"
+        f" have {e.peer_id} added and signed"
+    ),
     events.DiscoveryFailed: lambda e, _: f"found no address by {e.source}: {e.cause}",
     events.AddressReached: lambda e, names: f"reachable at {_listed(e.addresses)}, says {names.name_of(e.remote)}",
     events.AddressesUnreached: lambda e, _: (

@@ -1,6 +1,6 @@
 """Bounds on everything that arrives from the network, checked before the bytes are looked at."""
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """Raised whenever a message changes meaning or shape; peers of different versions refuse each other."""
 
 MAX_HEADER_BYTES = 1024
@@ -14,6 +14,7 @@ MAX_ROSTER = 128
 MAX_SYNC_REQUEST_BYTES = 16 * 1024
 MAX_SYNC_RESPONSE_BYTES = 1024 * 1024
 MAX_SYNC_MESSAGES = 512
+MAX_ALLOW_LIST_BYTES = 256 * 1024
 MAX_ROUND = 2**40
 MAX_COUNT = 2**53
 """Env steps and similar counters: far above use, exact as a float64 too."""

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import trio
 from trio.testing import MockClock
 
+from peer.admission.allow_list import Authority
+from peer.admission.policy import AdmissionPolicy
 from peer.agents.numpy_agent import NumpyAgent
 from peer.common_model import common_schema
 from peer.config.schema import Config, EnvConfig, RunConfig, VariantConfig
@@ -35,6 +37,7 @@ from peer.telemetry.events import Event, RoundFinal, RoundSealed
 from peer.telemetry.names import NameBook
 from peer.telemetry.sink import RecordingSink
 from peer.types import Digest, PeerId, Seconds, TrainStats
+from peer.wire.admission import ChallengeAnswer, encode
 from peer.wire.envelope import open_as
 from peer.wire.messages import Manifest
 
@@ -96,6 +99,8 @@ class Node:
     config: Config
     folder: Path | None
     agent_type: type[NumpyAgent] = NumpyAgent
+    admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
+    new_list: bytes | None = None
     num_params: int = 64
     identity: Identity = field(init=False)
     sink: RecordingSink = field(default_factory=RecordingSink)
@@ -128,6 +133,11 @@ class Node:
 
     def events(self, kind: type[E]) -> list[E]:
         return [event for event in self.sink.events if isinstance(event, kind)]
+
+    def take_new_list(self) -> bytes | None:
+        """Return the allow-list that its user has put into its file since the last look."""
+        data, self.new_list = self.new_list, None
+        return data
 
     def last_round(self) -> int:
         return self.times[-1][1].round if self.times else 0
@@ -239,6 +249,8 @@ class NodeSwarm:
             rng=random.Random(f"{self.seed}/{node.number}/{node.boots}"),
             name=f"peer-{node.number}",
             boot=node.boots,
+            admission=node.admission,
+            reread_allow_list=node.take_new_list,
             root=self._root(node),
             archive=self._archive(node),
             book_file=None if node.folder is None else node.folder / "peers.book",
@@ -333,6 +345,10 @@ def check_finals(nodes: Sequence[Node]) -> int:
             compared += other != node.number
             assert known == model, f"round {round_number}: peer-{other} and peer-{node.number} hold other models"
     return compared
+
+
+WELCOME = encode(ChallengeAnswer(None, Authority().policy(), 0, ""))
+"""What a peer of an open swarm answers to whoever examines it."""
 
 
 class Stranger:

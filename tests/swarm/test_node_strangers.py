@@ -15,11 +15,12 @@ from peer.network.transport import MAX_MESSAGE_BYTES
 from peer.node import wire_run_id
 from peer.telemetry.events import MessageRefused, PeerRefused
 from peer.types import PeerId
+from peer.wire.admission import ADMISSION_PROTOCOL
 from peer.wire.envelope import seal
 from peer.wire.limits import PROTOCOL_VERSION
 from peer.wire.messages import Announcement, PeerCard
 from peer.wire.sync import BLOB_PROTOCOL, CARD_PROTOCOL, SYNC_PROTOCOL, SnapshotOffer, SyncResponse, Tip, encode
-from tests.swarm.node_swarm import NodeSwarm, Stranger, check_finals, demo_config, play
+from tests.swarm.node_swarm import WELCOME, NodeSwarm, Stranger, check_finals, demo_config, play
 
 TEN_ROUNDS = {"mean_return": None, "max_rounds": 10, "linger_s": 20.0}
 CONFIG = demo_config(stop=TEN_ROUNDS)
@@ -192,6 +193,7 @@ def test_an_admitted_peer_that_answers_badly_costs_nothing_but_counts(kind: str)
             stranger = Stranger(swarm)
             async with stranger.open() as transport:
                 transport.handle(CARD_PROTOCOL, answering(card_of(swarm, stranger)))
+                transport.handle(ADMISSION_PROTOCOL, answering(WELCOME))
                 transport.handle(SYNC_PROTOCOL, BAD_ANSWERS[kind])
                 transport.handle(BLOB_PROTOCOL, BAD_ANSWERS[kind])
                 await stranger.meet_all(transport)
@@ -216,6 +218,7 @@ def test_garbage_by_gossip_and_by_request_is_counted_and_named() -> None:
             stranger = Stranger(swarm)
             async with stranger.open() as transport:
                 transport.handle(CARD_PROTOCOL, answering(card_of(swarm, stranger)))
+                transport.handle(ADMISSION_PROTOCOL, answering(WELCOME))
                 await stranger.meet_all(transport)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(lambda: flood(transport, for_s=15.0))

@@ -7,6 +7,10 @@ from peer.config.load import load_config
 from peer.config.schema import Config
 from peer.config.sources import dotted_keys
 
+CHIEF, DEPUTY = (
+    "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp",
+    "12D3KooWHdiAxVd8uMQR1hGWXccidmfCwLqcMpGwR6QcTP6QRMuD",
+)
 VALUES = {
     "run.name": ("cartpole", "other"),
     "run.seed": ("1", "2"),
@@ -81,6 +85,10 @@ VALUES = {
     "network.rediscover_s": ("15.0", "1"),
     "network.max_connections": ("64", "1"),
     "network.max_messages_per_s": ("500", "50"),
+    "network.swarm_key_file": ("null", "swarm.key"),
+    "network.authorities": (f"[{CHIEF}, {DEPUTY}]", "[]"),
+    "network.authority_signatures": ("1", "2"),
+    "network.allow_list": ("null", "swarm.json"),
     "storage.data_dir": ("runs", "x"),
     "storage.max_journal_bytes": ("268435456", "1048576"),
     "storage.max_payload_bytes": ("67108864", "0"),

@@ -41,6 +41,8 @@ class ScriptedTransport:
         self.dialled: list[tuple[float, str]] = []
         self.disconnected: list[PeerId] = []
         self.handlers: dict[str, RequestHandler] = {}
+        self.open_handlers: set[str] = set()
+        self.admitted: frozenset[PeerId] | None = None
         self._connected: set[PeerId] = set()
         self._gossip_in, self._gossip_out = trio.open_memory_channel[GossipMessage](16)
         self._events_in, self._events_out = trio.open_memory_channel[TransportEvent](events)
@@ -70,8 +72,13 @@ class ScriptedTransport:
     def remote_host(self, peer: PeerId) -> str | None:
         return self.hosts.get(peer)
 
-    def handle(self, protocol: str, handler: RequestHandler) -> None:
+    def handle(self, protocol: str, handler: RequestHandler, *, strangers: bool = False) -> None:
         self.handlers[protocol] = handler
+        if strangers:
+            self.open_handlers.add(protocol)
+
+    def admit(self, peers: frozenset[PeerId]) -> None:
+        self.admitted = peers
 
     def counters(self) -> dict[str, int]:
         return {}

@@ -1,0 +1,116 @@
+"""`murmur allow-list`: say who may take part in a run, and sign it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from peer.commands import common
+
+allow_list_app = typer.Typer(
+    help="Make, change, sign and show allow-lists: who may take part in a run.\n\n"
+    "\b\nExample, on the machine of whoever decides:\n"
+    "  murmur identity new authority.key                  once: keep it safe, it never runs a peer\n"
+    "  murmur allow-list new swarm.json --run cartpole\n"
+    "  murmur allow-list add swarm.json 12D3KooW... --name alice\n"
+    "  murmur allow-list sign swarm.json --key authority.key\n"
+    "  murmur peer network.authorities=[12D3KooW...] network.allow_list=swarm.json\n\n"
+    "Give a new version to any one running peer: it reads the file again, and passes it on to all others.",
+    no_args_is_help=True,
+)
+
+ListFile = Annotated[Path, typer.Argument(metavar="FILE", help="The allow-list.")]
+PeerArgument = Annotated[str, typer.Argument(metavar="PEER", help="Peer id, as `murmur identity show` prints it.")]
+
+
+@allow_list_app.command("new")
+def new_command(
+    file: ListFile,
+    run: Annotated[str, typer.Option("--run", metavar="NAME", help="The run.name that it is for.")],
+) -> None:
+    """Make an empty list, version 1, in FILE. Never overwrites."""
+    from peer.admission.allow_list import AllowListFile
+    from peer.storage.allow_list_file import save_allow_list
+
+    if file.exists():
+        _refuse(f"{file} exists already: name another file, or move it away")
+    common.or_exit(lambda: save_allow_list(file, AllowListFile(run=run, version=1)))
+    _show(file)
+
+
+@allow_list_app.command("add")
+def add_command(
+    file: ListFile,
+    peer: PeerArgument,
+    name: Annotated[str, typer.Option("--name", help="For people.")] = "",
+    role: Annotated[str, typer.Option("--role", help="For people.")] = "",
+) -> None:
+    """Put a peer on the list, or change its name and role. The new version must be signed again."""
+    from peer.admission.allow_list import Listed, with_peer
+    from peer.errors import ProtocolError
+    from peer.wire.peer_ids import public_key_of
+
+    try:
+        public_key_of(peer)
+    except ProtocolError as error:
+        _refuse(f"{peer}: {error.detail}")
+    _change(file, lambda found: with_peer(found, Listed(peer, name, role)))
+
+
+@allow_list_app.command("remove")
+def remove_command(file: ListFile, peer: PeerArgument) -> None:
+    """Take a peer off the list. The new version must be signed again; then all peers part from it."""
+    from peer.admission.allow_list import without_peer
+
+    _change(file, lambda found: without_peer(found, peer))
+
+
+@allow_list_app.command("sign")
+def sign_command(
+    file: ListFile,
+    key: Annotated[Path, typer.Option("--key", metavar="FILE", help="Key file of an authority.")],
+) -> None:
+    """Sign the list with the key of an authority (made by `murmur identity new`)."""
+    from peer.admission.allow_list import signed
+    from peer.network.identity import load_identity
+
+    if not key.exists():
+        _refuse(f"there is no file {key}")
+    identity = common.or_exit(lambda: load_identity(key))
+    _change(file, lambda found: signed(found, identity))
+
+
+@allow_list_app.command("show")
+def show_command(file: ListFile) -> None:
+    """Print version, peers, and whose signatures it has."""
+    _show(file)
+
+
+def _change(file: Path, change: Callable[..., object]) -> None:
+    from peer.storage.allow_list_file import load_allow_list, save_allow_list
+
+    common.or_exit(lambda: save_allow_list(file, change(load_allow_list(file))))  # type: ignore[arg-type]  # the types are imported late
+    _show(file)
+
+
+def _show(file: Path) -> None:
+    from peer.admission.allow_list import signers_of
+    from peer.storage.allow_list_file import load_allow_list
+    from peer.types import PeerId
+
+    found = common.or_exit(lambda: load_allow_list(file))
+    claimed = [PeerId(each.authority) for each in found.signatures]
+    valid = signers_of(found, claimed)
+    typer.echo(f"run {found.run}, version {found.version}, {len(found.peers)} peers")
+    for listed in found.peers:
+        typer.echo("  ".join(part for part in (f"  {listed.peer}", listed.name, listed.role) if part))
+    for authority in claimed:
+        typer.echo(f"  {'signed by' if authority in valid else 'WRONG signature of'} {authority}")
+    if not claimed:
+        typer.echo(f"  not signed yet: murmur allow-list sign {file} --key AUTHORITY-KEY")
+
+
+def _refuse(message: str) -> NoReturn:
+    typer.echo(f"murmur: {message}", err=True)
+    raise typer.Exit(common.EXIT_USAGE)

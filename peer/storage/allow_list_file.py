@@ -1,0 +1,57 @@
+"""Allow-lists on disk: the one that a user edits and signs, and the newest one that a peer has heard of."""
+
+from pathlib import Path
+
+from peer.admission.allow_list import AllowListFile, parse_allow_list
+from peer.errors import ProtocolError, StorageError
+from peer.storage.atomic_file import write_atomic
+from peer.wire.limits import MAX_ALLOW_LIST_BYTES
+
+
+def read_allow_list(path: Path) -> bytes:
+    """Return the bytes of a list. Raises: FileNotFoundError; StorageError."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_ALLOW_LIST_BYTES + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageError(f"cannot read the allow-list {path}: {error.strerror}") from error
+
+
+def load_allow_list(path: Path) -> AllowListFile:
+    """Raises: StorageError, saying what to do, when the file is missing or no allow-list."""
+    try:
+        return parse_allow_list(read_allow_list(path))
+    except FileNotFoundError as error:
+        raise StorageError(f"there is no allow-list {path}: make one by 'murmur allow-list new {path}'") from error
+    except ProtocolError as error:
+        raise StorageError(f"{path}: {error.detail}") from error
+
+
+def save_allow_list(path: Path, list_file: AllowListFile) -> None:
+    """Raises: StorageError."""
+    write_atomic(path, list_file.text())
+
+
+class AllowListWatch:
+    """Notices that the user has replaced the configured file while the peer runs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+
+    def changed(self) -> bytes | None:
+        """Return the content once after every change, None while there is none. Raises: StorageError."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None  # being replaced, or gone: what is known stays valid
+        seen = (status.st_mtime_ns, status.st_size)
+        if seen == self._seen:
+            return None
+        self._seen = seen
+        try:
+            return read_allow_list(self._path)
+        except FileNotFoundError:
+            return None

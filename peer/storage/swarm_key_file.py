@@ -1,0 +1,47 @@
+"""The file of a swarm key: mode 0600, written once, read at every start."""
+
+import os
+import stat
+from pathlib import Path
+
+from peer.admission.swarm_key import KEY_BYTES, MAX_FILE_BYTES, SwarmKey
+from peer.errors import StorageError
+from peer.storage.atomic_file import write_atomic
+from peer.storage.failures import storage_errors
+
+
+def write_new_swarm_key(path: Path) -> SwarmKey:
+    """Draw a key and write it. Raises: StorageError when there is a file already, or it cannot be written."""
+    if path.exists():
+        raise StorageError(f"{path} exists already: a key is never overwritten; name another file, or move it away")
+    key = SwarmKey(os.urandom(KEY_BYTES))
+    with storage_errors("write", path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_atomic(path, key.text().encode(), mode=0o600)
+    return key
+
+
+def load_swarm_key(path: Path) -> SwarmKey:
+    """Raises: StorageError, saying what to do, when the file is missing, damaged, or readable by others."""
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            raw = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"there is no swarm key file {path}: copy it from another peer, or make the swarm's first one by "
+            f"'murmur swarm-key new {path}'"
+        ) from error
+    except OSError as error:
+        raise StorageError(f"cannot read the swarm key file {path}: {error.strerror}") from error
+    if mode & 0o077:
+        raise StorageError(
+            f"swarm key file {path} is open to other users (mode {mode:04o}, expected 0600): run 'chmod 600 {path}'; "
+            "if others may have read it, give all peers a new one"
+        )
+    try:
+        return SwarmKey.parse(raw.decode("ascii"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise StorageError(
+            f"swarm key file {path} is damaged ({error}): copy it from another peer, or make a new one for all"
+        ) from error

@@ -1,0 +1,50 @@
+"""The file of the swarm key: made once, private, and refused with the command that mends it."""
+
+from pathlib import Path
+
+import pytest
+
+from peer.errors import StorageError
+from peer.storage.swarm_key_file import load_swarm_key, write_new_swarm_key
+
+
+def test_a_new_key_is_private_and_reads_back(tmp_path: Path) -> None:
+    file = tmp_path / "keys" / "swarm.key"
+    key = write_new_swarm_key(file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert load_swarm_key(file).fingerprint == key.fingerprint
+
+
+def test_every_new_key_is_another(tmp_path: Path) -> None:
+    assert write_new_swarm_key(tmp_path / "a").text() != write_new_swarm_key(tmp_path / "b").text()
+
+
+def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "swarm.key"
+    key = write_new_swarm_key(file)
+    with pytest.raises(StorageError, match="never overwritten"):
+        write_new_swarm_key(file)
+    assert load_swarm_key(file).fingerprint == key.fingerprint
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660])
+def test_a_file_open_to_others_is_refused_with_the_command_that_mends_it(tmp_path: Path, mode: int) -> None:
+    file = tmp_path / "swarm.key"
+    write_new_swarm_key(file)
+    file.chmod(mode)
+    with pytest.raises(StorageError, match=f"mode 0{mode:o}, expected 0600.*chmod 600 {file}"):
+        load_swarm_key(file)
+
+
+def test_a_missing_file_is_told_with_the_command_that_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="murmur swarm-key new"):
+        load_swarm_key(tmp_path / "none")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 40, b"x" * 1000])
+def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "swarm.key"
+    file.write_bytes(content)
+    file.chmod(0o600)
+    with pytest.raises(StorageError, match="is damaged"):
+        load_swarm_key(file)
