@@ -17,6 +17,8 @@ from peer.wire.messages import Count, Envelope, Hash, RoundNumber
 CARD_PROTOCOL = "card/1"
 SYNC_PROTOCOL = "sync/1"
 BLOB_PROTOCOL = "blob/1"
+HEADER_PROTOCOL = "header/1"
+"""An announcement handed to a member of the own group; the answer is empty."""
 
 
 class Tip(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
