@@ -28,10 +28,10 @@ class LossySwarm(MachineSwarm):
         self.decoded: dict[Digest, Sum] = {}
         super().__init__(size, seed=seed, faults=faults)
 
-    def _machine(self, identity: Identity, root: Entry, sequence: int) -> RoundMachine:
-        machine = super()._machine(identity, root, sequence)
+    def _machine(self, identity: Identity, root: Entry, sequence: int, *, now: float) -> RoundMachine:
+        machine = super()._machine(identity, root, sequence, now=now)
         parts: Parts = machine._ledger.parts
-        return RoundMachine(replace(parts, codec=self.codec), root=root, sequence=sequence, now=self.now)
+        return RoundMachine(replace(parts, codec=self.codec), root=root, sequence=sequence, now=now)
 
     def _work(self, member: Member, base: Digest) -> LocalWork:
         work = super()._work(member, base)

@@ -96,13 +96,13 @@ class Exaggerating:
 class LyingSealer(MachineSwarm):
     """Peer 0 lies about its group whenever it seals it."""
 
-    def _machine(self, identity: Identity, root: Entry, sequence: int) -> RoundMachine:
-        machine = super()._machine(identity, root, sequence)
+    def _machine(self, identity: Identity, root: Entry, sequence: int, *, now: float) -> RoundMachine:
+        machine = super()._machine(identity, root, sequence, now=now)
         if identity.peer_id != Identity.for_tests(1).peer_id:
             return machine
         parts = machine._ledger.parts
         lying = replace(parts, aggregate=Exaggerating(parts.aggregate))
-        return RoundMachine(lying, root=root, sequence=sequence, now=self.now)
+        return RoundMachine(lying, root=root, sequence=sequence, now=now)
 
 
 def test_who_lies_about_its_group_is_found_out_by_it_and_splits_nobody_from_the_rest() -> None:
