@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 
 from peer.rounds.entry import Entry, entry_of, entry_of_groups
 from peer.rounds.ledger import Ledger
-from peer.rounds.manifest import Outcome, build_manifest, build_top_manifest, outcome_of
+from peer.rounds.manifest import Outcome, Settled, build_manifest, build_top_manifest, outcome_of
 from peer.rounds.roster import seal_order
+from peer.rounds.standing import Standing
 from peer.types import Digest, ModelState
 from peer.wire.envelope import Signed, SignedDelta, seal
 from peer.wire.limits import MAX_ADMITTED
@@ -29,7 +30,7 @@ def _seal_flat(ledger: Ledger) -> Entry:
         model=model,
         rules=parts.rules,
     )
-    return _settled(ledger, entry_of(seal(body, parts.signer, run=parts.run), tuple(admitted)), state)
+    return _settled(ledger, entry_of(seal(body, parts.signer, run=parts.run), tuple(admitted)), outcome, state)
 
 
 def _seal_groups(ledger: Ledger) -> Entry:
@@ -46,7 +47,7 @@ def _seal_groups(ledger: Ledger) -> Entry:
         model=model,
         rules=parts.rules,
     )
-    return _settled(ledger, entry_of_groups(seal(body, parts.signer, run=parts.run), tuple(admitted)), state)
+    return _settled(ledger, entry_of_groups(seal(body, parts.signer, run=parts.run), tuple(admitted)), outcome, state)
 
 
 def _after(ledger: Ledger, admitted: Sequence[SignedDelta]) -> tuple[Outcome, ModelState, Digest]:
@@ -57,9 +58,10 @@ def _after(ledger: Ledger, admitted: Sequence[SignedDelta]) -> tuple[Outcome, Mo
     return outcome, state, ledger.parts.pure.model_hash(state)
 
 
-def _settled(ledger: Ledger, entry: Entry, state: ModelState) -> Entry:
-    """Hold the own manifest against the rules, as everybody will, and keep what follows from it."""
-    ledger.parts.pure.check_manifest(ledger.tip, entry, ledger.parts.rules).settle(entry)
+def _settled(ledger: Ledger, entry: Entry, outcome: Outcome, state: ModelState) -> Entry:
+    """Keep what follows from the own manifest, as `check_manifest` gives it to everybody else."""
+    standing = Standing(entry.digest, outcome.roster, outcome.departed, ledger.parts.rules)
+    Settled(outcome=outcome, standing=standing).settle(entry)
     entry.state = state
     return entry
 
