@@ -37,3 +37,10 @@ class Aggregator(Protocol):
 
     def __call__(self, base: ModelState, contributions: Sequence[Contribution], previous: bytes = b"") -> ModelState:
         """previous: digest of the manifest that `base` belongs to, from which whatever must be drawn is drawn."""
+
+    def group(self, contributions: Sequence[Contribution], previous: bytes = b"") -> Contribution:
+        """Return what the members of one group of a large swarm contribute together: the rule's result and the merged
+        statistics, at the sum of the capped weights. Its `peer` is empty."""
+
+    def of_groups(self, base: ModelState, groups: Sequence[Contribution], previous: bytes = b"") -> ModelState:
+        """The whole step from what the groups contribute: the same rule once more, then the outer optimizer."""

@@ -1,6 +1,7 @@
 """From one round's model to the next: weights, buckets, rule, outer optimizer, statistics."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,10 +11,10 @@ from peer.aggregation.numpy_kernels import NumpyKernels
 from peer.aggregation.outer import OuterOptimizer
 from peer.aggregation.outer_sgd import OuterSgd
 from peer.aggregation.registry import RULES
-from peer.aggregation.rule import Aggregator, Contribution, RuleOptions
-from peer.aggregation.weights import WEIGHTS
+from peer.aggregation.rule import Aggregator, Contribution, Rule, RuleOptions
+from peer.aggregation.weights import GROUP_WEIGHTS, WEIGHTS, Weigh
 from peer.moments import merge_all
-from peer.types import ModelState, Params
+from peer.types import ModelDelta, ModelState, Params
 
 _BLOCK = 16_384
 """Coordinates that the outer optimizer works on at a time, so that its float64 copies stay in the cache."""
@@ -39,14 +40,50 @@ def aggregator(
     combine, weigh = RULES[rule].make(options or RuleOptions()), WEIGHTS[weights]
     optimizer, arithmetic = outer or OuterSgd(lr=1.0), kernels or NumpyKernels()
 
-    def step(base: ModelState, contributions: Sequence[Contribution], previous: bytes = b"") -> ModelState:
-        ordered = sorted(contributions, key=lambda contribution: contribution.peer)
-        inputs = bucketed(weigh(ordered), size=bucket_size, previous=previous, kernels=arithmetic)
-        params, memory = outer_step(optimizer, base, combine(inputs, kernels=arithmetic))
-        moments = merge_all(base.moments, (contribution.delta.moments for contribution in ordered))
+    return Step(
+        combine=combine, weigh=weigh, weigh_groups=GROUP_WEIGHTS[weights], bucket_size=bucket_size, optimizer=optimizer,
+        kernels=arithmetic,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Implements `Aggregator`."""
+
+    combine: Rule
+    weigh: Weigh
+    weigh_groups: Weigh
+    bucket_size: int
+    optimizer: OuterOptimizer
+    kernels: Kernels
+
+    def __call__(self, base: ModelState, contributions: Sequence[Contribution], previous: bytes = b"") -> ModelState:
+        return self._moved(base, self.weigh(_ordered(contributions)), previous)
+
+    def group(self, contributions: Sequence[Contribution], previous: bytes = b"") -> Contribution:
+        weighed = self.weigh(_ordered(contributions))
+        params = self._combined(weighed, previous)
+        first, *others = (contribution.delta.moments for contribution in weighed)
+        return Contribution(
+            weight=sum(contribution.weight for contribution in weighed),
+            delta=ModelDelta(params=params, moments=merge_all(first, others)),
+        )
+
+    def of_groups(self, base: ModelState, groups: Sequence[Contribution], previous: bytes = b"") -> ModelState:
+        return self._moved(base, self.weigh_groups(_ordered(groups)), previous)
+
+    def _moved(self, base: ModelState, weighed: Sequence[Contribution], previous: bytes) -> ModelState:
+        params, memory = outer_step(self.optimizer, base, self._combined(weighed, previous))
+        moments = merge_all(base.moments, (contribution.delta.moments for contribution in weighed))
         return ModelState(params=params, moments=moments, outer=memory)
 
-    return step
+    def _combined(self, weighed: Sequence[Contribution], previous: bytes) -> Params:
+        inputs = bucketed(weighed, size=self.bucket_size, previous=previous, kernels=self.kernels)
+        return self.combine(inputs, kernels=self.kernels)
+
+
+def _ordered(contributions: Sequence[Contribution]) -> list[Contribution]:
+    return sorted(contributions, key=lambda contribution: contribution.peer)
 
 
 def initial_memory(optimizer: OuterOptimizer, num_params: int) -> Params:

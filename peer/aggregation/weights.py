@@ -30,9 +30,14 @@ def equal(contributions: Sequence[Contribution]) -> list[Contribution]:
     return [replace(contribution, weight=1) for contribution in contributions]
 
 
-WEIGHTS: dict[str, Callable[[Sequence[Contribution]], list[Contribution]]] = {
+Weigh = Callable[[Sequence[Contribution]], list[Contribution]]
+
+WEIGHTS: dict[str, Weigh] = {
     "capped": capped,
     "env-steps": env_steps,
     "equal": equal,
 }
 """Ways to weigh by the name that the config uses."""
+
+GROUP_WEIGHTS: dict[str, Weigh] = WEIGHTS | {"equal": capped}
+"""The same for groups, whose weights are sums over their members: alike there, groups still differ in size."""

@@ -61,10 +61,10 @@ def _add(table: dict[PeerId, Contribution], record: Record) -> None:
         return table.setdefault(PeerId(peer), Contribution(peer=PeerId(peer)))
 
     assert record.entry is not None
-    for header in record.entry.headers:
-        contribution = row(header.peer)
+    for peer, env_steps in record.entry.env_steps_by_peer():
+        contribution = row(peer)
         contribution.rounds += 1
-        contribution.env_steps += header.message.env_steps
+        contribution.env_steps += env_steps
         contribution.first_round = min(contribution.first_round or record.round, record.round)
         contribution.last_round = max(contribution.last_round, record.round)
     if record.entry.sealer is not None:

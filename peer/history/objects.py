@@ -5,12 +5,12 @@ from typing import Any
 
 from peer.history.contributions import Totals
 from peer.history.record import Record
-from peer.rounds.entry import Entry
+from peer.rounds.entry import Entry, members_of
 from peer.rounds.manifest import agreed_return
 from peer.telemetry.names import NameBook
 from peer.types import PeerId
 from peer.wire.envelope import Signed
-from peer.wire.messages import DeltaHeader
+from peer.wire.messages import DeltaHeader, GroupSeal
 
 Object = dict[str, Any]  # Any: what JSON can hold
 
@@ -23,6 +23,7 @@ def record_object(record: Record, names: NameBook) -> Object:
     return {
         **_sealed(entry),
         "admitted": [_admitted(header, names) for header in entry.headers],
+        "groups": [_group(seal, names) for seal in entry.groups],
         "rejected": [
             {
                 "peer": item.peer,
@@ -71,7 +72,7 @@ def _sealed(entry: Entry) -> Object:
         "model": entry.model.hex(),
         "score": entry.score,
         "env_steps": entry.env_steps,
-        "return": _finite(agreed_return(entry.headers)),
+        "return": _finite(agreed_return(entry.deltas)),
         "stop": entry.stop or None,
     }
 
@@ -90,6 +91,29 @@ def _admitted(header: Signed[DeltaHeader], names: NameBook) -> Object:
         "payload": said.payload.hex(),
         "payload_bytes": said.payload_bytes,
         "tasks": list(said.tasks),
+    }
+
+
+def _group(seal: Signed[GroupSeal], names: NameBook) -> Object:
+    said = seal.message
+    return {
+        "group": said.group,
+        "sealer": seal.peer,
+        "seal": seal.digest.hex(),
+        "env_steps": said.env_steps,
+        "return": _finite(said.mean_return),
+        "codec": said.codec,
+        "payload": said.payload.hex(),
+        "payload_bytes": said.payload_bytes,
+        "members": [
+            {
+                "peer": peer,
+                "name": names.name_of(peer),
+                "env_steps": member.env_steps,
+                "steps_per_s": member.steps_per_s,
+            }
+            for peer, member in zip(members_of(said), said.members, strict=True)
+        ],
     }
 
 

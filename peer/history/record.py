@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import msgspec
 
 from peer.errors import ProtocolError
-from peer.rounds.entry import Entry, entry_of
-from peer.rounds.manifest import open_headers
+from peer.rounds.entry import Entry
+from peer.rounds.sealed_rounds import decode_sealed, envelopes_of
 from peer.storage.journal_reader import JournalRow
 from peer.types import PeerId
-from peer.wire.envelope import open_as
-from peer.wire.messages import Manifest, Rejection
+from peer.wire.messages import Rejection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +23,10 @@ class Record:
 
     @property
     def rejected(self) -> tuple[Rejection, ...]:
-        manifest = self.entry.manifest if self.entry is not None else None
-        return manifest.message.rejected if manifest is not None else ()
+        if self.entry is None or self.entry.manifest is None:
+            return ()
+        in_groups = [item for seal in self.entry.groups for item in seal.message.rejected]
+        return (*self.entry.manifest.message.rejected, *in_groups)
 
     @property
     def peers(self) -> frozenset[PeerId]:
@@ -34,7 +35,7 @@ class Record:
             return frozenset()
         sealer = [] if self.entry.sealer is None else [self.entry.sealer]
         rejected = [PeerId(item.peer) for item in self.rejected]
-        return frozenset([*sealer, *rejected, *(header.peer for header in self.entry.headers)])
+        return frozenset([*sealer, *rejected]) | self.entry.admitted
 
 
 def read_records(rows: Iterable[JournalRow], *, run: bytes | None) -> Iterator[Record]:
@@ -48,8 +49,7 @@ def _read(row: JournalRow, run: bytes) -> Record:
     if not row.intact:
         return _damaged(row, "the row's checksum does not match: the file was changed or the disk is failing")
     try:
-        manifest = open_as(row.data, Manifest, run=run)
-        entry = entry_of(manifest, open_headers(manifest.message, run=run))
+        entry = decode_sealed(row.data, run=run)
     except ProtocolError as error:
         return _damaged(row, f"{error.reason}: {error.detail}")
     if entry.digest != row.digest:
@@ -68,7 +68,7 @@ def _damaged(row: JournalRow, damage: str) -> Record:
 def _run_of(data: bytes) -> bytes | None:
     """Return the run that an envelope claims to be of; whether it is signed so is found out later."""
     try:
-        envelope = msgspec.msgpack.decode(data)
+        envelope = msgspec.msgpack.decode(envelopes_of(data)[0])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     run = envelope[1] if isinstance(envelope, list) and len(envelope) > 1 else None

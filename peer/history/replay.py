@@ -54,7 +54,7 @@ class Replay:
         if not self._payloads.holds(entry.round) or not self._fill(ledger, entry):
             return None
         try:
-            after = ledger.next_state(before, entry.headers, keeps_model=False)
+            after = ledger.next_state(before, entry.deltas, keeps_model=False)
         except ValueError as error:
             self._findings.problem(entry.round, f"its deltas cannot be aggregated: {error}")
             return None
@@ -68,7 +68,7 @@ class Replay:
             self._findings.problem(entry.round, str(error))
             return False
         before = len(self._findings.problems)
-        for header in entry.headers:
+        for header in entry.deltas:
             data = kept.get(Digest(header.message.payload))
             if data is None:
                 text = f"none of the kept deltas is the one that the header of {header.peer} names"

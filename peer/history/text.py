@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from peer.history.contributions import Contribution, Totals
 from peer.history.record import Record
-from peer.rounds.entry import Entry
+from peer.rounds.entry import Entry, members_of
 from peer.rounds.manifest import STOP_RETURN, agreed_return
 from peer.telemetry.names import NameBook
 from peer.telemetry.text_format import amount, number, printable, short
 from peer.types import Digest, PeerId
 from peer.wire.envelope import Signed
-from peer.wire.messages import DeltaHeader
+from peer.wire.messages import DeltaHeader, GroupSeal
 
 _NAME_WIDTH = 10
 
@@ -25,6 +25,10 @@ def record_lines(record: Record, names: NameBook, *, oneline: bool) -> Iterator[
         return
     for header in record.entry.headers:
         yield f"    {_admitted(header, names)}"
+    for seal in record.entry.groups:
+        yield f"    {_group(seal, names)}"
+        for peer, member in zip(members_of(seal.message), seal.message.members, strict=True):
+            yield f"      {_name(names, peer)} {member.env_steps:>11,} env steps | {amount(member.steps_per_s)} steps/s"
     for item in record.entry.roster:
         if item.missed:
             yield f"    {_name(names, item.peer)} absent, {item.missed} in a row"
@@ -57,11 +61,11 @@ def known_peers(peers: Sequence[PeerId], names: NameBook) -> str:
 def _headline(entry: Entry, names: NameBook) -> str:
     backup = "" if entry.view == 0 else f" (backup {entry.view})"
     sealer = "nobody" if entry.sealer is None else names.name_of(entry.sealer)
-    greedy = agreed_return(entry.headers)
+    greedy = agreed_return(entry.deltas)
     parts = [
         f"round {entry.round} {entry.digest.hex()[:10]}",
         f"return {'-' if greedy is None else number(greedy)}",
-        f"{len(entry.headers)}/{len(entry.roster)} peers",
+        _peers(entry),
         f"{amount(_env_steps(entry))} env steps, {amount(entry.env_steps)} in all",
         f"sealed by {sealer}{backup}",
         f"model {short(entry.model)}",
@@ -90,7 +94,24 @@ def _contribution(row: Contribution, totals: Totals, names: NameBook) -> str:
 
 
 def _env_steps(entry: Entry) -> int:
-    return sum(header.message.env_steps for header in entry.headers)
+    return sum(delta.message.env_steps for delta in entry.deltas)
+
+
+def _peers(entry: Entry) -> str:
+    if not entry.groups:
+        return f"{len(entry.headers)}/{len(entry.roster)} peers"
+    return f"{len(entry.admitted)} peers in {len(entry.groups)} groups"  # the roster is not in such a manifest
+
+
+def _group(seal: Signed[GroupSeal], names: NameBook) -> str:
+    said = seal.message
+    parts = [
+        f"group {said.group:<4} {said.env_steps:>11,} env steps",
+        f"return {number(float('nan') if said.mean_return is None else said.mean_return):>7}",
+        f"sealed by {names.name_of(seal.peer)}",
+        f"{said.payload_bytes:,} bytes {printable(said.codec)}",
+    ]
+    return " | ".join(parts)
 
 
 def _name(names: NameBook, peer: str) -> str:

@@ -48,7 +48,9 @@ def verify_run(place: RunPlace, config: Config) -> Findings:
         wanted=None if model_file is None else _round_of(model_file),
     )
     with open_journal_reader(place.journal) as journal:
-        check = _ChainCheck(first_entry(config, agent), replay=replay, rules=parts.rules, findings=findings)
+        check = _ChainCheck(
+            first_entry(config, agent), replay=replay, rules=parts.rules, findings=findings, snapshots=snapshots
+        )
         check.run(journal, run=parts.run)
     _judge_snapshots(snapshots, findings)
     if model_file is not None:
@@ -60,8 +62,11 @@ def verify_run(place: RunPlace, config: Config) -> Findings:
 class _ChainCheck:
     """Walks up the journal, one record after the other."""
 
-    def __init__(self, start: Entry, *, replay: Replay, rules: RoundRules, findings: Findings) -> None:
+    def __init__(
+        self, start: Entry, *, replay: Replay, rules: RoundRules, findings: Findings, snapshots: list[Entry]
+    ) -> None:
         self._start = start
+        self._rosters = {entry.digest: entry for entry in snapshots}
         self._replay = replay
         self._rules = rules
         self._findings = findings
@@ -80,7 +85,7 @@ class _ChainCheck:
             self._findings.problem(record.round, record.damage)
             return
         self._findings.manifests.append(record.round)
-        self._findings.headers += len(record.entry.headers)
+        self._findings.headers += len(record.entry.admitted)
         self._replay.follow(record.entry, linked=parent is not None and self._follows(parent, record.entry))
 
     def _parent_of(self, record: Record, *, is_break: bool) -> Entry | None:
@@ -97,7 +102,16 @@ class _ChainCheck:
             lost = ranges(range(self._last_round + 1, record.round))
             self._findings.problem(None, f"rounds {lost} are missing: somebody removed them from the journal")
             return None
-        return self._last
+        return None if self._last is None else self._with_roster(self._last)
+
+    def _with_roster(self, entry: Entry) -> Entry | None:
+        """Return `entry` with its roster; None where a top manifest only hashes it and nothing else here tells it."""
+        if entry.roster:
+            return entry
+        known = self._rosters.get(entry.digest)
+        if known is None:
+            self._findings.unchecked.append(f"round {entry.round + 1} by the rules: the roster before it is not here")
+        return known
 
     def _first_parent(self, record: Record) -> Entry | None:
         if record.round == 1:
@@ -114,7 +128,7 @@ class _ChainCheck:
             self._findings.problem(entry.round, f"{text} {what}: one of them was replaced")
             return False
         try:
-            check_manifest(parent, entry, self._rules)
+            check_manifest(parent, entry, self._rules).settle(entry)
         except ProtocolError as error:
             self._findings.problem(entry.round, f"breaks the rules: {error.detail}")
             return False

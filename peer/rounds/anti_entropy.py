@@ -1,11 +1,12 @@
 """Anti-entropy: what two peers tell each other so that both end up with the same chain (docs/protocol.md)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from peer.rounds.entry import Entry
 from peer.rounds.ledger import Ledger
 from peer.rounds.manifest import STOP_RETURN
-from peer.wire.envelope import AnySigned
+from peer.types import PeerId
+from peer.wire.envelope import AnySigned, SignedDelta
 from peer.wire.limits import MAX_SYNC_MESSAGES, MAX_SYNC_RESPONSE_BYTES
 from peer.wire.sync import SnapshotOffer, SyncRequest, SyncResponse, Tip
 
@@ -26,7 +27,7 @@ def request(ledger: Ledger) -> SyncRequest:
     return SyncRequest(
         tip=tip_of(tip),
         recent=tuple(entry.digest for entry in line[:_MAX_RECENT]),
-        headers=tuple(header.digest for header in ledger.pool.on_base(tip.digest))[:_MAX_HELD],
+        headers=tuple(delta.digest for delta in _waiting(ledger))[:_MAX_HELD],
         acks=tuple(ack.digest for ack in votes)[:_MAX_HELD],
     )
 
@@ -36,8 +37,10 @@ def empty_request(ledger: Ledger) -> SyncRequest:
     return SyncRequest(tip_of(ledger.chain.root), (), (), ())
 
 
-def response(asked: SyncRequest, ledger: Ledger, offer: Callable[[], SnapshotOffer | None]) -> SyncResponse:
-    """Answer with what the asking peer lacks.
+def response(
+    asked: SyncRequest, ledger: Ledger, offer: Callable[[], SnapshotOffer | None], *, source: PeerId | None = None
+) -> SyncResponse:
+    """Answer with what the asking peer lacks. source: who asks, None where that is not known.
 
     A snapshot is offered instead of manifests when our window does not reach back to what it has, or when payloads that
     it would need are not held here (a peer that restarted from a snapshot has none of that round's).
@@ -46,13 +49,14 @@ def response(asked: SyncRequest, ledger: Ledger, offer: Callable[[], SnapshotOff
     newest_common = max((entry.round for entry in ledger.line() if entry.digest in known), default=None)
     missing = [entry for entry in ledger.line() if newest_common is None or entry.round > newest_common]
     can_replay = newest_common is not None and all(_is_replayable(entry, ledger) for entry in missing)
-    oldest_votes = (newest_common or 0) - (1 if asked.tip.digest in ledger.chain else 0)  # at a fork, all since then
+    before = 1 if asked.tip.digest in ledger.chain and ledger.grouping is None else 0  # at a fork, all since then
+    oldest_votes = (newest_common or 0) - before
     held = set(asked.headers) | set(asked.acks)
     newer: list[AnySigned] = [
-        *ledger.pool.on_base(ledger.tip.digest),
+        *_waiting(ledger, source),
         *ledger.votes.held(number for number in reversed(ledger.votes.rounds()) if number >= oldest_votes),
     ]
-    envelopes = [entry.manifest.data for entry in missing if entry.manifest] if can_replay else []
+    envelopes = [data for entry in missing for data in _sealed(entry, held)] if can_replay else []
     envelopes += [signed.data for signed in newer if signed.digest not in held]
     return SyncResponse(
         tip=tip_of(ledger.tip),
@@ -61,8 +65,21 @@ def response(asked: SyncRequest, ledger: Ledger, offer: Callable[[], SnapshotOff
     )
 
 
+def _waiting(ledger: Ledger, source: PeerId | None = None) -> list[SignedDelta]:
+    """Return the headers and group seals for the round in progress; headers go to members of their group alone."""
+    is_mate = source is None or ledger.is_of_own_group(source)
+    headers: list[SignedDelta] = list(ledger.pool.on_base(ledger.tip.digest)) if is_mate else []
+    return [*ledger.groups.on_base(ledger.tip.digest), *headers]
+
+
+def _sealed(entry: Entry, held: Collection[bytes]) -> list[bytes]:
+    """Return a manifest, and after it those of its group seals that the other side lacks."""
+    assert entry.manifest is not None, "genesis is common to all"
+    return [entry.manifest.data, *(seal.data for seal in entry.groups if seal.digest not in held)]
+
+
 def _is_replayable(entry: Entry, ledger: Ledger) -> bool:
-    return entry.stop == STOP_RETURN or all(header.message in ledger.payloads for header in entry.headers)
+    return entry.stop == STOP_RETURN or all(delta.message in ledger.payloads for delta in entry.deltas)
 
 
 def _bounded(envelopes: Iterable[bytes]) -> list[bytes]:

@@ -1,14 +1,22 @@
 """Which other peers can be reached now, and what they were last heard to hold."""
 
+import hashlib
+
 from peer.types import Digest, PeerId, Seconds
+
+_GREETERS = 16
 
 
 class Company:
-    """The reachable peers. A *stranger* is one that has become reachable and has not told its tip yet."""
+    """The reachable peers. A *stranger* is one that has become reachable and has not told its tip yet.
 
-    def __init__(self, me: PeerId, *, patience_s: Seconds) -> None:
-        """patience_s: how long a stranger is waited for before it counts as mute."""
+    In a crowd, where everybody would ask every newcomer, about 16 peers drawn by hash do, and a newcomer asks about 16.
+    """
+
+    def __init__(self, me: PeerId, *, patience_s: Seconds, crowd: int = 64) -> None:
+        """patience_s: how long a stranger is waited for before it counts as mute. crowd: more peers than this."""
         self._me = me
+        self._crowd = crowd
         self._patience_s = patience_s
         self.reachable: frozenset[PeerId] = frozenset()
         self.alive: frozenset[PeerId] = frozenset({me})
@@ -23,9 +31,14 @@ class Company:
         for peer in self.reachable - peers:
             self._met_at.pop(peer, None)
             self._tips.pop(peer, None)
-        self._met_at.update(dict.fromkeys(new, now))
+        strangers = new if len(peers) <= self._crowd else {peer for peer in new if self._greets(peer, len(peers))}
+        self._met_at.update(dict.fromkeys(strangers, now))
         self.reachable, self.alive = peers, peers | {self._me}
         return sorted(new)
+
+    def _greets(self, peer: PeerId, size: int) -> bool:
+        ticket = hashlib.sha256(f"{self._me} {peer}".encode()).digest()
+        return int.from_bytes(ticket[:8]) % size < _GREETERS
 
     def heard(self, peer: PeerId, tip: Digest) -> None:
         self._met_at.pop(peer, None)

@@ -10,9 +10,13 @@ from peer.wire.sync import SnapshotOffer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
-    """Gossip these bytes (an encoded `Announcement`)."""
+    """Gossip these bytes (an encoded `Announcement`).
+
+    to: hand them to these peers directly, and to nobody else; None: to everybody.
+    """
 
     data: bytes
+    to: tuple[PeerId, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,7 @@
 from peer.rounds.effects import FetchPayload
 from peer.rounds.ledger import Ledger
 from peer.types import Digest, PeerId, Seconds
-from peer.wire.envelope import Signed
-from peer.wire.messages import DeltaHeader
+from peer.wire.envelope import SignedDelta
 
 _RETRY_S = 1.0
 
@@ -41,7 +40,13 @@ class Fetches:
         """Ask for payloads of announced deltas, and of manifests that would move the tip."""
         self._retry_at = {blob: time for blob, time in self._retry_at.items() if time > now}
         ledger = self._ledger
-        key = (ledger.tip.digest, ledger.chain.version, ledger.payloads.version, ledger.pool.version)
+        key = (
+            ledger.tip.digest,
+            ledger.chain.version,
+            ledger.payloads.version,
+            ledger.pool.version,
+            ledger.groups.version,
+        )
         if key != self._missing_key:
             self._missing_key = key
             self._missing = {
@@ -51,11 +56,14 @@ class Fetches:
             }
         return [fetch for payload, fetch in self._missing.items() if self.begin(payload, now=now)]
 
-    def _wanted(self) -> dict[Digest, tuple[Signed[DeltaHeader], tuple[PeerId, ...]]]:
+    def _wanted(self) -> dict[Digest, tuple[SignedDelta, tuple[PeerId, ...]]]:
         ledger, tip = self._ledger, self._ledger.tip
-        wanted: dict[Digest, tuple[Signed[DeltaHeader], tuple[PeerId, ...]]] = {
-            Digest(header.message.payload): (header, (header.peer,)) for header in ledger.pool.on_base(tip.digest)
+        wanted: dict[Digest, tuple[SignedDelta, tuple[PeerId, ...]]] = {
+            Digest(header.message.payload): (header, (header.peer,))
+            for header in ledger.pool.on_base(tip.digest)
+            if ledger.is_of_own_group(header.peer)
         }
+        wanted |= {Digest(seal.message.payload): (seal, (seal.peer,)) for seal in ledger.groups.on_base(tip.digest)}
         for entry in ledger.chain:
             if entry.state is None and (entry.score, entry.round) >= (tip.score, tip.round):
                 for holder, header in ledger.missing_payloads(entry):

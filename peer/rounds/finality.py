@@ -22,13 +22,14 @@ def last_final(chain: Chain, votes: VoteBook, *, alive: frozenset[PeerId], above
     (docs/adr/0037). The root of the chain serves as parent only.
     """
     line = chain.line_to(chain.tip)
-    present = chain.tip.members | alive
     depths = [_depths(line, chain, votes, round_number) for round_number in votes.rounds() if round_number > above]
     newest: Entry | None = None
     for parent, entry in itertools.pairwise(line):  # oldest first: a roster counts only after the rounds it comes from
-        entitled = electorate(parent, entry) & present
-        if entry.round <= above or not parent.roster or not entitled:
+        if entry.round <= above or not parent.roster:
             continue  # final already, or decided by those who build on it
+        entitled = [peer for peer in electorate(parent, entry) if peer in chain.tip.members or peer in alive]
+        if not entitled:
+            continue
         need = majority(len(entitled))
         if not any(sum(depth.get(peer, -1) >= entry.round for peer in entitled) >= need for depth in depths):
             break

@@ -115,7 +115,7 @@ class Follower:
         parent = self._ledger.chain.get(entry.parent)
         assert parent is not None, "an entry without parent is an orphan, not in the chain"
         assert parent.state is not None, "the path to a target is applied in order"
-        state = self._ledger.next_state(parent.state, entry.headers, keeps_model=entry.stop == STOP_RETURN)
+        state = self._ledger.next_state(parent.state, entry.deltas, keeps_model=entry.stop == STOP_RETURN)
         computed = self._ledger.parts.pure.model_hash(state)
         if computed == entry.model:
             entry.state = state

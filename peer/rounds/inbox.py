@@ -2,15 +2,18 @@
 
 from peer.errors import ProtocolError
 from peer.rounds.effects import Refused
-from peer.rounds.entry import Entry, entry_of
+from peer.rounds.entry import Entry, entry_of, entry_of_groups
 from peer.rounds.following import Follower
 from peer.rounds.inquiries import Inquiries
 from peer.rounds.ledger import Ledger
 from peer.types import Digest, PeerId, Seconds
-from peer.wire.envelope import AnySigned, Signed
-from peer.wire.messages import Ack, DeltaHeader, Manifest
+from peer.wire.envelope import AnySigned, Signed, SignedManifest
+from peer.wire.limits import MAX_ADMITTED
+from peer.wire.messages import Ack, DeltaHeader, GroupSeal, Manifest, TopManifest
 
 _MAX_ORPHANS = 64
+_MAX_INCOMPLETE = 16
+"""Top manifests that wait for group seals: named by 64 digests each at most, and asked for at their source."""
 _MAX_RIVALS = 16
 _MAX_VERIFIED = 512
 _MAX_ROUNDS_AHEAD = 32
@@ -25,6 +28,8 @@ class Inbox:
         self._follower = follower
         self._inquiries = inquiries
         self._orphans: dict[Digest, Entry] = {}
+        self._incomplete: dict[Digest, Signed[TopManifest]] = {}
+        self._wanted: dict[Digest, Signed[GroupSeal]] = {}
         self._verified: dict[bytes, AnySigned] = {}
 
     def take(self, data: bytes, payload: bytes | None, source: PeerId, now: Seconds) -> list[Refused]:
@@ -46,6 +51,7 @@ class Inbox:
                 refused += self._link(orphan)
         root_round = self._ledger.chain.root.round
         self._orphans = {digest: entry for digest, entry in self._orphans.items() if entry.round > root_round}
+        self._incomplete = {digest: top for digest, top in self._incomplete.items() if top.message.round > root_round}
         return refused
 
     def _open(self, data: bytes, *, run: bytes) -> AnySigned:
@@ -62,8 +68,14 @@ class Inbox:
         match signed.message:  # rebuilt, because a union of generics is not narrowed by its field
             case DeltaHeader() as header:
                 self._accept_header(Signed(peer=peer, message=header, digest=digest, data=data), payload, source, now)
+            case GroupSeal() as seal:
+                return self._accept_group_seal(
+                    Signed(peer=peer, message=seal, digest=digest, data=data), payload, source, now
+                )
             case Manifest() as manifest:
                 return self._accept_manifest(Signed(peer=peer, message=manifest, digest=digest, data=data), source, now)
+            case TopManifest() as top:
+                return self._accept_top(Signed(peer=peer, message=top, digest=digest, data=data), source, now)
             case Ack() as ack:
                 self._accept_ack(Signed(peer=peer, message=ack, digest=digest, data=data), source, now)
             case _:
@@ -89,17 +101,65 @@ class Inbox:
             ledger.payloads.add(header, payload)
         ledger.pool.add(header)
 
+    def _accept_group_seal(
+        self, seal: Signed[GroupSeal], payload: bytes | None, source: PeerId, now: Seconds
+    ) -> list[Refused]:
+        ledger, body = self._ledger, seal.message
+        if not ledger.eligibility.takes(seal.peer):
+            raise ProtocolError("not_allowed", "a group's seal by a peer that is not on the allow-list")
+        ledger.payloads.check_header(body)
+        base, rank = ledger.chain.get(body.base), MAX_ADMITTED
+        if base is not None:
+            ledger.parts.pure.check_group_seal(base, seal, ledger.parts.rules)
+            assert base.grouping is not None, "checked just now"
+            rank = base.grouping.rank_of(seal.peer) or 0
+        elif body.round <= ledger.chain.root.round:
+            return []  # of a round long past
+        elif body.round > ledger.tip.round:
+            self._inquiries.unknown(Digest(body.base), source=source, now=now)
+        if payload is not None and body not in ledger.payloads:
+            ledger.payloads.add(seal, payload)
+        ledger.groups.add(seal, rank=rank)
+        waiting = [top for top in self._incomplete.values() if seal.digest in top.message.groups]
+        if waiting:
+            self._wanted[seal.digest] = seal
+        return [refused for top in waiting for refused in self._accept_top(top, source, now)]
+
     def _accept_manifest(self, manifest: Signed[Manifest], source: PeerId, now: Seconds) -> list[Refused]:
-        known = manifest.digest in self._ledger.chain or manifest.digest in self._orphans
-        if known or self._follower.distrusts(manifest.digest):
-            return []
-        if manifest.message.round <= self._ledger.chain.root.round:
+        if not self._is_news(manifest):
             return []
         parts = self._ledger.parts
         headers = parts.pure.open_headers(manifest.message, run=parts.run, opener=self._open)
         for header in headers:
             self._ledger.payloads.check_header(header.message)
-        entry = entry_of(manifest, headers)
+        return self._enter(entry_of(manifest, headers), source, now)
+
+    def _accept_top(self, top: Signed[TopManifest], source: PeerId, now: Seconds) -> list[Refused]:
+        """Enter a top manifest once all the group seals that it names are here."""
+        if not self._is_news(top):
+            self._incomplete.pop(top.digest, None)
+            return []
+        found = [self._ledger.groups.get(digest) or self._wanted.get(Digest(digest)) for digest in top.message.groups]
+        seals = tuple(seal for seal in found if seal is not None)
+        if len(seals) < len(found):
+            self._incomplete[top.digest] = top
+            if len(self._incomplete) > _MAX_INCOMPLETE:
+                del self._incomplete[next(iter(self._incomplete))]
+            self._inquiries.unknown(top.digest, source=source, now=now)
+            return []
+        self._incomplete.pop(top.digest, None)
+        named = {digest for other in self._incomplete.values() for digest in other.message.groups}
+        self._wanted = {digest: seal for digest, seal in self._wanted.items() if digest in named}
+        return self._enter(entry_of_groups(top, seals), source, now)
+
+    def _is_news(self, manifest: SignedManifest) -> bool:
+        ledger = self._ledger
+        known = manifest.digest in ledger.chain or manifest.digest in self._orphans
+        is_old = manifest.message.round <= ledger.chain.root.round
+        return not known and not is_old and not self._follower.distrusts(manifest.digest)
+
+    def _enter(self, entry: Entry, source: PeerId, now: Seconds) -> list[Refused]:
+        """Link an entry to its parent, or have it wait for that."""
         if entry.parent in self._ledger.chain:
             return [*self._link(entry), *self.link_orphans()]
         self._orphans[entry.digest] = entry
@@ -125,10 +185,11 @@ class Inbox:
         parent = chain.get(entry.parent)
         assert parent is not None, "callers look it up first"
         try:
-            self._ledger.parts.pure.check_manifest(parent, entry, self._ledger.parts.rules)
+            settled = self._ledger.parts.pure.check_manifest(parent, entry, self._ledger.parts.rules)
             if len(chain.children(parent.digest)) >= _MAX_RIVALS:
                 raise ProtocolError("too_many_rivals", f"for round {entry.round}")
         except ProtocolError as error:
             return [Refused(reason=error.reason, peer=entry.sealer or self._ledger.me, detail=error.detail)]
+        settled.settle(entry)
         chain.add(entry)
         return []

@@ -66,7 +66,7 @@ class Inquiries:
         wanted += [(frozenset({source}), since, _MAX_QUESTIONS) for source, since in self._clues.values()]
         if self._ledger.tip.stop == "":
             overdue = self._round.opened_at + self._ledger.parts.rules.train_s + self._pause_s
-            wanted.append((self._round.missing(), overdue, _MAX_QUESTIONS))
+            wanted.append((self._round.to_ask(), overdue, _MAX_QUESTIONS))
         if final_round < self._ledger.tip.round:
             wanted.append((self._silent_electors(), self._round.opened_at + 2 * self._pause_s, _MAX_QUESTIONS))
         return wanted

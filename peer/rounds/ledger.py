@@ -1,12 +1,15 @@
 """Everything of the run that one peer holds: the tree of manifests, headers, payloads, votes, and its own pieces."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 
 from peer.rounds.candidates import Candidates
 from peer.rounds.chain import Chain
 from peer.rounds.effects import PieceDropped
 from peer.rounds.eligibility import Eligibility
 from peer.rounds.entry import Entry
+from peer.rounds.group_candidates import GroupCandidates
+from peer.rounds.group_pool import GroupPool
+from peer.rounds.grouping import Grouping
 from peer.rounds.headers import HeaderPool
 from peer.rounds.manifest import STOP_RETURN
 from peer.rounds.own_deltas import OwnDeltas, Piece
@@ -16,7 +19,8 @@ from peer.rounds.remainders import Remainders
 from peer.rounds.support import is_decided
 from peer.rounds.votes import VoteBook
 from peer.types import Contribution, Digest, ModelState, Params, PeerId
-from peer.wire.envelope import Signed
+from peer.wire.envelope import Signed, SignedDelta
+from peer.wire.limits import MAX_ADMITTED
 from peer.wire.messages import DeltaHeader
 
 
@@ -26,8 +30,10 @@ class Ledger:
     def __init__(self, parts: Parts, root: Entry) -> None:
         self.parts = parts
         self.me = parts.signer.peer_id
+        root.settle(parts.rules)
         self.chain = Chain(root)
         self.pool = HeaderPool()
+        self.groups = GroupPool()
         self.votes = VoteBook()
         self.payloads = PayloadStore(parts.codecs, parts.schema)
         self.own = OwnDeltas()
@@ -35,13 +41,21 @@ class Ledger:
         self._candidates = Candidates(self.pool, self.payloads, self.eligibility)
         self._decided: dict[tuple[Digest, frozenset[PeerId]], bool] = {}
         self._decided_key: object = None
-        self._without_payload: dict[Digest, tuple[Signed[DeltaHeader], ...]] = {}
+        self._without_payload: dict[Digest, tuple[SignedDelta, ...]] = {}
         self.remainders = Remainders()
         self._departed: set[tuple[str, int]] = set()
+        self._group = 0
+        self._group_key: Digest | None = None
+        self.group_candidates = GroupCandidates(self)
 
     @property
     def tip(self) -> Entry:
         return self.chain.tip
+
+    @property
+    def grouping(self) -> Grouping | None:
+        """The groups of the round in progress; None while the swarm is small enough to go without."""
+        return self.tip.grouping
 
     @property
     def version(self) -> tuple[Digest, int, int, int, int]:
@@ -54,16 +68,26 @@ class Ledger:
         return self.chain.line_to(self.tip)
 
     def candidates(self) -> list[Signed[DeltaHeader]]:
-        """Return the headers that a manifest on the tip could admit now, sorted by peer id."""
-        return self._candidates.headers(self.tip)
+        """Return the headers that a manifest on the tip, or the seal of the own group, could admit now, sorted by peer
+        id."""
+        headers = self._candidates.headers(self.tip)
+        if self.grouping is None:
+            return headers
+        return [header for header in headers if self.is_of_own_group(header.peer)]
 
     def candidate_peers(self) -> Set[PeerId]:
         """Return whose headers those are. Cheap; a view that changes with the next call."""
-        return self._candidates.peers(self.tip)
+        peers = self._candidates.peers(self.tip)
+        return peers if self.grouping is None else {peer for peer in peers if self.is_of_own_group(peer)}
 
     def lacks_payloads(self) -> bool:
-        """Return whether a header on the tip, or a manifest in the tree, may lack a payload."""
-        return self._candidates.is_waiting(self.tip) or any(entry.state is None for entry in self.chain)
+        """Return whether a header or a group seal on the tip, or a manifest in the tree, may lack a payload."""
+        seals = self.groups.on_base(self.tip.digest)
+        return (
+            self._candidates.is_waiting(self.tip)
+            or any(entry.state is None for entry in self.chain)
+            or any(seal.message not in self.payloads for seal in seals)
+        )
 
     def is_decided(self, first: Entry, electors: frozenset[PeerId]) -> bool:
         """As `support.is_decided`; the answer is kept until tree or votes change."""
@@ -74,6 +98,22 @@ class Ledger:
         if question not in self._decided:
             self._decided[question] = is_decided(first, electors, chain=self.chain, votes=self.votes)
         return self._decided[question]
+
+    @property
+    def own_rank(self) -> int:
+        """This peer's place among those who seal for its group; after all of them when it does not."""
+        grouping = self.grouping
+        rank = None if grouping is None else grouping.rank_of(self.me)
+        return MAX_ADMITTED if rank is None else rank
+
+    def is_of_own_group(self, peer: PeerId) -> bool:
+        """Return whether this peer and `peer` contribute to one group in the round in progress, or to the whole."""
+        grouping = self.tip.grouping
+        if grouping is None:
+            return True
+        if self._group_key != self.tip.digest:
+            self._group_key, self._group = self.tip.digest, grouping.group_of(self.me)
+        return grouping.group_of(peer) == self._group and peer not in grouping.idle
 
     def unadmitted_pieces(self) -> list[Piece]:
         """Return own pieces that the chain to the tip does not hold, oldest first."""
@@ -90,40 +130,42 @@ class Ledger:
         """Return what the codec left out of the last own delta that the chain to the tip holds."""
         return self.remainders.after(self.tip.held_of(self.me))
 
-    def next_state(self, base: ModelState, headers: Sequence[Signed[DeltaHeader]], *, keeps_model: bool) -> ModelState:
-        """Return the model after a round that admits `headers`. Raises: KeyError when a payload is not held."""
+    def next_state(self, base: ModelState, deltas: Sequence[SignedDelta], *, keeps_model: bool) -> ModelState:
+        """Return the model after a round that admits `deltas`. Raises: KeyError when a payload is not held."""
         if keeps_model:
             return base
         contributions = [
-            Contribution(weight=header.message.weight, delta=self.payloads.delta(header.message), peer=header.peer)
-            for header in headers
+            Contribution(weight=delta.message.weight, delta=self.payloads.delta(delta.message), peer=delta.peer)
+            for delta in deltas
         ]
-        return self.parts.aggregate(base, contributions, Digest(headers[0].message.base))
+        aggregate, first = self.parts.aggregate, deltas[0].message
+        step = aggregate if isinstance(first, DeltaHeader) else aggregate.of_groups
+        return step(base, contributions, Digest(first.base))
 
-    def missing_payloads(self, entry: Entry) -> list[tuple[Entry, Signed[DeltaHeader]]]:
-        """Return the admitted headers without payload between the nearest applied ancestor and `entry`."""
-        missing: list[tuple[Entry, Signed[DeltaHeader]]] = []
+    def missing_payloads(self, entry: Entry) -> list[tuple[Entry, SignedDelta]]:
+        """Return the admitted deltas without payload between the nearest applied ancestor and `entry`."""
+        missing: list[tuple[Entry, SignedDelta]] = []
         current: Entry | None = entry
         while current is not None and current.state is None:
             if current.stop != STOP_RETURN:
-                missing += [(current, header) for header in self._lacking(current)]
+                missing += [(current, delta) for delta in self._lacking(current)]
             current = self.chain.get(current.parent)
         return missing
 
-    def _lacking(self, entry: Entry) -> tuple[Signed[DeltaHeader], ...]:
-        """Return the admitted headers without payload: of those that lacked it last time, as payloads in use stay."""
-        before = self._without_payload.get(entry.digest, entry.headers)
-        lacking = tuple(header for header in before if header.message not in self.payloads)
+    def _lacking(self, entry: Entry) -> tuple[SignedDelta, ...]:
+        """Return the admitted deltas without payload: of those that lacked it last time, as payloads in use stay."""
+        before = self._without_payload.get(entry.digest, entry.deltas)
+        lacking = tuple(delta for delta in before if delta.message not in self.payloads)
         self._without_payload[entry.digest] = lacking
         return lacking
 
     def can_apply(self, entry: Entry) -> bool:
         return not self.missing_payloads(entry)
 
-    def headers_lacking(self, payload: Digest) -> list[Signed[DeltaHeader]]:
-        """Return the headers that matter here, announce `payload` and wait for it; each says of it what it likes."""
-        relevant = (header for header in self._relevant_headers() if header.message.payload == payload)
-        return [header for header in relevant if header.message not in self.payloads]
+    def deltas_lacking(self, payload: Digest) -> list[SignedDelta]:
+        """Return what matters here, announces `payload` and waits for it; each says of it what it likes."""
+        relevant = (delta for delta in self._relevant_deltas() if delta.message.payload == payload)
+        return [delta for delta in relevant if delta.message not in self.payloads]
 
     def forget(self) -> None:
         """Move the window up to the tip and drop what is out of it; own work is kept, older pieces as their sum."""
@@ -134,12 +176,14 @@ class Ledger:
         self.own.compact(held, root_round=root_round)
         self.remainders.forget(root_round=root_round, last_at_root=held)
         self.votes.forget(before_round=root_round)  # the root's own votes tell who has arrived there
-        self.pool.forget(keep=self._recent_bases())
+        self.pool.forget(keep=self._recent_bases(self.pool.bases()))
+        self.groups.forget(keep=self._recent_bases(self.groups.bases()))
         self._without_payload = {digest: left for digest, left in self._without_payload.items() if digest in self.chain}
-        self.payloads.forget(keep={Digest(header.message.payload) for header in self._relevant_headers()})
+        self.payloads.forget(keep={Digest(delta.message.payload) for delta in self._relevant_deltas()})
 
     def restart_from(self, entry: Entry) -> list[PieceDropped]:
         """Hold nothing but `entry`, whose past is unknown here, and the own work that its chain lacks."""
+        entry.settle(self.parts.rules)
         left = self.tip
         self.own.pin(self.chain.root.round + 1)  # the chain that is left may be come back to
         held = entry.held_of(self.me)
@@ -159,14 +203,15 @@ class Ledger:
             self.own.pin(min(new))
         self._departed = departed
 
-    def _relevant_headers(self) -> list[Signed[DeltaHeader]]:
-        pooled = [header for base in self.pool.bases() for header in self.pool.on_base(base)]
-        return pooled + [header for entry in self.chain for header in entry.headers]
+    def _relevant_deltas(self) -> list[SignedDelta]:
+        pooled: list[SignedDelta] = [header for base in self.pool.bases() for header in self.pool.on_base(base)]
+        pooled += [seal for base in self.groups.bases() for seal in self.groups.on_base(base)]
+        return pooled + [delta for entry in self.chain for delta in entry.deltas]
 
-    def _recent_bases(self) -> set[Digest]:
+    def _recent_bases(self, bases: Iterable[Digest]) -> set[Digest]:
         """Bases whose headers may still be sealed or switched to: near the tip, or not known here yet."""
         known = {entry.digest for entry in self.chain if entry.round >= self.tip.round - 1}
-        return known | {base for base in self.pool.bases() if base not in self.chain}
+        return known | {base for base in bases if base not in self.chain}
 
 
 def report_dropped(pieces: Sequence[Piece]) -> list[PieceDropped]:

@@ -9,8 +9,9 @@ the table of contents; each concept has its own:
     company.py            who can be reached, and what they hold
     inbox.py              messages of others, checked and entered
     own_work.py           local training, announced
-    round_in_progress.py  what the round waits for, whose turn it is  (sealing.py: the arithmetic)
-    sealer.py             headers -> manifest
+    round_in_progress.py  what the round waits for, whose turn it is  (sealing.py: the arithmetic; group_round.py: the
+                          same for large swarms, grouping.py: who is in which group)
+    sealer.py             headers -> manifest  (group_sealer.py: headers -> group seal)
     following.py          which branch to follow, applying it, finality  (voting.py: own votes)
     fetches.py            payloads to pull
     snapshots.py          whole states, when replay cannot help
@@ -35,6 +36,7 @@ from peer.rounds.effects import (
 from peer.rounds.entry import Entry
 from peer.rounds.fetches import Fetches
 from peer.rounds.following import RIVALS_LOOK_S, Follower
+from peer.rounds.group_sealer import seal_group
 from peer.rounds.inbox import Inbox
 from peer.rounds.inquiries import Inquiries
 from peer.rounds.ledger import Ledger
@@ -61,7 +63,7 @@ class RoundMachine:
     def __init__(self, parts: Parts, *, root: Entry, sequence: int, now: Seconds) -> None:
         """root: genesis, or the applied entry of a snapshot. sequence: higher than in any earlier run of this key."""
         self._ledger = Ledger(parts, root)
-        self._company = Company(self._ledger.me, patience_s=parts.rules.grace_s)
+        self._company = Company(self._ledger.me, patience_s=parts.rules.grace_s, crowd=parts.rules.max_electors)
         self._round = RoundInProgress(self._ledger, self._company, now=now)
         self._follower = Follower(self._ledger, self._company)
         self._inquiries = Inquiries(self._ledger, self._company, self._round)
@@ -149,9 +151,9 @@ class RoundMachine:
             return anti_entropy.empty_request(self._ledger)
         return anti_entropy.request(self._ledger)
 
-    def answer_sync(self, asked: SyncRequest) -> SyncResponse:
-        """Answer another peer's `sync_request`."""
-        return anti_entropy.response(asked, self._ledger, self._snapshots.offer)
+    def answer_sync(self, asked: SyncRequest, *, source: PeerId | None = None) -> SyncResponse:
+        """Answer another peer's `sync_request`. source: who asks; a member of another group is spared our headers."""
+        return anti_entropy.response(asked, self._ledger, self._snapshots.offer, source=source)
 
     def receive_sync(self, response: SyncResponse, *, source: PeerId, now: Seconds) -> list[Effect]:
         """Take in a peer's answer to `sync_request`."""
@@ -172,7 +174,7 @@ class RoundMachine:
         """Take in a payload that `FetchPayload` asked for."""
         self._fetches.done(payload)
         effects: list[Effect] = []
-        for header in self._ledger.headers_lacking(payload):
+        for header in self._ledger.deltas_lacking(payload):
             try:
                 self._ledger.payloads.add(header, data)
             except ProtocolError as error:
@@ -212,15 +214,15 @@ class RoundMachine:
         Raises: ValueError unless `work.base` is the tip (the caller moves its work to the new base first), or when
         the delta is one that every peer would refuse: not finite, or diverged.
         """
-        drawn = self._round.drawn()
-        if drawn is not None and self._ledger.me not in drawn:
+        if not self._round.contributes():
             self._own_work.hold(work)
             self._follower.took_part(self.tip.round + 1)
             return self._advance(now)
         header, payload = self._own_work.announce(work)
         self._follower.took_part(header.message.round)
         inline = payload if len(payload) <= INLINE_PAYLOAD_BYTES else None
-        return [Publish(data=announcement(header.data, inline)), *self._advance(now)]
+        to = None if self._ledger.grouping is None else self._round.groups.audience()
+        return [Publish(data=announcement(header.data, inline), to=to), *self._advance(now)]
 
     # Moving on
 
@@ -229,6 +231,7 @@ class RoundMachine:
         effects: list[Effect] = [*self._follower.doubt()]
         while moved := self._follow(now) or self._seal_if_due(now):
             effects += moved
+        effects += self._ledger.group_candidates.accusations()
         effects += self._tell_pause()
         effects += self._follower.finalise(now)
         effects += self._fetches.payloads(now)
@@ -253,6 +256,8 @@ class RoundMachine:
         self._seal_at = now + RIVALS_LOOK_S if self._ledger.chain.rivals() else None
         if self.finished or (self._follower.repairing and self._company.reachable):
             return []  # a peer that knows its own state to be wrong seals only when nobody else is there
+        if self._ledger.grouping is not None and (sealed := self._seal_group_if_due(now)):
+            return sealed
         due = self._round.due(now)
         if due is None:
             return []
@@ -263,6 +268,17 @@ class RoundMachine:
         self._ledger.chain.add(entry)
         assert entry.manifest is not None, "only genesis has none"
         return [Publish(data=announcement(entry.manifest.data, None)), *self._move_to(entry, now)]
+
+    def _seal_group_if_due(self, now: Seconds) -> list[Effect]:
+        due = self._round.groups.group_due(now)
+        if due is None:
+            return []
+        if now < due:
+            self._seal_at = min(due, self._seal_at or due)
+            return []
+        seal, payload = seal_group(self._ledger)
+        inline = payload if len(payload) <= INLINE_PAYLOAD_BYTES else None
+        return [Publish(data=announcement(seal.data, inline))]
 
     def _move_to(self, target: Entry, now: Seconds) -> list[Effect]:
         effects = self._follower.move_to(target, sealing_s=self._round.sealing_s(now), now=now)

@@ -6,17 +6,20 @@ from dataclasses import dataclass
 
 from peer.errors import ProtocolError
 from peer.rounds.departed import Departed, next_departed
-from peer.rounds.entry import Entry
+from peer.rounds.entry import Entry, members_of
+from peer.rounds.group_seal import check_group_seal
 from peer.rounds.quorum import STRICT, is_quorum
-from peer.rounds.roster import Admission, Roster, next_roster, peers_of, rank_of
+from peer.rounds.roster import Admission, Roster, next_roster
 from peer.rounds.rules import RoundRules
+from peer.rounds.standing import Standing, standing_hash
 from peer.types import Digest, PeerId
-from peer.wire.envelope import Opener, Signed, expect, open_envelope
-from peer.wire.limits import MAX_COUNT
-from peer.wire.messages import DeltaHeader, Manifest, Rejection
+from peer.wire.envelope import Opener, Signed, SignedDelta, expect, open_envelope
+from peer.wire.limits import MAX_COUNT, MAX_LARGE_ROSTER
+from peer.wire.messages import DeltaHeader, GroupSeal, Manifest, Rejection, TopManifest
 
 STOP_RETURN = "return"
 STOP_ROUNDS = "rounds"
+_RULES = RoundRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +39,29 @@ class Outcome:
         return self.stop == STOP_RETURN
 
 
-def outcome_of(parent: Entry, headers: Sequence[Signed[DeltaHeader]], rules: RoundRules) -> Outcome:
-    admitted = {
-        header.peer: Admission(sequence=header.message.sequence, steps_per_s=header.message.steps_per_s)
-        for header in headers
-    }
-    roster = next_roster(parent.roster, admitted, miss_limit=rules.miss_limit)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A manifest that was checked: what follows from it, and what follows from its roster."""
+
+    outcome: Outcome
+    standing: Standing
+
+    def settle(self, entry: Entry) -> None:
+        """Give `entry`, whose manifest it is, what a top manifest does not carry."""
+        entry.roster, entry.departed, entry.horizon = self.outcome.roster, self.outcome.departed, self.outcome.horizon
+        entry.standing = self.standing
+
+
+def outcome_of(parent: Entry, deltas: Sequence[SignedDelta], rules: RoundRules) -> Outcome:
+    """deltas: the admitted headers, or group seals."""
+    admitted = _admissions(deltas)
+    grouping = parent.settle(rules).grouping
+    roster = next_roster(
+        parent.roster,
+        admitted,
+        miss_limit=rules.miss_limit,
+        idle=frozenset() if grouping is None else grouping.idle,
+    )
     departed, horizon = next_departed(
         parent.departed, parent.horizon, before=parent.roster, after=roster, round_number=parent.round + 1
     )
@@ -49,18 +69,29 @@ def outcome_of(parent: Entry, headers: Sequence[Signed[DeltaHeader]], rules: Rou
         roster=roster,
         departed=departed,
         horizon=horizon,
-        score=parent.score + len(headers),
-        env_steps=parent.env_steps + sum(header.message.env_steps for header in headers),
-        stop=_stop_reason(parent.round + 1, headers, rules),
+        score=parent.score + len(admitted),
+        env_steps=parent.env_steps + sum(delta.message.env_steps for delta in deltas),
+        stop=_stop_reason(parent.round + 1, deltas, rules),
     )
 
 
-def agreed_return(headers: Sequence[Signed[DeltaHeader]]) -> float | None:
+def _admissions(deltas: Sequence[SignedDelta]) -> dict[PeerId, Admission]:
+    admitted: dict[PeerId, Admission] = {}
+    for delta in deltas:
+        if isinstance(delta.message, DeltaHeader):
+            admitted[delta.peer] = Admission(sequence=delta.message.sequence, steps_per_s=delta.message.steps_per_s)
+        else:
+            for peer, member in zip(members_of(delta.message), delta.message.members, strict=True):
+                admitted[peer] = Admission(sequence=member.sequence, steps_per_s=member.steps_per_s)
+    return admitted
+
+
+def agreed_return(deltas: Sequence[SignedDelta]) -> float | None:
     """Return the median greedy return of the base model over the peers that measured it.
 
     All measure the same bits on the same seeds; the median only guards against a peer that lies or computes wrongly.
     """
-    measured = [header.message.eval_return for header in headers if header.message.eval_return is not None]
+    measured = [delta.message.eval_return for delta in deltas if delta.message.eval_return is not None]
     return statistics.median_low(measured) if measured else None
 
 
@@ -72,12 +103,13 @@ def build_manifest(
     rejected: Sequence[Rejection],
     outcome: Outcome,
     model: Digest,
+    rules: RoundRules = _RULES,
 ) -> Manifest:
     """Return the manifest that seals the round after `parent`; `headers` are sorted by peer id."""
     return Manifest(
         round=parent.round + 1,
         previous=parent.digest,
-        view=rank_of(sealer, parent.digest, parent.roster),
+        view=view_of(sealer, parent, rules),
         admitted=tuple(header.data for header in headers),
         rejected=tuple(rejected),
         roster=outcome.roster,
@@ -88,6 +120,37 @@ def build_manifest(
         stop=outcome.stop,
         model=model,
     )
+
+
+def build_top_manifest(
+    parent: Entry,
+    groups: Sequence[Signed[GroupSeal]],
+    *,
+    sealer: PeerId,
+    rejected: Sequence[Rejection],
+    outcome: Outcome,
+    model: Digest,
+    rules: RoundRules = _RULES,
+) -> TopManifest:
+    """Return the manifest that seals the round after `parent` of a large swarm; `groups` are in their order."""
+    return TopManifest(
+        round=parent.round + 1,
+        previous=parent.digest,
+        view=view_of(sealer, parent, rules),
+        groups=tuple(seal.digest for seal in groups),
+        rejected=tuple(rejected),
+        standing=standing_hash(outcome.roster, outcome.departed, outcome.horizon),
+        score=outcome.score,
+        env_steps=outcome.env_steps,
+        stop=outcome.stop,
+        model=model,
+    )
+
+
+def view_of(sealer: PeerId, parent: Entry, rules: RoundRules) -> int:
+    """Return a peer's place in the line that seals the round after `parent`; outsiders come after all members."""
+    standing = parent.settle(rules)
+    return standing.ranks.get(sealer, len(standing.line))
 
 
 def open_headers(manifest: Manifest, *, run: bytes, opener: Opener = open_envelope) -> tuple[Signed[DeltaHeader], ...]:
@@ -106,38 +169,61 @@ def open_headers(manifest: Manifest, *, run: bytes, opener: Opener = open_envelo
     return headers
 
 
-def check_manifest(parent: Entry, child: Entry, rules: RoundRules) -> None:
-    """Raises: ProtocolError `bad_manifest` unless `child` follows from `parent` by the rules."""
-    expected = outcome_of(parent, child.headers, rules)
+def check_manifest(parent: Entry, child: Entry, rules: RoundRules) -> Settled:
+    """Return what follows from `child`, whatever it says. Raises: ProtocolError `bad_manifest` unless it follows from
+    `parent` by the rules."""
+    expected = outcome_of(parent, child.deltas, rules)
+    settled = Settled(outcome=expected, standing=Standing(child.digest, expected.roster, expected.departed, rules))
     sealer = child.sealer
-    if sealer is None:
+    if sealer is None or child.manifest is None:
         raise ProtocolError("bad_manifest", "a second genesis")
-    checks = (
-        ("round", child.round, parent.round + 1),
-        ("roster", child.roster, expected.roster),
-        ("departed", child.departed, expected.departed),
-        ("horizon", child.horizon, expected.horizon),
+    checks: list[tuple[str, object, object]] = [("round", child.round, parent.round + 1)]
+    if isinstance(child.manifest.message, TopManifest):
+        want = standing_hash(expected.roster, expected.departed, expected.horizon)
+        checks.append(("standing", child.manifest.message.standing, want))
+    else:
+        checks += [
+            ("roster", child.roster, expected.roster),
+            ("departed", child.departed, expected.departed),
+            ("horizon", child.horizon, expected.horizon),
+        ]
+    checks += [
         ("score", child.score, expected.score),
         ("env_steps", child.env_steps, expected.env_steps),
         ("stop", child.stop, expected.stop),
-        ("view", child.view, rank_of(sealer, parent.digest, parent.roster)),
-    )
-    for name, got, want in checks:
-        if got != want:
-            raise ProtocolError("bad_manifest", f"{name} is {got!r}, the rules give {want!r}")
-    if rules.partition == STRICT and not is_quorum(parent.roster, {header.peer for header in child.headers}):
-        raise ProtocolError("bad_manifest", f"{len(child.headers)} deltas are no majority of the roster")
+        ("view", child.view, view_of(sealer, parent, rules)),
+    ]
+    for name, got, wanted in checks:
+        if got != wanted:
+            raise ProtocolError("bad_manifest", f"{name} is {got!r}, the rules give {wanted!r}")
+    _check_deltas(parent, child, rules)
+    if parent.stop:
+        raise ProtocolError("bad_manifest", "the run had already ended")
+    if child.env_steps > MAX_COUNT or not 0 < len(expected.roster) <= MAX_LARGE_ROSTER:
+        raise ProtocolError("bad_manifest", "counters out of range")
+    return settled
+
+
+def _check_deltas(parent: Entry, child: Entry, rules: RoundRules) -> None:
+    grouping = parent.settle(rules).grouping
+    if (grouping is None) != (not child.groups):
+        kind, size = "in groups" if child.groups else "one by one", len(parent.roster)
+        raise ProtocolError("bad_manifest", f"deltas were sealed {kind} on a roster of {size}")
+    voters = parent.members if grouping is None else grouping.contributors
+    if rules.partition == STRICT and not is_quorum(voters, child.admitted):
+        raise ProtocolError("bad_manifest", f"{len(child.admitted)} deltas are no majority of the roster")
     for header in child.headers:
         if header.message.sequence <= parent.held_of(header.peer):
             raise ProtocolError("bad_manifest", f"work of {header.peer[-6:]} that the chain holds already")
-    if parent.stop:
-        raise ProtocolError("bad_manifest", "the run had already ended")
-    if child.env_steps > MAX_COUNT or not peers_of(child.roster):
-        raise ProtocolError("bad_manifest", "counters out of range")
+    numbers = [seal.message.group for seal in child.groups]
+    if numbers != sorted(set(numbers)):
+        raise ProtocolError("bad_manifest", "groups are not sorted and distinct")
+    for seal in child.groups:
+        check_group_seal(parent, seal, rules)
 
 
-def _stop_reason(round_number: int, headers: Sequence[Signed[DeltaHeader]], rules: RoundRules) -> str:
-    value = agreed_return(headers)
+def _stop_reason(round_number: int, deltas: Sequence[SignedDelta], rules: RoundRules) -> str:
+    value = agreed_return(deltas)
     if rules.stop_return is not None and value is not None and value >= rules.stop_return:
         return STOP_RETURN
     if rules.stop_rounds is not None and round_number >= rules.stop_rounds:

@@ -1,16 +1,15 @@
 """What a round machine is made of, and the work that is brought to it."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from peer.codec.codec import Codec
+from peer.rounds.aggregate import Aggregate
 from peer.rounds.pure_work import PureWork
 from peer.rounds.rules import RoundRules
-from peer.types import Contribution, Digest, ModelDelta, ModelSchema, ModelState
+from peer.types import Digest, ModelDelta, ModelSchema
 from peer.wire.envelope import Signer
 
-Aggregate = Callable[[ModelState, Sequence[Contribution], Digest], ModelState]
-"""(base model, what every admitted peer contributes, digest of the base's manifest) -> next model; exact and pure."""
+__all__ = ["Aggregate", "LocalWork", "Parts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ from peer.codec.codec import Codec
 from peer.errors import ProtocolError
 from peer.rounds.own_deltas import l2_norm
 from peer.types import Digest, ModelDelta, ModelSchema
-from peer.wire.envelope import Signed
+from peer.wire.envelope import SignedDelta
 from peer.wire.hashing import digest_of
-from peer.wire.messages import DeltaHeader
+from peer.wire.messages import Delta
 
 _NORM_TOLERANCE = 1e-6
 """Relative; sums of squares in float64 differ by less between any two machines."""
@@ -30,7 +30,7 @@ class PayloadStore:
         self._deltas: dict[_Claim, ModelDelta] = {}
         self._norms: dict[_Claim, float] = {}
 
-    def check_header(self, header: DeltaHeader) -> None:
+    def check_header(self, header: Delta) -> None:
         """Raises: ProtocolError when the header announces what this model cannot have."""
         if header.weight > header.env_steps:
             raise ProtocolError("bad_header", f"a weight of {header.weight} for {header.env_steps} env steps")
@@ -41,7 +41,7 @@ class PayloadStore:
         if header.payload_bytes > bound:
             raise ProtocolError("payload_size", f"announced {header.payload_bytes} bytes, at most {bound} are possible")
 
-    def add(self, header: Signed[DeltaHeader], data: bytes) -> None:
+    def add(self, header: SignedDelta, data: bytes) -> None:
         """Check and keep the payload that `header` names.
 
         Raises: ProtocolError when size or hash are not as declared, or the content is not a valid delta.
@@ -53,17 +53,17 @@ class PayloadStore:
             raise ProtocolError("payload_hash", "the payload is not the one that the header names")
         self.keep(header, data, self._codecs[declared.codec].decode(data, self._schema))
 
-    def keep(self, header: Signed[DeltaHeader], data: bytes, delta: ModelDelta) -> None:
+    def keep(self, header: SignedDelta, data: bytes, delta: ModelDelta) -> None:
         """Keep a payload that is known to be what `header` names and to decode to `delta`."""
         self._deltas[_claim(header.message)] = delta
         self._bytes[Digest(header.message.payload)] = data
         self.version += 1
 
-    def delta(self, header: DeltaHeader) -> ModelDelta:
+    def delta(self, header: Delta) -> ModelDelta:
         """Return what the payload of `header` says. Raises: KeyError when it is not held."""
         return self._deltas[_claim(header)]
 
-    def has_declared_norm(self, header: DeltaHeader) -> bool:
+    def has_declared_norm(self, header: Delta) -> bool:
         """Return whether a held payload is as long as `header` says. Cost: O(P) once a payload.
 
         Sealers leave out what is not. It is no reason to refuse the payload: another header may name it rightly.
@@ -79,7 +79,7 @@ class PayloadStore:
     def __len__(self) -> int:
         return len(self._bytes)
 
-    def __contains__(self, header: DeltaHeader) -> bool:
+    def __contains__(self, header: Delta) -> bool:
         """Return whether the payload of `header` is held, and is what the header says."""
         return _claim(header) in self._deltas
 
@@ -89,5 +89,5 @@ class PayloadStore:
         self._norms = {claim: norm for claim, norm in self._norms.items() if claim[0] in keep}
 
 
-def _claim(header: DeltaHeader) -> _Claim:
+def _claim(header: Delta) -> _Claim:
     return header.payload, header.codec, header.payload_bytes

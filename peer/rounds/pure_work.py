@@ -1,13 +1,19 @@
 """The costly pure functions of the protocol behind one seam: many machines of one process can share the answers."""
 
+from collections.abc import Sequence
+
+from peer.codec.codec import Codec
+from peer.rounds.aggregate import Aggregate
 from peer.rounds.entry import Entry
-from peer.rounds.manifest import check_manifest, open_headers
+from peer.rounds.group_delta import GroupDelta, group_delta
+from peer.rounds.group_seal import check_group_seal
+from peer.rounds.manifest import Settled, check_manifest, open_headers
 from peer.rounds.roster import seal_order
 from peer.rounds.rules import RoundRules
-from peer.types import Digest, ModelState, PeerId
+from peer.types import Digest, ModelDelta, ModelSchema, ModelState, PeerId
 from peer.wire.envelope import AnySigned, Opener, Signed, open_envelope
 from peer.wire.hashing import model_hash
-from peer.wire.messages import DeltaHeader, Manifest
+from peer.wire.messages import DeltaHeader, GroupSeal, Manifest
 
 
 class PureWork:
@@ -21,9 +27,25 @@ class PureWork:
         """As `rounds.manifest.open_headers`."""
         return open_headers(manifest, run=run, opener=opener)
 
-    def check_manifest(self, parent: Entry, child: Entry, rules: RoundRules) -> None:
+    def check_manifest(self, parent: Entry, child: Entry, rules: RoundRules) -> Settled:
         """As `rounds.manifest.check_manifest`."""
-        check_manifest(parent, child, rules)
+        return check_manifest(parent, child, rules)
+
+    def check_group_seal(self, base: Entry, seal: Signed[GroupSeal], rules: RoundRules) -> None:
+        """As `rounds.group_seal.check_group_seal`."""
+        check_group_seal(base, seal, rules)
+
+    def group_delta(
+        self,
+        headers: Sequence[Signed[DeltaHeader]],
+        deltas: Sequence[ModelDelta],
+        *,
+        aggregate: Aggregate,
+        codec: Codec,
+        schema: ModelSchema,
+    ) -> GroupDelta:
+        """As `rounds.group_delta.group_delta`."""
+        return group_delta(headers, deltas, aggregate=aggregate, codec=codec, schema=schema)
 
     def seal_order(self, previous: Digest, peers: frozenset[PeerId]) -> list[PeerId]:
         """As `rounds.roster.seal_order`."""

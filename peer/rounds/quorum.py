@@ -6,19 +6,17 @@ the majority is counted among those that took part last, and exactly half wins i
 
 from collections.abc import Collection
 
-from peer.rounds.roster import Roster, peers_of
 from peer.types import PeerId
 
 AVAILABLE = "available"
 STRICT = "strict"
 
 
-def is_quorum(roster: Roster, peers: Collection[PeerId]) -> bool:
-    """Return whether `peers` hold more than half of the roster, or exactly half with its lowest peer id.
+def is_quorum(members: frozenset[PeerId], peers: Collection[PeerId]) -> bool:
+    """Return whether `peers` are more than half of the members of a roster, or exactly half with its lowest peer id.
 
     Anybody may seal where there is no roster yet.
     """
-    members = peers_of(roster)
     inside = members.intersection(peers)
     if not members or 2 * len(inside) > len(members):
         return True

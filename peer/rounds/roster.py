@@ -1,7 +1,7 @@
 """Who takes part, whose turn it is to seal, and how many make a majority."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from peer.types import Digest, PeerId
@@ -18,16 +18,22 @@ class Admission:
     steps_per_s: int
 
 
-def next_roster(roster: Roster, admitted: Mapping[PeerId, Admission], *, miss_limit: int) -> Roster:
+def next_roster(
+    roster: Roster,
+    admitted: Mapping[PeerId, Admission],
+    *,
+    miss_limit: int,
+    idle: Collection[PeerId] = frozenset(),
+) -> Roster:
     """Return the roster after a round, sorted by peer id.
 
     admitted: every peer whose delta was admitted; they are members with no misses, newcomers too. Others stay until
-    they have missed `miss_limit` rounds in a row.
+    they have missed `miss_limit` rounds in a row; `idle` ones were not asked to contribute, and miss nothing.
     """
     members = {peer: RosterEntry(peer, 0, new.steps_per_s, new.sequence) for peer, new in admitted.items()}
     for entry in roster:
-        if entry.peer not in members and entry.missed + 1 < miss_limit:
-            missed = entry.missed + 1
+        missed = entry.missed + (entry.peer not in idle)
+        if entry.peer not in members and missed < miss_limit:
             members[PeerId(entry.peer)] = RosterEntry(entry.peer, missed, entry.steps_per_s, entry.sequence)
     return tuple(members[peer] for peer in sorted(members))
 
@@ -44,12 +50,6 @@ def active_peers(roster: Roster) -> frozenset[PeerId]:
 def seal_order(previous: Digest, peers: Iterable[PeerId]) -> list[PeerId]:
     """Order `peers` by H(previous digest, peer id): index 0 seals, index k is the k-th backup."""
     return sorted(peers, key=lambda peer: hashlib.sha256(previous + peer.encode()).digest())
-
-
-def rank_of(peer: PeerId, previous: Digest, roster: Roster) -> int:
-    """Return a peer's place in the seal order; a peer outside the roster comes after all members."""
-    order: Sequence[PeerId] = seal_order(previous, peers_of(roster))
-    return order.index(peer) if peer in order else len(order)
 
 
 def majority(members: int) -> int:

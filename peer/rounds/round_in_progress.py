@@ -1,6 +1,7 @@
 """The round in progress: since when it is open, what it waits for, whose turn it is to seal it."""
 
 from peer.rounds.company import Company
+from peer.rounds.group_round import GroupRound
 from peer.rounds.lateness import Lateness
 from peer.rounds.ledger import Ledger
 from peer.rounds.quorum import STRICT, is_quorum
@@ -31,6 +32,7 @@ class RoundInProgress:
         self._place_now = (0, 0, False)
         self._place_key: object = None
         self._successors_since: dict[Digest, Seconds] = {}
+        self.groups = GroupRound(ledger, company)
 
     def open(self, now: Seconds) -> None:
         """Begin the round after a new tip."""
@@ -39,8 +41,10 @@ class RoundInProgress:
         self._half_since = None
         self._successors_since.clear()
         tip = self._ledger.tip
-        in_time = {header.peer for header in tip.headers}
-        self._lateness.note(in_time, members=tip.members, reachable=self._company.reachable)
+        if tip.grouping is not None:
+            self.groups.open(now)  # whoever has missed a seal is not waited for; there is no more to note
+            return
+        self._lateness.note(tip.admitted, members=tip.members, reachable=self._company.reachable)
         self._expected_key = None
 
     def sealing_s(self, now: Seconds) -> Seconds:
@@ -49,24 +53,43 @@ class RoundInProgress:
 
     def due(self, now: Seconds) -> Seconds | None:
         """Return when this peer should seal the round, None while it has nothing to seal."""
-        due = seal_time(self._view(now), self._rules)
-        if due is None or not self._may_seal():
+        due = self._due(now)
+        if due is None:
             return None
         # A joiner hears the tips of those it meets before it seals beside the swarm.
         return max(due, self._patience_for_successors(now), self._company.patience_end() or due)
 
+    def _due(self, now: Seconds) -> Seconds | None:
+        if self._ledger.grouping is not None:
+            return self.groups.top_due(now)
+        due = seal_time(self._view(now), self._rules)
+        return due if due is not None and self._may_seal() else None
+
     def is_paused(self) -> bool:
         """Return whether sealing must wait for more members to be reachable (mode `strict`)."""
         strict = self._rules.partition == STRICT
-        return strict and not is_quorum(self._ledger.tip.roster, self._company.alive)
+        return strict and not is_quorum(self._ledger.tip.members, self._company.alive)
 
     def missing(self) -> frozenset[PeerId]:
-        """Return the peers whose deltas the round still waits for."""
+        """Return the peers whose deltas the round, or the own group, still waits for."""
+        if self._ledger.grouping is not None:
+            return self.groups.missing()
         return self._expected() - self._ledger.candidate_peers()
 
     def next_sealer(self) -> PeerId:
         """Return whose turn it is to seal, the unreachable left out."""
         return next((peer for peer in self._turns() if peer in self._company.alive), self._ledger.me)
+
+    def to_ask(self) -> frozenset[PeerId]:
+        """Return who should be asked for what the round waits for."""
+        return self.missing() if self._ledger.grouping is None else self.groups.to_ask()
+
+    def contributes(self) -> bool:
+        """Return whether this peer announces a delta for the round."""
+        if self._ledger.grouping is not None:
+            return self.groups.contributes()
+        drawn = self.drawn()
+        return drawn is None or self._ledger.me in drawn
 
     def drawn(self) -> frozenset[PeerId] | None:
         """Return who announces a delta for this round; None while a manifest has room for everybody (docs/adr/0029).
@@ -145,7 +168,7 @@ class RoundInProgress:
 
     def _may_seal(self) -> bool:
         candidates = self._ledger.candidate_peers()
-        return self._rules.partition != STRICT or is_quorum(self._ledger.tip.roster, candidates)
+        return self._rules.partition != STRICT or is_quorum(self._ledger.tip.members, candidates)
 
     def _turns(self) -> list[PeerId]:
         tip = self._ledger.tip

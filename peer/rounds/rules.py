@@ -14,6 +14,10 @@ class RoundRules:
     late work; above miss_limit. by_steps: rounds end by env steps, so that nobody can tell when, and the deadline
     counts from when half of the deltas are in. partition (agreed): `available` or `strict`, see quorum.py. stop_*
     (agreed): None means never. stop_return: greedy return that ends the run.
+
+    flat_peers (agreed): the largest roster whose members are sealed one by one; above, in groups of about `group_peers`
+    (agreed), which grow above 64 groups. grouped_peers (agreed): the largest roster that contributes whole; of a
+    larger one, `committee_peers` (agreed) are drawn for each round. max_electors (agreed): voters of a large swarm.
     """
 
     train_s: Seconds = 2.0
@@ -25,3 +29,8 @@ class RoundRules:
     partition: str = AVAILABLE
     stop_return: float | None = None
     stop_rounds: int | None = None
+    flat_peers: int = 48
+    group_peers: int = 24
+    grouped_peers: int = 2048
+    committee_peers: int = 1536
+    max_electors: int = 64

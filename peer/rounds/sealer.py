@@ -1,37 +1,67 @@
 """Sealing: from the headers that are in to a signed manifest and the model after it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from peer.rounds.entry import Entry, entry_of
+from peer.rounds.entry import Entry, entry_of, entry_of_groups
 from peer.rounds.ledger import Ledger
-from peer.rounds.manifest import build_manifest, outcome_of
+from peer.rounds.manifest import Outcome, Settled, build_manifest, build_top_manifest, outcome_of
 from peer.rounds.roster import seal_order
-from peer.types import Digest
-from peer.wire.envelope import Signed, seal
+from peer.rounds.standing import Standing
+from peer.types import Digest, ModelState
+from peer.wire.envelope import Signed, SignedDelta, seal
 from peer.wire.limits import MAX_ADMITTED
 from peer.wire.messages import DeltaHeader, Rejection
 
 
 def seal_round(ledger: Ledger) -> Entry:
     """Return the applied successor of the tip that admits all candidates, signed by this peer."""
+    return _seal_flat(ledger) if ledger.grouping is None else _seal_groups(ledger)
+
+
+def _seal_flat(ledger: Ledger) -> Entry:
+    parent, parts, admitted = ledger.tip, ledger.parts, _choose(ledger)
+    outcome, state, model = _after(ledger, admitted)
+    body = build_manifest(
+        parent,
+        admitted,
+        sealer=ledger.me,
+        rejected=_rejections(ledger, {header.digest for header in admitted}),
+        outcome=outcome,
+        model=model,
+        rules=parts.rules,
+    )
+    return _settled(ledger, entry_of(seal(body, parts.signer, run=parts.run), tuple(admitted)), outcome, state)
+
+
+def _seal_groups(ledger: Ledger) -> Entry:
+    parent, parts = ledger.tip, ledger.parts
+    best = ledger.group_candidates.best()
+    admitted = [best[group] for group in sorted(best)]
+    outcome, state, model = _after(ledger, admitted)
+    body = build_top_manifest(
+        parent,
+        admitted,
+        sealer=ledger.me,
+        rejected=_rejected_seals(ledger, {signed.digest for signed in admitted}),
+        outcome=outcome,
+        model=model,
+        rules=parts.rules,
+    )
+    return _settled(ledger, entry_of_groups(seal(body, parts.signer, run=parts.run), tuple(admitted)), outcome, state)
+
+
+def _after(ledger: Ledger, admitted: Sequence[SignedDelta]) -> tuple[Outcome, ModelState, Digest]:
     parent = ledger.tip
     assert parent.state is not None, "the tip is always applied"
-    admitted = _choose(ledger)
     outcome = outcome_of(parent, admitted, ledger.parts.rules)
     state = ledger.next_state(parent.state, admitted, keeps_model=outcome.keeps_model)
-    manifest = seal(
-        build_manifest(
-            parent,
-            admitted,
-            sealer=ledger.me,
-            rejected=_rejections(ledger, {header.digest for header in admitted}),
-            outcome=outcome,
-            model=ledger.parts.pure.model_hash(state),
-        ),
-        ledger.parts.signer,
-        run=ledger.parts.run,
-    )
-    entry = entry_of(manifest, tuple(admitted))
+    return outcome, state, ledger.parts.pure.model_hash(state)
+
+
+def _settled(ledger: Ledger, entry: Entry, outcome: Outcome, state: ModelState) -> Entry:
+    """Keep what follows from the own manifest, as `check_manifest` gives it to everybody else."""
+    standing = Standing(entry.digest, outcome.roster, outcome.departed, ledger.parts.rules)
+    Settled(outcome=outcome, standing=standing).settle(entry)
     entry.state = state
     return entry
 
@@ -58,3 +88,11 @@ def _reason(ledger: Ledger, header: Signed[DeltaHeader]) -> str:
     if header.message not in ledger.payloads:
         return "no_payload"
     return "full" if ledger.payloads.has_declared_norm(header.message) else "norm"
+
+
+def _rejected_seals(ledger: Ledger, admitted: Collection[Digest]) -> list[Rejection]:
+    left_out = [signed for signed in ledger.groups.on_base(ledger.tip.digest) if signed.digest not in admitted]
+    return [
+        Rejection(signed.digest, signed.peer, "rival" if signed.message in ledger.payloads else "no_payload")
+        for signed in left_out[:MAX_ADMITTED]
+    ]

@@ -1,21 +1,25 @@
 """The whole state at one manifest as canonical bytes: equal on every peer, so any of them can serve any part."""
 
+import hashlib
 from typing import Annotated
 
 import msgspec
 import numpy as np
 
 from peer.errors import ProtocolError
-from peer.rounds.entry import Entry, entry_of
+from peer.rounds.departed import MAX_DEPARTED
+from peer.rounds.entry import Entry, entry_of, entry_of_groups
 from peer.rounds.pure_work import PureWork
+from peer.rounds.standing import encode_standing
 from peer.types import ModelSchema, ModelState, Moments
 from peer.wire.envelope import expect
 from peer.wire.hashing import model_hash
-from peer.wire.limits import MAX_MANIFEST_BYTES
-from peer.wire.messages import Manifest
+from peer.wire.limits import MAX_LARGE_ROSTER, MAX_MANIFEST_BYTES, MAX_STANDING_BYTES
+from peer.wire.messages import DepartedEntry, Manifest, RosterEntry, RoundNumber, TopManifest
 
-_FORMAT = 2
+_FORMAT = 3
 _PURE = PureWork()
+_FRAME_BYTES = MAX_MANIFEST_BYTES + MAX_STANDING_BYTES + 64
 
 
 class _Snapshot(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -24,11 +28,20 @@ class _Snapshot(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     params: bytes
     moments: bytes
     outer: bytes
+    standing: Annotated[bytes, msgspec.Meta(max_length=MAX_STANDING_BYTES)]
+
+
+class _Standing(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a top manifest names by its hash alone; empty bytes beside a manifest that carries it."""
+
+    roster: Annotated[tuple[RosterEntry, ...], msgspec.Meta(min_length=1, max_length=MAX_LARGE_ROSTER)]
+    departed: Annotated[tuple[DepartedEntry, ...], msgspec.Meta(max_length=MAX_DEPARTED)]
+    horizon: RoundNumber
 
 
 def max_snapshot_bytes(schema: ModelSchema) -> int:
     """Return the bound that an offered snapshot is held against before a byte of it is pulled."""
-    return 4 * (schema.num_params + schema.num_outer) + 24 * schema.num_moments + MAX_MANIFEST_BYTES + 64
+    return 4 * (schema.num_params + schema.num_outer) + 24 * schema.num_moments + _FRAME_BYTES
 
 
 def encode_snapshot(entry: Entry) -> bytes:
@@ -36,6 +49,7 @@ def encode_snapshot(entry: Entry) -> bytes:
     if entry.manifest is None or entry.state is None:
         raise ValueError("only an applied manifest has a snapshot")
     moments = entry.state.moments
+    is_large = isinstance(entry.manifest.message, TopManifest)
     rows = np.stack([moments.count, moments.mean, moments.m2])
     return msgspec.msgpack.encode(
         _Snapshot(
@@ -44,6 +58,7 @@ def encode_snapshot(entry: Entry) -> bytes:
             np.asarray(entry.state.params, "<f4").tobytes(),
             np.asarray(rows, "<f8").tobytes(),
             np.asarray(entry.state.outer, "<f4").tobytes(),
+            encode_standing(entry.roster, entry.departed, entry.horizon) if is_large else b"",
         )
     )
 
@@ -64,11 +79,26 @@ def decode_snapshot(data: bytes, *, run: bytes, schema: ModelSchema, pure: PureW
     sizes = len(snapshot.params), len(snapshot.moments), len(snapshot.outer)
     if sizes != (4 * schema.num_params, 24 * schema.num_moments, 4 * schema.num_outer):
         raise ProtocolError("schema", "the snapshot is of a model of another shape")
-    manifest = expect(pure.open(snapshot.manifest, run=run), Manifest)
-    entry = entry_of(manifest, pure.open_headers(manifest.message, run=run, opener=pure.open))
+    entry = _entry(snapshot, run=run, pure=pure)
     entry.state = _state(snapshot, schema)
     if model_hash(entry.state) != entry.model:
         raise ProtocolError("model_hash", "the snapshot's model is not the one that its manifest names")
+    return entry
+
+
+def _entry(snapshot: _Snapshot, *, run: bytes, pure: PureWork) -> Entry:
+    signed = pure.open(snapshot.manifest, run=run)
+    if not isinstance(signed.message, TopManifest):
+        manifest = expect(signed, Manifest)
+        return entry_of(manifest, pure.open_headers(manifest.message, run=run, opener=pure.open))
+    if hashlib.sha256(snapshot.standing).digest() != signed.message.standing:
+        raise ProtocolError("standing", "the snapshot's roster is not the one that its manifest names")
+    try:
+        standing = msgspec.msgpack.decode(snapshot.standing, type=_Standing)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError("malformed", f"snapshot: {error}") from error
+    entry = entry_of_groups(expect(signed, TopManifest), ())
+    entry.roster, entry.departed, entry.horizon = standing.roster, standing.departed, standing.horizon
     return entry
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from peer.rounds.branches import open_vote
 from peer.rounds.company import Company
-from peer.rounds.entry import Entry
+from peer.rounds.entry import Entry, electorate
 from peer.rounds.ledger import Ledger
 from peer.types import Digest, Seconds
 from peer.wire.envelope import Signed, seal
@@ -74,8 +74,8 @@ class Voter:
     def _is_bystander(self, entry: Entry) -> bool:
         """Return whether this vote is one too many: in a large swarm only those vote whose votes can decide."""
         parent = self._ledger.chain.get(entry.parent)
-        is_large = len(self._company.alive) > MAX_ADMITTED
-        return is_large and parent is not None and bool(parent.roster) and self._ledger.me not in parent.members
+        is_large = len(self._company.alive) > MAX_ADMITTED or (parent is not None and parent.grouping is not None)
+        return is_large and parent is not None and self._ledger.me not in electorate(parent, entry)
 
     def _last_vote(self) -> tuple[int, Digest | None]:
         """Return the latest round with a vote of this peer, from an earlier life too, and what the vote is for."""

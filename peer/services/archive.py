@@ -11,6 +11,7 @@ from peer.errors import StorageError
 from peer.rounds.effects import Applied, Effect, SnapshotApplied
 from peer.rounds.entry import Entry
 from peer.rounds.manifest import STOP_RETURN
+from peer.rounds.sealed_rounds import encode_sealed
 from peer.rounds.snapshot import encode_snapshot
 from peer.services.service import RunBlocking, TaskStatus, in_thread
 from peer.storage.journal import Journal, JournalEntry
@@ -117,7 +118,7 @@ class Archive:
 
     def _collect(self, entry: Entry) -> None:
         """Take the payloads while the round machine still holds them; it has none of a state taken over whole."""
-        held = [self._payload_of(Digest(header.message.payload)) for header in entry.headers]
+        held = [self._payload_of(Digest(header.message.payload)) for header in entry.deltas]
         complete = entry.stop != STOP_RETURN and None not in held
         self._evidence = {number: payloads for number, payloads in self._evidence.items() if number < entry.round}
         self._evidence[entry.round] = [payload for payload in held if payload is not None] if complete else []
@@ -147,8 +148,7 @@ def _keep(folder: PayloadFolder, number: int, payloads: list[bytes]) -> None:
 def _journal(journal: Journal, entries: tuple[Entry, ...]) -> None:
     """Write `entries`; a branch that was left is overwritten from its first replaced round on."""
     for entry in entries:
-        assert entry.manifest is not None
-        line = JournalEntry(round=entry.round, digest=entry.digest, data=entry.manifest.data)
+        line = JournalEntry(round=entry.round, digest=entry.digest, data=encode_sealed(entry))
         journal.replace_from(entry.round, [line], previous=entry.parent)
 
 

@@ -28,6 +28,7 @@ from peer.types import Digest, PeerId, Seconds
 from peer.wire.limits import MAX_ANNOUNCEMENT_BYTES, MAX_RELAYED_BYTES
 from peer.wire.messages import Announcement
 from peer.wire.sync import (
+    HEADER_PROTOCOL,
     RELAY_PROTOCOL,
     SYNC_PROTOCOL,
     RelayRequest,
@@ -44,6 +45,8 @@ _MAX_PULLS = 4
 _MAX_RELAYS_ASKED = 3
 _RELAY_REQUESTS = 4
 """A relay may take as long as so many requests: it has to pull what we are waiting for."""
+_MAX_GREETED = 16
+"""Exchanges begun at once with peers just met; the machine asks for more where it needs them."""
 
 _decode_announcement = msgspec.msgpack.Decoder(Announcement).decode
 
@@ -92,6 +95,7 @@ class Conductor:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             self._transport.handle(SYNC_PROTOCOL, self._answer_sync)
+            self._transport.handle(HEADER_PROTOCOL, self._take_header)
             nursery.start_soon(self._publish)
             nursery.start_soon(self._receive_gossip)
             nursery.start_soon(self._exchange_forever)
@@ -107,7 +111,8 @@ class Conductor:
         if peers != self._reachable:
             new, self._reachable = peers - self._reachable, peers
             self._carry_out(self.machine.reachable(peers, trio.current_time()))
-            for peer in sorted(new):  # whoever joins is behind: it must not wait for its turn of anti-entropy
+            asked = self._rng.sample(sorted(new), min(len(new), _MAX_GREETED))
+            for peer in asked:  # whoever joins is behind: it must not wait for its turn of anti-entropy
                 self._start(partial(self._exchange, peer))
 
     def allow(self, peers: frozenset[PeerId] | None) -> None:
@@ -145,12 +150,13 @@ class Conductor:
             except ProtocolError as error:
                 self._refuse(message.forwarder, error)
                 continue
-            now = trio.current_time()
-            self._carry_out(
-                self.machine.receive(
-                    announcement.envelope, payload=announcement.payload, source=message.forwarder, now=now
-                )
-            )
+            self._take(announcement, message.forwarder)
+
+    def _take(self, announcement: Announcement, source: PeerId) -> None:
+        now = trio.current_time()
+        self._carry_out(
+            self.machine.receive(announcement.envelope, payload=announcement.payload, source=source, now=now)
+        )
 
     async def _exchange_forever(self) -> Never:
         while True:
@@ -172,17 +178,26 @@ class Conductor:
             return
         self._carry_out(self.machine.receive_sync(answer, source=peer, now=trio.current_time()))
 
-    async def _answer_sync(self, _peer: PeerId, data: bytes) -> bytes:
+    async def _answer_sync(self, peer: PeerId, data: bytes) -> bytes:
         await trio.lowlevel.checkpoint()
-        return encode(self.machine.answer_sync(decode(data, SyncRequest)))
+        return encode(self.machine.answer_sync(decode(data, SyncRequest), source=peer))
+
+    async def _take_header(self, peer: PeerId, data: bytes) -> bytes:
+        """Take what a member of the own group hands over; in a large swarm headers are not gossiped."""
+        await trio.lowlevel.checkpoint()
+        self._take(_decode(data), peer)
+        return b""
 
     # Effects
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
-                case Publish():
-                    self._put_out(effect.data)
+                case Publish(data=data, to=None):
+                    self._put_out(data)
+                case Publish(data=data, to=peers) if peers is not None:
+                    for peer in peers:
+                        self._start(partial(self._hand_over, peer, data))
                 case FetchPayload():
                     self._start(partial(self._pull_payload, effect))
                 case FetchSnapshot():
@@ -206,6 +221,14 @@ class Conductor:
             self._outbox.send_nowait(data)
         except trio.WouldBlock:
             self._counters.add("gossip_unsent")
+
+    async def _hand_over(self, peer: PeerId, data: bytes) -> None:
+        """Bring a header to one member of the group; anti-entropy makes up for what fails."""
+        try:
+            with trio.fail_after(self._request_s):
+                await self._transport.request(peer, HEADER_PROTOCOL, data)
+        except (TransportError, trio.TooSlowError):
+            self._counters.add("headers_unsent")
 
     def _start(self, task: Callable[[], Awaitable[None]]) -> None:
         assert self._nursery is not None

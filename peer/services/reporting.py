@@ -125,7 +125,7 @@ class Reporter:
                 round=entry.round,
                 mean_return=value,
                 best_return=self.best_return,
-                admitted=len(entry.headers),
+                admitted=len(entry.admitted),
                 roster=len(entry.roster),
                 steps_per_s=self._steps_per_s,
                 delta_bytes=self._delta_bytes,
@@ -196,8 +196,8 @@ class Reporter:
 
 def greedy_return(entry: Entry) -> float:
     """Return what the peers measured for the model before this round; else what their training episodes earned."""
-    agreed = agreed_return(entry.headers)
+    agreed = agreed_return(entry.deltas)
     if agreed is not None:
         return agreed
-    trained = [header.message.mean_return for header in entry.headers if header.message.mean_return is not None]
+    trained = [delta.message.mean_return for delta in entry.deltas if delta.message.mean_return is not None]
     return sum(trained) / len(trained) if trained else math.nan

@@ -159,7 +159,7 @@ def _peers(me: Self, tip: Entry, running: Running, names: NameBook) -> list[Peer
     """Return everybody on the roster or connected, this peer first, then by name."""
     greeter, detector, now = running.greeter, running.membership.detector, trio.current_time()
     members = {PeerId(entry.peer): entry for entry in tip.roster}
-    admitted = {header.peer for header in tip.headers}
+    admitted = tip.admitted
     everybody = peers_of(tip.roster) | greeter.greeted | {me.peer_id}
     listed = [
         PeerStatus(

@@ -1,7 +1,8 @@
 """Between the machines and the network: carries out effects, brings mail, wakes machines when they ask for it."""
 
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -127,7 +128,10 @@ class Courier:
         if peer.attack is not None:
             letters = peer.attack.send(letters[0])
         for letter in letters:
-            self._gossip(peer, letter)
+            if effect.to is None:
+                self._gossip(peer, letter)
+            else:
+                self._hand_to(peer, letter, effect.to)
 
     def _gossip(self, peer: PeerLife, letter: Letter) -> None:
         size = len(letter.envelope) + len(letter.payload or b"")
@@ -144,6 +148,18 @@ class Courier:
             for number in receivers[order[start:end]].tolist():
                 bag.setdefault(number, []).append(mail)
         return None
+
+    def _hand_to(self, peer: PeerLife, letter: Letter, to: Sequence[PeerId]) -> None:
+        """Send a letter to some peers over one link each."""
+        size = _FRAME_BYTES + len(letter.envelope) + len(letter.payload or b"")
+        mail: Mail = (letter.envelope, letter.payload, peer.peer_id)
+        for receiver in to:
+            other = self._by_id[receiver]
+            if (letter.half is None or other.number % 2 == letter.half) and self._post.passes(
+                peer.number, other.number, size
+            ):
+                tick = math.ceil((self._loop.now + self._post.delay()) / self._bag_s)
+                self._bag(tick).setdefault(other.number, []).append(mail)
 
     def _half(self, half: int) -> npt.NDArray[np.bool_]:
         return np.asarray(np.arange(len(self._peers)) % 2 == half)
@@ -186,7 +202,7 @@ class Courier:
         def answer() -> None:
             if not other.is_alive:
                 return
-            response = other.machine.answer_sync(request)
+            response = other.machine.answer_sync(request, source=peer.peer_id)
             if self._post.passes(other.number, peer.number, _FRAME_BYTES + len(encode(response))):
                 take = partial(RoundMachine.receive_sync, response=response, source=other.peer_id)
                 self._loop.after(self._post.delay(), partial(self._arrive, peer, life, take))

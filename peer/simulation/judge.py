@@ -150,7 +150,7 @@ class Judge:
                 number=entry.round,
                 parent=entry.parent,
                 first_s=self._loop.now,
-                admitted=len(entry.headers),
+                admitted=len(entry.admitted),
                 env_steps=entry.env_steps,
                 greedy_return=self._evaluate(entry),
             )

@@ -8,16 +8,19 @@ not depend on it; the CPU time of one peer cannot be read off a simulation.
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from peer.codec.codec import Codec
 from peer.rounds.entry import Entry
+from peer.rounds.group_delta import GroupDelta
+from peer.rounds.manifest import Settled
 from peer.rounds.parts import Aggregate
 from peer.rounds.pure_work import PureWork
 from peer.rounds.rules import RoundRules
 from peer.types import Contribution, Digest, ModelDelta, ModelSchema, ModelState, PeerId
 from peer.wire.envelope import AnySigned, Opener, Signed, Verify, open_envelope
-from peer.wire.messages import DeltaHeader, Manifest
+from peer.wire.messages import DeltaHeader, GroupSeal, Manifest
 
 T = TypeVar("T")
 
@@ -50,6 +53,8 @@ class SharedWork(PureWork):
         self._envelopes = Memory(16 * peers + 4096)
         self._headers = Memory(256)
         self._checks = Memory(256)
+        self._seals = Memory(1024)
+        self._groups = Memory(1024)
         self._hashes = Memory(256)
         self._orders = Memory(256)
 
@@ -69,9 +74,26 @@ class SharedWork(PureWork):
             keep=manifest,
         )
 
-    def check_manifest(self, parent: Entry, child: Entry, rules: RoundRules) -> None:
+    def check_manifest(self, parent: Entry, child: Entry, rules: RoundRules) -> Settled:
         key = (parent.digest, child.digest)
-        self._checks.recall(key, lambda: super(SharedWork, self).check_manifest(parent, child, rules))
+        return self._checks.recall(key, lambda: super(SharedWork, self).check_manifest(parent, child, rules))
+
+    def check_group_seal(self, base: Entry, seal: Signed[GroupSeal], rules: RoundRules) -> None:
+        key = (base.digest, seal.digest)
+        self._seals.recall(key, lambda: super(SharedWork, self).check_group_seal(base, seal, rules))
+
+    def group_delta(
+        self,
+        headers: Sequence[Signed[DeltaHeader]],
+        deltas: Sequence[ModelDelta],
+        *,
+        aggregate: Aggregate,
+        codec: Codec,
+        schema: ModelSchema,
+    ) -> GroupDelta:
+        """Payloads are named by their headers, so these say what comes out."""
+        work = partial(super().group_delta, headers, deltas, aggregate=aggregate, codec=codec, schema=schema)
+        return self._groups.recall((codec.name, *(header.digest for header in headers)), work)
 
     def seal_order(self, previous: Digest, peers: frozenset[PeerId]) -> list[PeerId]:
         key = (previous, peers)
@@ -95,16 +117,32 @@ class SharedCodec:
         return self._decoded.recall(data, lambda: self._codec.decode(data, schema))
 
 
-def shared_aggregate(aggregate: Aggregate) -> Aggregate:
-    """Return `aggregate` with a memory. Bases and deltas are known again by identity: they are shared themselves."""
-    results = Memory(64)
+class SharedAggregate:
+    """An aggregate with a memory. Bases and deltas are known again by identity: they are shared themselves."""
 
-    def recalled(base: ModelState, contributions: Sequence[Contribution], previous: Digest) -> ModelState:
+    def __init__(self, aggregate: Aggregate) -> None:
+        self._aggregate = aggregate
+        self._results = Memory(64)
+
+    def __call__(self, base: ModelState, contributions: Sequence[Contribution], previous: Digest) -> ModelState:
+        return self._recall(self._aggregate, base, contributions, previous)
+
+    def group(self, contributions: Sequence[Contribution], previous: Digest) -> Contribution:
+        return self._aggregate.group(contributions, previous)  # asked by `SharedWork.group_delta` only, which remembers
+
+    def of_groups(self, base: ModelState, groups: Sequence[Contribution], previous: Digest) -> ModelState:
+        return self._recall(self._aggregate.of_groups, base, groups, previous)
+
+    def _recall(
+        self,
+        step: Callable[[ModelState, Sequence[Contribution], Digest], ModelState],
+        base: ModelState,
+        contributions: Sequence[Contribution],
+        previous: Digest,
+    ) -> ModelState:
         key = (id(base), previous, tuple((part.peer, part.weight, id(part.delta)) for part in contributions))
         kept = (base, [part.delta for part in contributions])
-        return results.recall(key, lambda: aggregate(base, contributions, previous), keep=kept)
-
-    return recalled
+        return self._results.recall(key, lambda: step(base, contributions, previous), keep=kept)
 
 
 def _outcome(work: Callable[[], T]) -> tuple[T | None, Exception | None]:

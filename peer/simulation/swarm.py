@@ -19,7 +19,7 @@ from peer.simulation.learner import Subject
 from peer.simulation.peer_life import PeerLife
 from peer.simulation.post import Post
 from peer.simulation.scenario import Partition, Scenario
-from peer.simulation.shared_work import SharedCodec, SharedWork, shared_aggregate
+from peer.simulation.shared_work import SharedAggregate, SharedCodec, SharedWork
 from peer.simulation.signing import Notary
 from peer.types import Digest
 from peer.wire.envelope import run_id_of
@@ -45,7 +45,7 @@ class Swarm:
         self._rng = random.Random(f"{scenario.seed}/swarm")
         self._notary = Notary(scenario.seed)
         self._pure = SharedWork(scenario.peers, verify=self._notary.verify)
-        self._aggregate = shared_aggregate(aggregate)
+        self._aggregate = SharedAggregate(aggregate)
         self._codecs = {name: SharedCodec(codec, scenario.peers) for name, codec in CODECS.items()}
         self._genesis = genesis(RUN, subject.schema, CONFIG, subject.initial())
         self.insight = Insight()

@@ -21,11 +21,13 @@ from peer.types import Digest, PeerId
 from peer.wire.limits import (
     MAX_ACK_BYTES,
     MAX_CARD_BYTES,
+    MAX_GROUP_SEAL_BYTES,
     MAX_HEADER_BYTES,
     MAX_MANIFEST_BYTES,
+    MAX_TOP_MANIFEST_BYTES,
     PROTOCOL_VERSION,
 )
-from peer.wire.messages import Ack, DeltaHeader, Manifest, PeerCard
+from peer.wire.messages import Ack, DeltaHeader, GroupSeal, Manifest, PeerCard, TopManifest
 from peer.wire.peer_ids import public_key_of
 
 _DOMAIN = b"murmuration/1:"
@@ -41,8 +43,8 @@ class Signer(Protocol):
     def sign(self, data: bytes) -> bytes: ...
 
 
-Message = PeerCard | DeltaHeader | Manifest | Ack
-M = TypeVar("M", PeerCard, DeltaHeader, Manifest, Ack)
+Message = PeerCard | DeltaHeader | Manifest | Ack | GroupSeal | TopManifest
+M = TypeVar("M", PeerCard, DeltaHeader, Manifest, Ack, GroupSeal, TopManifest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,9 @@ class Signed(Generic[M]):
     data: bytes
 
 
-AnySigned = Signed[PeerCard] | Signed[DeltaHeader] | Signed[Manifest] | Signed[Ack]
+SignedDelta = Signed[DeltaHeader] | Signed[GroupSeal]
+SignedManifest = Signed[Manifest] | Signed[TopManifest]
+AnySigned = Signed[PeerCard] | Signed[Ack] | SignedDelta | SignedManifest
 
 
 class Opener(Protocol):
@@ -75,6 +79,8 @@ _KINDS: dict[type[Message], _Kind] = {
     DeltaHeader: _Kind(2, MAX_HEADER_BYTES),
     Manifest: _Kind(3, MAX_MANIFEST_BYTES),
     Ack: _Kind(4, MAX_ACK_BYTES),
+    GroupSeal: _Kind(5, MAX_GROUP_SEAL_BYTES),
+    TopManifest: _Kind(6, MAX_TOP_MANIFEST_BYTES),
 }
 _TYPES: dict[int, type[Message]] = {kind.number: message for message, kind in _KINDS.items()}
 MAX_ENVELOPE_BYTES = max(kind.max_bytes for kind in _KINDS.values())
@@ -182,7 +188,7 @@ def _public_key(peer: PeerId) -> Ed25519PublicKey:
 
 
 def _require_finite(message: object) -> None:
-    if isinstance(message, DeltaHeader):
+    if isinstance(message, DeltaHeader | GroupSeal):
         values = (message.l2_norm, message.approx_kl, message.mean_return, message.eval_return)
         if not all(value is None or math.isfinite(value) for value in values):
             raise ProtocolError("not_finite", "a header carries NaN or infinity")

@@ -11,6 +11,17 @@ MAX_MANIFEST_BYTES = 60 * 1024
 
 MAX_ADMITTED = 64
 MAX_ROSTER = 128
+MAX_GROUPS = 64
+MAX_GROUP_SEAL_BYTES = 10 * 1024
+"""One group's seal: about 75 bytes for each of at most 64 members, and as much for each that it rejects."""
+
+MAX_TOP_MANIFEST_BYTES = 16 * 1024
+"""A top manifest names group seals by digest: 32 bytes each."""
+
+MAX_LARGE_ROSTER = 32_768
+MAX_STANDING_BYTES = 4 * 1024 * 1024
+"""Roster and departed of a large swarm: about 75 bytes a peer, in snapshots only."""
+
 MAX_SYNC_REQUEST_BYTES = 16 * 1024
 MAX_SYNC_RESPONSE_BYTES = 1024 * 1024
 MAX_SYNC_MESSAGES = 512

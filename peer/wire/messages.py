@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from peer.wire.limits import MAX_ADMITTED, MAX_BLOB_BYTES, MAX_COUNT, MAX_ROSTER, MAX_ROUND
+from peer.wire.limits import MAX_ADMITTED, MAX_BLOB_BYTES, MAX_COUNT, MAX_GROUPS, MAX_ROSTER, MAX_ROUND
 
 Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 PeerText = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -117,6 +117,64 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     model: Hash
 
 
+class GroupMember(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One admitted header of a group, as far as everybody must know it.
+
+    key: the author's public key, which its peer id spells. header: the first 16 bytes of the header's digest. The rest
+    as in the header.
+    """
+
+    key: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    header: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+    sequence: Count
+    env_steps: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
+    steps_per_s: Count
+
+
+class GroupSeal(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The deltas of one group of a large swarm as one: what a member has aggregated of the round after `base`.
+
+    members: whose deltas are in it, sorted by key. payload: the aggregate, in `codec`. weight: sum of the members'
+    weights, capped as the configuration says. env_steps: sum of the members'. approx_kl, mean_return: means over the
+    members that have one; eval_return: the lower median of them. rejected: what the sealer left out, and why.
+    """
+
+    round: RoundNumber
+    base: Hash
+    group: Annotated[int, msgspec.Meta(ge=0, lt=MAX_GROUPS)]
+    payload: Hash
+    payload_bytes: Annotated[int, msgspec.Meta(ge=1, le=MAX_BLOB_BYTES)]
+    codec: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
+    env_steps: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
+    weight: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
+    l2_norm: float
+    approx_kl: float
+    mean_return: float | None
+    eval_return: float | None
+    members: Annotated[tuple[GroupMember, ...], msgspec.Meta(min_length=1, max_length=MAX_ADMITTED)]
+    rejected: Annotated[tuple[Rejection, ...], msgspec.Meta(max_length=MAX_ADMITTED)]
+
+
+class TopManifest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The sealed end of a round of a large swarm: the next model is a function of the previous one and these groups.
+
+    groups: digests of the admitted group seals, in the order of their groups. standing: hash of roster, departed and
+    horizon after the round, which are too long to be carried and follow from those before and the seals. The rest as
+    in `Manifest`.
+    """
+
+    round: RoundNumber
+    previous: Hash
+    view: Count
+    groups: Annotated[tuple[Hash, ...], msgspec.Meta(min_length=1, max_length=MAX_GROUPS)]
+    rejected: Annotated[tuple[Rejection, ...], msgspec.Meta(max_length=MAX_ADMITTED)]
+    standing: Hash
+    score: Count
+    env_steps: Count
+    stop: Annotated[str, msgspec.Meta(max_length=16)]
+    model: Hash
+
+
 class Ack(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A vote: I applied `manifest`, a child of `previous`, and got `model`. One vote a peer and round.
 
@@ -128,6 +186,12 @@ class Ack(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
     manifest: Hash
     model: Hash
     after: RoundNumber
+
+
+Delta = DeltaHeader | GroupSeal
+"""Whatever names a payload that moves the model."""
+
+AnyManifest = Manifest | TopManifest
 
 
 def announcement(envelope: bytes, payload: bytes | None) -> bytes:

@@ -25,6 +25,8 @@ RELAY_PROTOCOL = "relay/1"
 
 MAX_PASSED_CARDS = 32
 """Cards in one answer of peer exchange: the whole swarm is learnt over several peers."""
+HEADER_PROTOCOL = "header/1"
+"""An announcement handed to a member of the own group; the answer is empty."""
 
 
 class Tip(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

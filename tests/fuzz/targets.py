@@ -14,11 +14,14 @@ from peer.errors import ProtocolError
 from peer.native import NativeCodecKernels
 from peer.network.discovery.book import AddressBook
 from peer.network.identity import Identity
+from peer.rounds.rules import RoundRules
+from peer.rounds.sealed_rounds import decode_sealed, encode_sealed
 from peer.rounds.snapshot import decode_snapshot, encode_snapshot, max_snapshot_bytes
 from peer.services.conductor import _decode
 from peer.types import Digest, ModelDelta, ModelSchema, Moments
 from peer.wire.envelope import MAX_ENVELOPE_BYTES, open_envelope, seal
-from peer.wire.messages import Ack, PeerCard, announcement
+from peer.wire.limits import MAX_MANIFEST_BYTES
+from peer.wire.messages import Ack, GroupMember, GroupSeal, PeerCard, Rejection, TopManifest, announcement
 from peer.wire.sync import (
     BlobRequest,
     BlobResponse,
@@ -73,6 +76,8 @@ def targets() -> Mapping[str, Target]:
         "envelope": _envelope(),
         "announcement": _announcement(),
         "snapshot": _snapshot(),
+        "large snapshot": _large_snapshot(),
+        "sealed round": _sealed_round(),
         "sync request": _sync(SyncRequest, encode(SyncRequest(tip=tip, recent=(HASH,), headers=(HASH,), acks=()))),
         "sync response": _sync(SyncResponse, encode(SyncResponse(tip=tip, messages=(b"abc",), snapshot=offer))),
         "blob request": _sync(BlobRequest, encode(BlobRequest(blob=HASH, offset=0, length=10))),
@@ -113,8 +118,48 @@ def _envelope() -> Target:
     ack = Ack(round=3, previous=HASH, manifest=HASH, model=HASH, after=2)
     return Target(
         decode=lambda data: open_envelope(data, run=RUN, verify=lambda *_: True),
-        examples=(seal(card, _ME, run=RUN).data, seal(ack, _ME, run=RUN).data),
+        examples=tuple(seal(message, _ME, run=RUN).data for message in (card, ack, _group_seal(), _top_manifest())),  # type: ignore[type-var]  # one call a kind
         max_bytes=MAX_ENVELOPE_BYTES,
+    )
+
+
+def _group_seal() -> GroupSeal:
+    member = GroupMember(key=HASH, header=HASH[:16], sequence=7, env_steps=100, steps_per_s=50)
+    return GroupSeal(
+        round=3, base=HASH, group=1, payload=HASH, payload_bytes=100, codec="float32", env_steps=100, weight=100,
+        l2_norm=1.0, approx_kl=0.0, mean_return=1.0, eval_return=None, members=(member,),
+        rejected=(Rejection(header=HASH, peer=_ME.peer_id, reason="norm"),),
+    )  # fmt: skip
+
+
+def _top_manifest() -> TopManifest:
+    return TopManifest(
+        round=3, previous=HASH, view=0, groups=(HASH, HASH), rejected=(), standing=HASH, score=5, env_steps=100,
+        stop="", model=HASH,
+    )  # fmt: skip
+
+
+def _large_snapshot() -> Target:
+    """Of a roster that is not in the manifest but beside it."""
+    chain = LoneChain(rules=RoundRules(flat_peers=0))
+    chain.seal()
+    chain.seal()
+    return Target(
+        decode=lambda data: decode_snapshot(data, run=chains.RUN, schema=chains.SCHEMA),
+        examples=(encode_snapshot(chain.machine.tip),),
+        max_bytes=max_snapshot_bytes(chains.SCHEMA),
+    )
+
+
+def _sealed_round() -> Target:
+    chain = LoneChain(rules=RoundRules(flat_peers=0))
+    chain.seal()
+    examples = [encode_sealed(chain.machine.tip)]
+    chain.seal()
+    return Target(
+        decode=lambda data: decode_sealed(data, run=chains.RUN),
+        examples=(*examples, encode_sealed(chain.machine.tip)),
+        max_bytes=MAX_MANIFEST_BYTES,
     )
 
 

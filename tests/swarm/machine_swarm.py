@@ -243,7 +243,7 @@ class MachineSwarm:
 
         def answer() -> None:
             if self._passes(member, other) and self.now >= other.paused_until:
-                response = other.machine.answer_sync(request)
+                response = other.machine.answer_sync(request, source=member.identity.peer_id)
                 self.after(
                     self._delay(),
                     lambda: self._to(
@@ -280,7 +280,7 @@ class MachineSwarm:
         for effect in effects:
             match effect:
                 case Publish():
-                    self._publish(member, effect.data)
+                    self._publish(member, effect)
                 case FetchPayload():
                     self._fetch(member, effect.payload, list(effect.holders))
                 case FetchSnapshot():
@@ -310,10 +310,10 @@ class MachineSwarm:
         if member.alive:
             self._wake_later(member)
 
-    def _publish(self, sender: Member, data: bytes) -> None:
-        message = _decode(data)
+    def _publish(self, sender: Member, effect: Publish) -> None:
+        message = _decode(effect.data)
         for other in self.members:
-            if other is sender:
+            if other is sender or (effect.to is not None and other.identity.peer_id not in effect.to):
                 continue
             copies = 2 if self.rng.random() < self.faults.duplicate else 1
             for _ in range(copies):
@@ -460,9 +460,9 @@ class MachineSwarm:
         """Return the stretches of each peer that the chain to `tip` counts, as bits; fail when one counts twice."""
         counted: dict[int, int] = {}
         for entry in self.chain(tip):
-            for header in entry.headers:
-                number = self.by_id[header.peer].number
+            for peer, env_steps in entry.env_steps_by_peer():
+                number = self.by_id[peer].number
                 before = counted.get(number, 0)
-                assert not before & header.message.env_steps, f"peer {number}: twice by round {entry.round}"
-                counted[number] = before | header.message.env_steps
+                assert not before & env_steps, f"peer {number}: twice by round {entry.round}"
+                counted[number] = before | env_steps
         return counted

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from functools import partial
 
+from peer.rounds.rules import RoundRules
 from tests.swarm.machine_swarm import Faults, MachineSwarm, nothing_blocked
 
 CHAOS_S = 45.0
@@ -119,8 +120,19 @@ def draw_size(rng: random.Random) -> int:
     return rng.randint(2, 8) if dice < 0.97 else rng.randint(9, 16) if dice < 0.998 else rng.randint(17, 64)
 
 
-def torment(seed: int) -> tuple[MachineSwarm, list[str]]:
-    """Run one seeded life; return the swarm after the calm, and what it went through."""
+def draw_rules(rng: random.Random) -> RoundRules:
+    """Rules by which a handful of peers is a large swarm: groups of two to four, or a drawn committee of them."""
+    group_peers = rng.randint(2, 4)
+    grouped_peers = rng.choice([1000, 1000, 6])
+    return RoundRules(
+        flat_peers=rng.choice([1, 2, 3, 5]), group_peers=group_peers, grouped_peers=grouped_peers,
+        committee_peers=rng.randint(4, 6), max_electors=rng.choice([3, 5, 64]),
+    )  # fmt: skip
+
+
+def torment(seed: int, *, groups: bool = False) -> tuple[MachineSwarm, list[str]]:
+    """Run one seeded life; return the swarm after the calm, and what it went through. groups: of a large swarm, by
+    rules under which four to twelve peers are one."""
     rng = random.Random(f"nemesis {seed}")
     faults = Faults(
         loss=rng.choice([0.0, 0.0, 0.05, 0.15, 0.3]),
@@ -128,7 +140,8 @@ def torment(seed: int) -> tuple[MachineSwarm, list[str]]:
         duplicate=rng.choice([0.0, 0.0, 0.2]),
         corrupt=rng.choice([0.0, 0.0, 0.0, 0.1]),
     )
-    swarm = MachineSwarm(draw_size(rng), seed=seed, faults=faults)
+    size, rules = (rng.randint(4, 12), draw_rules(rng)) if groups else (draw_size(rng), RoundRules())
+    swarm = MachineSwarm(size, seed=seed, faults=faults, rules=rules)
     swarm.settle_s = swarm.heal_s = 20.0
     names = rng.sample(sorted(PLANS), rng.randint(1, 3))
     for name in names:

@@ -27,7 +27,7 @@ from peer.network.memory_network import LinkProfile, MemoryNetwork, lognormal_la
 from peer.network.memory_transport import MemoryTransport, open_memory_transport
 from peer.node import Outcome, PeerParts, run_peer, wire_run_id
 from peer.rounds.entry import Entry
-from peer.rounds.manifest import open_headers
+from peer.rounds.sealed_rounds import decode_sealed
 from peer.rounds.snapshot import decode_snapshot
 from peer.services.archive import Archive
 from peer.storage.journal import Journal
@@ -38,8 +38,6 @@ from peer.telemetry.names import NameBook
 from peer.telemetry.sink import RecordingSink
 from peer.types import Digest, PeerId, Seconds, TrainStats
 from peer.wire.admission import ChallengeAnswer, encode
-from peer.wire.envelope import open_as
-from peer.wire.messages import Manifest
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
@@ -289,17 +287,18 @@ class NodeSwarm:
         run = wire_run_id(node.config)
         journal = Journal(node.folder / "journal.sqlite", max_bytes=1 << 24)
         try:
-            signed = [open_as(entry.data, Manifest, run=run) for entry in journal.read(0, 1 << 40)]
+            entries = [decode_sealed(entry.data, run=run) for entry in journal.read(0, 1 << 40)]
         finally:
             journal.close()
         return [
             SealedRound(
-                number=manifest.message.round,
-                digest=manifest.digest,
-                sealer=manifest.peer,
-                env_steps={header.peer: header.message.env_steps for header in open_headers(manifest.message, run=run)},
+                number=entry.round,
+                digest=entry.digest,
+                sealer=entry.sealer,
+                env_steps=dict(entry.env_steps_by_peer()),
             )
-            for manifest in signed
+            for entry in entries
+            if entry.sealer is not None
         ]
 
     # Waiting for things to happen

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from peer.network.identity import Identity
+from peer.rounds.effects import Publish
 from peer.rounds.entry import Entry
 from peer.rounds.machine import LocalWork, Parts, RoundMachine
 from peer.types import Digest
@@ -37,12 +38,12 @@ class LossySwarm(MachineSwarm):
         self.learned[member.number] = self.learned.get(member.number, np.zeros(6)) + work.delta.params
         return work
 
-    def _publish(self, sender: Member, data: bytes) -> None:
-        signed = open_envelope(_decode(data).envelope, run=RUN)
+    def _publish(self, sender: Member, effect: Publish) -> None:
+        signed = open_envelope(_decode(effect.data).envelope, run=RUN)
         if isinstance(signed.message, DeltaHeader):
             delta = sender.machine._ledger.payloads.delta(signed.message)
             self.decoded[signed.digest] = delta.params.astype(np.float64)
-        super()._publish(sender, data)
+        super()._publish(sender, effect)
 
     def accounted(self, member: Member) -> Sum:
         """Return what the chain holds of a peer plus what is still to come."""

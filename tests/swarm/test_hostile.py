@@ -211,7 +211,7 @@ def test_snapshots_that_lie_are_refused(machine: RoundMachine) -> None:
         spoilt = bytearray(good)
         spoilt[position] ^= 1
         assert len(refusals(machine.receive_snapshot(bytes(spoilt), source=SOURCE, now=15.3))) == 1
-    assert refusals(machine.receive_snapshot(bytes(10**6), source=SOURCE, now=15.3)) == ["oversize"]
+    assert refusals(machine.receive_snapshot(bytes(1 << 23), source=SOURCE, now=15.3)) == ["oversize"]
     assert machine.tip is tip
 
 

@@ -1,4 +1,5 @@
-"""More peers than a manifest has room for: who announces, who votes, and that nobody's work is lost (docs/adr/0029)."""
+"""More peers in reach than a flat manifest has room for, as before anybody is on the roster: who announces, who votes,
+and that nobody's work is lost (docs/adr/0029). Rules that know no groups keep the swarm there."""
 
 from collections import defaultdict
 
@@ -6,6 +7,7 @@ import pytest
 
 from peer.aggregation.step import aggregator
 from peer.rounds.roster import seal_order
+from peer.rounds.rules import RoundRules
 from peer.simulation.arguments import ended
 from peer.simulation.attacks.attack import Letter
 from peer.simulation.peer_life import PeerLife
@@ -41,7 +43,7 @@ class Said:
 
 @pytest.fixture(scope="module")
 def crowd() -> tuple[Swarm, Said]:
-    scenario = ended(Scenario(peers=PEERS, rounds=6, seed=2, latency_s=0.02))
+    scenario = ended(Scenario(peers=PEERS, rounds=6, seed=2, latency_s=0.02, rules=RoundRules(flat_peers=128)))
     swarm = Swarm(scenario, ToySubject(seed=1, num_params=4), aggregator("clipped-mean"))
     said = Said(swarm)
     swarm.run()

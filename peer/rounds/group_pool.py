@@ -1,0 +1,64 @@
+"""Group seals that are waiting for a top manifest, by the manifest that they build on."""
+
+from collections.abc import Collection
+
+from peer.types import Digest
+from peer.wire.envelope import Signed
+from peer.wire.messages import GroupSeal
+
+_MAX_BASES = 16
+_MAX_RIVALS = 8
+"""Seals of one group: by its sealer, and by backups that did not hear from it in time or found it lying."""
+
+
+class GroupPool:
+    """At most one seal a sealer and base, a few a group. Bounded: oldest bases go first."""
+
+    def __init__(self) -> None:
+        self.version = 0  # grows with every seal
+        self._by_base: dict[Digest, dict[Digest, tuple[Signed[GroupSeal], int]]] = {}
+        self._base_of: dict[Digest, Digest] = {}
+
+    def add(self, seal: Signed[GroupSeal], *, rank: int) -> bool:
+        """Keep `seal`; return False when it is held already, or there is no room for it.
+
+        rank: the sealer's among those who seal for its group. Where there are too many, the last in line has to go.
+        """
+        base = Digest(seal.message.base)
+        seals = self._by_base.setdefault(base, {})
+        rivals = [held for held, _ in seals.values() if held.message.group == seal.message.group]
+        if seal.digest in seals or any(held.peer == seal.peer for held in rivals):
+            return False
+        if len(rivals) >= _MAX_RIVALS:
+            last = max(rivals, key=lambda held: (seals[held.digest][1], held.digest))
+            if rank >= seals[last.digest][1]:
+                return False
+            del seals[last.digest], self._base_of[last.digest]
+        seals[seal.digest] = seal, rank
+        self._base_of[seal.digest] = base
+        self.version += 1
+        while len(self._by_base) > _MAX_BASES:
+            self._drop(next(iter(self._by_base)))
+        return True
+
+    def get(self, digest: bytes) -> Signed[GroupSeal] | None:
+        base = self._base_of.get(Digest(digest))
+        return None if base is None else self._by_base[base][Digest(digest)][0]
+
+    def on_base(self, base: Digest) -> list[Signed[GroupSeal]]:
+        """Return the seals for the round after `base`, in the order in which they came."""
+        return [seal for seal, _ in self._by_base.get(base, {}).values()]
+
+    def bases(self) -> list[Digest]:
+        return list(self._by_base)
+
+    def forget(self, *, keep: Collection[Digest]) -> None:
+        for base in [base for base in self._by_base if base not in keep]:
+            self._drop(base)
+
+    def __len__(self) -> int:
+        return len(self._base_of)
+
+    def _drop(self, base: Digest) -> None:
+        for digest in self._by_base.pop(base):
+            del self._base_of[digest]

@@ -1,0 +1,181 @@
+"""The round in progress of a large swarm: what the own group waits for, what the top manifest waits for, and who seals.
+
+Both levels follow `sealing.seal_time`. The members of a group seal it in the order of their places; then the roster
+seals the round, in the order of its line, as soon as every group is in that anybody alive belongs to. The top level's
+deadline is one grace period later, so that the backups of a group have their turns before.
+"""
+
+from dataclasses import dataclass
+
+from peer.rounds.company import Company
+from peer.rounds.entry import admitted_by
+from peer.rounds.grouping import Grouping
+from peer.rounds.ledger import Ledger
+from peer.rounds.quorum import STRICT, is_quorum
+from peer.rounds.sealing import SealingView, seal_time
+from peer.types import PeerId, Seconds
+from peer.wire.limits import MAX_ADMITTED
+
+LOOKED_AT = 64
+"""Places before the own one that are looked at: `sealing.py` lets the later ones step in together anyway."""
+_ASKERS = 4
+"""So many places in line go after what is missing; the others wait for the seal."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Since when all, and half, of what is expected is in."""
+
+    complete_since: Seconds | None = None
+    half_since: Seconds | None = None
+
+    def note(self, *, have: int, expected: int, is_complete: bool, now: Seconds) -> None:
+        self.complete_since = (self.complete_since if self.complete_since is not None else now) if is_complete else None
+        has_half = 2 * have >= expected
+        self.half_since = (self.half_since if self.half_since is not None else now) if has_half else None
+
+
+class GroupRound:
+    """Asked only while the tip has groups."""
+
+    def __init__(self, ledger: Ledger, company: Company) -> None:
+        self._ledger = ledger
+        self._company = company
+        self._rules = ledger.parts.rules
+        self._opened_at: Seconds = 0.0
+        self._group = _Progress()
+        self._top = _Progress()
+        self._expected_group: frozenset[PeerId] = frozenset()
+        self._expected_groups: frozenset[int] = frozenset()
+        self._before: tuple[int, int] = (0, 0)
+        self._key: object = None
+        self._contributes: bool | None = None
+        self._contributes_key: object = None
+
+    def open(self, now: Seconds) -> None:
+        """Begin the round after a new tip."""
+        self._opened_at = now
+        self._group, self._top = _Progress(), _Progress()
+
+    def contributes(self) -> bool:
+        """Return whether this peer announces a delta for the round: as a contributor, or a stranger with room left."""
+        key = (self._ledger.tip.digest, self._company.alive)
+        if key != self._contributes_key or self._contributes is None:
+            self._contributes, self._contributes_key = self._has_place(), key
+        return self._contributes
+
+    def audience(self) -> tuple[PeerId, ...]:
+        """Return to whom the own header goes: those of the group who may have to seal it, and can be reached."""
+        reachable = self._company.reachable
+        return tuple(peer for peer in self._own_group() if peer in reachable)
+
+    def group_due(self, now: Seconds) -> Seconds | None:
+        """Return when this peer should seal its group; None while that is not its turn to wait for, or done."""
+        grouping, ledger = self._grouping, self._ledger
+        rank = grouping.rank_of(ledger.me)
+        if rank is None or ledger.group_candidates.own() is not None:
+            return None
+        self._look()
+        candidates = {header.peer for header in ledger.candidates()}
+        expected = self._expected_group
+        self._group.note(have=len(candidates), expected=len(expected), is_complete=expected <= candidates, now=now)
+        before = self._own_group()[:rank]
+        view = self._view(
+            self._group, opened_at=self._opened_at, candidates=len(candidates), expected=len(expected),
+            before=len(before), reachable_before=sum(peer in self._company.reachable for peer in before),
+        )  # fmt: skip
+        return seal_time(view, self._rules)
+
+    def top_due(self, now: Seconds) -> Seconds | None:
+        """Return when this peer should seal the round, None while it has nothing to seal."""
+        self._look()
+        best = self._ledger.group_candidates.best()
+        is_complete = self._expected_groups <= best.keys()
+        self._top.note(have=len(best), expected=len(self._expected_groups), is_complete=is_complete, now=now)
+        before, reachable_before = self._before
+        view = self._view(
+            self._top, opened_at=self._opened_at + self._rules.grace_s, candidates=len(best),
+            expected=len(self._expected_groups), before=before, reachable_before=reachable_before,
+        )  # fmt: skip
+        due = seal_time(view, self._rules)
+        return due if due is None or self._may_seal() else None
+
+    def missing(self) -> frozenset[PeerId]:
+        """Return the peers of the own group whose deltas it still waits for; none once it is sealed."""
+        if self._ledger.group_candidates.own() is not None:
+            return frozenset()
+        self._look()
+        return self._expected_group - {header.peer for header in self._ledger.candidates()}
+
+    def to_ask(self) -> frozenset[PeerId]:
+        """Return whom this peer should ask for what is missing, if it may have to seal soon."""
+        rank = self._grouping.rank_of(self._ledger.me)
+        asked = self.missing() if rank is not None and rank < _ASKERS else frozenset()
+        self._look()
+        if self._before[0] >= _ASKERS:
+            return asked
+        absent = self._expected_groups - self._ledger.group_candidates.best().keys()
+        alive = self._company.reachable
+        groups = self._grouping.groups
+        firsts = (next((peer for peer in groups[number] if peer in alive), None) for number in absent)
+        return asked | {peer for peer in firsts if peer is not None}
+
+    @property
+    def _grouping(self) -> Grouping:
+        grouping = self._ledger.grouping
+        assert grouping is not None, "asked only while the tip has groups"
+        return grouping
+
+    def _own_group(self) -> tuple[PeerId, ...]:
+        grouping = self._grouping
+        return grouping.groups[grouping.group_of(self._ledger.me)]
+
+    def _look(self) -> None:
+        """Work out whom the round waits for, when the tip or the company has changed."""
+        tip, alive = self._ledger.tip, self._company.alive
+        key = (tip.digest, alive)
+        if key == self._key:
+            return
+        self._key = key
+        standing, grouping, me = tip.settle(self._rules), self._grouping, self._ledger.me
+        missed = standing.missed
+        self._expected_group = frozenset(
+            peer for peer in self._own_group() if peer == me or (peer in alive and not missed[peer])
+        )
+        self._expected_groups = frozenset(
+            number for number, group in enumerate(grouping.groups) if any(peer in alive for peer in group)
+        )
+        rank = standing.ranks.get(me, len(standing.line))
+        before = standing.line[: min(rank, LOOKED_AT)]
+        self._before = len(before), sum(peer in alive for peer in before)
+
+    def _view(
+        self, progress: _Progress, *, opened_at: Seconds, candidates: int, expected: int, before: int,
+        reachable_before: int,
+    ) -> SealingView:  # fmt: skip
+        return SealingView(
+            opened_at=opened_at,
+            complete_since=progress.complete_since,
+            half_since=progress.half_since,
+            candidates=candidates,
+            expected=expected,
+            before=before,
+            reachable_before=reachable_before,
+            outsider=self._ledger.me not in self._ledger.tip.members and reachable_before > 0,
+        )
+
+    def _may_seal(self) -> bool:
+        if self._rules.partition != STRICT:
+            return True
+        best = self._ledger.group_candidates.best()
+        return is_quorum(self._grouping.contributors, admitted_by(best.values()))
+
+    def _has_place(self) -> bool:
+        grouping, me = self._grouping, self._ledger.me
+        if grouping.rank_of(me) is not None:
+            return True
+        if me in grouping.idle:
+            return False
+        strangers = [peer for peer in self._company.alive if peer not in self._ledger.tip.members]
+        room = MAX_ADMITTED - len(self._own_group())
+        return me in grouping.in_turn(strangers, group=grouping.group_of(me))[:room]

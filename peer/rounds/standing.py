@@ -1,0 +1,75 @@
+"""What follows from the roster after a round alone: looked up many times a round, so worked out once."""
+
+import hashlib
+from functools import cached_property
+
+import msgspec
+
+from peer.rounds.departed import Departed
+from peer.rounds.grouping import Grouping
+from peer.rounds.roster import Roster, peers_of, seal_order
+from peer.rounds.rules import RoundRules
+from peer.types import Digest, PeerId
+
+
+class Standing:
+    """Of one manifest. Nothing in it changes, so machines of one process may share it.
+
+    digest: of the manifest. roster, departed: after it.
+    """
+
+    def __init__(self, digest: Digest, roster: Roster, departed: Departed, rules: RoundRules) -> None:
+        self._digest = digest
+        self._roster = roster
+        self._departed = departed
+        self._rules = rules
+
+    @cached_property
+    def members(self) -> frozenset[PeerId]:
+        return peers_of(self._roster)
+
+    @cached_property
+    def held(self) -> dict[PeerId, int]:
+        """The sequence up to which the chain holds the work of each peer that it knows."""
+        held = {PeerId(entry.peer): entry.sequence for entry in self._departed}
+        for member in self._roster:
+            known = held.get(PeerId(member.peer), 0)
+            held[PeerId(member.peer)] = max(member.sequence, known)
+        return held
+
+    @cached_property
+    def missed(self) -> dict[PeerId, int]:
+        """The rounds in a row that each member has missed."""
+        return {PeerId(entry.peer): entry.missed for entry in self._roster}
+
+    @cached_property
+    def line(self) -> list[PeerId]:
+        """The members in the order in which they seal the next round."""
+        return seal_order(self._digest, self.members)
+
+    @cached_property
+    def ranks(self) -> dict[PeerId, int]:
+        return {peer: rank for rank, peer in enumerate(self.line)}
+
+    @cached_property
+    def electors(self) -> frozenset[PeerId]:
+        """Who decides that a manifest on this one is final: all members, in a large swarm those drawn by the digest."""
+        if self.grouping is None:
+            return self.members
+        return frozenset(self.line[: self._rules.max_electors])
+
+    @cached_property
+    def grouping(self) -> Grouping | None:
+        """The groups of the next round; None while the swarm is small enough to go without."""
+        if len(self._roster) <= self._rules.flat_peers:
+            return None
+        return Grouping(self._digest, self.line, self._rules)
+
+
+def standing_hash(roster: Roster, departed: Departed, horizon: int) -> Digest:
+    """Return the hash by which a top manifest names what is too long for it."""
+    return Digest(hashlib.sha256(encode_standing(roster, departed, horizon)).digest())
+
+
+def encode_standing(roster: Roster, departed: Departed, horizon: int) -> bytes:
+    return msgspec.msgpack.encode((roster, departed, horizon))
