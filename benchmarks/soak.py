@@ -9,11 +9,13 @@ of them as newcomers without identity and state. Every 10 s: RSS, file descripto
 rounds. The bounds on journal and kept deltas are set low, so that they are reached within minutes.
 
 --duty: part of the training time that a peer computes; it sleeps for the rest. Exit code 1 when a peer ended by itself,
-two peers held different models of a final round, or something grew.
+two peers held different models of a round that a majority stood behind, the peers that are never harmed trained apart,
+or something grew.
 """
 
 import argparse
 import itertools
+import math
 import random
 import signal
 import sys
@@ -32,6 +34,7 @@ from peer.local_swarm import free_ports
 _STEADY = 2
 _LOOK_S = 0.5
 _SAMPLE_S = 10.0
+_LEAST_HOURS = 0.15
 
 _SETTINGS = (
     "log.format=json",
@@ -57,6 +60,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.peers <= _STEADY:
         parser.error(f"--peers must be above {_STEADY}: as many are never harmed")
+    if options.hours < _LEAST_HOURS:
+        parser.error(f"--hours must be {_LEAST_HOURS} at least: a shorter run shows no trend")
     with tempfile.TemporaryDirectory(prefix="murmur-soak-") as temporary:
         soak = Soak(options, options.folder or Path(temporary))
         soak.run()
@@ -89,11 +94,12 @@ class Soak:
                 folder / f"peer-{index}",
                 settings=(*_SETTINGS, f"network.port={port}", f"network.addresses=[{addresses}]"),
                 duty=options.duty,
+                majority=options.peers // 2 + 1,
             )
             for index, port in enumerate(ports)
         ]
         self._faults = Faults(self._peers[_STEADY:], rng=random.Random(options.seed), every_s=options.fault_every_s)
-        self._sealed = [0] * options.peers
+        self._sealed = [(0, 0)] * options.peers
         self._models: dict[int, str] = {}
         self._final = 0
         self._differing: list[str] = []
@@ -144,7 +150,8 @@ class Soak:
     def _measure(self, hours: float, *, over_s: float) -> list[Sample]:
         samples = []
         for index, peer in enumerate(self._peers):
-            sealed, usage = peer.sealed, peer.usage()
+            (before, admitted_before), (sealed, admitted) = self._sealed[index], (peer.sealed, peer.admitted)
+            usage = peer.usage()
             if usage is not None and not peer.paused:
                 samples.append(
                     Sample(
@@ -156,10 +163,13 @@ class Soak:
                         threads=usage.threads,
                         disk_mib=round(usage.disk_mib, 3),
                         cpu_s=usage.cpu_s,
-                        sealed_per_min=round((sealed - self._sealed[index]) * 60 / over_s, 2),
+                        sealed_per_min=round((sealed - before) * 60 / over_s, 2),
+                        deltas_per_round=(
+                            round((admitted - admitted_before) / (sealed - before), 2) if sealed > before else math.nan
+                        ),
                     )
                 )
-            self._sealed[index] = sealed
+            self._sealed[index] = (sealed, admitted)
         return samples
 
     def _compare_models(self) -> None:

@@ -33,19 +33,25 @@ class Usage:
 
 
 class SoakedPeer:
-    """settings: of `murmur peer`, with its port. Only the newest model hash of a round is kept, in `models`."""
+    """settings: of `murmur peer`, with its port.
 
-    def __init__(self, name: str, folder: Path, *, settings: Sequence[str], duty: float) -> None:
+    majority: peers on the roster of a round from which on its final model is compared: a newcomer's first rounds are
+    final for itself alone, and are replaced when it meets the others.
+    """
+
+    def __init__(self, name: str, folder: Path, *, settings: Sequence[str], duty: float, majority: int) -> None:
         self.name = name
         self.folder = folder
         self.life = 0
         self.sealed = 0
+        self.admitted = 0
         self.events: Counter[str] = Counter()
         self.models: dict[int, str] = {}
         self.tail: deque[str] = deque(maxlen=_TAIL)
         self._command = [sys.executable, "-m", "tests.altered_peer", f"--duty={duty}", "--", "peer", *settings]
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
+        self._majority = majority
         self._lock = threading.Lock()
         self.paused = False
 
@@ -144,7 +150,8 @@ class SoakedPeer:
             self.events[name] += 1
             if name == "round_sealed":
                 self.sealed += 1
-            elif name == "round_final":
+                self.admitted += event["admitted"]
+            elif name == "round_final" and event["roster"] >= self._majority:
                 self.models[event["round"]] = event["model"]
 
 

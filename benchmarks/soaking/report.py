@@ -1,5 +1,6 @@
 """The picture and the verdict of a soak."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,10 @@ _JUDGED = (
     ("disk_mib", "disk, MiB", 0.1),
     ("sealed_per_min", "sealed rounds a minute", 0.5),
 )
+_DRAWN = (*_JUDGED, ("deltas_per_round", "deltas in a round", 0.0))
+_TOGETHER = 0.5
+"""Deltas in a round of a peer that is never harmed, in the median, as a part of all peers: less is no swarm."""
+
 _COLOURS = ("#1f5fa8", "#e08a2c", "#9bb8d6", "#b9c9a3", "#c9a3b9", "#b0b0b0")
 
 
@@ -43,8 +48,16 @@ def report(samples: Sequence[Sample], *, steady: Sequence[str]) -> tuple[str, bo
             slope = f"{found.per_hour:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
             verdict = f"flat (least: {least:g})" if flat else "NOT FLAT"
             lines.append(f"  {title:<24}{peer:<12}{found.median:9.2f}{first:9.2f}{last:9.2f}   {slope}, {verdict}")
+    least_deltas = _TOGETHER * len(peers_in(samples))
     for peer in steady:
         own = of_peer(samples, peer)
+        deltas = statistics.median(each.deltas_per_round for each in own if not math.isnan(each.deltas_per_round))
+        together = deltas >= least_deltas
+        all_flat = all_flat and together
+        lines.append(
+            f"  deltas in a round, {peer}: {deltas:.1f} in the median of {len(peers_in(samples))}"
+            + ("" if together else ": NOT TOGETHER, so the rest says little about a swarm")
+        )
         wall_s = (own[-1].hours - own[0].hours) * 3600
         lines.append(f"  CPU of {peer}: {(own[-1].cpu_s - own[0].cpu_s) / wall_s:.1%} of a core")
     return "\n".join(lines), all_flat
@@ -54,9 +67,9 @@ def draw(path: Path, samples: Sequence[Sample], *, steady: Sequence[str], faults
     """Write one panel for each quantity, over hours; the peers that were harmed are drawn thin."""
     from matplotlib.figure import Figure  # without pyplot: no window system is looked for
 
-    figure = Figure(figsize=(9, 11), dpi=110, layout="constrained")
-    panels = figure.subplots(len(_JUDGED), 1, sharex=True)
-    for axes, (field, title, _) in zip(panels, _JUDGED, strict=True):
+    figure = Figure(figsize=(9, 13), dpi=110, layout="constrained")
+    panels = figure.subplots(len(_DRAWN), 1, sharex=True)
+    for axes, (field, title, _) in zip(panels, _DRAWN, strict=True):
         for colour, peer in zip(_COLOURS * len(samples), peers_in(samples)[::-1], strict=False):
             own = of_peer(samples, peer)
             for life in sorted({sample.life for sample in own}):

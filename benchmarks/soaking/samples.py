@@ -8,7 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One peer at one time. life: number of its starts. sealed: rounds it saw sealed since the sample before."""
+    """One peer at one time. life: number of its starts.
+
+    sealed_per_min, deltas_per_round: since the sample before, NaN without a round.
+    """
 
     hours: float
     peer: str
@@ -19,6 +22,10 @@ class Sample:
     disk_mib: float
     cpu_s: float
     sealed_per_min: float
+    deltas_per_round: float
+
+
+_FLOATS = ("hours", "rss_mib", "disk_mib", "cpu_s", "sealed_per_min", "deltas_per_round")
 
 
 class SampleFile:
@@ -45,7 +52,7 @@ def read_samples(path: Path) -> list[Sample]:
                 life=int(row["life"]),
                 descriptors=int(row["descriptors"]),
                 threads=int(row["threads"]),
-                **{name: float(row[name]) for name in ("hours", "rss_mib", "disk_mib", "cpu_s", "sealed_per_min")},
+                **{name: float(row[name]) for name in _FLOATS},
             )
             for row in csv.DictReader(stream)
         ]

@@ -86,6 +86,7 @@ class Conductor:
         self._reachable: frozenset[PeerId] = frozenset()
         self._changed = trio.Event()
         self._pulls = trio.CapacityLimiter(_MAX_PULLS)
+        self._asking: set[PeerId] = set()
         self._nursery: trio.Nursery | None = None
         self._outbox, self._to_publish = trio.open_memory_channel[bytes](_OUTBOX)
         """Full when the network stalls; then the newest is dropped and counted, and anti-entropy makes up for it."""
@@ -165,7 +166,14 @@ class Conductor:
                 await self._exchange(self._rng.choice(sorted(self._reachable)))
 
     async def _exchange(self, peer: PeerId) -> None:
-        """One round of anti-entropy with `peer`; failing is normal, the next one follows."""
+        """One round of anti-entropy with `peer`; failing is normal, the next one follows.
+
+        One at a time: on a machine that is short of CPU time answers take seconds, and questions that do not wait for
+        them take the time that the answers need, until every one of them is late.
+        """
+        if peer in self._asking:
+            return
+        self._asking.add(peer)
         request = encode(self.machine.sync_request())
         try:
             with trio.fail_after(self._request_s):
@@ -176,6 +184,8 @@ class Conductor:
         except ProtocolError as error:
             self._refuse(peer, error)
             return
+        finally:
+            self._asking.discard(peer)
         self._carry_out(self.machine.receive_sync(answer, source=peer, now=trio.current_time()))
 
     async def _answer_sync(self, peer: PeerId, data: bytes) -> bytes:
