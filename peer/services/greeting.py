@@ -19,7 +19,9 @@ from peer.wire.envelope import Signed, open_as
 from peer.wire.messages import PeerCard
 from peer.wire.sync import CARD_PROTOCOL
 
-_TRIES = 4
+_CARD_TRIES = 4
+_TRIES = 7
+"""Of a greeting, in all; whoever has shown no card after `_CARD_TRIES` is sent away."""
 _PAUSE_S = 0.5
 """Between two tries: a peer that has just started accepts connections a moment before it answers."""
 
@@ -83,6 +85,7 @@ class Greeter:
         self._allow = allow
         self._greeted: dict[PeerId, PeerCard] = {}
         self._greeting: set[PeerId] = set()
+        self._shown: dict[PeerId, bytes] = {}  # cards of those in `_greeting` that asked for ours meanwhile
         self._expelled: list[PeerId] = []
         self._has_expelled = trio.Event()
 
@@ -131,11 +134,13 @@ class Greeter:
             nursery.start_soon(self._greet, peer)
 
     async def _greet(self, peer: PeerId) -> None:
+        answer = b""  # kept from try to try: only what failed is asked again
         try:
-            for _ in range(_TRIES):
+            for number in range(1, _TRIES + 1):
                 try:
-                    with trio.fail_after(self._request_s):
-                        answer = await self._transport.request(peer, CARD_PROTOCOL, self._card_for(peer).data)
+                    if not answer:
+                        with trio.fail_after(self._request_s):
+                            answer = await self._transport.request(peer, CARD_PROTOCOL, self._card_for(peer).data)
                     card = self._welcome.check(peer, answer)
                     if await self._examine(peer):
                         self._accept(peer, card)
@@ -148,10 +153,14 @@ class Greeter:
                     await trio.sleep(_PAUSE_S)
                     if peer not in self._transport.connected_peers():
                         return
+                    answer = answer or self._shown.get(peer, b"")
+                    if number >= _CARD_TRIES and not answer:
+                        break
             self._counters.add("greetings_failed")
             await self._transport.disconnect(peer)
         finally:
             self._greeting.discard(peer)
+            self._shown.pop(peer, None)
 
     async def _examine(self, peer: PeerId) -> bool:
         """Return whether `peer` may take part; else it is told about, and sent away. Raises: as a request."""
@@ -194,6 +203,8 @@ class Greeter:
         await trio.lowlevel.checkpoint()
         try:
             self._welcome.check(peer, data)
+            if peer in self._greeting:
+                self._shown[peer] = data
             if self._desk is None or peer in self._greeted:
                 self._learn(peer, data)
         except ProtocolError as error:
