@@ -5,7 +5,6 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import trio
@@ -27,6 +26,7 @@ from peer.network.discovery.source import DiscoverySource
 from peer.network.transport import Transport
 from peer.rounds.effects import Applied, Effect, SnapshotApplied
 from peer.rounds.entry import Entry, genesis
+from peer.rounds.grouping import num_rows
 from peer.rounds.machine import Parts, RoundMachine
 from peer.rounds.rules import RoundRules
 from peer.services.admission import AdmissionDesk
@@ -50,7 +50,6 @@ from peer.telemetry.names import NameBook
 from peer.telemetry.sink import EventSink
 from peer.types import ModelSchema, PeerId, Seconds
 from peer.wire.envelope import Signed, Signer, seal
-from peer.wire.limits import MAX_ROSTER
 from peer.wire.messages import PeerCard
 from peer.wire.sync import BLOB_PROTOCOL, RELAY_PROTOCOL
 
@@ -282,8 +281,13 @@ class _SaveTrainer:
 
 
 def _robustness(config: Config) -> Robustness | None:
-    claim = partial(bad_peers_withstood, config.aggregation)
-    return Robustness(rule=config.aggregation.rule, withstands=claim) if claim(MAX_ROSTER) else None
+    """In groups the claim is about groups: whoever seals for one can lie for all of it (docs/adr/0035)."""
+    rules = round_rules(config)
+
+    def claim(peers: int) -> int:
+        return bad_peers_withstood(config.aggregation, num_rows(peers, rules))
+
+    return Robustness(rule=config.aggregation.rule, withstands=claim) if claim(rules.flat_peers) else None
 
 
 async def _linger(machine: RoundMachine, *, linger_s: Seconds) -> None:

@@ -15,6 +15,14 @@ from peer.wire.limits import MAX_GROUPS
 _MAX_TICKETS = 32_768
 
 
+def num_rows(peers: int, rules: RoundRules) -> int:
+    """Return how many deltas a manifest averages for a roster of that size: those of its peers, or of its groups."""
+    if peers <= rules.flat_peers:
+        return peers
+    contributors = peers if peers <= rules.grouped_peers else min(peers, rules.committee_peers)
+    return min(MAX_GROUPS, -(-contributors // rules.group_peers))
+
+
 class Grouping:
     """groups: the contributors on the roster by group, each in the order in which they seal for it. idle: members that
     have not been drawn to contribute."""

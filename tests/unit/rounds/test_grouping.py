@@ -16,7 +16,7 @@ from peer.errors import ProtocolError
 from peer.network.identity import Identity
 from peer.rounds.entry import Entry, members_of
 from peer.rounds.group_seal import MAX_LEAP, check_group_seal
-from peer.rounds.grouping import Grouping
+from peer.rounds.grouping import Grouping, num_rows
 from peer.rounds.roster import Admission, next_roster, seal_order
 from peer.rounds.rules import RoundRules
 from peer.rounds.sealed_rounds import decode_sealed, encode_sealed
@@ -270,3 +270,11 @@ def test_golden_hash_of_a_round_in_groups(rule: str) -> None:
     long = replace(first, delta=replace(first.delta, params=np.float32(9.0) * first.delta.params))
     state = in_groups(rule, [long, *others], base, weights="capped")
     assert hashlib.sha256(state.params.tobytes() + state.moments.m2.tobytes()).hexdigest()[:16] == GOLDEN[rule]
+
+
+@pytest.mark.parametrize("peers", [1, 48, 49, 72, 500, 2048, 2049, 5000])
+def test_a_manifest_averages_as_many_rows_as_there_are_peers_or_groups(peers: int) -> None:
+    rules = RoundRules()
+    line = [PeerId(f"peer {number}") for number in range(peers)]
+    rows = peers if peers <= rules.flat_peers else len(Grouping(Digest(bytes(32)), line, rules).groups)
+    assert num_rows(peers, rules) == rows
