@@ -2,6 +2,7 @@
 linger."""
 
 import math
+from collections.abc import Awaitable, Callable
 
 import trio
 from libp2p.abc import IMuxedConn
@@ -67,18 +68,23 @@ class ConnectionTable:
         conns.append(conn)
         if len(conns) == 1:
             self._announce(PeerConnected(peer=peer))
-        self._nursery.start_soon(self._watch, peer, conn)
+        self._start(self._watch, peer, conn)
 
     def close(self, conn: SwarmConn, *, cause: str) -> None:
         """End a connection at once, whatever state it is in; `cause` goes into the event."""
         self._causes.setdefault(conn, cause)
         self._remove(peer_of(conn), conn)
-        self._nursery.start_soon(self._finish, conn)
+        self._start(self._finish, conn)
 
     def close_peer(self, peer: PeerId, cause: str) -> None:
         """End every connection of `peer`."""
         for conn in self.of_peer(peer):
             self.close(conn, cause=cause)
+
+    def _start(self, task: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        """Start a task unless the transport is ending: then the host closes what comes in late."""
+        if not self._nursery.cancel_scope.cancel_called:
+            self._nursery.start_soon(task, *arguments)
 
     async def close_all(self, *, cause: str) -> None:
         """End every connection, and return when their sockets are closed."""

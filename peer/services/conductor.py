@@ -88,6 +88,7 @@ class Conductor:
         self._pulls = trio.CapacityLimiter(_MAX_PULLS)
         self._asking: set[PeerId] = set()
         self._nursery: trio.Nursery | None = None
+        self._ended = False
         self._outbox, self._to_publish = trio.open_memory_channel[bytes](_OUTBOX)
         """Full when the network stalls; then the newest is dropped and counted, and anti-entropy makes up for it."""
 
@@ -102,7 +103,10 @@ class Conductor:
             nursery.start_soon(self._exchange_forever)
             self._carry_out(self.machine.start(trio.current_time()))
             task_status.started()
-            await self._tick_forever()
+            try:
+                await self._tick_forever()
+            finally:
+                self._ended = True
         raise AssertionError("the loops above never end")
 
     # What other services tell the machine
@@ -242,7 +246,8 @@ class Conductor:
 
     def _start(self, task: Callable[[], Awaitable[None]]) -> None:
         assert self._nursery is not None
-        self._nursery.start_soon(task)
+        if not self._ended:  # the transport outlives the protocol while state is saved, and goes on serving
+            self._nursery.start_soon(task)
 
     async def _pull_payload(self, effect: FetchPayload) -> None:
         data = await self._pull(effect.payload, effect.payload_bytes, effect.holders)

@@ -93,12 +93,18 @@ class Membership:
             self._nursery = nursery
             self._transport.handle(PROBE_PROTOCOL, self._answer)
             task_status.started()
-            while True:
-                await trio.sleep(self._timing.tick_s)
-                for peer in self._peers:
-                    self._carry_out(self.detector.heard(peer, self._transport.heard_at(peer)))
-                self._carry_out(self.detector.tick(trio.current_time()))
+            try:
+                await self._tick_forever()
+            finally:
+                self._nursery = None  # the transport outlives this loop, and goes on serving
         raise AssertionError("the loop above never ends")
+
+    async def _tick_forever(self) -> Never:
+        while True:
+            await trio.sleep(self._timing.tick_s)
+            for peer in self._peers:
+                self._carry_out(self.detector.heard(peer, self._transport.heard_at(peer)))
+            self._carry_out(self.detector.tick(trio.current_time()))
 
     # Verdicts
 
