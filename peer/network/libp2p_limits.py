@@ -35,7 +35,7 @@ class PeerLimits:
         self._hosts = FloodGate({"connections": connects}, ban_s=0.0)  # others may live behind the same address
 
     def admits_connection(self, host: str) -> bool:
-        return self._counted(self._hosts.admits(host, "connections", trio.current_time()))
+        return self._counted(admitted=self._hosts.admits(host, "connections", trio.current_time()))
 
     def admits_stream(self, peer: PeerId) -> bool:
         return self._admits(peer, "streams")
@@ -53,13 +53,13 @@ class PeerLimits:
 
     def _admits(self, peer: PeerId, what: str, *, amount: float = 1.0) -> bool:
         bans = self._peers.bans
-        admitted = self._counted(self._peers.admits(peer, what, trio.current_time(), amount=amount))
+        admitted = self._counted(admitted=self._peers.admits(peer, what, trio.current_time(), amount=amount))
         if self._peers.bans > bans:
             self._counters["flooders_banned"] += 1
             self._close(peer, f"it {self.banned(peer)}; refused for {self._ban_s:g} s")
         return admitted
 
-    def _counted(self, admitted: bool) -> bool:  # noqa: FBT001  # the only argument
+    def _counted(self, *, admitted: bool) -> bool:
         if not admitted:
             self._counters["floods_refused"] += 1
         return admitted

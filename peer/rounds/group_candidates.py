@@ -20,6 +20,7 @@ class GroupCandidates:
         self._ledger = ledger
         self._best: dict[int, Signed[GroupSeal]] = {}
         self._key: object = None
+        self._tip: Digest | None = None
         self._verdicts: dict[Digest, bool] = {}
         self._false: list[Signed[GroupSeal]] = []
 
@@ -40,9 +41,9 @@ class GroupCandidates:
         ledger = self._ledger
         key = (ledger.tip.digest, ledger.groups.version, ledger.payloads.version, ledger.pool.version)
         if key != self._key:
-            if self._key is None or self._key[0] != ledger.tip.digest:  # type: ignore[index]  # it is such a tuple
+            if self._tip != ledger.tip.digest:
                 self._verdicts.clear()
-            self._key = key
+            self._key, self._tip = key, ledger.tip.digest
             self._best = self._chosen()
         return self._best
 
