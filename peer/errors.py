@@ -33,5 +33,9 @@ class SelfDialError(TransportError):
     """The address leads back to this very peer, as one of a service's does: nothing to retry or report."""
 
 
+class IdentityInUseError(TransportError):
+    """Another process answers with this peer's own identity: the key is used twice at once."""
+
+
 class StorageError(MurmurationError):
     """The disk did not do what was asked (full, read-only, corrupt file); the last good state is untouched."""

@@ -40,12 +40,14 @@ from peer.services.membership import Membership
 from peer.services.relay import Relay
 from peer.services.reporting import Reporter, Robustness, greedy_return
 from peer.services.service import RunBlocking, in_thread
+from peer.services.sessions import SessionDesk
 from peer.services.status import Running
 from peer.services.task_plan import RosterTaskPlan
 from peer.services.training import Trainer, TrainingPlan
 from peer.services.watch import StuckWatch
 from peer.tasks.catalogue import env_tasks
 from peer.telemetry.counters import Counters
+from peer.telemetry.events import OwnIdentityRunsTwice
 from peer.telemetry.names import NameBook
 from peer.telemetry.sink import EventSink
 from peer.types import ModelSchema, PeerId, Seconds
@@ -72,6 +74,7 @@ class PeerParts:
     announced: the addresses that others are told, what the transport listens on if None. book_file: of peers that
     were met, kept between lives.
     running: called once with the parts that tell the peer's status, when they work.
+    newer_boot: told the boot number of a newer process with our identity.
     blocking: how the disk is written to; the archive has its own.
     """
 
@@ -96,17 +99,22 @@ class PeerParts:
     running: Callable[[Running], None] = lambda _: None
     announced: Announced | None = None
     book_file: Path | None = None
+    newer_boot: Callable[[int], None] = lambda _: None
     blocking: RunBlocking = in_thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a run ended here. stop: why the peers agreed to stop, "" when this peer was told to."""
+    """How a run ended here. stop: why the peers agreed to stop, "" when this peer was told to.
+
+    superseded_by: the newer process that runs with this peer's identity, and so ended the run here; None otherwise.
+    """
 
     tip: Entry
     stop: str
     mean_return: float
     wall_s: Seconds
+    superseded_by: OwnIdentityRunsTwice | None = None
 
 
 class Ending:
@@ -215,12 +223,14 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
     desk = _desk(config, parts)
     conductor.allow(desk.allowed)
     meeting = _meeting(config, parts)
+    sessions = _sessions(config, parts, meeting)
     greeter = _greeter(
         config,
         parts,
         meeting,
         lambda peers: _tell_reachable(peers, conductor, membership),
         desk=desk,
+        sessions=sessions,
         allow=conductor.allow,
     )
     meeting.take_greeted_from(lambda: greeter.greeted)
@@ -238,7 +248,7 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
             await nursery.start(greeter.serve)
             await nursery.start(membership.serve)
             await nursery.start(meeting.serve)
-            await nursery.start(_seeker(config, parts, meeting).serve)
+            await nursery.start(_seeker(config, parts, meeting, sessions).serve)
             await nursery.start(trainer.serve)
             nursery.start_soon(watch.serve)
             if parts.archive is not None:
@@ -254,6 +264,7 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
                     meeting=meeting,
                 )
             )
+            nursery.start_soon(_leave_to_newer, sessions, nursery.cancel_scope)
             await ending.reached.wait()
             await _linger(machine, linger_s=config.stop.linger_s)
             nursery.cancel_scope.cancel()
@@ -264,8 +275,17 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
             if parts.archive is not None:
                 await parts.archive.flush(machine.tip)
     return Outcome(
-        tip=machine.tip, stop=machine.tip.stop, mean_return=ending.mean_return, wall_s=trio.current_time() - started
+        tip=machine.tip,
+        stop=machine.tip.stop,
+        mean_return=ending.mean_return,
+        wall_s=trio.current_time() - started,
+        superseded_by=sessions.newer,
     )
+
+
+async def _leave_to_newer(sessions: SessionDesk, run: trio.CancelScope) -> None:
+    await sessions.superseded()
+    run.cancel()
 
 
 class _SaveTrainer:
@@ -371,6 +391,18 @@ def _desk(config: Config, parts: PeerParts) -> AdmissionDesk:
     )
 
 
+def _sessions(config: Config, parts: PeerParts, meeting: Meeting) -> SessionDesk:
+    return SessionDesk(
+        parts.transport,
+        run=wire_run_id(config),
+        card=meeting.cards.public.message,
+        signer=parts.signer,
+        sink=parts.sink,
+        request_s=REQUEST_S,
+        newer_boot=parts.newer_boot,
+    )
+
+
 def _cards(config: Config, parts: PeerParts) -> Cards:
     run = wire_run_id(config)
     listening = parts.transport.listen_addresses
@@ -396,6 +428,7 @@ def _greeter(
     reachable: Callable[[frozenset[PeerId]], None],
     *,
     desk: AdmissionDesk,
+    sessions: SessionDesk,
     allow: Callable[[frozenset[PeerId] | None], None],
 ) -> Greeter:
     return Greeter(
@@ -410,10 +443,11 @@ def _greeter(
         card_for=meeting.card_for,
         learn=meeting.learn,
         desk=desk,
+        sessions=sessions,
     )
 
 
-def _seeker(config: Config, parts: PeerParts, meeting: Meeting) -> Seeker:
+def _seeker(config: Config, parts: PeerParts, meeting: Meeting, sessions: SessionDesk) -> Seeker:
     network = config.network
     return Seeker(
         parts.transport,
@@ -424,4 +458,5 @@ def _seeker(config: Config, parts: PeerParts, meeting: Meeting) -> Seeker:
         rng=parts.rng,
         book=meeting.book,
         max_peers=network.max_connections,
+        twin=sessions.answered_elsewhere,
     )

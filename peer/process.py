@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Never
 
+import msgspec
 import trio
 
 import peer
@@ -45,7 +46,7 @@ from peer.settings import (
 )
 from peer.storage.allow_list_file import AllowListWatch, save_allow_list
 from peer.storage.atomic_file import write_atomic
-from peer.storage.boots import Boot, count_boot
+from peer.storage.boots import Boot, count_boot, raise_boot
 from peer.storage.heartbeat import Heartbeat
 from peer.storage.slots import Slot, claim_slot
 from peer.telemetry.counters import Counters
@@ -53,6 +54,7 @@ from peer.telemetry.events import (
     Announcing,
     Listening,
     LookingFor,
+    OwnIdentityRunsTwice,
     PeerStarted,
     RunAlreadyFinished,
     RunFinished,
@@ -63,10 +65,13 @@ from peer.telemetry.events import (
 )
 from peer.telemetry.names import NameBook
 from peer.telemetry.sink import LogSink
+from peer.telemetry.text_format import sentence
 from peer.telemetry.trouble import TroubleKeeper
 from peer.types import Seconds
 
 _STOP_REASONS = {"return": "solved", "rounds": "max_rounds"}
+_REMIND_S: Seconds = 60.0
+"""Between two lines in the log of a process that takes no part any more."""
 
 
 def run_process(config: Config, *, age: Callable[[], Seconds]) -> None:
@@ -124,6 +129,7 @@ class PeerProcess:
         self._names = names
         self._counters = counters
         self._age = age
+        self._status: Callable[[], Status] | None = None
         file = config.network.allow_list
         self._reread_allow_list = AllowListWatch(Path(file)).changed if file else lambda: None
 
@@ -176,6 +182,7 @@ class PeerProcess:
 
     async def _take_part(self, folder: RunFolder, boot: Boot, agent: NativeAgent, root: Entry | None) -> None:
         """Be part of the swarm. The transport is the outermost block: what it raises must not come in a group."""
+        newer: OwnIdentityRunsTwice | None = None
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with (
                 open_libp2p_transport(transport_settings(self._config), self._identity) as transport,
@@ -193,8 +200,35 @@ class PeerProcess:
                 with trio.CancelScope() as run_scope:
                     nursery.start_soon(self._stop_on_signal, signals, run_scope)
                     outcome = await run_peer(self._config, parts)
-                    self._finish(outcome, folder, transport)
+                    newer = outcome.superseded_by
+                    if newer is None:
+                        self._finish(outcome, folder, transport)
                 nursery.cancel_scope.cancel()
+            if newer is not None:
+                await self._rest(newer, signals)
+
+    async def _rest(self, newer: OwnIdentityRunsTwice, signals: AsyncIterator[int]) -> None:
+        """Take no part, and say why, until told to stop. Ending would have a supervisor start us again, as the newest,
+        and the two processes would push each other out for ever."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._beat)
+            nursery.start_soon(self._serve_status, partial(self._status_at_rest, sentence(newer, self._names)))
+            nursery.start_soon(self._remind, newer)
+            async for number in signals:
+                self._sink.emit(ShutdownStarted(cause=signal.Signals(number).name))
+                break
+            nursery.cancel_scope.cancel()
+
+    async def _remind(self, newer: OwnIdentityRunsTwice) -> Never:
+        while True:
+            await trio.sleep(_REMIND_S)
+            self._sink.emit(newer)
+
+    def _status_at_rest(self, why: str) -> Status:
+        assert self._status is not None, "it took part before"
+        status = self._status()
+        peers = [msgspec.structs.replace(each, connected=False) for each in status.peers]
+        return msgspec.structs.replace(status, superseded=why, peers=peers)
 
     def _parts(
         self,
@@ -225,10 +259,18 @@ class PeerProcess:
             state_file=folder.training_file,
             announced=announced(self._config, port=bound_port(transport.listen_addresses)),
             book_file=folder.path / BOOK_FILE,
+            newer_boot=self._count_newer,
             ready=lambda: self._tell_ready(agent),
             running=running,
             kernels=AggregationKernels(threads=threads(self._config)),
         )
+
+    def _count_newer(self, boot: int) -> None:
+        """Have our next start be the newest: whoever was started last is served."""
+        try:
+            raise_boot(self._slot.path / "boots", boot)
+        except StorageError as error:
+            self._sink.emit(StorageFailed(operation="count the other's starts", cause=str(error)))
 
     def _keep_allow_list(self, found: AllowList) -> None:
         """Store the newest list, so that a restart does not fall back to an older one."""
@@ -250,8 +292,10 @@ class PeerProcess:
         )
 
     def _start_status(self, nursery: trio.Nursery, me: Self, running: Running) -> None:
-        status = partial(status_of, me, running, names=self._names, counters=self._counters, troubles=self._troubles)
-        nursery.start_soon(self._serve_status, status)
+        self._status = partial(
+            status_of, me, running, names=self._names, counters=self._counters, troubles=self._troubles
+        )
+        nursery.start_soon(self._serve_status, self._status)
 
     async def _serve_status(self, status: Callable[[], Status]) -> None:
         """Answer `murmur status`; a disk that takes no socket costs only that."""

@@ -101,7 +101,7 @@ def _block(status: Status) -> str:
         f"murmuration {status.version}",
         f"  round {status.round} ({_finality(status)}), model {status.model[:_DIGEST_DIGITS]}; return "
         f"{_value(status.mean_return)} (best {_value(status.best_return)}); {amount(status.env_steps)} env steps",
-        f"  waiting for {status.waiting_for}" if not status.finished else "  the run has ended",
+        _doing(status),
         f"  computes with {status.computes_on}; sent {size(status.bytes_sent)}, received {size(status.bytes_received)}",
         f"  listens on {', '.join(status.addresses) or 'no address'}",
         f"  {_reachability(status)}",
@@ -116,6 +116,12 @@ def _block(status: Status) -> str:
             f"    {_duration(trouble.age_s):>6} ago  {trouble.level}: {trouble.text}" for trouble in status.troubles
         ]
     return "\n".join(lines)
+
+
+def _doing(status: Status) -> str:
+    if status.superseded:
+        return f"  TAKES NO PART: {status.superseded}"
+    return "  the run has ended" if status.finished else f"  waiting for {status.waiting_for}"
 
 
 def _reachability(status: Status) -> str:
@@ -145,7 +151,7 @@ def _table(peers: Sequence[PeerStatus]) -> list[str]:
             "-" if peer.boot is None else str(peer.boot),
             amount(peer.steps_per_s) if peer.missed is not None else "-",
             _last_round(peer),
-            "this peer" if peer.me else ("yes" if peer.connected else "NO"),
+            _connected(peer),
             _heard(peer),
         )
         for peer in peers
@@ -154,6 +160,13 @@ def _table(peers: Sequence[PeerStatus]) -> list[str]:
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
     ]
+
+
+def _connected(peer: PeerStatus) -> str:
+    if peer.me:
+        return "this peer"
+    text = "yes" if peer.connected else "NO"
+    return f"{text}, RUNS TWICE" if peer.runs_twice else text
 
 
 def _last_round(peer: PeerStatus) -> str:

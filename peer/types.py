@@ -12,6 +12,9 @@ PeerId = NewType("PeerId", str)
 Digest = NewType("Digest", bytes)
 """SHA-256, 32 bytes."""
 
+Session = NewType("Session", bytes)
+"""Number that a process draws at its start and puts into all it signs, 16 bytes: tells two lives of one key apart."""
+
 Seconds = float
 """A duration, or a reading of a local monotonic clock. Never wall-clock time."""
 

@@ -93,7 +93,7 @@ async def _check_address(address: str, transport: Transport, welcome: Welcome) -
         with trio.fail_after(_STEP_S):
             peer = await transport.connect(address)
             answer = await transport.request(peer, CARD_PROTOCOL, welcome.card.data)
-            card = welcome.check(peer, answer)
+            card = welcome.check(peer, answer).message
     except SelfDialError:
         return Finding(verdict="ok", subject="peer", text=f"{address}: that is this peer itself")
     except (TransportError, trio.TooSlowError) as error:

@@ -10,7 +10,7 @@ from libp2p.network.connection.swarm_connection import SwarmConn
 
 from peer.network.libp2p_upgrade import CountedTcpStream
 from peer.network.transport import PeerConnected, PeerDisconnected, TransportEvent
-from peer.types import PeerId, Seconds
+from peer.types import PeerId, Seconds, Session
 
 EVENT_QUEUE = 1024
 
@@ -50,6 +50,14 @@ class ConnectionTable:
         """Return when the last byte came in on this connection, minus infinity when that is unknown."""
         stream = self._sockets.get(conn.muxed_conn)
         return stream.heard_at if stream is not None else -math.inf
+
+    def session_of(self, conn: SwarmConn) -> Session | None:
+        """Return which process is at the other end of this connection, None when its socket is gone."""
+        stream = self._sockets.get(conn.muxed_conn)
+        return None if stream is None else stream.session
+
+    def of_session(self, peer: PeerId, session: Session) -> tuple[SwarmConn, ...]:
+        return tuple(conn for conn in self.of_peer(peer) if self.session_of(conn) == session)
 
     def host_of(self, conn: SwarmConn) -> str | None:
         """Return the IP address at the other end of this connection, None when its socket is gone."""

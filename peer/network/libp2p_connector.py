@@ -5,7 +5,7 @@ import trio
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.network.swarm import Swarm
 
-from peer.errors import SelfDialError, TransportError
+from peer.errors import IdentityInUseError, SelfDialError, TransportError
 from peer.network.addresses import TcpAddress, parse_tcp_address
 from peer.network.libp2p_connections import ConnectionTable
 from peer.network.libp2p_dial import open_socket
@@ -13,7 +13,7 @@ from peer.network.libp2p_health import answers
 from peer.network.libp2p_limits import PeerLimits
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_upgrade import SecuredSocket, join_swarm, secure
-from peer.types import PeerId
+from peer.types import PeerId, Session
 
 MAX_HANDSHAKES = 256
 """Strangers between connecting and having proved who they are; above it, new ones are turned away at once."""
@@ -30,6 +30,7 @@ class Connector:
         counters: dict[str, int],
         *,
         local_peer: PeerId,
+        session: Session,
         limits: PeerLimits,
     ) -> None:
         self._limits = limits
@@ -38,6 +39,7 @@ class Connector:
         self._settings = settings
         self._counters = counters
         self._local_peer = local_peer
+        self._session = session
         self._handshakes = 0
 
     async def connect(self, address: str) -> PeerId:
@@ -85,9 +87,9 @@ class Connector:
         stream = await open_socket(target)
         answer = await secure(self._swarm, stream, self._counters, is_initiator=True)
         try:
-            self._check_identity(target, answer.peer)
+            self._check_identity(target, answer)
             await self._turn_away_banned(answer.peer, stream)
-            if await self._has_live_connection(answer.peer):
+            if await self._has_live_connection(answer.peer, answer.session):
                 await trio.aclose_forcefully(stream)
             else:
                 await self._join(answer)
@@ -103,18 +105,22 @@ class Connector:
             await trio.aclose_forcefully(stream)
             raise TransportError(f"{peer} is refused for a while: it {why}")
 
-    def _check_identity(self, target: TcpAddress, peer: PeerId) -> None:
-        if peer == self._local_peer:
+    def _check_identity(self, target: TcpAddress, answer: SecuredSocket) -> None:
+        if answer.peer == self._local_peer and answer.session == self._session:
             raise SelfDialError(f"dialled ourselves at {target}")
-        if target.peer is not None and target.peer != peer:
-            raise TransportError(f"identity differs at {target}: {peer} answered")
+        if answer.peer == self._local_peer:
+            raise IdentityInUseError(f"another process answers at {target} with our own identity")
+        if target.peer is not None and target.peer != answer.peer:
+            raise TransportError(f"identity differs at {target}: {answer.peer} answered")
 
-    async def _has_live_connection(self, peer: PeerId) -> bool:
+    async def _has_live_connection(self, peer: PeerId, session: Session) -> bool:
         """Return whether we are connected already, and end connections that are dead without our knowing.
 
-        A peer that restarted, or came back from behind a cut cable, must not wait for our pings to time out.
+        A peer that came back from behind a cut cable must not wait for our pings to time out. Another process with the
+        same identity, be it that peer started anew, is another matter: which of the two is served is decided by their
+        cards.
         """
-        for conn in self._connections.of_peer(peer):
+        for conn in self._connections.of_session(peer, session):
             if await answers(conn, timeout_s=self._settings.ping_timeout_s):
                 return True
             self._connections.close(conn, cause="no answer to pings")

@@ -15,7 +15,7 @@ from typing import Never
 from libp2p import create_yamux_muxer_option
 from libp2p.abc import INetConn, INotifee
 from libp2p.crypto.ed25519 import create_new_key_pair
-from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
+from libp2p.crypto.x25519 import X25519PrivateKey
 from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.network.auto_connector import AutoConnector
@@ -96,7 +96,7 @@ def build_host(
     """
     key_pair = create_new_key_pair(identity.secret_seed)
     peer_id = ID.from_pubkey(key_pair.public_key)
-    noise = NoiseTransport(key_pair, noise_privkey=create_noise_key_pair().private_key)
+    noise = NoiseTransport(key_pair, noise_privkey=X25519PrivateKey.from_bytes(identity.session_key))
     upgrader = TransportUpgrader(
         secure_transports_by_protocol={TProtocol(NOISE): noise},
         muxer_transports_by_protocol=create_yamux_muxer_option(),

@@ -7,7 +7,10 @@ from functools import partial
 import trio
 from libp2p.abc import IHost, INetStream
 from libp2p.custom_types import TProtocol
+from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.peer.id import ID
+from libp2p.protocol_muxer.multiselect_client import MultiselectClient
+from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 
 from peer.errors import ProtocolError, TransportError
 from peer.network.gate import Gate
@@ -42,16 +45,23 @@ class RequestStreams:
         self._gate = gate
         self._counters = counters
         self._idle_s = idle_s
+        self._multiselect = MultiselectClient()
 
     def handle(self, protocol: str, handler: RequestHandler, *, strangers: bool) -> None:
         handler = handler if strangers else partial(self._answer_admitted, handler)
         self._host.set_stream_handler(_protocol_id(protocol), partial(self._serve, protocol, handler))
 
-    async def request(self, peer: PeerId, protocol: str, data: bytes) -> bytes:
-        """Send one request, return the response. Raises: TransportError, after a reset of the stream."""
+    async def request(self, peer: PeerId, protocol: str, data: bytes, *, conn: SwarmConn | None = None) -> bytes:
+        """Send one request, return the response. Raises: TransportError, after a reset of the stream.
+
+        conn: the connection to take; any of the peer's if None.
+        """
         try:
             with trio.fail_after(self._idle_s):
-                stream = await self._host.new_stream(ID.from_base58(peer), [_protocol_id(protocol)])
+                if conn is None:
+                    stream = await self._host.new_stream(ID.from_base58(peer), [_protocol_id(protocol)])
+                else:
+                    stream = await self._stream_on(conn, _protocol_id(protocol))
         except Exception as error:  # swarm, muxer, multiselect and socket have no common base for their errors
             raise TransportError(f"{peer} takes no {protocol} request: {root_cause(error)}") from error
         try:
@@ -70,6 +80,19 @@ class RequestStreams:
             raise
         await _finish(stream)
         return answer
+
+    async def _stream_on(self, conn: SwarmConn, protocol: TProtocol) -> INetStream:
+        """As the host's `new_stream`, which chooses among a peer's connections by itself."""
+        stream = await conn.new_stream()
+        try:
+            await self._multiselect.select_one_of(
+                [protocol], MultiselectCommunicator(stream), max(1, int(self._idle_s))
+            )
+        except BaseException:
+            await reset_stream(stream)
+            raise
+        stream.set_protocol(protocol)
+        return stream
 
     async def _serve(self, protocol: str, handler: RequestHandler, stream: INetStream) -> None:
         try:

@@ -37,7 +37,7 @@ from peer.network.transport import (
     RequestHandler,
     TransportEvent,
 )
-from peer.types import PeerId, Seconds
+from peer.types import PeerId, Seconds, Session
 
 __all__ = ["Libp2pSettings", "Libp2pTransport", "open_libp2p_transport"]
 
@@ -47,7 +47,7 @@ class Libp2pTransport:
 
     def __init__(
         self,
-        local_peer: PeerId,
+        identity: Identity,
         listen_addresses: tuple[str, ...],
         connections: ConnectionTable,
         connector: Connector,
@@ -57,7 +57,8 @@ class Libp2pTransport:
         counters: dict[str, int],
         gate: Gate,
     ) -> None:
-        self._local_peer = local_peer
+        self._local_peer = identity.peer_id
+        self._session = identity.session
         self._listen_addresses = listen_addresses
         self._connections = connections
         self._connector = connector
@@ -73,6 +74,10 @@ class Libp2pTransport:
         return self._local_peer
 
     @property
+    def session(self) -> Session:
+        return self._session
+
+    @property
     def listen_addresses(self) -> tuple[str, ...]:
         return self._listen_addresses
 
@@ -86,6 +91,16 @@ class Libp2pTransport:
 
     def connected_peers(self) -> frozenset[PeerId]:
         return self._connections.peers()
+
+    def sessions_of(self, peer: PeerId) -> frozenset[Session]:
+        found = map(self._connections.session_of, self._connections.of_peer(peer))
+        return frozenset(session for session in found if session is not None)
+
+    def keep_session(self, peer: PeerId, session: Session) -> None:
+        if self._connections.of_session(peer, session):
+            for conn in self._connections.of_peer(peer):
+                if self._connections.session_of(conn) != session:
+                    self._connections.close(conn, cause="another process of this identity is served")
 
     def heard_at(self, peer: PeerId) -> Seconds:
         return max(map(self._connections.heard_at, self._connections.of_peer(peer)), default=-math.inf)
@@ -119,13 +134,18 @@ class Libp2pTransport:
         self._require_open()
         await self._pubsub.publish(self._pubsub.topic, bytes(data))
 
-    async def request(self, peer: PeerId, protocol: str, data: bytes) -> bytes:
+    async def request(self, peer: PeerId, protocol: str, data: bytes, *, session: Session | None = None) -> bytes:
         if len(data) > MAX_MESSAGE_BYTES:
             raise ValueError(f"a request is bounded at {MAX_MESSAGE_BYTES} bytes, got {len(data)}")
         self._require_open()
         if not self._connections.of_peer(peer):
             raise TransportError(f"not connected to {peer}")
-        return await self._requests.request(peer, protocol, data)
+        if session is None:
+            return await self._requests.request(peer, protocol, data)
+        found = self._connections.of_session(peer, session)
+        if not found:
+            raise TransportError(f"not connected to that process of {peer}")
+        return await self._requests.request(peer, protocol, data, conn=found[-1])
 
     def close(self) -> None:
         """Refuse further use; the context manager that made this does the rest."""
@@ -152,7 +172,15 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
         limits = PeerLimits(settings, counters, close=connections.close_peer)
         guard = StreamGuard(counters, max_peer_streams=settings.max_peer_streams, admits=limits.admits_stream)
         host = build_host(settings, identity, guard, connections.add)
-        connector = Connector(host.swarm, connections, settings, counters, local_peer=identity.peer_id, limits=limits)
+        connector = Connector(
+            host.swarm,
+            connections,
+            settings,
+            counters,
+            local_peer=identity.peer_id,
+            session=identity.session,
+            limits=limits,
+        )
         deliver = partial(_deliver, gossip_in, counters)
         async with (
             host.run([]),
@@ -161,7 +189,7 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
             ) as pubsub,
         ):
             transport = Libp2pTransport(
-                local_peer=identity.peer_id,
+                identity=identity,
                 listen_addresses=bound_addresses(listeners),
                 connections=connections,
                 connector=connector,

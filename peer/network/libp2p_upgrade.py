@@ -18,7 +18,8 @@ from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
 
 from peer.errors import TransportError
-from peer.types import PeerId, Seconds
+from peer.network.identity import session_of
+from peer.types import PeerId, Seconds, Session
 
 _T = TypeVar("_T")
 
@@ -30,6 +31,7 @@ class CountedTcpStream(TrioTCPStream):
         super().__init__(stream)
         self._counters = counters
         self.heard_at: Seconds = trio.current_time()
+        self.session: Session | None = None  # known after the handshake
 
     async def write(self, data: bytes) -> None:
         await super().write(data)
@@ -44,9 +46,10 @@ class CountedTcpStream(TrioTCPStream):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecuredSocket:
-    """A socket whose other end has proved that it is `peer`."""
+    """A socket whose other end has proved that it is `peer`, and which process of that identity."""
 
     peer: PeerId
+    session: Session
     tcp: CountedTcpStream
     secured: ISecureConn
     is_initiator: bool
@@ -65,7 +68,10 @@ async def secure(
     async def handshake() -> SecuredSocket:
         secured = await _secured(swarm, raw, is_initiator=is_initiator)
         peer = PeerId(secured.get_remote_peer().to_base58())
-        return SecuredSocket(peer=peer, tcp=tcp, secured=secured, is_initiator=is_initiator)
+        noise_key = secured.get_remote_public_key()
+        assert noise_key is not None, "Noise proves a static key"
+        tcp.session = session_of(noise_key.to_bytes())
+        return SecuredSocket(peer=peer, session=tcp.session, tcp=tcp, secured=secured, is_initiator=is_initiator)
 
     return await _or_close(stream, "no handshake as a libp2p peer", handshake)
 

@@ -12,7 +12,7 @@ from functools import partial
 
 import trio
 
-from peer.errors import ProtocolError, SelfDialError, TransportError
+from peer.errors import IdentityInUseError, ProtocolError, SelfDialError, TransportError
 from peer.network.counters import new_counters
 from peer.network.gate import Gate
 from peer.network.memory_network import Link, MemoryNetwork
@@ -25,7 +25,7 @@ from peer.network.transport import (
     RequestHandler,
     TransportEvent,
 )
-from peer.types import PeerId, Seconds
+from peer.types import PeerId, Seconds, Session
 
 __all__ = ["MemoryNetwork", "MemoryTransport", "open_memory_transport"]
 
@@ -37,10 +37,11 @@ SEEN_MESSAGES = 8192
 class _Reply:
     """The one answer that a request waits for; whoever settles it first wins."""
 
-    __slots__ = ("_settled", "outcome", "peer")
+    __slots__ = ("_settled", "link", "outcome", "peer")
 
-    def __init__(self, peer: PeerId) -> None:
+    def __init__(self, peer: PeerId, link: Link) -> None:
         self.peer = peer
+        self.link = link
         self.outcome: bytes | TransportError | None = None
         self._settled = trio.Event()
 
@@ -60,12 +61,16 @@ class _Reply:
 class MemoryTransport:
     """One peer's attachment to a `MemoryNetwork`; open it with `open_memory_transport`."""
 
-    def __init__(self, network: MemoryNetwork, peer: PeerId, address: str, *, gossip_queue: int) -> None:
+    def __init__(
+        self, network: MemoryNetwork, peer: PeerId, address: str, *, session: Session, gossip_queue: int
+    ) -> None:
         self._network = network
         self._peer = peer
+        self._session = session
         self._address = address
         self._alive = True
         self._links: dict[PeerId, Link] = {}
+        self._second_links: list[Link] = []  # to other processes of peers that are in `_links`
         self._heard: dict[PeerId, Seconds] = {}
         self._handlers: dict[str, RequestHandler] = {}
         self._open_handlers: set[str] = set()
@@ -85,6 +90,10 @@ class MemoryTransport:
         return self._peer
 
     @property
+    def session(self) -> Session:
+        return self._session
+
+    @property
     def listen_addresses(self) -> tuple[str, ...]:
         return (self._address,)
 
@@ -98,6 +107,25 @@ class MemoryTransport:
 
     def connected_peers(self) -> frozenset[PeerId]:
         return frozenset(self._links)
+
+    def sessions_of(self, peer: PeerId) -> frozenset[Session]:
+        return frozenset(link.other_end(self)._session for link in self._links_to(peer))
+
+    def keep_session(self, peer: PeerId, session: Session) -> None:
+        links = self._links_to(peer)
+        kept = [link for link in links if link.other_end(self)._session == session]
+        if not kept:
+            return
+        self._links[peer] = kept[0]
+        self._second_links = [link for link in self._second_links if link not in links]
+        for link in links:
+            if link not in kept:
+                self._close_link(link, cause="closed by the peer", notice_s=None)
+                self._fail_requests(link, "closed by us")
+
+    def _links_to(self, peer: PeerId) -> list[Link]:
+        first = [self._links[peer]] if peer in self._links else []
+        return first + [link for link in self._second_links if link.other_end(self)._peer == peer]
 
     def heard_at(self, peer: PeerId) -> Seconds:
         return self._heard.get(peer, -math.inf)
@@ -123,8 +151,7 @@ class MemoryTransport:
             raise
 
     async def disconnect(self, peer: PeerId) -> None:
-        link = self._links.get(peer)
-        if link is not None:
+        for link in reversed(self._links_to(peer)):
             self._close_link(link, cause="closed by the peer", notice_s=None)
             self.drop_link(link, "closed by us")
         await trio.lowlevel.checkpoint()
@@ -138,14 +165,15 @@ class MemoryTransport:
         self._forward(number, bytes(data), exclude=None)
         await trio.lowlevel.checkpoint()
 
-    async def request(self, peer: PeerId, protocol: str, data: bytes) -> bytes:
+    async def request(self, peer: PeerId, protocol: str, data: bytes, *, session: Session | None = None) -> bytes:
         if len(data) > MAX_MESSAGE_BYTES:
             raise ValueError(f"a request is bounded at {MAX_MESSAGE_BYTES} bytes, got {len(data)}")
         self._require_alive()
-        link = self._links.get(peer)
+        links = self._links_to(peer)
+        link = next((link for link in links if session in (None, link.other_end(self)._session)), None)
         if link is None:
             raise TransportError(f"not connected to {peer}")
-        reply = _Reply(peer)
+        reply = _Reply(peer, link)
         self._waiting.add(reply)
         try:
             self._counters["bytes_sent"] += len(data)
@@ -175,19 +203,22 @@ class MemoryTransport:
         if wanted and wanted != target.local_peer:
             raise TransportError(f"identity differs at {place}: expected {wanted}, got {target.local_peer}")
         if target.local_peer == self._peer:
-            raise TransportError(f"{place} answers with our own identity: two peers share one key file")
+            raise IdentityInUseError(f"another process answers at {place} with our own identity")
         self._require_alive()
         self._join(target)
         return target.local_peer
 
     def _join(self, target: "MemoryTransport") -> None:
-        known = self._links.get(target.local_peer)
-        if known is not None and known.open and target in known.ends:  # an earlier life of it does not count
+        known = self._links_to(target.local_peer)
+        if any(link.open and target in link.ends for link in known):  # an earlier life of it does not count
             return
         link = Link(self, target)
         self._network.add_link(link)
         for end, peer in ((self, target.local_peer), (target, self._peer)):
             old = end._links.get(peer)
+            if old is not None and old.open and old.other_end(end)._alive and link.other_end(end) not in old.ends:
+                end._second_links.append(link)
+                continue
             if old is not None:
                 end.drop_link(old, "replaced by a new connection")
             end._links[peer] = link
@@ -211,13 +242,22 @@ class MemoryTransport:
     def drop_link(self, link: Link, cause: str) -> None:
         """Forget a link that is down: tell the services, and fail the requests that wait on it."""
         peer = link.other_end(self).local_peer
-        if self._links.get(peer) is not link:
-            return
-        del self._links[peer]
-        self._heard.pop(peer, None)
-        self._announce(PeerDisconnected(peer=peer, cause=cause))
-        for reply in [reply for reply in self._waiting if reply.peer == peer]:
-            reply.settle(TransportError(f"connection to {peer} broke: {cause}"))
+        self._fail_requests(link, cause)
+        if link in self._second_links:
+            self._second_links.remove(link)
+        elif self._links.get(peer) is link:
+            del self._links[peer]
+            second = self._links_to(peer)
+            if second:  # the peer stays connected by another of its processes
+                self._links[peer] = second[0]
+                self._second_links.remove(second[0])
+                return
+            self._heard.pop(peer, None)
+            self._announce(PeerDisconnected(peer=peer, cause=cause))
+
+    def _fail_requests(self, link: Link, cause: str) -> None:
+        for reply in [reply for reply in self._waiting if reply.link is link]:
+            reply.settle(TransportError(f"connection to {reply.peer} broke: {cause}"))
 
     def _announce(self, event: TransportEvent) -> None:
         try:
@@ -355,7 +395,7 @@ class MemoryTransport:
             return
         self._alive = False
         self._network.detach(self._address)
-        for link in list(self._links.values()):
+        for link in [*self._second_links, *self._links.values()]:
             self._close_link(link, cause=cause, notice_s=notice_s)
             self.drop_link(link, "closed by us")
         self._gossip_in.close()
@@ -368,15 +408,23 @@ class MemoryTransport:
 
 @asynccontextmanager
 async def open_memory_transport(
-    network: MemoryNetwork, peer: PeerId, address: str, *, gossip_queue: int = GOSSIP_QUEUE
+    network: MemoryNetwork,
+    peer: PeerId,
+    address: str,
+    *,
+    session: Session | None = None,
+    gossip_queue: int = GOSSIP_QUEUE,
 ) -> AsyncIterator[MemoryTransport]:
     """Attach `peer` to `network` at `address` ("/memory/<name>") for the length of the block.
 
+    session: of this life; one of its own if None.
     `network.crash(peer)` cancels the block's body. Raises: TransportError when the address is taken.
     """
     if not address.startswith("/memory/") or len(address) == len("/memory/"):
         raise ValueError(f"expected an address /memory/<name>, got {address!r}")
-    transport = MemoryTransport(network, peer, address, gossip_queue=gossip_queue)
+    if session is None:
+        session = Session(network.next_number().to_bytes(16, "big"))
+    transport = MemoryTransport(network, peer, address, session=session, gossip_queue=gossip_queue)
     network.attach(address, transport)
     try:
         with transport._life:

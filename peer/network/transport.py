@@ -10,7 +10,7 @@ from typing import Protocol
 
 import trio
 
-from peer.types import PeerId, Seconds
+from peer.types import PeerId, Seconds, Session
 
 RequestHandler = Callable[[PeerId, bytes], Awaitable[bytes]]
 """Answer one request of an authenticated peer. `ProtocolError` refuses it: stream reset, cause counted."""
@@ -51,6 +51,10 @@ class Transport(Protocol):
     def local_peer(self) -> PeerId: ...
 
     @property
+    def session(self) -> Session:
+        """Of this process; whoever is connected knows it for sure."""
+
+    @property
     def listen_addresses(self) -> tuple[str, ...]:
         """Multiaddrs with the ports really bound, without `/p2p/...`."""
 
@@ -64,6 +68,13 @@ class Transport(Protocol):
         """Connections that came and went, in order. Bounded at 1024: `connected_peers` repairs a lost one."""
 
     def connected_peers(self) -> frozenset[PeerId]: ...
+
+    def sessions_of(self, peer: PeerId) -> frozenset[Session]:
+        """Return which processes are connected as `peer`: several when its identity runs more than once. That makes no
+        event; which of them an unaddressed request or gossip reaches is open until `keep_session` says."""
+
+    def keep_session(self, peer: PeerId, session: Session) -> None:
+        """Close the connections of all other processes that are connected as `peer`."""
 
     def heard_at(self, peer: PeerId) -> Seconds:
         """Return when the last bytes of `peer` came in (trio's clock), minus infinity when it is not connected."""
@@ -86,7 +97,8 @@ class Transport(Protocol):
     async def connect(self, address: str) -> PeerId:
         """Dial a multiaddr, with or without `/p2p/<id>`, and return who answered.
 
-        Raises: TransportError with the cause (refused, timed out, identity differs, self-dial).
+        Raises: TransportError with the cause (refused, timed out, identity differs, self-dial); IdentityInUseError when
+        another process answers with our own identity.
         """
 
     async def disconnect(self, peer: PeerId) -> None: ...
@@ -94,9 +106,10 @@ class Transport(Protocol):
     async def publish(self, data: bytes) -> None:
         """Gossip to the run's topic. Best effort. Raises: ValueError above MAX_GOSSIP_BYTES."""
 
-    async def request(self, peer: PeerId, protocol: str, data: bytes) -> bytes:
+    async def request(self, peer: PeerId, protocol: str, data: bytes, *, session: Session | None = None) -> bytes:
         """Send one request, return the one response; the caller sets the deadline by a cancel scope.
 
+        session: which of the processes that are connected as `peer` to ask.
         Raises: TransportError when the peer is not connected, refuses, resets, or answers above
         MAX_MESSAGE_BYTES.
         """

@@ -8,7 +8,7 @@ from typing import Never
 
 import trio
 
-from peer.errors import SelfDialError, TransportError
+from peer.errors import IdentityInUseError, SelfDialError, TransportError
 from peer.network.discovery.backoff import RedialPolicy, RedialSchedule
 from peer.network.discovery.book import MAX_PEERS, AddressBook, split_peer
 from peer.network.discovery.source import DiscoverySource
@@ -42,8 +42,12 @@ class Seeker:
         book: AddressBook | None = None,
         max_peers: int = MAX_PEERS,
         unix_time: Callable[[], float] = time.time,
+        twin: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """book: told what became of each dial. max_peers: with so many connected nobody is dialled."""
+        """book: told what became of each dial. max_peers: with so many connected nobody is dialled.
+
+        twin: told where another process answered with our own identity.
+        """
         self._transport = transport
         self._sources = sources
         self._sink = sink
@@ -54,6 +58,7 @@ class Seeker:
         self._book = book or AddressBook()
         self._max_peers = max_peers
         self._unix_time = unix_time
+        self._twin = twin
         self._known: dict[str, tuple[str, ...]] = {}
         self._answered: dict[str, PeerId] = {}
         self._dialling: set[str] = set()
@@ -124,6 +129,9 @@ class Seeker:
             peer = await self._transport.connect(address)
         except SelfDialError:
             self._own.add(address)
+        except IdentityInUseError:
+            self._schedule.failed(address, trio.current_time())
+            self._twin(split_peer(address)[0])
         except TransportError as error:
             self._answered.pop(address, None)
             wait_s = self._schedule.failed(address, trio.current_time())

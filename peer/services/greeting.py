@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Never
 
 import trio
@@ -10,11 +11,12 @@ from peer.errors import ProtocolError, TransportError
 from peer.network.transport import PeerConnected, PeerDisconnected, Transport
 from peer.services.admission import AdmissionDesk
 from peer.services.service import TaskStatus
+from peer.services.sessions import SessionDesk, is_newer
 from peer.telemetry.counters import Counters
 from peer.telemetry.events import PeerJoined, PeerLeft, PeerRefused
 from peer.telemetry.names import NameBook
 from peer.telemetry.sink import EventSink
-from peer.types import PeerId, Seconds
+from peer.types import PeerId, Seconds, Session
 from peer.wire.envelope import Signed, open_as
 from peer.wire.messages import PeerCard
 from peer.wire.sync import CARD_PROTOCOL
@@ -37,7 +39,7 @@ class Welcome:
     run: bytes
     card: Signed[PeerCard]
 
-    def check(self, peer: PeerId, data: bytes) -> PeerCard:
+    def check(self, peer: PeerId, data: bytes) -> Signed[PeerCard]:
         """Return the card of `peer`. Raises: ProtocolError with what does not fit and what to do about it."""
         signed = open_as(data, PeerCard, run=self.run)
         if signed.peer != peer:
@@ -47,7 +49,7 @@ class Welcome:
             raise ProtocolError("schema", "its model has another shape: give both the same env and model settings")
         if card.config != own.config:
             raise ProtocolError("config", "its configuration differs in a key marked (=) in configs/config.yaml")
-        return card
+        return signed
 
 
 class Greeter:
@@ -66,11 +68,13 @@ class Greeter:
         card_for: Callable[[PeerId], Signed[PeerCard]] | None = None,
         learn: Callable[[PeerId, bytes], None] = lambda _peer, _card: None,
         desk: AdmissionDesk | None = None,
+        sessions: SessionDesk | None = None,
         allow: Callable[[frozenset[PeerId] | None], None] = lambda _: None,
     ) -> None:
         """card_for: what a peer is shown, if not the same as all. learn: told the card of each peer that is taken in.
 
         desk: examines whoever's card fits; None to admit them all. allow: told whose work may be taken.
+        sessions: told of identities that run twice; None where nobody has to know.
         """
         self._transport = transport
         self._welcome = welcome
@@ -83,9 +87,12 @@ class Greeter:
         self._learn = learn
         self._desk = desk
         self._allow = allow
-        self._greeted: dict[PeerId, PeerCard] = {}
+        self._sessions = sessions
+        self._greeted: dict[PeerId, Signed[PeerCard]] = {}
         self._greeting: set[PeerId] = set()
         self._shown: dict[PeerId, bytes] = {}  # cards of those in `_greeting` that asked for ours meanwhile
+        self._nursery: trio.Nursery | None = None
+        self._looking: set[Session] = set()
         self._expelled: list[PeerId] = []
         self._has_expelled = trio.Event()
 
@@ -96,12 +103,19 @@ class Greeter:
     def boot_of(self, peer: PeerId) -> int | None:
         """Return the boot number on the card of a greeted peer, None for others."""
         card = self._greeted.get(peer)
-        return card.boot if card else None
+        return card.message.boot if card else None
+
+    def runs_twice(self, peer: PeerId) -> bool:
+        """Return whether two processes with the identity of `peer` were connected lately."""
+        return self._sessions is not None and self._sessions.runs_twice(peer)
 
     async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
         """Follow the connections until cancelled."""
         async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             self._admit()
+            if self._sessions is not None:
+                self._sessions.open()
             self._transport.handle(CARD_PROTOCOL, self._answer_card, strangers=True)
             if self._desk is not None:
                 self._desk.changed = self._part_from_expelled
@@ -123,8 +137,13 @@ class Greeter:
         while True:
             await trio.sleep(_RECONCILE_S)
             connected = self._transport.connected_peers()
-            for peer in self.greeted - connected:
-                self._lose(peer, "the connection ended")
+            for peer, card in list(self._greeted.items()):
+                sessions = self._transport.sessions_of(peer)
+                if card.session not in sessions:
+                    self._lose(peer, "the connection ended")
+                for session in sessions - {card.session} - self._looking:
+                    self._looking.add(session)
+                    nursery.start_soon(self._look_at_other, peer, session)
             for peer in connected - self.greeted:
                 self._greet_once(peer, nursery)
 
@@ -142,6 +161,10 @@ class Greeter:
                         with trio.fail_after(self._request_s):
                             answer = await self._transport.request(peer, CARD_PROTOCOL, self._card_for(peer).data)
                     card = self._welcome.check(peer, answer)
+                    sessions = self._transport.sessions_of(peer)
+                    if sessions and card.session not in sessions:
+                        answer = b""  # it has been started anew meanwhile
+                        raise TransportError("the card is of another process than the one connected")
                     if await self._examine(peer):
                         self._accept(peer, card)
                         self._learn(peer, answer)
@@ -161,6 +184,35 @@ class Greeter:
         finally:
             self._greeting.discard(peer)
             self._shown.pop(peer, None)
+
+    async def _look_at_other(self, peer: PeerId, session: Session) -> None:
+        """Find out about a second process that is connected as a greeted peer."""
+        try:
+            with trio.fail_after(self._request_s):
+                data = await self._transport.request(peer, CARD_PROTOCOL, self._card_for(peer).data, session=session)
+            self._compare(peer, self._welcome.check(peer, data))
+        except (TransportError, trio.TooSlowError):
+            return  # if it is there, the next look will tell
+        except ProtocolError as error:
+            self._report(peer, error)
+            if peer in self._greeted:
+                self._transport.keep_session(peer, self._greeted[peer].session)
+        finally:
+            self._looking.discard(session)
+
+    def _compare(self, peer: PeerId, shown: Signed[PeerCard]) -> None:
+        """Serve the newer of two connected processes of one identity: a restart, or one key that runs twice."""
+        known, connected = self._greeted.get(peer), self._transport.sessions_of(peer)
+        if known is None or shown.session == known.session or shown.session not in connected:
+            return
+        assert self._nursery is not None, "peers are greeted while serving"
+        if known.session in connected and is_newer(known, shown):
+            if self._sessions is not None:
+                self._nursery.start_soon(partial(self._sessions.settle, peer, newer=known, older=shown))
+            return
+        self._lose(peer, f"started anew as boot {shown.message.boot}")
+        self._transport.keep_session(peer, shown.session)  # one that lives on all the same comes back, and is noticed
+        self._greet_once(peer, self._nursery)
 
     async def _examine(self, peer: PeerId) -> bool:
         """Return whether `peer` may take part; else it is told about, and sent away. Raises: as a request."""
@@ -202,7 +254,8 @@ class Greeter:
         """Show our card even to a stranger: only so it can tell its user what does not fit."""
         await trio.lowlevel.checkpoint()
         try:
-            self._welcome.check(peer, data)
+            shown = self._welcome.check(peer, data)
+            self._compare(peer, shown)
             if peer in self._greeting:
                 self._shown[peer] = data
             if self._desk is None or peer in self._greeted:
@@ -211,13 +264,13 @@ class Greeter:
             self._report(peer, error)
         return self._card_for(peer).data
 
-    def _accept(self, peer: PeerId, card: PeerCard) -> None:
+    def _accept(self, peer: PeerId, card: Signed[PeerCard]) -> None:
         if peer not in self._transport.connected_peers():
             return
-        self._names.learn(peer, card.name)
+        self._names.learn(peer, card.message.name)
         self._greeted[peer] = card
         self._admit()
-        self._sink.emit(PeerJoined(remote=peer, boot=card.boot, peers=len(self._greeted) + 1))
+        self._sink.emit(PeerJoined(remote=peer, boot=card.message.boot, peers=len(self._greeted) + 1))
         self._reachable(self.greeted)
 
     async def give_up(self, peer: PeerId, cause: str) -> None:

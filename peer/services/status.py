@@ -30,7 +30,7 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One other peer, or this one. missed: rounds in a row; None: not on the roster. admitted: in the last round.
 
     silent_s: since its last bytes; None when it is not connected. suspected_by: peers that it does not answer; 0 unless
-    this one is among them.
+    this one is among them. runs_twice: two processes with its identity were connected in the last ten minutes.
     """
 
     name: str
@@ -43,6 +43,7 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
     boot: int | None
     silent_s: float | None
     suspected_by: int
+    runs_twice: bool = False
 
 
 class TroubleStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +57,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     announced: addresses that others are told. reached: those of them where others found us; None: nobody has told yet.
     waiting_for: what the round in progress needs next. refused: messages dropped, by reason.
+    superseded: why this process takes no part any more, another one having its identity; "" while it does.
     local_health: 0 while the event loop runs in time, up to 8 when it is late: waits for others are that much longer.
     """
 
@@ -87,6 +89,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, int]
     troubles: list[TroubleStatus]
     local_health: int
+    superseded: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +176,7 @@ def _peers(me: Self, tip: Entry, running: Running, names: NameBook) -> list[Peer
             boot=me.boot if peer_id == me.peer_id else greeter.boot_of(peer_id),
             silent_s=_tenths(detector.silent_s(peer_id, now)),
             suspected_by=detector.suspected_by(peer_id),
+            runs_twice=greeter.runs_twice(peer_id),
         )
         for peer_id in everybody
     ]

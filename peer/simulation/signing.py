@@ -6,8 +6,8 @@ show is the cost of real signatures (about 30 us to make, 100 us to check), and 
 
 import hashlib
 
-from peer.network.identity import Identity
-from peer.types import PeerId
+from peer.network.identity import SESSION_BYTES, Identity
+from peer.types import PeerId, Session
 
 _SIGNATURE_BYTES = 64
 
@@ -22,7 +22,7 @@ class Notary:
     def signer(self, number: int) -> "SimulatedSigner":
         peer_id = Identity.for_tests(number + 1).peer_id
         secret = self._secrets[peer_id] = hashlib.sha256(f"{self._seed} {number}".encode()).digest()
-        return SimulatedSigner(peer_id, secret)
+        return SimulatedSigner(peer_id, secret, Session(secret[:SESSION_BYTES]))
 
     def verify(self, peer: PeerId, signature: bytes, signed_data: bytes) -> bool:
         secret = self._secrets.get(peer)
@@ -32,8 +32,9 @@ class Notary:
 class SimulatedSigner:
     """A `wire.envelope.Signer`."""
 
-    def __init__(self, peer_id: PeerId, secret: bytes) -> None:
+    def __init__(self, peer_id: PeerId, secret: bytes, session: Session) -> None:
         self.peer_id = peer_id
+        self.session = session
         self._secret = secret
 
     def sign(self, data: bytes) -> bytes:

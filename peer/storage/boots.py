@@ -9,6 +9,8 @@ from peer.storage.atomic_file import read_framed, write_framed
 
 _KIND = b"BOOT"
 _COUNT = struct.Struct(">Q")
+_MAX_PLAUSIBLE = 1 << 32
+"""Above what a damaged count goes on from (seconds since 1970), and below what sequences have room for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +19,19 @@ class Boot:
 
     number: int
     damage: str | None
+
+
+def raise_boot(path: Path, number: int) -> None:
+    """Have the next start count on from `number` at least: that many were counted elsewhere, in a copy of the folder.
+
+    Does nothing for a number that no count of starts reaches. Raises: StorageError when it cannot be stored.
+    """
+    try:
+        stored = _COUNT.unpack(read_framed(path, kind=_KIND))[0]
+    except (FileNotFoundError, StorageError, struct.error):
+        stored = 0
+    if stored < number < _MAX_PLAUSIBLE:
+        write_framed(path, _COUNT.pack(number), kind=_KIND)
 
 
 def count_boot(path: Path, *, unix_time_s: int) -> Boot:

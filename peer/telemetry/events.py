@@ -222,6 +222,44 @@ class NotAllowed(RepeatedEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityRunsTwice(RepeatedEvent):
+    """Two processes are connected with one identity: `boot`, which is served, and `other_boot`, which is turned away.
+
+    addresses, other_addresses: where each says that it listens.
+    """
+
+    level: ClassVar[Level] = "warning"
+    remote: PeerId
+    boot: int
+    addresses: tuple[str, ...]
+    other_boot: int
+    other_addresses: tuple[str, ...]
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnIdentityRunsTwice(RepeatedEvent):
+    """Another process runs with the identity of this one. leaves: it is the newer, and this one takes no part any more.
+
+    source: who says so, with the other's signature; None when we dialled it ourselves, `other_boot` is unknown then.
+    """
+
+    level: ClassVar[Level] = "error"
+    peer_id: PeerId
+    boot: int
+    other_boot: int | None
+    other_name: str
+    addresses: tuple[str, ...]
+    source: PeerId | None
+    leaves: bool
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (str(self.leaves), *self.addresses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DialRetried(Event):
     """A dial failed and follows again soon: usual while the others are still starting, or have just left."""
 

@@ -142,6 +142,38 @@ def _owner(peer: PeerId | None, names: NameBook) -> str:
     return "nobody" if peer is None else names.name_of(peer)
 
 
+_TWICE = (
+    "Next step: stop one of them; or give each a storage.data_dir of its own, with no copied identity.key in it"
+    " (`murmur identity new` makes another)"
+)
+
+
+def _place(addresses: tuple[str, ...]) -> str:
+    return _listed(addresses) or "an unknown address"
+
+
+def _runs_twice(event: events.IdentityRunsTwice, names: NameBook) -> str:
+    return (
+        f"{names.name_of(event.remote)} ({event.remote}) runs twice: as boot {event.boot} at {_place(event.addresses)},"
+        f" which is served, and as boot {event.other_boot} at {_place(event.other_addresses)}, which is turned away."
+        f" {_TWICE}"
+    )
+
+
+def _own_runs_twice(event: events.OwnIdentityRunsTwice, names: NameBook) -> str:
+    if event.source is None:
+        other = f"and at {_place(event.addresses)}"
+    else:
+        other = f"and as boot {event.other_boot} ({event.other_name}) at {_place(event.addresses)}"
+        other += f", says {names.name_of(event.source)}"
+    verdict = ""
+    if event.leaves:
+        verdict = " That one is the newer, so this process takes no part any more and waits to be stopped."
+    elif event.source is not None:
+        verdict = " This one is the newer and goes on."
+    return f"this identity ({event.peer_id}) runs twice: here as boot {event.boot}, {other}.{verdict} {_TWICE}"
+
+
 def _robustness(event: events.RobustnessChanged, _names: NameBook) -> str:
     if event.withstands:
         return f"{event.rule} withstands {event.withstands} bad of {event.roster} peers"
@@ -211,6 +243,8 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
         f"this peer is not on the allow-list, version {e.version}, and nobody takes it in:"
         f" have {e.peer_id} added and signed"
     ),
+    events.IdentityRunsTwice: _runs_twice,
+    events.OwnIdentityRunsTwice: _own_runs_twice,
     events.DiscoveryFailed: lambda e, _: f"found no address by {e.source}: {e.cause}",
     events.AddressReached: lambda e, names: f"reachable at {_listed(e.addresses)}, says {names.name_of(e.remote)}",
     events.AddressesUnreached: lambda e, _: (

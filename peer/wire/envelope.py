@@ -1,6 +1,6 @@
 """Signed envelopes: who says what in which run. Checked in the order bound, version, run, shape, signature.
 
-Layout: msgpack array [version, run, kind, peer, body, signature]; the signature covers the first five fields
+Layout: msgpack array [version, run, kind, peer, session, body, signature]; the signature covers the first six fields
 with a domain prefix, and their SHA-256 is the message's digest (the signature is left out of it, so a second valid
 signature cannot give the same statement another name).
 """
@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from peer.errors import ProtocolError
-from peer.types import Digest, PeerId
+from peer.types import Digest, PeerId, Session
 from peer.wire.limits import (
     MAX_ACK_BYTES,
     MAX_CARD_BYTES,
@@ -40,6 +40,10 @@ class Signer(Protocol):
     @property
     def peer_id(self) -> PeerId: ...
 
+    @property
+    def session(self) -> Session:
+        """Drawn when the process started, and never used by another."""
+
     def sign(self, data: bytes) -> bytes: ...
 
 
@@ -49,9 +53,13 @@ M = TypeVar("M", PeerCard, DeltaHeader, Manifest, Ack, GroupSeal, TopManifest)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed(Generic[M]):
-    """A message whose envelope has been verified. `data` are the envelope's bytes as they travel."""
+    """A message whose envelope has been verified. `data` are the envelope's bytes as they travel.
+
+    session: of the process that signed; one that cheats may put any number there.
+    """
 
     peer: PeerId
+    session: Session
     message: M
     digest: Digest
     data: bytes
@@ -91,6 +99,7 @@ class _Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     run: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
     kind: int
     peer: Annotated[str, msgspec.Meta(max_length=64)]
+    session: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
     body: bytes
     signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 
@@ -109,12 +118,13 @@ def seal(message: M, signer: Signer, *, run: bytes) -> Signed[M]:
     """Sign `message` for `run`. Raises: ValueError when it exceeds its kind's bound."""
     kind = _KINDS[type(message)]
     body = _encode(message)
-    statement = _statement(PROTOCOL_VERSION, run, kind.number, signer.peer_id, body)
-    envelope = _Envelope(PROTOCOL_VERSION, run, kind.number, signer.peer_id, body, signer.sign(_DOMAIN + statement))
-    data = _encode(envelope)
+    peer, session = signer.peer_id, signer.session
+    statement = _statement(PROTOCOL_VERSION, run, kind.number, peer, session, body)
+    signature = signer.sign(_DOMAIN + statement)
+    data = _encode(_Envelope(PROTOCOL_VERSION, run, kind.number, peer, session, body, signature))
     if len(data) > kind.max_bytes:
         raise ValueError(f"{type(message).__name__} is {len(data)} bytes, the protocol allows {kind.max_bytes}")
-    return Signed(peer=signer.peer_id, message=message, digest=_digest(statement), data=data)
+    return Signed(peer=peer, session=session, message=message, digest=_digest(statement), data=data)
 
 
 def verify_signature(peer: PeerId, signature: bytes, signed_data: bytes) -> bool:
@@ -150,15 +160,16 @@ def open_envelope(data: bytes, *, run: bytes, verify: Verify = verify_signature)
         raise ProtocolError("malformed", f"unknown message kind {envelope.kind}")
     if len(data) > _KINDS[message_type].max_bytes:
         raise ProtocolError("oversize", f"{message_type.__name__} of {len(data)} bytes")
-    statement = _statement(envelope.version, envelope.run, envelope.kind, envelope.peer, envelope.body)
-    if not verify(PeerId(envelope.peer), envelope.signature, _DOMAIN + statement):
+    peer, session = PeerId(envelope.peer), Session(envelope.session)
+    statement = _statement(envelope.version, envelope.run, envelope.kind, peer, session, envelope.body)
+    if not verify(peer, envelope.signature, _DOMAIN + statement):
         raise ProtocolError("bad_signature", f"the signature is not {envelope.peer[-6:]}'s")
     try:
         message = _decoders[message_type].decode(envelope.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError("malformed", f"{message_type.__name__}: {error}") from error
     _require_finite(message)
-    return Signed(peer=PeerId(envelope.peer), message=message, digest=_digest(statement), data=data)  # type: ignore[return-value, type-var]  # the decoder of `message_type` returns that type; a union is not tracked through the table
+    return Signed(peer=peer, session=session, message=message, digest=_digest(statement), data=data)  # type: ignore[return-value, type-var]  # the decoder of `message_type` returns that type; a union is not tracked through the table
 
 
 def open_as(data: bytes, message_type: type[M], *, run: bytes) -> Signed[M]:
@@ -173,8 +184,8 @@ def expect(signed: AnySigned, message_type: type[M]) -> Signed[M]:
     return signed  # type: ignore[return-value, unused-ignore]  # narrowed above; not carried to the generic by mypy
 
 
-def _statement(version: int, run: bytes, kind: int, peer: str, body: bytes) -> bytes:
-    return _encode((version, run, kind, peer, body))
+def _statement(version: int, run: bytes, kind: int, peer: PeerId, session: Session, body: bytes) -> bytes:
+    return _encode((version, run, kind, peer, session, body))
 
 
 def _digest(statement: bytes) -> Digest:

@@ -1,6 +1,6 @@
 """Bounds on everything that arrives from the network, checked before the bytes are looked at."""
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 """Raised whenever a message changes meaning or shape; peers of different versions refuse each other."""
 
 MAX_HEADER_BYTES = 1024
@@ -32,6 +32,9 @@ MAX_COUNT = 2**53
 
 INLINE_PAYLOAD_BYTES = 16 * 1024
 """Payloads up to this size ride along with the announcement; larger ones are pulled (docs/protocol.md)."""
+
+MAX_CLAIM_BYTES = 2048
+"""A process's claim against another with its identity: name, eight addresses of at most 128 characters, a signature."""
 
 MAX_STATEMENTS = 8
 MAX_PROBE_BYTES = 2048

@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from peer.errors import ProtocolError, TransportError
+from peer.errors import IdentityInUseError, ProtocolError, TransportError
 from peer.network.identity import Identity
 from peer.network.libp2p_transport import Libp2pSettings, open_libp2p_transport
 from peer.network.memory_transport import MemoryNetwork, open_memory_transport
@@ -23,6 +23,7 @@ from peer.network.transport import (
     GossipMessage,
     PeerConnected,
     PeerDisconnected,
+    RequestHandler,
     Transport,
     TransportEvent,
 )
@@ -45,7 +46,7 @@ def clock(kind: str) -> MockClock:
 
 
 class Peers:
-    """Starts and stops numbered peers; peer 3 has the same identity in every life and every test."""
+    """Starts and stops numbered peers; peer 3 has the same identity in every life and every test, 103 its twin."""
 
     def __init__(self, kind: str, nursery: trio.Nursery) -> None:
         self._kind = kind
@@ -82,14 +83,17 @@ class Peers:
     def _open(self, number: int, gossip_queue: int) -> AbstractAsyncContextManager[Transport]:
         if self._kind == "memory":
             address = f"/memory/peer-{number}-life-{self._lives[number]}"
-            return open_memory_transport(self._network, peer_id(number), address, gossip_queue=gossip_queue)
+            session = identity_of(number).session
+            return open_memory_transport(
+                self._network, peer_id(number), address, session=session, gossip_queue=gossip_queue
+            )
         settings = Libp2pSettings(
             run_id="contract",
             listen_address="/ip4/127.0.0.1/tcp/0",
             gossip_queue=gossip_queue,
             ping_timeout_s=15.0,  # all peers share one process, and that the machine with others
         )
-        return open_libp2p_transport(settings, Identity.for_tests(number))
+        return open_libp2p_transport(settings, identity_of(number))
 
     def unused_address(self) -> str:
         return "/memory/nobody" if self._kind == "memory" else "/ip4/127.0.0.1/tcp/1"
@@ -103,8 +107,16 @@ async def peers(kind: str, nursery: trio.Nursery) -> AsyncIterator[Peers]:
         await swarm.stop(number)
 
 
+TWIN = 100
+"""Added to a peer's number, it stands for another process with the same identity."""
+
+
+def identity_of(number: int) -> Identity:
+    return Identity.for_tests(number % TWIN, life=number // TWIN)
+
+
 def peer_id(number: int) -> PeerId:
-    return Identity.for_tests(number).peer_id
+    return identity_of(number).peer_id
 
 
 def address_of(transport: Transport) -> str:
@@ -269,6 +281,75 @@ async def test_closed_transport_refuses_use(clock: MockClock, peers: Peers) -> N
     ):
         with pytest.raises(TransportError):
             await use()
+
+
+# One identity, several processes.
+
+
+async def with_twins(peers: Peers) -> tuple[Transport, Transport, Transport]:
+    """Return peer 1, and the two processes of identity 2 that are connected to it."""
+    one, older = await connected_pair(peers)
+    newer = await peers.start(2 + TWIN)
+    assert await newer.connect(address_of(one)) == peer_id(1)
+    await until(lambda: len(one.sessions_of(peer_id(2))) == 2)
+    return one, older, newer
+
+
+async def test_sessions_of_a_peer_are_those_of_the_processes_behind_its_connections(
+    clock: MockClock, peers: Peers
+) -> None:
+    one, older, newer = await with_twins(peers)
+    assert older.session != newer.session
+    assert one.sessions_of(peer_id(2)) == {older.session, newer.session}
+    assert older.sessions_of(peer_id(1)) == newer.sessions_of(peer_id(1)) == {one.session}
+    assert one.sessions_of(peer_id(9)) == frozenset()
+    assert [event for event in pending_events(one) if isinstance(event, PeerConnected)] == [
+        PeerConnected(peer=peer_id(2))
+    ]
+
+
+async def test_a_request_for_a_session_reaches_that_process_alone(clock: MockClock, peers: Peers) -> None:
+    one, older, newer = await with_twins(peers)
+
+    def named(name: bytes) -> RequestHandler:
+        async def answer(_peer: PeerId, _data: bytes) -> bytes:
+            return name
+
+        return answer
+
+    older.handle("name/1", named(b"older"))
+    newer.handle("name/1", named(b"newer"))
+    for transport, name in ((older, b"older"), (newer, b"newer"), (older, b"older")):
+        assert await one.request(peer_id(2), "name/1", b"", session=transport.session) == name
+    with pytest.raises(TransportError, match="not connected"):
+        await one.request(peer_id(2), "name/1", b"", session=one.session)
+
+
+@pytest.mark.parametrize("keeps", ["older", "newer"])
+async def test_keeping_a_session_closes_the_others_and_leaves_the_peer_connected(
+    clock: MockClock, peers: Peers, keeps: str
+) -> None:
+    one, older, newer = await with_twins(peers)
+    kept, parted = (newer, older) if keeps == "newer" else (older, newer)
+    kept.handle("echo/1", echo)
+    one.keep_session(peer_id(2), kept.session)
+    assert one.sessions_of(peer_id(2)) == {kept.session}
+    await until(lambda: not parted.connected_peers())
+    assert await one.request(peer_id(2), "echo/1", b"hi") == peer_id(1).encode() + b":hi"
+    assert one.connected_peers() == {peer_id(2)}
+    assert not [event for event in pending_events(one) if isinstance(event, PeerDisconnected)]
+    one.keep_session(peer_id(2), parted.session)  # which is not connected any more
+    assert one.sessions_of(peer_id(2)) == {kept.session}
+
+
+async def test_dialling_another_process_of_the_own_identity_is_told_from_dialling_oneself(
+    clock: MockClock, peers: Peers
+) -> None:
+    one, twin = await peers.start(1), await peers.start(1 + TWIN)
+    with pytest.raises(IdentityInUseError, match="our own identity"):
+        await one.connect(address_of(twin))
+    assert not one.connected_peers()
+    assert not twin.connected_peers()
 
 
 # Requests.

@@ -19,9 +19,11 @@ from peer.rounds.sealed_rounds import decode_sealed, encode_sealed
 from peer.rounds.snapshot import decode_snapshot, encode_snapshot, max_snapshot_bytes
 from peer.services.conductor import _decode
 from peer.types import Digest, ModelDelta, ModelSchema, Moments
+from peer.wire import sessions
 from peer.wire.envelope import MAX_ENVELOPE_BYTES, open_envelope, seal
-from peer.wire.limits import MAX_MANIFEST_BYTES
+from peer.wire.limits import MAX_CLAIM_BYTES, MAX_MANIFEST_BYTES
 from peer.wire.messages import Ack, GroupMember, GroupSeal, PeerCard, Rejection, TopManifest, announcement
+from peer.wire.sessions import SessionAnswer, SessionQuestion
 from peer.wire.sync import (
     BlobRequest,
     BlobResponse,
@@ -87,8 +89,22 @@ def targets() -> Mapping[str, Target]:
         "dial-back response": _sync(DialBackResponse, encode(DialBackResponse(tried=("/a",), reached=("/a",)))),
         "relay request": _sync(RelayRequest, encode(RelayRequest(blob=HASH, size=10))),
         "relay response": _sync(RelayResponse, encode(RelayResponse(held=True))),
+        "session question": _session(
+            SessionQuestion, SessionQuestion(_ME.session, None), SessionQuestion(_ME.session, _claim())
+        ),
+        "session answer": _session(SessionAnswer, SessionAnswer(_claim())),
         "peer book": Target(decode=lambda data: AddressBook().load(data), examples=(_book(),), max_bytes=16 * 1024),
     }
+
+
+def _claim() -> sessions.Claim:
+    card = PeerCard(boot=1, name="peer-1", addresses=("/ip4/127.0.0.1/tcp/1",), config=HASH, schema=HASH)
+    return sessions.make_claim(card, _ME, against=Identity.for_tests(1, life=1).session, run=RUN)
+
+
+def _session(message_type: type, *examples: SessionQuestion | SessionAnswer) -> Target:
+    encoded = tuple(sessions.encode(example) for example in examples)
+    return Target(decode=lambda data: sessions.decode(data, message_type), examples=encoded, max_bytes=MAX_CLAIM_BYTES)
 
 
 def _book() -> bytes:

@@ -155,6 +155,7 @@ class MachineSwarm:
         member.wake_at = None
         member.rounds_open = 0
         member.final = {}
+        member.identity = Identity.for_tests(number + 1, life=member.life)  # another session
         member.machine = self._machine(member.identity, root, member.life << 20, now=self.clock(member))
         member.alive = True
         self._carry_out(member, member.machine.start(self.clock(member)))

@@ -91,7 +91,10 @@ class SlowAgent(NumpyAgent):
 
 @dataclass
 class Node:
-    """One peer over all its lives. `sink` and `counters` are those of the latest."""
+    """One peer over all its lives. `sink` and `counters` are those of the latest.
+
+    twin_of: whose identity it runs with, as a copy of that one's folder would; None: its own.
+    """
 
     number: int
     config: Config
@@ -100,6 +103,7 @@ class Node:
     admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
     new_list: bytes | None = None
     num_params: int = 64
+    twin_of: int | None = None
     identity: Identity = field(init=False)
     sink: RecordingSink = field(default_factory=RecordingSink)
     counters: Counters = field(default_factory=Counters)
@@ -113,7 +117,12 @@ class Node:
     times: list[tuple[Seconds, RoundSealed]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.identity = Identity.for_tests(self.number + 1)
+        self.draw_session()
+
+    def draw_session(self) -> None:
+        """Take the identity up for another life."""
+        key = self.number if self.twin_of is None else self.twin_of
+        self.identity = Identity.for_tests(key + 1, life=self.number << 20 | self.boots)
 
     @property
     def peer_id(self) -> PeerId:
@@ -223,11 +232,14 @@ class NodeSwarm:
     async def _live(self, node: Node) -> None:
         """One life, from opening the network to the outcome or the crash."""
         node.boots += 1
+        node.draw_session()
         node.sink, node.counters, node.names = RecordingSink(), Counters(), NameBook()
         local_seed = self.seed << 20 | node.number << 10 | node.boots
         node.agent = node.agent_type(seed=node.config.run.seed, local_seed=local_seed, num_params=node.num_params)
         try:
-            async with open_memory_transport(self.network, node.peer_id, node.address) as transport:
+            async with open_memory_transport(
+                self.network, node.peer_id, node.address, session=node.identity.session
+            ) as transport:
                 node.transport = transport
                 with trio.CancelScope() as node.life:
                     node.outcome = await run_peer(node.config, self._parts(node, transport))
@@ -359,7 +371,8 @@ class Stranger:
         self.address = f"/memory/stranger-{number}"
 
     def open(self) -> Any:  # an async context manager over MemoryTransport, as open_memory_transport returns it
-        return open_memory_transport(self.swarm.network, self.identity.peer_id, self.address)
+        identity = self.identity
+        return open_memory_transport(self.swarm.network, identity.peer_id, self.address, session=identity.session)
 
     async def meet_all(self, transport: MemoryTransport) -> None:
         for node in self.swarm.nodes:

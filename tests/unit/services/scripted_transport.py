@@ -13,7 +13,7 @@ from peer.network.transport import (
     RequestHandler,
     TransportEvent,
 )
-from peer.types import PeerId
+from peer.types import PeerId, Session
 
 Answer = Callable[[str, bytes], Awaitable[bytes]]
 """(protocol, request) -> response, or TransportError."""
@@ -43,6 +43,7 @@ class ScriptedTransport:
         self.handlers: dict[str, RequestHandler] = {}
         self.open_handlers: set[str] = set()
         self.admitted: frozenset[PeerId] | None = None
+        self.sessions: dict[PeerId, list[Session]] = {}
         self._connected: set[PeerId] = set()
         self._gossip_in, self._gossip_out = trio.open_memory_channel[GossipMessage](16)
         self._events_in, self._events_out = trio.open_memory_channel[TransportEvent](events)
@@ -62,6 +63,16 @@ class ScriptedTransport:
     @property
     def events(self) -> trio.MemoryReceiveChannel[TransportEvent]:
         return self._events_out
+
+    @property
+    def session(self) -> Session:
+        return Session(b"m" * 16)
+
+    def sessions_of(self, peer: PeerId) -> frozenset[Session]:
+        return frozenset(self.sessions.get(peer, ()))
+
+    def keep_session(self, peer: PeerId, session: Session) -> None:
+        self.sessions[peer] = [session]
 
     def heard_at(self, peer: PeerId) -> float:
         return trio.current_time() if peer in self._connected else -math.inf
@@ -100,7 +111,7 @@ class ScriptedTransport:
         self.disconnected.append(peer)
         self.leaves(peer, "closed by us")
 
-    async def request(self, peer: PeerId, protocol: str, data: bytes) -> bytes:
+    async def request(self, peer: PeerId, protocol: str, data: bytes, *, session: Session | None = None) -> bytes:
         self.requests.append((trio.current_time(), peer, protocol, data))
         if peer not in self._connected:
             raise TransportError(f"not connected to {peer}")
@@ -108,13 +119,15 @@ class ScriptedTransport:
 
     # What a test makes happen
 
-    def joins(self, peer: PeerId, *, tell: bool = True) -> None:
+    def joins(self, peer: PeerId, *, tell: bool = True, session: Session | None = None) -> None:
         """Connect a peer; without `tell` the event is lost."""
+        self.sessions[peer] = [Session(b"s" * 16) if session is None else session]
         self._connected.add(peer)
         if tell:
             self._events_in.send_nowait(PeerConnected(peer=peer))
 
     def leaves(self, peer: PeerId, cause: str = "reset", *, tell: bool = True) -> None:
         self._connected.discard(peer)
+        self.sessions.pop(peer, None)
         if tell:
             self._events_in.send_nowait(PeerDisconnected(peer=peer, cause=cause))

@@ -63,7 +63,7 @@ class Hall:
 
     def arrives(self, who: Identity, answer: Answer, *, tell: bool = True) -> None:
         self.transport.answers[who.peer_id] = answer
-        self.transport.joins(who.peer_id, tell=tell)
+        self.transport.joins(who.peer_id, tell=tell, session=who.session)
 
     def refused(self) -> list[tuple[PeerId, str]]:
         return [(event.remote, event.reason) for event in self.sink.events if isinstance(event, PeerRefused)]
@@ -158,6 +158,44 @@ async def test_a_peer_that_reconnects_is_greeted_again_with_its_new_boot(autojum
         await trio.sleep(0.1)
         assert [boot for _, boot, _ in hall.joined()] == [1, 2]
         assert hall.told == [frozenset({ALICE.peer_id}), frozenset(), frozenset({ALICE.peer_id})]
+
+
+async def test_a_new_process_of_a_greeted_peer_takes_the_place_of_the_old_one_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    """It is killed and started anew, and its old connection has not been noticed to be dead."""
+    async with open_hall() as hall:
+        hall.arrives(ALICE, shows(card(ALICE, boot=1)))
+        await trio.sleep(0.1)
+        reborn = Identity.for_tests(2, life=1)
+        hall.transport.sessions[ALICE.peer_id].append(reborn.session)
+        hall.transport.answers[ALICE.peer_id] = shows(card(reborn, boot=2))
+        await hall.transport.handlers[CARD_PROTOCOL](ALICE.peer_id, card(reborn, boot=2))
+        await trio.sleep(0.1)
+        assert [boot for _, boot, _ in hall.joined()] == [1, 2]
+        assert hall.left() == [(ALICE.peer_id, "started anew as boot 2")]
+        assert hall.transport.sessions_of(ALICE.peer_id) == {reborn.session}
+
+
+async def test_an_old_card_played_back_replaces_nobody(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+        hall.arrives(ALICE, shows(card(ALICE, boot=1)))
+        await trio.sleep(0.1)
+        await hall.transport.handlers[CARD_PROTOCOL](ALICE.peer_id, card(Identity.for_tests(2, life=1), boot=9))
+        await trio.sleep(5.0)
+        assert [boot for _, boot, _ in hall.joined()] == [1]
+        assert hall.left() == []
+
+
+async def test_a_second_process_that_shows_no_card_is_asked_for_it(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+        hall.arrives(ALICE, shows(card(ALICE, boot=1)))
+        await trio.sleep(0.1)
+        reborn = Identity.for_tests(2, life=1)
+        hall.transport.sessions[ALICE.peer_id].append(reborn.session)
+        hall.transport.answers[ALICE.peer_id] = shows(card(reborn, boot=2))
+        await trio.sleep(1.5)
+        assert [boot for _, boot, _ in hall.joined()] == [1, 2]
 
 
 async def test_a_peer_that_leaves_while_it_is_greeted_never_counts(autojump_clock: MockClock) -> None:

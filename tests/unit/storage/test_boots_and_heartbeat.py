@@ -6,13 +6,23 @@ from pathlib import Path
 import pytest
 
 from peer.errors import StorageError
-from peer.storage.boots import count_boot
+from peer.storage.boots import count_boot, raise_boot
 from peer.storage.heartbeat import Heartbeat
 from tests.unit.storage.bad_disks import FullDisk, ReadOnlyDisk
 
 
 def test_boots_are_counted_over_restarts(tmp_path: Path) -> None:
     assert [count_boot(tmp_path / "boots", unix_time_s=5).number for _ in range(4)] == [1, 2, 3, 4]
+
+
+def test_count_goes_on_from_starts_that_were_counted_in_a_copy_of_the_folder(tmp_path: Path) -> None:
+    path = tmp_path / "boots"
+    count_boot(path, unix_time_s=5)
+    raise_boot(path, 7)
+    assert count_boot(path, unix_time_s=5).number == 8
+    raise_boot(path, 3)  # fewer than our own
+    raise_boot(path, 1 << 60)  # more than can be: it would leave no room for sequences
+    assert count_boot(path, unix_time_s=5).number == 9
 
 
 def test_damaged_count_goes_on_above_any_earlier_one_and_is_reported(tmp_path: Path) -> None:

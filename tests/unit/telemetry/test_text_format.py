@@ -81,6 +81,25 @@ def test_every_event_has_a_sentence(text: TextFormat, kind: type[events.Event]) 
             "lost peer-1: connection reset; 1 peer connected",
         ),
         (
+            events.IdentityRunsTwice(
+                remote=ALICE, boot=6, addresses=("/ip4/192.0.2.7/tcp/1",), other_boot=5, other_addresses=()
+            ),
+            "warning: "
+            f"peer-1 ({ALICE}) runs twice: as boot 6 at /ip4/192.0.2.7/tcp/1, which is served, and as boot 5"
+            " at an unknown address, which is turned away. Next step: stop one of them; or give each a storage.data_dir"
+            " of its own, with no copied identity.key in it (`murmur identity new` makes another)",
+        ),
+        (
+            events.OwnIdentityRunsTwice(
+                peer_id=ALICE, boot=5, other_boot=6, other_name="peer-3", addresses=("/a",), source=ALICE, leaves=True
+            ),
+            "error: "
+            f"this identity ({ALICE}) runs twice: here as boot 5, and as boot 6 (peer-3) at /a, says peer-1."
+            " That one is the newer, so this process takes no part any more and waits to be stopped. Next step: stop"
+            " one of them; or give each a storage.data_dir of its own, with no copied identity.key in it (`murmur"
+            " identity new` makes another)",
+        ),
+        (
             events.TaskMoved(round=4, task="long-pole", previous_owner=ALICE, new_owner=None, why="peer-1 left"),
             "round 4: task long-pole moved from peer-1 to nobody: peer-1 left",
         ),

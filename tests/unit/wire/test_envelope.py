@@ -36,7 +36,11 @@ def reason_of(data: bytes, *, run: bytes = RUN) -> str:
 def resigned(signed: Signed[DeltaHeader], **changes: object) -> bytes:
     """Return the envelope with fields replaced, the signature left as it was."""
     fields = dict(
-        zip(("version", "run", "kind", "peer", "body", "signature"), msgspec.msgpack.decode(signed.data), strict=True)
+        zip(
+            ("version", "run", "kind", "peer", "session", "body", "signature"),
+            msgspec.msgpack.decode(signed.data),
+            strict=True,
+        )
     )
     return msgspec.msgpack.encode([*(fields | changes).values()])
 
