@@ -31,7 +31,6 @@ from peer.rounds.machine import Parts, RoundMachine
 from peer.rounds.rules import RoundRules
 from peer.services.admission import AdmissionDesk
 from peer.services.archive import Archive
-from peer.services.blobs import blob_handler
 from peer.services.conductor import Conductor, Observer
 from peer.services.discovery import Seeker
 from peer.services.greeting import Greeter, Welcome
@@ -44,6 +43,7 @@ from peer.services.sessions import SessionDesk
 from peer.services.status import Running
 from peer.services.task_plan import RosterTaskPlan
 from peer.services.training import Trainer, TrainingPlan
+from peer.services.uploads import Uploads
 from peer.services.watch import StuckWatch
 from peer.tasks.catalogue import env_tasks
 from peer.telemetry.counters import Counters
@@ -240,7 +240,8 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
         fetch=conductor.fetch_for,
         helps=lambda peer: peer in greeter.greeted,
     )
-    parts.transport.handle(BLOB_PROTOCOL, blob_handler(lambda blob: machine.blob(blob) or relay.find(blob)))
+    uploads = Uploads(lambda blob: machine.blob(blob) or relay.find(blob))
+    parts.transport.handle_download(BLOB_PROTOCOL, uploads.serve)
     parts.transport.handle(RELAY_PROTOCOL, relay.answer)
     try:
         async with trio.open_nursery() as nursery:

@@ -27,7 +27,7 @@ from peer.agents.native_agent import NativeAgent  # noqa: E402
 from peer.cli import app  # noqa: E402
 from peer.network.identity import Identity  # noqa: E402
 from peer.network.libp2p_transport import Libp2pSettings, Libp2pTransport, open_libp2p_transport  # noqa: E402
-from peer.network.transport import RequestHandler  # noqa: E402
+from peer.network.transport import Content, DownloadHandler, RequestHandler  # noqa: E402
 from peer.types import PeerId, Seconds, TrainStats  # noqa: E402
 
 _SHORTEST_S = 0.001
@@ -94,16 +94,28 @@ class AlteredTransport:
         await trio.sleep(self._delay_s)
         return await self._transport.request(remote, protocol, data)
 
-    def handle(self, protocol: str, handler: RequestHandler) -> None:
-        if self._liar is not None:
-            handler = self._liar.wrap(protocol, handler)
-
+    def handle(self, protocol: str, handler: RequestHandler, *, strangers: bool = False) -> None:
         async def answer_late(remote: PeerId, data: bytes) -> bytes:
             answer = await handler(remote, data)
             await trio.sleep(self._delay_s)
             return answer
 
-        self._transport.handle(protocol, answer_late)
+        self._transport.handle(protocol, answer_late, strangers=strangers)
+
+    async def download(self, remote: PeerId, protocol: str, data: bytes, **arguments: Any) -> None:  # Any: handed on
+        await trio.sleep(self._delay_s)
+        await self._transport.download(remote, protocol, data, **arguments)
+
+    def handle_download(self, protocol: str, handler: DownloadHandler) -> None:
+        served = handler if self._liar is None else self._liar.wrap(handler)
+
+        @asynccontextmanager
+        async def serve_late(remote: PeerId, data: bytes) -> AsyncIterator[Content]:
+            async with served(remote, data) as content:
+                await trio.sleep(self._delay_s)
+                yield content
+
+        self._transport.handle_download(protocol, serve_late)
 
     async def _publish_later(self, data: bytes) -> None:
         async with self._in_flight:
@@ -136,17 +148,16 @@ class Liar:
         letters = self._attack.send(Letter(envelope=said.envelope, payload=said.payload))
         return [announcement(letter.envelope, letter.payload) for letter in letters]
 
-    def wrap(self, protocol: str, handler: RequestHandler) -> RequestHandler:
+    def wrap(self, handler: DownloadHandler) -> DownloadHandler:
         from peer.types import Digest
-        from peer.wire.sync import BLOB_PROTOCOL, BlobRequest, BlobResponse, decode, encode
+        from peer.wire.sync import BlobRequest, decode
 
-        if protocol != BLOB_PROTOCOL:
-            return handler
-
-        async def serve(remote: PeerId, data: bytes) -> bytes:
-            honest = decode(await handler(remote, data), BlobResponse).data
-            blob = Digest(decode(data, BlobRequest).blob)
-            return encode(BlobResponse(honest if self._attack is None else self._attack.serve(blob, honest)))
+        @asynccontextmanager
+        async def serve(remote: PeerId, data: bytes) -> AsyncIterator[Content]:
+            async with handler(remote, data) as content:
+                honest = bytes(content) or None
+                blob = Digest(decode(data, BlobRequest).blob)
+                yield (honest if self._attack is None else self._attack.serve(blob, honest)) or b""
 
         return serve
 

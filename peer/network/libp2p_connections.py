@@ -8,7 +8,7 @@ import trio
 from libp2p.abc import IMuxedConn
 from libp2p.network.connection.swarm_connection import SwarmConn
 
-from peer.network.libp2p_upgrade import CountedTcpStream
+from peer.network.libp2p_tcp import CountedTcpStream
 from peer.network.transport import PeerConnected, PeerDisconnected, TransportEvent
 from peer.types import PeerId, Seconds, Session
 

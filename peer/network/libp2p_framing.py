@@ -1,36 +1,41 @@
 """Requests and responses on a libp2p stream: a length of 4 bytes, big endian, then so many bytes.
 
-The length is checked before anything is read or allocated for it. The read loop is our own: py-libp2p's
-`read_exactly` gives up after 100 partial reads, which a megabyte in small segments exceeds.
+The length is checked before anything is read or allocated for it.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from peer.errors import ProtocolError
+from peer.network.transport import Content
 
 HEADER_BYTES = 4
-CHUNK_BYTES = 256 * 1024
-"""One write; the window of a Yamux stream, beyond which a writer waits for the reader anyway."""
+SMALL_BYTES = 64 * 1024
+"""Copied behind its header, to go out with it in one piece."""
 
 
 class ByteStream(Protocol):
-    """As much of a libp2p stream as framing needs. `read` returns b"" or raises at the end."""
+    """As much of a stream as framing needs. Reads return at least one byte, or raise at the end."""
 
     async def read(self, n: int | None = None) -> bytes: ...
 
-    async def write(self, data: bytes) -> None: ...
+    async def read_all(self) -> bytearray: ...
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None: ...
 
 
-async def write_frame(stream: ByteStream, data: bytes) -> None:
+def header(size: int) -> bytes:
+    """Return what comes before `size` bytes."""
+    return size.to_bytes(HEADER_BYTES, "big")
+
+
+async def write_frame(stream: ByteStream, data: Content) -> None:
     """Send one frame. Raises whatever the stream raises when it breaks."""
-    head = len(data).to_bytes(HEADER_BYTES, "big")
-    if len(data) <= CHUNK_BYTES:
-        await stream.write(head + data)
-        return
-    await stream.write(head)
-    view = memoryview(data)
-    for start in range(0, len(data), CHUNK_BYTES):
-        await stream.write(bytes(view[start : start + CHUNK_BYTES]))
+    if len(data) <= SMALL_BYTES:
+        await stream.write(b"".join((header(len(data)), data)))
+    else:
+        await stream.write(header(len(data)))
+        await stream.write(data)
 
 
 async def read_frame(stream: ByteStream, *, max_bytes: int) -> bytes:
@@ -39,17 +44,41 @@ async def read_frame(stream: ByteStream, *, max_bytes: int) -> bytes:
     Raises: ProtocolError `frame_too_large` before reading more than the header, `frame_truncated` when the
     stream ends early; whatever the stream raises when it breaks.
     """
-    size = int.from_bytes(await _read_exactly(stream, HEADER_BYTES), "big")
+    return await read_exactly(stream, await read_header(stream, max_bytes=max_bytes))
+
+
+async def read_header(stream: ByteStream, *, max_bytes: int) -> int:
+    """Return how many bytes follow. Raises: as `read_frame`."""
+    size = int.from_bytes(await read_exactly(stream, HEADER_BYTES), "big")
     if size > max_bytes:
         raise ProtocolError("frame_too_large", f"at most {max_bytes} bytes, announced {size}")
-    return await _read_exactly(stream, size)
+    return size
 
 
-async def _read_exactly(stream: ByteStream, size: int) -> bytes:
-    buffer = bytearray()
+async def read_parts(stream: ByteStream, size: int, take: Callable[[Content], object]) -> None:
+    """Hand the next `size` bytes to `take`, as they come, and without copies.
+
+    Raises: ProtocolError `frame_too_large` when more bytes follow them; else as `read_frame`.
+    """
+    while size:
+        part = await stream.read_all()
+        if not part:
+            raise ProtocolError("frame_truncated", f"{size} bytes are missing")
+        if len(part) > size:
+            raise ProtocolError("frame_too_large", f"{len(part) - size} bytes more than announced")
+        size -= len(part)
+        take(memoryview(part))
+
+
+async def read_exactly(stream: ByteStream, size: int) -> bytes:
+    """Raises: as `read_frame`."""
+    first = await stream.read(size) if size else b""
+    if len(first) == size:
+        return first
+    buffer = bytearray(first)
     while len(buffer) < size:
-        chunk = await stream.read(min(size - len(buffer), CHUNK_BYTES))
-        if not chunk:
+        part = await stream.read(size - len(buffer))
+        if not part:
             raise ProtocolError("frame_truncated", f"expected {size} bytes, the stream ended after {len(buffer)}")
-        buffer += chunk
+        buffer += part
     return bytes(buffer)

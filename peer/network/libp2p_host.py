@@ -12,12 +12,13 @@ identify itself: nobody here needs the answer, and it runs outside every nursery
 from collections.abc import Callable
 from typing import Never
 
-from libp2p import create_yamux_muxer_option
-from libp2p.abc import INetConn, INotifee
+import trio
+from libp2p.abc import INetConn, INetStream, INotifee
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.x25519 import X25519PrivateKey
 from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
+from libp2p.io.exceptions import IOException
 from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig
 from libp2p.network.connection.swarm_connection import SwarmConn
@@ -27,12 +28,17 @@ from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStore
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as NoiseTransport
+from libp2p.stream_muxer.exceptions import MuxedStreamError
 from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr
 
+from peer.errors import ProtocolError
 from peer.network.identity import Identity
 from peer.network.libp2p_guard import StreamGuard
+from peer.network.libp2p_negotiation import choose
 from peer.network.libp2p_settings import Libp2pSettings
+from peer.network.libp2p_yamux import PROTOCOL_ID, YamuxConnection
+from peer.network.libp2p_yamux_stream import muxed_stream
 
 OnConnected = Callable[[SwarmConn], None]
 
@@ -61,6 +67,23 @@ class QuietHost(BasicHost):
     """A host that answers identify requests and makes none."""
 
     swarm: DialFreeSwarm
+
+    async def _swarm_stream_handler(self, net_stream: INetStream) -> None:
+        muxed = muxed_stream(net_stream)
+        try:
+            with trio.fail_after(self.negotiate_timeout):
+                protocol, handler = await choose(muxed, self.multiselect.handlers)
+        except (MuxedStreamError, IOException, trio.TooSlowError):  # it has changed its mind
+            await net_stream.reset()
+            return
+        except ProtocolError as error:
+            await net_stream.reset()
+            if error.reason == "not_served":
+                return
+            raise
+        net_stream.set_protocol(protocol)
+        assert handler is not None, "nobody registers a protocol without one"
+        await handler(net_stream)
 
     def _schedule_identify(self, peer_id: ID, *, reason: str) -> None:  # noqa: ARG002  # the signature is libp2p's
         return None
@@ -99,13 +122,15 @@ def build_host(
     noise = NoiseTransport(key_pair, noise_privkey=X25519PrivateKey.from_bytes(identity.session_key))
     upgrader = TransportUpgrader(
         secure_transports_by_protocol={TProtocol(NOISE): noise},
-        muxer_transports_by_protocol=create_yamux_muxer_option(),
+        muxer_transports_by_protocol={PROTOCOL_ID: YamuxConnection},
     )
     peerstore = PeerStore()
     peerstore.add_key_pair(peer_id, key_pair)
     swarm = DialFreeSwarm(peer_id, peerstore, upgrader, transports=[], connection_config=_connection_config(settings))
     swarm.auto_connector = IdleConnector(swarm)
-    host = QuietHost(network=swarm, disable_identify_address_discovery=True)
+    host = QuietHost(
+        network=swarm, disable_identify_address_discovery=True, negotiate_timeout=max(1, round(settings.stream_idle_s))
+    )
     host.swarm = swarm
     guard.protect(swarm)
     swarm.register_notifee(_ConnectedNotifee(on_connected))

@@ -8,9 +8,6 @@ from peer.network.flood import FloodGate, Rate
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.types import PeerId
 
-UNLIMITED_REQUESTS = frozenset({"blob/1"})
-"""Chunks come as fast as the puller takes them; streams are limited, and what is read is one range of one blob."""
-
 MAX_CONNECTS_AT_ONCE = 256
 
 
@@ -40,9 +37,8 @@ class PeerLimits:
     def admits_stream(self, peer: PeerId) -> bool:
         return self._admits(peer, "streams")
 
-    def admits_request(self, peer: PeerId, protocol: str, size: int) -> bool:
-        unlimited = protocol in UNLIMITED_REQUESTS
-        return (unlimited or self._admits(peer, "requests")) and self._admits(peer, "bytes", amount=size)
+    def admits_request(self, peer: PeerId, size: int) -> bool:
+        return self._admits(peer, "requests") and self._admits(peer, "bytes", amount=size)
 
     def admits_message(self, peer: PeerId, size: int) -> bool:
         return self._admits(peer, "messages") and self._admits(peer, "bytes", amount=size)

@@ -1,26 +1,33 @@
 """Requests and responses over libp2p streams: one stream each, bounded, with a deadline on what the other end
 owes."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
+from typing import TypeVar
 
 import trio
-from libp2p.abc import IHost, INetStream
+from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.peer.id import ID
-from libp2p.protocol_muxer.multiselect_client import MultiselectClient
-from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 
 from peer.errors import ProtocolError, TransportError
 from peer.network.gate import Gate
-from peer.network.libp2p_framing import read_frame, write_frame
+from peer.network.libp2p_framing import header, read_frame, read_header, read_parts, write_frame
 from peer.network.libp2p_guard import reset_stream
+from peer.network.libp2p_host import QuietHost
+from peer.network.libp2p_negotiation import proposal, read_consent
 from peer.network.libp2p_upgrade import root_cause
-from peer.network.transport import MAX_MESSAGE_BYTES, RequestHandler
+from peer.network.libp2p_yamux_stream import YamuxStream, muxed_stream
+from peer.network.transport import MAX_MESSAGE_BYTES, Content, DownloadHandler, RequestHandler
 from peer.types import PeerId, Seconds
 
 PROTOCOL_PREFIX = "/murmur/"
+DOWNLOAD_WINDOW_BYTES = 4 * 1024 * 1024
+"""How far a holder may be ahead of us in one download: 40 MB/s over a way of 100 ms there and back."""
+
+_T = TypeVar("_T")
 
 
 class RequestStreams:
@@ -32,41 +39,75 @@ class RequestStreams:
 
     def __init__(
         self,
-        host: IHost,
+        host: QuietHost,
         counters: dict[str, int],
         *,
         idle_s: Seconds,
         gate: Gate,
-        admits: Callable[[PeerId, str, int], bool] = lambda *_: True,
+        admits: Callable[[PeerId, int], bool] = lambda *_: True,
     ) -> None:
-        """admits: asked of every request read, with its protocol and size; it counts what it refuses."""
+        """admits: asked of every request read, with its size; it counts what it refuses."""
         self._admits = admits
         self._host = host
         self._gate = gate
         self._counters = counters
         self._idle_s = idle_s
-        self._multiselect = MultiselectClient()
 
     def handle(self, protocol: str, handler: RequestHandler, *, strangers: bool) -> None:
-        handler = handler if strangers else partial(self._answer_admitted, handler)
-        self._host.set_stream_handler(_protocol_id(protocol), partial(self._serve, protocol, handler))
+        @asynccontextmanager
+        async def answer(peer: PeerId, data: bytes) -> AsyncIterator[Content]:
+            content = await handler(peer, data)
+            if len(content) > MAX_MESSAGE_BYTES:
+                raise ValueError(f"a response is bounded at {MAX_MESSAGE_BYTES} bytes, got {len(content)}")
+            yield content
+
+        self._handle(protocol, answer, strangers=strangers)
+
+    def handle_download(self, protocol: str, handler: DownloadHandler) -> None:
+        self._handle(protocol, handler, strangers=False)
 
     async def request(self, peer: PeerId, protocol: str, data: bytes, *, conn: SwarmConn | None = None) -> bytes:
         """Send one request, return the response. Raises: TransportError, after a reset of the stream.
 
         conn: the connection to take; any of the peer's if None.
         """
+        return await self._ask(peer, protocol, data, partial(read_frame, max_bytes=MAX_MESSAGE_BYTES), conn=conn)
+
+    async def download(
+        self, peer: PeerId, protocol: str, data: bytes, *, max_bytes: int, take: Callable[[Content], object]
+    ) -> None:
+        """Send one request, hand the parts of the response to `take`. Raises: as `request`."""
+
+        async def read(stream: YamuxStream) -> None:
+            size = await read_header(stream, max_bytes=max_bytes)
+            await stream.widen(min(size, DOWNLOAD_WINDOW_BYTES))
+            await read_parts(stream, size, take)
+
+        await self._ask(peer, protocol, data, read)
+
+    async def _ask(
+        self,
+        peer: PeerId,
+        protocol: str,
+        data: bytes,
+        read: Callable[[YamuxStream], Awaitable[_T]],
+        *,
+        conn: SwarmConn | None = None,
+    ) -> _T:
+        wanted = _protocol_id(protocol)
         try:
             with trio.fail_after(self._idle_s):
-                if conn is None:
-                    stream = await self._host.new_stream(ID.from_base58(peer), [_protocol_id(protocol)])
-                else:
-                    stream = await self._stream_on(conn, _protocol_id(protocol))
-        except Exception as error:  # swarm, muxer, multiselect and socket have no common base for their errors
+                opened = self._host.swarm.new_stream(ID.from_base58(peer)) if conn is None else conn.new_stream()
+                stream = await opened
+        except Exception as error:  # swarm and muxer have no common base for their errors
             raise TransportError(f"{peer} takes no {protocol} request: {root_cause(error)}") from error
+        stream.set_protocol(wanted)
+        muxed = muxed_stream(stream)
         try:
-            await write_frame(stream, data)
-            answer = await read_frame(stream, max_bytes=MAX_MESSAGE_BYTES)
+            await muxed.write(b"".join((proposal(wanted), header(len(data)), data)))
+            with trio.fail_after(self._idle_s):
+                await read_consent(muxed, wanted)
+            answer = await read(muxed)
         except ProtocolError as error:
             if error.reason == "frame_too_large":
                 self._counters["frames_refused"] += 1
@@ -81,22 +122,13 @@ class RequestStreams:
         await _finish(stream)
         return answer
 
-    async def _stream_on(self, conn: SwarmConn, protocol: TProtocol) -> INetStream:
-        """As the host's `new_stream`, which chooses among a peer's connections by itself."""
-        stream = await conn.new_stream()
-        try:
-            await self._multiselect.select_one_of(
-                [protocol], MultiselectCommunicator(stream), max(1, int(self._idle_s))
-            )
-        except BaseException:
-            await reset_stream(stream)
-            raise
-        stream.set_protocol(protocol)
-        return stream
+    def _handle(self, protocol: str, handler: DownloadHandler, *, strangers: bool) -> None:
+        serve = partial(self._serve, handler, strangers=strangers)
+        self._host.set_stream_handler(_protocol_id(protocol), serve)
 
-    async def _serve(self, protocol: str, handler: RequestHandler, stream: INetStream) -> None:
+    async def _serve(self, handler: DownloadHandler, stream: INetStream, *, strangers: bool) -> None:
         try:
-            await self._answer(protocol, handler, stream)
+            await self._answer(handler, stream, strangers=strangers)
         except ProtocolError as error:
             kind = "frames_refused" if error.reason.startswith("frame_") else "protocol_errors"
             self._counters[kind] += 1
@@ -108,27 +140,24 @@ class RequestStreams:
             await reset_stream(stream)
             raise
 
-    async def _answer(self, protocol: str, handler: RequestHandler, stream: INetStream) -> None:
+    async def _answer(self, handler: DownloadHandler, stream: INetStream, *, strangers: bool) -> None:
         peer = PeerId(stream.muxed_conn.peer_id.to_base58())
-        data = await self._read_request(stream)
-        if not self._admits(peer, protocol, len(data)):
+        muxed = muxed_stream(stream)
+        data = await self._read_request(muxed)
+        if not self._admits(peer, len(data)):
             await reset_stream(stream)
             return
-        answer = await handler(peer, data)
-        if len(answer) > MAX_MESSAGE_BYTES:
-            raise ValueError(f"a response is bounded at {MAX_MESSAGE_BYTES} bytes, got {len(answer)}")
-        try:
-            await write_frame(stream, bytes(answer))
-        except Exception:  # the requester has given up or is gone: nobody's mistake
-            await reset_stream(stream)
-            return
+        if not strangers:
+            await self._gate.wait_for(peer)
+        async with handler(peer, data) as content:
+            try:
+                await write_frame(muxed, content)
+            except Exception:  # the requester has given up, reads nothing, or is gone: nobody's mistake here
+                await reset_stream(stream)
+                return
         await _finish(stream)
 
-    async def _answer_admitted(self, handler: RequestHandler, peer: PeerId, data: bytes) -> bytes:
-        await self._gate.wait_for(peer)
-        return await handler(peer, data)
-
-    async def _read_request(self, stream: INetStream) -> bytes:
+    async def _read_request(self, stream: YamuxStream) -> bytes:
         """Read one request, so that a peer that opens a stream and sleeps, or breaks off, holds nothing."""
         try:
             with trio.fail_after(self._idle_s):

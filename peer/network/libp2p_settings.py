@@ -19,8 +19,8 @@ class Libp2pSettings:
     nothing for ever. max_connections: above it, new ones are refused. max_peer_streams: requests one peer may
     have us work on at a time. gossip_queue: messages kept for the services; when full, the newest is dropped
     and counted. gossip_rate: messages a second that one neighbour may hand us (py-libp2p's default of 10
-    loses bursts); twice as many at once. request_rate: requests a second that one peer may make, chunks of blobs aside;
-    64 peers make about 100. stream_rate: the same of streams, chunks included: the library's best pull takes 1,100.
+    loses bursts); twice as many at once. request_rate: requests a second that one peer may make;
+    64 peers make about 100. stream_rate: the same of streams, those of gossip and pings included.
     unasked_bytes_rate: of gossip and requests of one peer. connect_rate: connections a second of one host, 256 at once.
     ban_s: how long a peer that goes on above a rate is refused. heartbeat_s: of
     GossipSub's mesh (py-libp2p's default is 120).
@@ -37,7 +37,7 @@ class Libp2pSettings:
     gossip_queue: int = 1024
     gossip_rate: float = 500.0
     request_rate: float = 200.0
-    stream_rate: float = 1500.0
+    stream_rate: float = 500.0
     unasked_bytes_rate: float = 32e6
     connect_rate: float = 20.0
     ban_s: Seconds = 60.0

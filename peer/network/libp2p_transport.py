@@ -3,13 +3,13 @@ package.
 
 What is worked around, and where: hostile bytes (libp2p_guard), dials and accepts (libp2p_connector, _dial,
 _upgrade, _listener), a host that acts on its own (libp2p_host), gossip limits (libp2p_gossip), silent peers
-(libp2p_health), lingering connections (libp2p_connections), reads and deadlines (libp2p_framing, _requests),
-log noise (libp2p_logging). Each has a test in tests/unit/network that fails without it, so that an upgrade
-shows which can go.
+(libp2p_health), lingering connections (libp2p_connections), windows, copies and round trips (libp2p_session, _tcp,
+_yamux, _negotiation), deadlines (libp2p_requests), log noise (libp2p_logging). Each has a test that fails without it,
+so that an upgrade shows which can go: docs/libp2p.md.
 """
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -33,6 +33,8 @@ from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.transport import (
     MAX_GOSSIP_BYTES,
     MAX_MESSAGE_BYTES,
+    Content,
+    DownloadHandler,
     GossipMessage,
     RequestHandler,
     TransportEvent,
@@ -137,9 +139,7 @@ class Libp2pTransport:
     async def request(self, peer: PeerId, protocol: str, data: bytes, *, session: Session | None = None) -> bytes:
         if len(data) > MAX_MESSAGE_BYTES:
             raise ValueError(f"a request is bounded at {MAX_MESSAGE_BYTES} bytes, got {len(data)}")
-        self._require_open()
-        if not self._connections.of_peer(peer):
-            raise TransportError(f"not connected to {peer}")
+        self._require_connected(peer)
         if session is None:
             return await self._requests.request(peer, protocol, data)
         found = self._connections.of_session(peer, session)
@@ -147,9 +147,23 @@ class Libp2pTransport:
             raise TransportError(f"not connected to that process of {peer}")
         return await self._requests.request(peer, protocol, data, conn=found[-1])
 
+    def handle_download(self, protocol: str, handler: DownloadHandler) -> None:
+        self._requests.handle_download(protocol, handler)
+
+    async def download(
+        self, peer: PeerId, protocol: str, data: bytes, *, max_bytes: int, take: Callable[[Content], object]
+    ) -> None:
+        self._require_connected(peer)
+        await self._requests.download(peer, protocol, data, max_bytes=max_bytes, take=take)
+
     def close(self) -> None:
         """Refuse further use; the context manager that made this does the rest."""
         self._is_open = False
+
+    def _require_connected(self, peer: PeerId) -> None:
+        self._require_open()
+        if not self._connections.of_peer(peer):
+            raise TransportError(f"not connected to {peer}")
 
     def _require_open(self) -> None:
         if not self._is_open:

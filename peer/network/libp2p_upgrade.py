@@ -11,7 +11,6 @@ from typing import TypeVar
 
 import trio
 from libp2p.abc import IMuxedConn, IRawConnection, ISecureConn
-from libp2p.io.trio import TrioTCPStream
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.network.swarm import Swarm
@@ -19,29 +18,12 @@ from libp2p.peer.id import ID
 
 from peer.errors import TransportError
 from peer.network.identity import session_of
-from peer.types import PeerId, Seconds, Session
+from peer.network.libp2p_session import NoiseSession
+from peer.network.libp2p_tcp import CountedTcpStream
+from peer.network.libp2p_yamux import YamuxConnection
+from peer.types import PeerId, Session
 
 _T = TypeVar("_T")
-
-
-class CountedTcpStream(TrioTCPStream):
-    """A TCP stream that adds its bytes, as they are on the wire, to the transport's counters."""
-
-    def __init__(self, stream: trio.SocketStream, counters: dict[str, int]) -> None:
-        super().__init__(stream)
-        self._counters = counters
-        self.heard_at: Seconds = trio.current_time()
-        self.session: Session | None = None  # known after the handshake
-
-    async def write(self, data: bytes) -> None:
-        await super().write(data)
-        self._counters["bytes_sent"] += len(data)
-
-    async def read(self, n: int | None = None) -> bytes:
-        data = await super().read(n)
-        self.heard_at = trio.current_time()
-        self._counters["bytes_received"] += len(data)
-        return data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +33,7 @@ class SecuredSocket:
     peer: PeerId
     session: Session
     tcp: CountedTcpStream
-    secured: ISecureConn
+    secured: NoiseSession
     is_initiator: bool
 
 
@@ -71,7 +53,8 @@ async def secure(
         noise_key = secured.get_remote_public_key()
         assert noise_key is not None, "Noise proves a static key"
         tcp.session = session_of(noise_key.to_bytes())
-        return SecuredSocket(peer=peer, session=tcp.session, tcp=tcp, secured=secured, is_initiator=is_initiator)
+        session = NoiseSession(secured, tcp)
+        return SecuredSocket(peer=peer, session=tcp.session, tcp=tcp, secured=session, is_initiator=is_initiator)
 
     return await _or_close(stream, "no handshake as a libp2p peer", handshake)
 
@@ -86,7 +69,8 @@ async def join_swarm(
     """
 
     async def join() -> SwarmConn:
-        muxed = await swarm.upgrader.upgrade_connection(secured.secured, ID.from_base58(secured.peer))
+        await swarm.upgrader.muxer_multistream.select_transport(secured.secured)  # there is only one to agree on
+        muxed = YamuxConnection(secured.secured, ID.from_base58(secured.peer))
         note_socket(muxed, secured.tcp)
         return await swarm.add_conn(muxed, direction="outbound" if secured.is_initiator else "inbound")
 

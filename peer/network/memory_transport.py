@@ -6,6 +6,7 @@ everything that was on its way to the peer and everything it was doing, as in li
 """
 
 import math
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -19,6 +20,8 @@ from peer.network.memory_network import Link, MemoryNetwork
 from peer.network.transport import (
     MAX_GOSSIP_BYTES,
     MAX_MESSAGE_BYTES,
+    Content,
+    DownloadHandler,
     GossipMessage,
     PeerConnected,
     PeerDisconnected,
@@ -32,6 +35,8 @@ __all__ = ["MemoryNetwork", "MemoryTransport", "open_memory_transport"]
 EVENT_QUEUE = 1024
 GOSSIP_QUEUE = 1024
 SEEN_MESSAGES = 8192
+DOWNLOAD_PART_BYTES = 256 * 1024
+"""Each is an event, and may be lost."""
 
 
 class _Reply:
@@ -58,6 +63,40 @@ class _Reply:
         raise self.outcome
 
 
+class _Download(_Reply):
+    """A response under way in parts. max_bytes: refused above it."""
+
+    __slots__ = ("_came", "_missing", "_parts", "max_bytes")
+
+    def __init__(self, peer: PeerId, link: Link, *, max_bytes: int) -> None:
+        super().__init__(peer, link)
+        self.max_bytes = max_bytes
+        self._parts: deque[Content] = deque()
+        self._missing: int | None = None
+        self._came = trio.Event()
+
+    def settle(self, outcome: bytes | TransportError) -> None:
+        super().settle(outcome)
+        self._came.set()
+
+    def add(self, part: Content, total: int) -> None:
+        self._parts.append(part)
+        self._missing = (total if self._missing is None else self._missing) - len(part)
+        self._came.set()
+
+    async def drain(self, take: Callable[[Content], object]) -> None:
+        """Hand all parts to `take`. Raises: TransportError when it was broken off."""
+        while True:
+            await self._came.wait()
+            self._came = trio.Event()
+            while self._parts:
+                take(self._parts.popleft())
+            if self._missing == 0:
+                return
+            if isinstance(self.outcome, TransportError):
+                raise self.outcome
+
+
 class MemoryTransport:
     """One peer's attachment to a `MemoryNetwork`; open it with `open_memory_transport`."""
 
@@ -74,6 +113,7 @@ class MemoryTransport:
         self._heard: dict[PeerId, Seconds] = {}
         self._handlers: dict[str, RequestHandler] = {}
         self._open_handlers: set[str] = set()
+        self._download_handlers: dict[str, DownloadHandler] = {}
         self._gate = Gate()
         self._waiting: set[_Reply] = set()
         self._seen: dict[int, None] = {}
@@ -181,6 +221,26 @@ class MemoryTransport:
             return await reply.wait()
         finally:
             self._waiting.discard(reply)
+
+    def handle_download(self, protocol: str, handler: DownloadHandler) -> None:
+        self._download_handlers[protocol] = handler
+
+    async def download(
+        self, peer: PeerId, protocol: str, data: bytes, *, max_bytes: int, take: Callable[[Content], object]
+    ) -> None:
+        self._require_alive()
+        links = self._links_to(peer)
+        if not links:
+            raise TransportError(f"not connected to {peer}")
+        link = links[0]
+        download = _Download(peer, link, max_bytes=max_bytes)
+        self._waiting.add(download)
+        try:
+            self._counters["bytes_sent"] += len(data)
+            self._send(link, partial(self._arrive_download, link, protocol, bytes(data), download), len(data), download)
+            await download.drain(take)
+        finally:
+            self._waiting.discard(download)
 
     # Dialling.
 
@@ -369,6 +429,70 @@ class MemoryTransport:
             return
         self._hear(server._peer, len(answer) if isinstance(answer, bytes) else 0)
         reply.settle(answer)
+
+    # Downloads.
+
+    def _arrive_download(self, link: Link, protocol: str, data: bytes, download: _Download) -> None:
+        """Start serving: runs when the request has crossed the link."""
+        server = link.other_end(self)
+        if not link.open or not self._network.passes(self._peer, server._peer):
+            self._lose(download)
+        elif server._nursery is not None:
+            server._hear(self._peer, len(data))
+            server._nursery.start_soon(server._serve_download, self, link, protocol, data, download)
+
+    async def _serve_download(
+        self, requester: "MemoryTransport", link: Link, protocol: str, data: bytes, download: _Download
+    ) -> None:
+        handler = self._download_handlers.get(protocol)
+        refusal = f"{self._peer} does not serve {protocol}"
+        try:
+            if handler is not None:
+                await self._gate.wait_for(requester._peer)
+                async with handler(requester._peer, data) as content:
+                    await self._send_parts(requester, link, content, download)
+                return
+        except ProtocolError:
+            self._counters["protocol_errors"] += 1
+            refusal = f"{self._peer} refused the {protocol} request"
+        except Exception:  # as in `_answer`
+            self._counters["handler_errors"] += 1
+            refusal = f"{self._peer} failed to answer the {protocol} request"
+        if link.open and self._alive:
+            self._send(link, partial(requester._settle, link, download, TransportError(refusal)), 0, download)
+
+    async def _send_parts(
+        self, requester: "MemoryTransport", link: Link, content: Content, download: _Download
+    ) -> None:
+        """Send one part after the other, no faster than the link carries them, until nobody waits for them."""
+        view, total, arrival = memoryview(content), len(content), -math.inf
+        direction = self._network.direction(self._peer, requester._peer)
+        for start in range(0, max(total, 1), DOWNLOAD_PART_BYTES):
+            part = view[start : start + DOWNLOAD_PART_BYTES]
+            if not link.open or not self._alive or download not in requester._waiting or download.outcome:
+                return
+            self._counters["bytes_sent"] += len(part)
+            if direction.loses(direction.profile.request_loss):
+                requester._lose(download)
+                return
+            arrival = max(arrival, trio.current_time() + direction.delay(len(part)))
+            requester.schedule(arrival, partial(requester._take_part, link, download, part, total))
+            if math.isfinite(direction.profile.bytes_per_s):
+                await trio.sleep(len(part) / direction.profile.bytes_per_s)
+
+    def _take_part(self, link: Link, download: _Download, part: Content, total: int) -> None:
+        server = link.other_end(self)
+        if download not in self._waiting or download.outcome is not None:
+            return
+        if not link.open or not self._network.passes(server._peer, self._peer):
+            self._lose(download)
+            return
+        self._hear(server._peer, len(part))
+        if total > download.max_bytes:
+            self._counters["frames_refused"] += 1
+            download.settle(TransportError(f"{server._peer} answered with {total} bytes, above {download.max_bytes}"))
+        else:
+            download.add(part, total)
 
     # Life.
 

@@ -5,6 +5,7 @@ Two implementations: `memory_transport` (virtual time, faults on demand) and `li
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +15,13 @@ from peer.types import PeerId, Seconds, Session
 
 RequestHandler = Callable[[PeerId, bytes], Awaitable[bytes]]
 """Answer one request of an authenticated peer. `ProtocolError` refuses it: stream reset, cause counted."""
+
+Content = bytes | bytearray | memoryview
+"""Bytes, wherever they are."""
+
+DownloadHandler = Callable[[PeerId, bytes], AbstractAsyncContextManager[Content]]
+"""Open what one request of an authenticated peer asks for, of whatever size. It is left as soon as the peer has it all
+or will not get it: what it reserves for a download is free then. `ProtocolError` refuses, as in a `RequestHandler`."""
 
 MAX_GOSSIP_BYTES = 64 * 1024
 """py-libp2p loses gossip of 1 MiB and above without a word; announcements stay far below, bulk is pulled."""
@@ -112,6 +120,18 @@ class Transport(Protocol):
         session: which of the processes that are connected as `peer` to ask.
         Raises: TransportError when the peer is not connected, refuses, resets, or answers above
         MAX_MESSAGE_BYTES.
+        """
+
+    def handle_download(self, protocol: str, handler: DownloadHandler) -> None:
+        """Serve `protocol` to admitted peers with responses of any size."""
+
+    async def download(
+        self, peer: PeerId, protocol: str, data: bytes, *, max_bytes: int, take: Callable[[Content], object]
+    ) -> None:
+        """Send one request, and hand the response to `take` in parts, in order, as they come; no part is kept.
+
+        max_bytes: a larger response is refused before any of it is read. The caller sets the deadline, and may move it
+        on in `take`. Raises: TransportError when the peer is not connected, refuses, or resets, also in the middle.
         """
 
     def counters(self) -> dict[str, int]:

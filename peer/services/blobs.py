@@ -1,28 +1,16 @@
-"""Content-addressed bytes between peers: served in chunks, pulled from one holder and continued at the next."""
+"""Content-addressed bytes between peers: pulled from one holder, and continued at the next where that one stopped."""
 
+import hashlib
 from collections.abc import Callable, Sequence
+from io import BytesIO
 
 import trio
 
 from peer.errors import ProtocolError, TransportError
-from peer.network.transport import RequestHandler, Transport
+from peer.network.transport import Content, Transport
 from peer.types import Digest, PeerId, Seconds
-from peer.wire.hashing import digest_of
-from peer.wire.limits import BLOB_CHUNK_BYTES
-from peer.wire.sync import BLOB_PROTOCOL, BlobRequest, BlobResponse, decode, encode
-
-
-def blob_handler(find: Callable[[Digest], bytes | None]) -> RequestHandler:
-    """Return the handler of `BLOB_PROTOCOL` over whatever `find` knows."""
-
-    async def answer(_peer: PeerId, data: bytes) -> bytes:
-        await trio.lowlevel.checkpoint()
-        asked = decode(data, BlobRequest)
-        blob = find(Digest(asked.blob))
-        chunk = None if blob is None else blob[asked.offset : asked.offset + asked.length]
-        return encode(BlobResponse(chunk))
-
-    return answer
+from peer.wire.limits import BLOB_PROGRESS_BYTES
+from peer.wire.sync import BLOB_PROTOCOL, BlobRequest, encode
 
 
 async def pull_blob(
@@ -37,47 +25,78 @@ async def pull_blob(
     """Return the blob, or None when no holder could serve it whole.
 
     size: as declared and bounded by the caller; never more is kept. refuse: told who sent what must not be sent.
-    A holder that stalls, errs or lacks it costs at most `request_s`; the next goes on where it stopped. When what
-    several sent has the wrong hash, the last of them is asked for all of it, because an earlier one may have lied.
+    A holder that lacks it, errs, or takes longer than `request_s` for the next 256 KB is left; the next goes on where
+    it stopped. When what several sent has the wrong hash, the last of them is asked for all of it, because an earlier
+    one may have lied.
     """
-    received = bytearray()
+    received = _Received(size)
     for holder in holders:
         continued = True
         while continued:
-            continued = bool(received)
-            if not await _complete(transport, holder, blob, size, received, request_s, refuse):
+            continued = received.size > 0
+            if not await _complete(transport, holder, blob, received, request_s, refuse):
                 break
-            if digest_of(bytes(received)) == blob:
-                return bytes(received)
-            received.clear()
+            if received.digest() == blob:
+                return received.content()
+            received = _Received(size)
             if not continued:
                 refuse(holder, ProtocolError("payload_hash", "it served other bytes than the hash names"))
     return None
+
+
+class _Received:
+    """The beginning of a blob. Memory grows with what came in, not with what was announced, and is not copied."""
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted = wanted
+        self.size = 0
+        self._bytes = BytesIO()
+        self._hasher = hashlib.sha256()
+
+    @property
+    def missing(self) -> int:
+        return self.wanted - self.size
+
+    def add(self, part: Content) -> None:
+        self._bytes.write(part)
+        self._hasher.update(part)
+        self.size += len(part)
+
+    def digest(self) -> Digest:
+        return Digest(self._hasher.digest())
+
+    def content(self) -> bytes:
+        return self._bytes.getvalue()
 
 
 async def _complete(
     transport: Transport,
     holder: PeerId,
     blob: Digest,
-    size: int,
-    received: bytearray,
+    received: _Received,
     request_s: Seconds,
     refuse: Callable[[PeerId, ProtocolError], None],
 ) -> bool:
     """Pull from one holder what is missing; return whether all of it is here."""
+    missing = received.missing
+    start = received.size
     try:
-        while len(received) < size:
-            request = BlobRequest(blob, len(received), min(BLOB_CHUNK_BYTES, size - len(received)))
-            with trio.fail_after(request_s):
-                answer = decode(await transport.request(holder, BLOB_PROTOCOL, encode(request)), BlobResponse)
-            if answer.data is None:
-                return False
-            if len(answer.data) != request.length:  # shorter ones too: a byte a time would hold a pull up for ever
-                raise ProtocolError("blob_length", f"{len(answer.data)} bytes where {request.length} were asked for")
-            received += answer.data
+        with trio.fail_after(request_s) as deadline:
+            due = start + BLOB_PROGRESS_BYTES
+
+            def take(part: Content) -> None:
+                nonlocal due
+                received.add(part)
+                if received.size >= due:  # not for every part: a byte at a time would hold the pull up for ever
+                    due = received.size + BLOB_PROGRESS_BYTES
+                    deadline.deadline = trio.current_time() + request_s
+
+            request = encode(BlobRequest(blob, start, missing))
+            await transport.download(holder, BLOB_PROTOCOL, request, max_bytes=missing, take=take)
+        if received.missing and received.size > start:  # nothing at all: it does not have the blob, or no time for it
+            raise ProtocolError("blob_length", f"{received.size - start} bytes where {missing} were asked for")
     except ProtocolError as error:
         refuse(holder, error)
-        return False
     except (TransportError, trio.TooSlowError):
-        return False
-    return True
+        pass
+    return not received.missing

@@ -42,6 +42,8 @@ MAX_PROBE_BYTES = 2048
 
 MAX_ANNOUNCEMENT_BYTES = MAX_MANIFEST_BYTES + INLINE_PAYLOAD_BYTES + 64
 MAX_BLOB_BYTES = 1 << 30
-BLOB_CHUNK_BYTES = 256 * 1024
+BLOB_PROGRESS_BYTES = 256 * 1024
+"""What a holder has to send of a blob within each deadline of a request."""
+
 MAX_RELAYED_BYTES = 64 * 1024 * 1024
 """Largest blob that a peer fetches on behalf of another."""

@@ -1,4 +1,4 @@
-"""Requests between two connected peers: cards, anti-entropy, and chunks of content-addressed blobs."""
+"""Requests between two connected peers: cards, anti-entropy, and content-addressed blobs."""
 
 from typing import Annotated, TypeVar
 
@@ -6,7 +6,6 @@ import msgspec
 
 from peer.errors import ProtocolError
 from peer.wire.limits import (
-    BLOB_CHUNK_BYTES,
     MAX_BLOB_BYTES,
     MAX_CARD_BYTES,
     MAX_RELAYED_BYTES,
@@ -63,17 +62,14 @@ class SyncResponse(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 
 
 class BlobRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Bytes [offset, offset + length) of the blob named by its SHA-256."""
+    """Bytes [offset, offset + length) of the blob named by its SHA-256.
+
+    The response is those bytes and nothing else; none at all when the responder does not hold the blob, or has no time.
+    """
 
     blob: Hash
     offset: Annotated[int, msgspec.Meta(ge=0, le=MAX_BLOB_BYTES)]
-    length: Annotated[int, msgspec.Meta(ge=1, le=BLOB_CHUNK_BYTES)]
-
-
-class BlobResponse(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The bytes, or None when the responder does not hold the blob."""
-
-    data: Annotated[bytes, msgspec.Meta(max_length=BLOB_CHUNK_BYTES)] | None
+    length: Annotated[int, msgspec.Meta(ge=1, le=MAX_BLOB_BYTES)]
 
 
 class PeersResponse(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -112,14 +108,13 @@ class RelayResponse(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
 
 
 Request = SyncRequest | BlobRequest | DialBackRequest | RelayRequest
-Response = SyncResponse | BlobResponse | PeersResponse | DialBackResponse | RelayResponse
+Response = SyncResponse | PeersResponse | DialBackResponse | RelayResponse
 
 S = TypeVar(
     "S",
     SyncRequest,
     SyncResponse,
     BlobRequest,
-    BlobResponse,
     PeersResponse,
     DialBackRequest,
     DialBackResponse,
@@ -131,7 +126,6 @@ _BOUNDS: dict[type, int] = {
     SyncRequest: MAX_SYNC_REQUEST_BYTES,
     SyncResponse: MAX_SYNC_RESPONSE_BYTES,
     BlobRequest: 128,
-    BlobResponse: BLOB_CHUNK_BYTES + 64,
     PeersResponse: MAX_PASSED_CARDS * (MAX_CARD_BYTES + 8) + 64,
     DialBackRequest: MAX_CARD_BYTES + 64,
     DialBackResponse: 4096,

@@ -26,7 +26,6 @@ from peer.wire.messages import Ack, GroupMember, GroupSeal, PeerCard, Rejection,
 from peer.wire.sessions import SessionAnswer, SessionQuestion
 from peer.wire.sync import (
     BlobRequest,
-    BlobResponse,
     DialBackRequest,
     DialBackResponse,
     PeersResponse,
@@ -83,7 +82,6 @@ def targets() -> Mapping[str, Target]:
         "sync request": _sync(SyncRequest, encode(SyncRequest(tip=tip, recent=(HASH,), headers=(HASH,), acks=()))),
         "sync response": _sync(SyncResponse, encode(SyncResponse(tip=tip, messages=(b"abc",), snapshot=offer))),
         "blob request": _sync(BlobRequest, encode(BlobRequest(blob=HASH, offset=0, length=10))),
-        "blob response": _sync(BlobResponse, encode(BlobResponse(data=b"abc")), encode(BlobResponse(data=None))),
         "peers response": _sync(PeersResponse, encode(PeersResponse(cards=(b"abc",)))),
         "dial-back request": _sync(DialBackRequest, encode(DialBackRequest(card=b"abc"))),
         "dial-back response": _sync(DialBackResponse, encode(DialBackResponse(tried=("/a",), reached=("/a",)))),

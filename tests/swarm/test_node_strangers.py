@@ -1,8 +1,8 @@
 """Peers that do not fit and strangers that mean harm: refused, named, counted, and the others go on."""
 
 import random
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 import pytest
@@ -11,7 +11,7 @@ import trio
 from peer.config.digest import digest
 from peer.errors import ProtocolError, TransportError
 from peer.network.memory_transport import MemoryTransport
-from peer.network.transport import MAX_MESSAGE_BYTES
+from peer.network.transport import MAX_MESSAGE_BYTES, DownloadHandler, RequestHandler
 from peer.node import wire_run_id
 from peer.telemetry.events import MessageRefused, PeerRefused
 from peer.types import PeerId
@@ -128,7 +128,7 @@ def test_a_card_of_somebody_else_is_refused() -> None:
     play(1, scenario)
 
 
-def answering(data: bytes) -> Callable[[PeerId, bytes], object]:
+def answering(data: bytes) -> RequestHandler:
     async def answer(_peer: PeerId, _data: bytes) -> bytes:
         await trio.lowlevel.checkpoint()
         return data
@@ -162,12 +162,26 @@ async def flood(transport: MemoryTransport, *, for_s: float) -> None:
             for peer in sorted(transport.connected_peers()):
                 for protocol in (CARD_PROTOCOL, SYNC_PROTOCOL, BLOB_PROTOCOL):
                     with trio.move_on_after(0.2), suppress(TransportError):
-                        await transport.request(peer, protocol, kinds[(number + 3) % len(kinds)])
+                        asked = kinds[(number + 3) % len(kinds)]
+                        if protocol == BLOB_PROTOCOL:
+                            await transport.download(peer, protocol, asked, max_bytes=1, take=len)
+                        else:
+                            await transport.request(peer, protocol, asked)
             await trio.sleep(0.05)
 
 
+def serving(answer: RequestHandler) -> DownloadHandler:
+    """Return what serves the same answers as downloads."""
+
+    @asynccontextmanager
+    async def serve(peer: PeerId, data: bytes) -> AsyncIterator[bytes]:
+        yield await answer(peer, data)
+
+    return serve
+
+
 FAR_AHEAD = Tip(b"t" * 32, 9_000, 99_999)
-BAD_ANSWERS: dict[str, Callable[[PeerId, bytes], object]] = {
+BAD_ANSWERS: dict[str, RequestHandler] = {
     "garbage": answering(garbage(3, 3_000)),
     "empty": answering(b""),
     "oversize": answering(bytes(MAX_MESSAGE_BYTES + 1)),
@@ -195,7 +209,7 @@ def test_an_admitted_peer_that_answers_badly_costs_nothing_but_counts(kind: str)
                 transport.handle(CARD_PROTOCOL, answering(card_of(swarm, stranger)))
                 transport.handle(ADMISSION_PROTOCOL, answering(WELCOME))
                 transport.handle(SYNC_PROTOCOL, BAD_ANSWERS[kind])
-                transport.handle(BLOB_PROTOCOL, BAD_ANSWERS[kind])
+                transport.handle_download(BLOB_PROTOCOL, serving(BAD_ANSWERS[kind]))
                 await stranger.meet_all(transport)
                 began = trio.current_time()
                 await check_the_others_finish(swarm, 0, 1, 2)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peer.errors import ProtocolError
-from peer.network.libp2p_framing import CHUNK_BYTES, read_frame, write_frame
+from peer.network.libp2p_framing import SMALL_BYTES, read_frame, read_parts, write_frame
+from peer.network.transport import Content
 
 
 class Pipe:
@@ -25,7 +26,10 @@ class Pipe:
         head, self.data = bytes(self.data[:size]), self.data[size:]
         return head
 
-    async def write(self, data: bytes) -> None:
+    async def read_all(self) -> bytearray:
+        return bytearray(await self.read(len(self.data)))
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
         self.writes.append(len(data))
         self.data += data
 
@@ -50,11 +54,26 @@ def test_frame_in_ten_thousand_segments_arrives() -> None:
     assert round_trip(data, 1) == data
 
 
-async def test_large_frame_is_written_in_chunks() -> None:
+@pytest.mark.parametrize(("size", "writes"), [(0, 1), (SMALL_BYTES, 1), (SMALL_BYTES + 1, 2)])
+async def test_small_frame_goes_out_in_one_piece_and_a_large_one_is_not_copied(size: int, writes: int) -> None:
     pipe = Pipe()
-    await write_frame(pipe, bytes(3 * CHUNK_BYTES + 5))
-    assert max(pipe.writes) <= CHUNK_BYTES
-    assert len(await read_frame(pipe, max_bytes=1 << 30)) == 3 * CHUNK_BYTES + 5
+    await write_frame(pipe, memoryview(bytes(size)))
+    assert len(pipe.writes) == writes
+    assert len(await read_frame(pipe, max_bytes=1 << 30)) == size
+
+
+async def test_parts_are_taken_as_they_come_up_to_the_size() -> None:
+    taken: list[Content] = []
+    await read_parts(Pipe(bytes(range(100)), segment=30), 100, taken.append)
+    assert [len(part) for part in taken] == [30, 30, 30, 10]
+    assert b"".join(taken) == bytes(range(100))
+
+
+@pytest.mark.parametrize(("sent", "reason"), [(99, "frame_truncated"), (101, "frame_too_large")])
+async def test_parts_of_another_size_are_the_peers_mistake(sent: int, reason: str) -> None:
+    with pytest.raises(ProtocolError) as caught:
+        await read_parts(Pipe(bytes(sent), segment=60), 100, len)
+    assert caught.value.reason == reason
 
 
 async def test_oversize_frame_is_refused_before_a_byte_of_it_is_read() -> None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 import trio
 from libp2p.network.stream.exceptions import StreamReset
+from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
 
 from peer.network.libp2p_transport import Libp2pTransport
@@ -59,7 +60,9 @@ def signed_by(speaker: Libp2pTransport, data: bytes, changes: dict[str, object] 
 
 async def send(speaker: Libp2pTransport, hearer: Libp2pTransport, message: rpc_pb2.Message) -> None:
     """Write a message on the wire, past all checks of the sender's own library."""
-    stream = next(s for peer, s in speaker._pubsub.peers.items() if peer.to_base58() == hearer.local_peer)
+    target = ID.from_base58(hearer.local_peer)
+    await until(lambda: target in speaker._pubsub.peers)
+    stream = speaker._pubsub.peers[target]
     await stream.write(rpc(message))
 
 

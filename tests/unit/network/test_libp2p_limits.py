@@ -83,13 +83,3 @@ async def test_a_host_that_connects_again_and_again_is_turned_away_and_others_ar
             await trio.aclose_forcefully(stream)
         await trio.sleep(0.5)
         await assert_serves(victim)
-
-
-async def test_a_pull_in_chunks_is_not_taken_for_a_flood() -> None:
-    async with open_peer(1, request_rate=1.0) as victim, open_peer(2) as puller:
-        victim.handle("blob/1", echo)
-        await puller.connect(victim.listen_addresses[0])
-        for _ in range(20):
-            await puller.request(victim.local_peer, "blob/1", b"chunk")
-        assert victim.connected_peers() == {peer_id(2)}
-        assert victim.counters()["floods_refused"] == 0

@@ -7,6 +7,8 @@ import trio
 
 from peer.errors import TransportError
 from peer.network.transport import (
+    Content,
+    DownloadHandler,
     GossipMessage,
     PeerConnected,
     PeerDisconnected,
@@ -17,6 +19,9 @@ from peer.types import PeerId, Session
 
 Answer = Callable[[str, bytes], Awaitable[bytes]]
 """(protocol, request) -> response, or TransportError."""
+
+Holder = Callable[[bytes, Callable[[Content], object]], Awaitable[None]]
+"""(request, take): hands `take` what a download brings, or raises TransportError, before or in the middle."""
 
 
 async def is_silent(protocol: str, data: bytes) -> bytes:
@@ -30,17 +35,20 @@ async def is_broken(protocol: str, data: bytes) -> bytes:
 
 
 class ScriptedTransport:
-    """Implements `Transport`. answers: by peer. dials: what each address leads to; one that is missing is refused."""
+    """Implements `Transport`. answers, holders: by peer. dials: where each address leads; others are refused."""
 
     def __init__(self, local_peer: str = "me", *, events: int = 1024) -> None:
         self._local_peer = PeerId(local_peer)
         self.answers: dict[PeerId, Answer] = {}
+        self.holders: dict[PeerId, Holder] = {}
+        self.downloads: list[tuple[PeerId, bytes, int]] = []
         self.dials: dict[str, Callable[[], Awaitable[PeerId]]] = {}
         self.hosts: dict[PeerId, str] = {}
         self.requests: list[tuple[float, PeerId, str, bytes]] = []
         self.dialled: list[tuple[float, str]] = []
         self.disconnected: list[PeerId] = []
         self.handlers: dict[str, RequestHandler] = {}
+        self.download_handlers: dict[str, DownloadHandler] = {}
         self.open_handlers: set[str] = set()
         self.admitted: frozenset[PeerId] | None = None
         self.sessions: dict[PeerId, list[Session]] = {}
@@ -116,6 +124,17 @@ class ScriptedTransport:
         if peer not in self._connected:
             raise TransportError(f"not connected to {peer}")
         return await self.answers[peer](protocol, data)
+
+    def handle_download(self, protocol: str, handler: DownloadHandler) -> None:
+        self.download_handlers[protocol] = handler
+
+    async def download(
+        self, peer: PeerId, protocol: str, data: bytes, *, max_bytes: int, take: Callable[[Content], object]
+    ) -> None:
+        self.downloads.append((peer, data, max_bytes))
+        if peer not in self._connected or peer not in self.holders:
+            raise TransportError(f"{peer} serves no {protocol}")
+        await self.holders[peer](data, take)
 
     # What a test makes happen
 

@@ -1,20 +1,20 @@
 """Pulling what no neighbour holds: the conductor has a neighbour fetch it, and takes it from there."""
 
 import random
+from collections.abc import Callable
 
 import trio
 from trio.testing import MockClock
 
 from peer.errors import TransportError
+from peer.network.transport import Content
 from peer.services.conductor import Conductor
 from peer.telemetry.counters import Counters
 from peer.types import PeerId
 from peer.wire.hashing import digest_of
 from peer.wire.sync import (
-    BLOB_PROTOCOL,
     RELAY_PROTOCOL,
     BlobRequest,
-    BlobResponse,
     RelayRequest,
     RelayResponse,
     decode,
@@ -41,16 +41,19 @@ class Middle:
             self.relayed.append(decode(data, RelayRequest))
             self.has_it = self.willing
             return encode(RelayResponse(held=self.willing))
-        if protocol != BLOB_PROTOCOL:
-            raise TransportError("refused")
+        raise TransportError("refused")
+
+    async def hold(self, data: bytes, take: Callable[[Content], object]) -> None:
+        await trio.lowlevel.checkpoint()
         asked = decode(data, BlobRequest)
-        return encode(BlobResponse(DATA[asked.offset : asked.offset + asked.length] if self.has_it else None))
+        take(DATA[asked.offset : asked.offset + asked.length] if self.has_it else b"")
 
 
 async def pull(middle: Middle, *, holders: tuple[PeerId, ...]) -> bytes | None:
     transport = ScriptedTransport("me")
     transport.joins(MIDDLE)
     transport.answers[MIDDLE] = middle.answer
+    transport.holders[MIDDLE] = middle.hold
     conductor = Conductor(
         None,  # type: ignore[arg-type]  # pulling needs no machine
         transport=transport,

@@ -1,0 +1,86 @@
+"""Agreeing on the protocol of a stream (multistream-select 1.0) without waiting for each other.
+
+py-libp2p 0.8.1 asks, waits, asks again, waits, and then sends its request: three ways there and back, with each byte of
+the answers read by itself. Who knows what it wants sends greeting, protocol and request at once, and reads the two
+answers before the response. What is on the wire is the same, so that either end may be another implementation.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from libp2p.custom_types import TProtocol
+
+from peer.errors import ProtocolError
+from peer.network.libp2p_framing import read_exactly
+from peer.network.libp2p_yamux_stream import YamuxStream
+
+_H = TypeVar("_H")
+
+MAX_LINE_BYTES = 127
+"""Longer ones would need a second byte for their length."""
+
+MAX_PROPOSALS = 8
+
+
+def _line(text: str) -> bytes:
+    data = text.encode("ascii") + b"\n"
+    if len(data) > MAX_LINE_BYTES:
+        raise ValueError(f"a protocol has at most {MAX_LINE_BYTES - 1} characters, got {text!r}")
+    return bytes((len(data),)) + data
+
+
+_GREETING = _line("/multistream/1.0.0")
+_REFUSAL = _line("na")
+
+
+def proposal(protocol: TProtocol) -> bytes:
+    """Return what to send before the first bytes of `protocol`."""
+    return _GREETING + _line(protocol)
+
+
+async def read_consent(stream: YamuxStream, protocol: TProtocol) -> None:
+    """Read the answers to `proposal`. Raises: ProtocolError `not_served`, or `negotiation` on anything else."""
+    for expected in (_GREETING, _line(protocol)):
+        answer = await _read_line(stream)
+        if answer == _REFUSAL:
+            raise ProtocolError("not_served", protocol)
+        if answer != expected:
+            raise ProtocolError("negotiation", f"expected {expected!r}, got {answer!r}")
+
+
+async def choose(stream: YamuxStream, handlers: Mapping[TProtocol | None, _H]) -> tuple[TProtocol, _H]:
+    """Let the other end choose one of the protocols.
+
+    Raises: ProtocolError `negotiation` when what it sends makes no sense, `not_served` when it wanted something else.
+    """
+    answer, refused = _GREETING, 0
+    while refused < MAX_PROPOSALS:
+        try:
+            line = await _read_line(stream)
+        except ProtocolError as error:
+            if refused:  # the first bytes of what we have just refused
+                raise ProtocolError("not_served", f"{refused} proposals") from error
+            raise
+        if line == _GREETING and stream.has_unread:
+            continue  # it did not wait for ours: one answer will do for both
+        if line != _GREETING:
+            protocol = TProtocol(line[1:-1].decode("ascii"))
+            if protocol in handlers:
+                await stream.write(answer + line)
+                return protocol, handlers[protocol]
+            answer += _REFUSAL
+            refused += 1
+        await stream.write(answer)
+        answer = b""
+    raise ProtocolError("not_served", f"{refused} proposals")
+
+
+async def _read_line(stream: YamuxStream) -> bytes:
+    """Return one line with the length before it and the line feed behind it."""
+    (size,) = await read_exactly(stream, 1)
+    if not 1 <= size <= MAX_LINE_BYTES:
+        raise ProtocolError("negotiation", f"a line of {size} bytes or more")
+    line = await read_exactly(stream, size)
+    if line[-1:] != b"\n" or not line.isascii():
+        raise ProtocolError("negotiation", f"no line of text: {line!r}")
+    return bytes((size,)) + line

@@ -1,0 +1,142 @@
+"""The encrypted bytes of a connection after the Noise handshake, with few copies and few system calls.
+
+py-libp2p 0.8.1 asks the socket twice for every Noise message, for its length and for the rest, and copies each byte
+about six times on its way in. Here what has come in is taken at once, and deciphered where it lies. On the wire it is
+the same: messages of at most 65,535 bytes, each with its length before it.
+"""
+
+from typing import cast
+
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from libp2p.abc import ISecureConn
+from libp2p.connection_types import ConnectionType
+from libp2p.io.exceptions import ConnectionClosedError
+from libp2p.security.base_session import BaseSession
+from libp2p.security.noise.io import NoiseTransportReadWriter
+from libp2p.security.secure_session import SecureSession
+from multiaddr import Multiaddr
+from noise.state import CipherState
+
+from peer.network.libp2p_tcp import CountedTcpStream
+
+MAC_BYTES = 16
+LENGTH_BYTES = 2
+MAX_PLAINTEXT_BYTES = 65_535 - MAC_BYTES
+_RECEIVE_BYTES = 2 * (LENGTH_BYTES + 65_535)
+"""Room for a message that is not whole yet, and for another behind it."""
+
+
+class NoiseSession(BaseSession):
+    """Takes over the ciphers of a finished handshake; whoever made it reads and writes here alone from then on.
+
+    One task reads, and one at a time writes.
+    """
+
+    def __init__(self, secured: ISecureConn, tcp: CountedTcpStream) -> None:
+        assert isinstance(secured, SecureSession), "the Noise handshake makes such a session"
+        super().__init__(
+            local_peer=secured.local_peer,
+            local_private_key=secured.local_private_key,
+            remote_peer=secured.remote_peer,
+            remote_permanent_pubkey=secured.remote_permanent_pubkey,
+            is_initiator=secured.is_initiator,
+        )
+        protocol = cast(NoiseTransportReadWriter, secured.conn).noise_state.noise_protocol
+        self._sealing = _Cipher(protocol.cipher_state_encrypt)
+        self._opening = _Cipher(protocol.cipher_state_decrypt)
+        self._tcp = tcp
+        self._raw = memoryview(bytearray(_RECEIVE_BYTES))
+        self._begin = self._end = 0  # of what has come in and was not deciphered
+        self._plain = memoryview(b"")  # deciphered, and not read
+
+    async def read(self, n: int | None = None) -> bytes:
+        """Return between 1 and `n` bytes. Raises: ConnectionClosedError at the end, and on a forged message."""
+        return b"" if n == 0 else bytes(await self.read_some(n or MAX_PLAINTEXT_BYTES))
+
+    async def read_some(self, most: int) -> memoryview:
+        """As `read`, without a copy."""
+        while not self._plain:
+            self._plain = memoryview(await self._next_message())
+        part, self._plain = self._plain[:most], self._plain[most:]
+        return part
+
+    async def read_exactly(self, size: int) -> memoryview:
+        """Return so many bytes, without a copy if they came in one message."""
+        part = await self.read_some(size)
+        if len(part) == size:
+            return part
+        whole = bytearray(part)
+        while len(whole) < size:
+            whole += await self.read_some(size - len(whole))
+        return memoryview(whole)
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send everything. Raises: ConnectionClosedError."""
+        plain = memoryview(data)
+        messages = -(-len(plain) // MAX_PLAINTEXT_BYTES)
+        sealed = memoryview(bytearray(len(plain) + messages * (LENGTH_BYTES + MAC_BYTES)))
+        at = 0
+        for start in range(0, len(plain), MAX_PLAINTEXT_BYTES):
+            part = plain[start : start + MAX_PLAINTEXT_BYTES]
+            size = len(part) + MAC_BYTES
+            sealed[at : at + LENGTH_BYTES] = size.to_bytes(LENGTH_BYTES, "big")
+            at += LENGTH_BYTES
+            self._sealing.encrypt_into(part, sealed[at : at + size])
+            at += size
+        await self._tcp.write(sealed)
+
+    async def close(self) -> None:
+        await self._tcp.close()
+
+    def get_remote_address(self) -> tuple[str, int] | None:
+        return self._tcp.get_remote_address()
+
+    def get_transport_addresses(self) -> list[Multiaddr]:
+        return []
+
+    def get_connection_type(self) -> ConnectionType:
+        return ConnectionType.DIRECT
+
+    async def _next_message(self) -> bytes:
+        while True:
+            have = self._end - self._begin
+            if have >= LENGTH_BYTES:
+                size = LENGTH_BYTES + int.from_bytes(self._raw[self._begin : self._begin + LENGTH_BYTES], "big")
+                if have >= size:
+                    message = self._raw[self._begin + LENGTH_BYTES : self._begin + size]
+                    self._begin += size
+                    return self._opening.decrypt(message)
+            await self._receive()
+
+    async def _receive(self) -> None:
+        """Take in what the socket has, behind the beginning of a message if there is one."""
+        if self._begin:
+            have = self._end - self._begin
+            self._raw[:have] = self._raw[self._begin : self._end]
+            self._begin, self._end = 0, have
+        count = await self._tcp.read_into(self._raw[self._end :])
+        if not count:
+            raise ConnectionClosedError("closed by the other end", transport="tcp")
+        self._end += count
+
+
+class _Cipher:
+    """One direction. Each message has the next number as its nonce, as Noise demands (revision 34, section 5.1)."""
+
+    def __init__(self, state: CipherState) -> None:
+        self._aead = cast(ChaCha20Poly1305, state.cipher.cipher)
+        self._number = int(state.n)
+
+    def encrypt_into(self, plain: memoryview, out: memoryview) -> None:
+        self._aead.encrypt_into(self._next_nonce(), plain, None, out)
+
+    def decrypt(self, sealed: memoryview) -> bytes:
+        try:
+            return self._aead.decrypt(self._next_nonce(), sealed, None)
+        except Exception as error:  # InvalidTag, or ValueError when it is shorter than a tag
+            raise ConnectionClosedError("a message was forged or damaged", transport="tcp") from error
+
+    def _next_nonce(self) -> bytes:
+        nonce = b"\x00\x00\x00\x00" + self._number.to_bytes(8, "little")
+        self._number += 1
+        return nonce

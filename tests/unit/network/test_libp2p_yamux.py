@@ -1,0 +1,262 @@
+"""Streams over one connection: windows that hold, breaches that end it, and another implementation at the other end."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+from libp2p.custom_types import TProtocol
+from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.peer.id import ID
+from libp2p.protocol_muxer.multiselect_client import MultiselectClient
+from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
+from libp2p.stream_muxer.yamux.yamux import Yamux
+
+import peer.network.libp2p_yamux_stream
+from peer.network.addresses import parse_tcp_address
+from peer.network.counters import new_counters
+from peer.network.libp2p_dial import open_socket
+from peer.network.libp2p_negotiation import proposal
+from peer.network.libp2p_tcp import CountedTcpStream
+from peer.network.libp2p_transport import Libp2pTransport
+from peer.network.libp2p_upgrade import secure
+from peer.network.libp2p_yamux import (
+    DATA,
+    GO_AWAY,
+    HEADER,
+    MAX_HALF_CLOSED,
+    PING,
+    WINDOW_UPDATE,
+    YamuxConnection,
+)
+from peer.network.libp2p_yamux_stream import ACK, FIN, INITIAL_WINDOW_BYTES, RST, SYN
+from peer.network.transport import MAX_MESSAGE_BYTES
+from peer.types import PeerId
+from tests.unit.network.loopback import PATIENCE_S, Attacker, assert_serves, echo, open_attacker, open_peer, until
+
+ECHO = proposal(TProtocol("/murmur/echo/1"))
+EMPTY_REQUEST = b"\x00\x00\x00\x00"
+
+
+class Frames:
+    """A connection on which a test writes and reads single frames. It is stream 1 where no other is named."""
+
+    def __init__(self, attacker: Attacker) -> None:
+        self._swarm = attacker._host.swarm
+
+    async def connect(self, victim: Libp2pTransport) -> None:
+        stream = await open_socket(parse_tcp_address(victim.listen_addresses[0]))
+        self.secured = (await secure(self._swarm, stream, new_counters(), is_initiator=True)).secured
+        await self._swarm.upgrader.muxer_multistream.select_transport(self.secured)
+        await until(lambda: bool(victim.connected_peers()))
+
+    async def send(
+        self, kind: int, flags: int = 0, *, length: int = 0, data: bytes = b"", stream: int = 1, version: int = 0
+    ) -> None:
+        await self.secured.write(HEADER.pack(version, kind, flags, stream, length or len(data)) + data)
+
+    async def next(self, kind: int, *, stream: int = 1) -> tuple[int, int, bytes]:
+        """Return flags, length and body of the next frame of a kind on a stream; the victim opens some, too."""
+        with trio.fail_after(PATIENCE_S):
+            while True:
+                _, found, flags, found_stream, length = HEADER.unpack(await self.secured.read_exactly(HEADER.size))
+                body = bytes(await self.secured.read_exactly(length)) if found == DATA and length else b""
+                if (found, found_stream) == (kind, stream):
+                    return flags, length, body
+
+
+@asynccontextmanager
+async def open_frames() -> AsyncIterator[tuple[Libp2pTransport, Frames]]:
+    async with open_peer(1, ping_interval_s=1000.0) as victim, open_attacker(2) as attacker:
+        victim.handle("echo/1", echo)
+        frames = Frames(attacker)
+        await frames.connect(victim)
+        yield victim, frames
+
+
+async def large(_peer: PeerId, _data: bytes) -> bytes:
+    return bytes(MAX_MESSAGE_BYTES)
+
+
+async def never(_peer: PeerId, _data: bytes) -> bytes:
+    await trio.sleep_forever()
+    raise AssertionError("unreachable")
+
+
+def theirs(victim: Libp2pTransport) -> list[int]:
+    """Return which streams of the other end the victim knows."""
+    (conn,) = victim._connections.all()
+    assert isinstance(conn.muxed_conn, YamuxConnection)
+    return [number for number in conn.muxed_conn._streams if number % 2]
+
+
+@pytest.mark.parametrize(
+    "breach",
+    [
+        {"kind": DATA, "flags": SYN, "length": INITIAL_WINDOW_BYTES + 1},
+        {"kind": DATA, "flags": SYN, "stream": 2},
+        {"kind": DATA, "flags": SYN, "stream": 0},
+        {"kind": 4},
+        {"kind": DATA, "version": 1},
+        {"kind": GO_AWAY},
+    ],
+)
+async def test_breach_of_the_protocol_ends_the_connection_and_nothing_else(
+    breach: dict[str, Any],
+) -> None:  # Any: arguments of `send`
+    async with open_frames() as (victim, frames):
+        await frames.send(**breach)
+        await until(lambda: not victim.connected_peers())
+        await assert_serves(victim)
+
+
+async def test_number_of_a_stream_that_is_open_is_no_number_for_a_new_one() -> None:
+    async with open_frames() as (victim, frames):
+        await frames.send(WINDOW_UPDATE, SYN)
+        await frames.send(WINDOW_UPDATE, SYN)
+        await until(lambda: not victim.connected_peers())
+
+
+async def test_more_than_the_window_is_not_taken_in_however_it_is_cut() -> None:
+    """py-libp2p's own muxer logs a warning and keeps all of it: a peer could fill the memory."""
+    async with open_frames() as (victim, frames):
+        victim.handle("never/1", never)
+        request = proposal(TProtocol("/murmur/never/1")) + EMPTY_REQUEST
+        await frames.send(DATA, SYN, data=request)
+        await frames.next(DATA)
+        rest = INITIAL_WINDOW_BYTES - len(request)
+        for start in range(0, rest, 4096):
+            await frames.send(DATA, data=bytes(min(4096, rest - start)))
+        await frames.send(PING, SYN, stream=0)
+        await frames.next(PING, stream=0)
+        assert victim.connected_peers()
+        await frames.send(DATA, data=b"x")
+        await until(lambda: not victim.connected_peers())
+
+
+async def test_data_on_a_stream_that_is_gone_is_dropped() -> None:
+    async with open_frames() as (victim, frames):
+        for _ in range(3):
+            await frames.send(DATA, data=bytes(INITIAL_WINDOW_BYTES), stream=7)
+        await frames.send(DATA, SYN, data=ECHO + EMPTY_REQUEST)
+        assert (await frames.next(DATA))[0] == ACK
+        assert victim.connected_peers()
+
+
+async def test_ping_is_answered() -> None:
+    async with open_frames() as (_, frames):
+        await frames.send(PING, SYN, length=77, stream=0)
+        assert await frames.next(PING, stream=0) == (ACK, 77, b"")
+
+
+async def test_writer_keeps_to_the_window_and_goes_on_when_it_is_widened() -> None:
+    async with open_frames() as (victim, frames):
+        victim.handle("large/1", large)
+        await frames.send(DATA, SYN, data=proposal(TProtocol("/murmur/large/1")) + EMPTY_REQUEST)
+        got = 0
+        while got < INITIAL_WINDOW_BYTES:
+            got += (await frames.next(DATA))[1]
+        assert got == INITIAL_WINDOW_BYTES
+        await frames.send(PING, SYN, length=1, stream=0)
+        assert (await frames.next(PING, stream=0))[1] == 1  # and no data came before it
+        await frames.send(WINDOW_UPDATE, length=1000)
+        assert (await frames.next(DATA))[1] == 1000
+
+
+async def test_reader_that_takes_nothing_is_reset_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would hold the writer, and what that writes, for ever."""
+    monkeypatch.setattr(peer.network.libp2p_yamux_stream, "STALL_S", 0.2)
+    async with open_frames() as (victim, frames):
+        victim.handle("large/1", large)
+        await frames.send(DATA, SYN, data=proposal(TProtocol("/murmur/large/1")) + EMPTY_REQUEST)
+        assert (await frames.next(WINDOW_UPDATE))[0] & RST
+        await until(lambda: not theirs(victim))
+
+
+async def test_streams_that_a_peer_never_closes_are_bounded_in_number() -> None:
+    async with open_frames() as (victim, frames):
+        for number in range(MAX_HALF_CLOSED + 50):
+            await frames.send(DATA, SYN, data=ECHO + EMPTY_REQUEST, stream=2 * number + 1)
+            await frames.next(DATA, stream=2 * number + 1)
+        await until(lambda: len(theirs(victim)) <= MAX_HALF_CLOSED)
+
+
+async def test_stream_closed_at_both_ends_is_forgotten() -> None:
+    async with open_frames() as (victim, frames):
+        await frames.send(DATA, SYN, data=ECHO + EMPTY_REQUEST)
+        await frames.next(DATA)
+        await frames.send(WINDOW_UPDATE, FIN)
+        await until(lambda: not theirs(victim))
+
+
+async def test_damaged_message_ends_the_connection_and_nothing_else() -> None:
+    for damaged in (b"\x00\x20" + bytes(32), b"\x00\x01x", b"\x00\x00"):
+        async with open_frames() as (victim, frames):
+            await frames.secured._tcp.write(damaged)
+            await until(lambda: not victim.connected_peers())  # awaited within the turn
+            await assert_serves(victim)
+
+
+@pytest.mark.parametrize("other", ["/murmur/nothing/1", "/meshsub/9.9.9"])
+async def test_proposal_of_what_is_not_served_is_refused_and_is_nobodys_mistake(other: str) -> None:
+    async with open_frames() as (victim, frames):
+        await frames.send(DATA, SYN, data=proposal(TProtocol(other)) + b"\x00\x00\x00\x05\xff\xff\xff\xff\xff")
+        assert (await frames.next(DATA))[2].endswith(b"\x03na\n")
+        assert (await frames.next(WINDOW_UPDATE))[0] & RST
+        assert victim.counters()["protocol_errors"] == 0
+
+
+@pytest.mark.parametrize("sent", [b"\xff", b"\x00", b"\x02ab", b"\x03\xff\xff\n"])
+async def test_nonsense_in_place_of_a_proposal_is_reset_and_counted(sent: bytes) -> None:
+    async with open_frames() as (victim, frames):
+        await frames.send(DATA, SYN, data=sent)
+        assert (await frames.next(WINDOW_UPDATE))[0] & RST
+        await until(lambda: victim.counters()["protocol_errors"] == 1)
+
+
+async def test_the_librarys_own_session_muxer_and_negotiation_are_understood() -> None:
+    async with open_peer(1) as served, open_attacker(2) as dialler:
+        served.handle("echo/1", echo)
+        stream = await open_socket(parse_tcp_address(served.listen_addresses[0]))
+        upgrader = dialler._host.swarm.upgrader
+        raw = RawConnection(CountedTcpStream(stream, new_counters()), initiator=True)
+        session = await upgrader.security_multistream.secure_outbound(raw, ID.from_base58(served.local_peer))
+        await upgrader.muxer_multistream.select_transport(session)
+        muxed = Yamux(session, ID.from_base58(served.local_peer), is_initiator=True)
+        data = bytes(range(256)) * 3000
+        with trio.fail_after(PATIENCE_S):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(muxed.start)
+                await muxed.event_started.wait()
+                theirs = await muxed.open_stream()
+                await MultiselectClient().select_one_of(
+                    [TProtocol("/nothing/1"), TProtocol("/murmur/echo/1")], MultiselectCommunicator(theirs), 10
+                )
+                await theirs.write(len(data).to_bytes(4, "big"))
+                await theirs.write(data)
+                answer = b""
+                while len(answer) < 4 + len(data):
+                    answer += await theirs.read(65_536)
+                assert answer[4:] == data
+                nursery.cancel_scope.cancel()
+
+
+async def test_write_that_is_cancelled_in_the_middle_is_finished_all_the_same() -> None:
+    """Half of an encrypted message on the wire would make everything behind it unreadable."""
+    near, far = trio.socket.socketpair()
+    tcp = CountedTcpStream(trio.SocketStream(near), new_counters())
+    data, received = bytes(5_000_000), bytearray()
+    async with trio.open_nursery() as nursery:
+        with trio.move_on_after(0.05) as scope:
+            nursery.start_soon(_read_late, far, len(data), received)
+            await tcp.write(data)
+            await trio.lowlevel.checkpoint()
+    assert scope.cancelled_caught
+    assert received == data
+
+
+async def _read_late(sock: trio.socket.SocketType, size: int, into: bytearray) -> None:
+    await trio.sleep(0.2)
+    while len(into) < size:
+        into += await sock.recv(65_536)
