@@ -32,6 +32,7 @@ from peer.rounds.rules import RoundRules
 from peer.services.admission import AdmissionDesk
 from peer.services.archive import Archive
 from peer.services.conductor import Conductor, Observer
+from peer.services.denial import DenialDesk
 from peer.services.discovery import Seeker
 from peer.services.greeting import Greeter, Welcome
 from peer.services.meeting import Cards, Meeting
@@ -74,6 +75,7 @@ class PeerParts:
     announced: the addresses that others are told, what the transport listens on if None. book_file: of peers that
     were met, kept between lives.
     running: called once with the parts that tell the peer's status, when they work.
+    denied_file: of proofs against others, kept between lives.
     newer_boot: told the boot number of a newer process with our identity.
     blocking: how the disk is written to; the archive has its own.
     """
@@ -99,6 +101,7 @@ class PeerParts:
     running: Callable[[Running], None] = lambda _: None
     announced: Announced | None = None
     book_file: Path | None = None
+    denied_file: Path | None = None
     newer_boot: Callable[[int], None] = lambda _: None
     blocking: RunBlocking = in_thread
 
@@ -219,9 +222,11 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
         request_s=REQUEST_S,
     )
     trainer = _trainer(config, parts, conductor)
-    observers.append(_SaveTrainer(trainer, every=config.round.snapshot_every))
-    desk = _desk(config, parts)
+    denial = _denial(config, parts, admitted=lambda: greeter.greeted, concerns=lambda peer: desk.concerns(peer))
+    desk = _desk(config, parts, denial)
+    observers += [_SaveTrainer(trainer, every=config.round.snapshot_every), denial]
     conductor.allow(desk.allowed)
+    conductor.deny(denial.denied)
     meeting = _meeting(config, parts)
     sessions = _sessions(config, parts, meeting)
     greeter = _greeter(
@@ -234,18 +239,13 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
         allow=conductor.allow,
     )
     meeting.take_greeted_from(lambda: greeter.greeted)
+    denial.changed = lambda denied: _part_from(denied, conductor, greeter)
     membership = _membership(config, parts, greeter)
-    relay = Relay(
-        has=lambda blob: machine.blob(blob) is not None,
-        fetch=conductor.fetch_for,
-        helps=lambda peer: peer in greeter.greeted,
-    )
-    uploads = Uploads(lambda blob: machine.blob(blob) or relay.find(blob))
-    parts.transport.handle_download(BLOB_PROTOCOL, uploads.serve)
-    parts.transport.handle(RELAY_PROTOCOL, relay.answer)
+    _serve_blobs(parts, conductor, greeter)
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(conductor.serve)
+            await nursery.start(denial.serve)
             await nursery.start(greeter.serve)
             await nursery.start(membership.serve)
             await nursery.start(meeting.serve)
@@ -263,6 +263,7 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
                     reporter=reporter,
                     transport=parts.transport,
                     meeting=meeting,
+                    denial=denial,
                 )
             )
             nursery.start_soon(_leave_to_newer, sessions, nursery.cancel_scope)
@@ -271,8 +272,8 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
             nursery.cancel_scope.cancel()
     finally:
         with trio.CancelScope(shield=True):
-            await trainer.save()
-            await meeting.save()
+            for service in (trainer, meeting, denial):
+                await service.save()
             if parts.archive is not None:
                 await parts.archive.flush(machine.tip)
     return Outcome(
@@ -282,6 +283,19 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
         wall_s=trio.current_time() - started,
         superseded_by=sessions.newer,
     )
+
+
+def _serve_blobs(parts: PeerParts, conductor: Conductor, greeter: Greeter) -> None:
+    """Hand out what the machine holds, and fetch on request for admitted peers that cannot reach a holder."""
+    machine = conductor.machine
+    relay = Relay(
+        has=lambda blob: machine.blob(blob) is not None,
+        fetch=conductor.fetch_for,
+        helps=lambda peer: peer in greeter.greeted,
+    )
+    uploads = Uploads(lambda blob: machine.blob(blob) or relay.find(blob))
+    parts.transport.handle_download(BLOB_PROTOCOL, uploads.serve)
+    parts.transport.handle(RELAY_PROTOCOL, relay.answer)
 
 
 async def _leave_to_newer(sessions: SessionDesk, run: trio.CancelScope) -> None:
@@ -352,6 +366,30 @@ def _tell_reachable(peers: frozenset[PeerId], conductor: Conductor, membership: 
     membership.reachable(peers)
 
 
+def _part_from(denied: frozenset[PeerId], conductor: Conductor, greeter: Greeter) -> None:
+    conductor.deny(denied)
+    greeter.reconsider()
+
+
+def _denial(
+    config: Config,
+    parts: PeerParts,
+    *,
+    admitted: Callable[[], frozenset[PeerId]],
+    concerns: Callable[[PeerId], bool],
+) -> DenialDesk:
+    return DenialDesk(
+        parts.transport,
+        run=wire_run_id(config),
+        file=parts.denied_file,
+        sink=parts.sink,
+        rng=random.Random(f"denial {parts.signer.peer_id} {parts.boot}"),
+        blocking=parts.blocking,
+        admitted=admitted,
+        concerns=concerns,
+    )
+
+
 def _membership(config: Config, parts: PeerParts, greeter: Greeter) -> Membership:
     return Membership(
         parts.transport,
@@ -380,7 +418,7 @@ def _meeting(config: Config, parts: PeerParts) -> Meeting:
     )
 
 
-def _desk(config: Config, parts: PeerParts) -> AdmissionDesk:
+def _desk(config: Config, parts: PeerParts, denial: DenialDesk) -> AdmissionDesk:
     return AdmissionDesk(
         parts.transport,
         run=wire_run_id(config),
@@ -389,6 +427,7 @@ def _desk(config: Config, parts: PeerParts) -> AdmissionDesk:
         rng=random.Random(f"admission {parts.signer.peer_id} {parts.boot}"),
         keep=parts.keep_allow_list,
         reread=parts.reread_allow_list,
+        denied=denial.objection,
     )
 
 

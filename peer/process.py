@@ -48,6 +48,7 @@ from peer.storage.allow_list_file import AllowListWatch, save_allow_list
 from peer.storage.atomic_file import write_atomic
 from peer.storage.boots import Boot, count_boot, raise_boot
 from peer.storage.heartbeat import Heartbeat
+from peer.storage.proofs_file import FILE_NAME as PROOFS_FILE
 from peer.storage.slots import Slot, claim_slot
 from peer.telemetry.counters import Counters
 from peer.telemetry.events import (
@@ -259,6 +260,7 @@ class PeerProcess:
             state_file=folder.training_file,
             announced=announced(self._config, port=bound_port(transport.listen_addresses)),
             book_file=folder.path / BOOK_FILE,
+            denied_file=folder.path / PROOFS_FILE,
             newer_boot=self._count_newer,
             ready=lambda: self._tell_ready(agent),
             running=running,

@@ -110,6 +110,7 @@ def _block(status: Status) -> str:
     if status.refused:
         totals = ", ".join(f"{total} {reason}" for reason, total in status.refused.items())
         lines.append(f"  refused messages: {totals}")
+    lines += [f"  denied {peer.name} ({peer.peer_id}): {peer.what}" for peer in status.denied]
     if status.troubles:
         lines.append("  latest warnings:")
         lines += [

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from peer.rounds.entry import Entry
+from peer.rounds.equivocation import Proof
 from peer.rounds.own_deltas import Piece
 from peer.types import Digest, ModelState, Params, PeerId
 from peer.wire.sync import SnapshotOffer
@@ -107,6 +108,13 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Equivocated:
+    """A peer signed two statements of which an honest one signs one."""
+
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PieceDropped:
     """Own work was given up: it cannot be told apart from work that the new chain holds."""
 
@@ -153,6 +161,7 @@ Effect = (
     | Switched
     | SnapshotApplied
     | Refused
+    | Equivocated
     | PieceDropped
     | SealingPaused
     | SealingResumed

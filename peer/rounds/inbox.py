@@ -1,8 +1,11 @@
 """What comes in from others: checked, and entered into the ledger."""
 
+from collections.abc import Sequence
+
 from peer.errors import ProtocolError
-from peer.rounds.effects import Refused
+from peer.rounds.effects import Equivocated, Refused
 from peer.rounds.entry import Entry, entry_of, entry_of_groups
+from peer.rounds.equivocation import Proof, Witness
 from peer.rounds.following import Follower
 from peer.rounds.inquiries import Inquiries
 from peer.rounds.ledger import Ledger
@@ -31,9 +34,18 @@ class Inbox:
         self._incomplete: dict[Digest, Signed[TopManifest]] = {}
         self._wanted: dict[Digest, Signed[GroupSeal]] = {}
         self._verified: dict[bytes, AnySigned] = {}
+        self._witness = Witness()
+        self._proofs: list[Proof] = []
 
-    def take(self, data: bytes, payload: bytes | None, source: PeerId, now: Seconds) -> list[Refused]:
+    def take(self, data: bytes, payload: bytes | None, source: PeerId, now: Seconds) -> Sequence[Refused | Equivocated]:
         """Take in one envelope that `source` handed over."""
+        refused = self._take(data, payload, source, now)
+        if not self._proofs:
+            return refused
+        proofs, self._proofs = self._proofs, []
+        return [*(Equivocated(proof=proof) for proof in proofs), *refused]
+
+    def _take(self, data: bytes, payload: bytes | None, source: PeerId, now: Seconds) -> list[Refused]:
         author = source
         try:
             signed = self._open(data, run=self._ledger.parts.run)
@@ -59,6 +71,9 @@ class Inbox:
         signed = self._verified.get(data)
         if signed is None:
             signed = self._verified[data] = self._ledger.parts.pure.open(data, run=run)
+            proof = None if signed.peer == self._ledger.me else self._witness.see(signed)
+            if proof is not None:
+                self._proofs.append(proof)
             if len(self._verified) > _MAX_VERIFIED:
                 del self._verified[next(iter(self._verified))]
         return signed
@@ -92,8 +107,7 @@ class Inbox:
         ledger = self._ledger
         if header.peer == ledger.me:
             return  # our own words come back by anti-entropy
-        if not ledger.eligibility.takes(header.peer):
-            raise ProtocolError("not_allowed", "a delta of a peer that is not on the allow-list")
+        ledger.eligibility.check(header.peer)
         ledger.payloads.check_header(header.message)
         base = ledger.chain.get(header.message.base)
         if base is not None and header.message.round != base.round + 1:
@@ -111,8 +125,7 @@ class Inbox:
         self, seal: Signed[GroupSeal], payload: bytes | None, source: PeerId, now: Seconds
     ) -> list[Refused]:
         ledger, body = self._ledger, seal.message
-        if not ledger.eligibility.takes(seal.peer):
-            raise ProtocolError("not_allowed", "a group's seal by a peer that is not on the allow-list")
+        ledger.eligibility.check(seal.peer)
         ledger.payloads.check_header(body)
         base, rank = ledger.chain.get(body.base), MAX_ADMITTED
         if base is not None:

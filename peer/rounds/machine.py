@@ -7,7 +7,7 @@ the table of contents; each concept has its own:
     ledger.py             what is held: chain, headers, payloads, votes, own pieces
     eligibility.py        whose work is taken
     company.py            who can be reached, and what they hold
-    inbox.py              messages of others, checked and entered
+    inbox.py              messages of others, checked and entered  (equivocation.py: what contradicts itself)
     own_work.py           local training, announced
     round_in_progress.py  what the round waits for, whose turn it is  (sealing.py: the arithmetic; group_round.py: the
                           same for large swarms, grouping.py: who is in which group)
@@ -53,6 +53,9 @@ from peer.wire.sync import SyncRequest, SyncResponse
 
 __all__ = ["Aggregate", "LocalWork", "Mail", "Parts", "RoundMachine"]
 
+_MAX_SEALED = 1024
+"""Parents on which this process has sealed; far more than are ever come back to."""
+
 Mail = tuple[bytes, bytes | None, PeerId]
 """A signed envelope, the payload that rides along, and who handed it over."""
 
@@ -73,6 +76,7 @@ class RoundMachine:
         self._snapshots = Snapshots(self._ledger, self._fetches)
         self._seal_at: Seconds | None = None
         self._paused = False
+        self._sealed: dict[Digest, None] = {}
 
     # What the surroundings may look at
 
@@ -130,6 +134,11 @@ class RoundMachine:
     def allow(self, peers: frozenset[PeerId] | None, now: Seconds) -> list[Effect]:
         """Take work of these peers alone from now on; None: everybody's."""
         self._ledger.eligibility.allow(peers)
+        return self._advance(now)
+
+    def deny(self, peers: frozenset[PeerId], now: Seconds) -> list[Effect]:
+        """Take no work of these peers any more, whoever is allowed."""
+        self._ledger.eligibility.deny(peers)
         return self._advance(now)
 
     # Messages
@@ -258,16 +267,24 @@ class RoundMachine:
             return []  # a peer that knows its own state to be wrong seals only when nobody else is there
         if self._ledger.grouping is not None and (sealed := self._seal_group_if_due(now)):
             return sealed
+        if self.tip.digest in self._sealed:
+            return []  # sealed before, and undone since: a second seal on this parent would be held against us
         due = self._round.due(now)
         if due is None:
             return []
         if now < due:
             self._seal_at = min(due, self._seal_at or due)
             return []
+        self._remember_sealed()
         entry = seal_round(self._ledger)
         self._ledger.chain.add(entry)
         assert entry.manifest is not None, "only genesis has none"
         return [Publish(data=announcement(entry.manifest.data, None)), *self._move_to(entry, now)]
+
+    def _remember_sealed(self) -> None:
+        self._sealed[self.tip.digest] = None
+        if len(self._sealed) > _MAX_SEALED:
+            del self._sealed[next(iter(self._sealed))]
 
     def _seal_group_if_due(self, now: Seconds) -> list[Effect]:
         due = self._round.groups.group_due(now)

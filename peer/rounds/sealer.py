@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+from peer.errors import ProtocolError
 from peer.rounds.entry import Entry, entry_of, entry_of_groups
 from peer.rounds.ledger import Ledger
 from peer.rounds.manifest import Outcome, Settled, build_manifest, build_top_manifest, outcome_of
@@ -83,8 +84,10 @@ def _rejections(ledger: Ledger, admitted: Collection[Digest]) -> list[Rejection]
 
 
 def _reason(ledger: Ledger, header: Signed[DeltaHeader]) -> str:
-    if not ledger.eligibility.takes(header.peer):
-        return "not_allowed"
+    try:
+        ledger.eligibility.check(header.peer)
+    except ProtocolError as error:
+        return error.reason
     if header.message not in ledger.payloads:
         return "no_payload"
     return "full" if ledger.payloads.has_declared_norm(header.message) else "norm"

@@ -25,6 +25,7 @@ class Voter:
         self._company = company
         self._voted_at: dict[int, Seconds] = {}
         self._first_round: int | None = None
+        self._last_round = 0  # of this process's votes, forgotten ones included
 
     def took_part(self, round_number: int) -> None:
         """Allow votes from this round on: this process has announced a delta for it.
@@ -46,6 +47,7 @@ class Voter:
                 acks.append(seal(body, self._ledger.parts.signer, run=self._ledger.parts.run))
                 self._ledger.votes.add(acks[-1])
                 self._voted_at[entry.round] = now
+                self._last_round = entry.round
         return acks
 
     def is_bound(self, current: Entry, challenger: Entry, now: Seconds) -> bool:
@@ -63,6 +65,8 @@ class Voter:
     def _may_vote(self, entry: Entry) -> bool:
         if self._first_round is None or entry.round < self._first_round or self._is_bystander(entry):
             return False
+        if entry.round <= self._last_round:
+            return False  # a second vote in one round would be held against us, whatever became of the first
         last, manifest = self._last_vote()
         if manifest is None or entry.round <= last:
             return manifest is None

@@ -20,6 +20,7 @@ from peer.types import PeerId, Seconds
 from peer.wire.admission import (
     ADMISSION_PROTOCOL,
     ALLOW_LIST_PROTOCOL,
+    MAX_REFUSED_CHARS,
     AllowListRequest,
     AllowListResponse,
     Challenge,
@@ -55,7 +56,9 @@ class AdmissionDesk:
         nonce: Callable[[], bytes] = fresh_nonce,
         keep: Callable[[AllowList], None] = lambda _: None,
         reread: Callable[[], bytes | None] = lambda: None,
+        denied: Callable[[PeerId], ProtocolError | None] = lambda _: None,
     ) -> None:
+        """denied: why a peer is refused whatever a list says, None for others."""
         self._transport = transport
         self._run = run
         self._policy = policy
@@ -64,6 +67,7 @@ class AdmissionDesk:
         self._nonce = nonce
         self._keep = keep
         self._reread = reread
+        self._denied = denied
         self._admitted: frozenset[PeerId] = frozenset()
         self._news = trio.Event()
         self._askers: set[PeerId] = set()
@@ -80,13 +84,20 @@ class AdmissionDesk:
         return self.allow_list.peers if self.allow_list else frozenset()
 
     def objection(self, peer: PeerId) -> ProtocolError | None:
-        """Return why `peer` may not take part by the list that holds now, None when it may."""
+        """Return why `peer` may not take part by what is known now, None when it may."""
+        proven = self._denied(peer)
+        if proven is not None:
+            return proven
         if self.allowed is None or peer in self.allowed:
             return None
         if self.allow_list is None:
             return ProtocolError("not_allowed", "there is no allow-list yet: set network.allow_list on one peer")
         step = "`murmur allow-list add` and `sign` it"
         return ProtocolError("not_allowed", f"it is not on the allow-list, version {self.allow_list.version}: {step}")
+
+    def concerns(self, peer: PeerId) -> bool:
+        """Return whether `peer` is one that could take part, by the list that holds now."""
+        return self.allowed is None or peer in self.allowed
 
     def _objection_to_us(self) -> ProtocolError | None:
         """Return why nobody takes this peer in: it says so itself, as the others will only close the connection."""
@@ -221,4 +232,6 @@ class AdmissionDesk:
         proof, key = None, self._policy.swarm_key
         if key is not None:
             proof = key.proof(run=self._run, prover=self._transport.local_peer, verifier=peer, nonce=nonce)
-        return encode(ChallengeAnswer(proof, self._policy.authority.policy(), self._version, ""))
+        proven = self._denied(peer)
+        refused = "" if proven is None else proven.detail[:MAX_REFUSED_CHARS]
+        return encode(ChallengeAnswer(proof, self._policy.authority.policy(), self._version, refused))

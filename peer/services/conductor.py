@@ -124,6 +124,10 @@ class Conductor:
         """Say whose work may be taken; None: everybody's."""
         self._carry_out(self.machine.allow(peers, trio.current_time()))
 
+    def deny(self, peers: frozenset[PeerId]) -> None:
+        """Say against whom there is proof."""
+        self._carry_out(self.machine.deny(peers, trio.current_time()))
+
     def announce(self, work: LocalWork) -> None:
         """Raises: ValueError as `RoundMachine.announce`."""
         self._carry_out(self.machine.announce(work, trio.current_time()))

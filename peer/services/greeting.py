@@ -118,7 +118,7 @@ class Greeter:
                 self._sessions.open()
             self._transport.handle(CARD_PROTOCOL, self._answer_card, strangers=True)
             if self._desk is not None:
-                self._desk.changed = self._part_from_expelled
+                self._desk.changed = self.reconsider
                 self._desk.open()
                 await nursery.start(self._desk.serve)
             nursery.start_soon(self._reconcile, nursery)
@@ -228,15 +228,17 @@ class Greeter:
             return False
         return True
 
-    def _part_from_expelled(self) -> None:
-        """Take leave of those whom a new allow-list does not name any more."""
+    def reconsider(self) -> None:
+        """Take leave of those who may not take part any more: a new allow-list or a proof says so."""
         assert self._desk is not None
         self._allow(self._desk.allowed)
         for peer in sorted(self.greeted):
             objection = self._desk.objection(peer)
             if objection is not None:
                 self._report(peer, objection)
-                self._lose(peer, "not on the allow-list any more")
+                self._lose(
+                    peer, "not on the allow-list any more" if objection.reason == "not_allowed" else objection.detail
+                )
                 self._expelled.append(peer)
         self._has_expelled.set()
 

@@ -15,6 +15,7 @@ from peer.network.transport import Transport
 from peer.rounds.entry import Entry
 from peer.rounds.machine import RoundMachine
 from peer.rounds.roster import peers_of
+from peer.services.denial import DenialDesk
 from peer.services.greeting import Greeter
 from peer.services.meeting import Meeting
 from peer.services.membership import Membership
@@ -46,6 +47,14 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
     runs_twice: bool = False
 
 
+class DeniedStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A peer against whom there is proof, and of what."""
+
+    name: str
+    peer_id: str
+    what: str
+
+
 class TroubleStatus(msgspec.Struct, frozen=True, kw_only=True):
     age_s: float
     level: str
@@ -57,6 +66,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     announced: addresses that others are told. reached: those of them where others found us; None: nobody has told yet.
     waiting_for: what the round in progress needs next. refused: messages dropped, by reason.
+    denied: peers that nobody takes in any more.
     superseded: why this process takes no part any more, another one having its identity; "" while it does.
     local_health: 0 while the event loop runs in time, up to 8 when it is late: waits for others are that much longer.
     """
@@ -90,6 +100,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     troubles: list[TroubleStatus]
     local_health: int
     superseded: str = ""
+    denied: list[DeniedStatus] = []  # msgspec copies it for every status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +128,7 @@ class Running:
     reporter: Reporter
     transport: Transport
     meeting: Meeting
+    denial: DenialDesk
 
 
 def status_of(me: Self, running: Running, *, names: NameBook, counters: Counters, troubles: TroubleKeeper) -> Status:
@@ -155,6 +167,10 @@ def status_of(me: Self, running: Running, *, names: NameBook, counters: Counters
             for age, trouble in troubles.latest()
         ],
         local_health=running.membership.detector.health.score,
+        denied=[
+            DeniedStatus(name=names.name_of(peer_id), peer_id=peer_id, what=what)
+            for peer_id, what in sorted(running.denial.told().items())
+        ],
     )
 
 

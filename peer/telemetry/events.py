@@ -222,6 +222,20 @@ class NotAllowed(RepeatedEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerDenied(RepeatedEvent):
+    """There is proof that a peer contradicted itself: nobody takes it in any more. source: who brought the proof, None
+    when it was seen here."""
+
+    level: ClassVar[Level] = "warning"
+    remote: PeerId
+    what: str
+    source: PeerId | None
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityRunsTwice(RepeatedEvent):
     """Two processes are connected with one identity: `boot`, which is served, and `other_boot`, which is turned away.
 

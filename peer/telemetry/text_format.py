@@ -243,6 +243,10 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
         f"this peer is not on the allow-list, version {e.version}, and nobody takes it in:"
         f" have {e.peer_id} added and signed"
     ),
+    events.PeerDenied: lambda e, names: (
+        f"denied {names.name_of(e.remote)} ({e.remote}) from now on: {e.what}"
+        f" ({'seen here' if e.source is None else f'proof from {names.name_of(e.source)}'})"
+    ),
     events.IdentityRunsTwice: _runs_twice,
     events.OwnIdentityRunsTwice: _own_runs_twice,
     events.DiscoveryFailed: lambda e, _: f"found no address by {e.source}: {e.cause}",

@@ -10,6 +10,7 @@ from peer.wire.messages import Count, Hash
 
 ADMISSION_PROTOCOL = "admission/1"
 ALLOW_LIST_PROTOCOL = "allow-list/1"
+MAX_REFUSED_CHARS = 256
 
 
 class Challenge(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -28,7 +29,7 @@ class ChallengeAnswer(msgspec.Struct, frozen=True, array_like=True, forbid_unkno
     proof: Hash | None
     policy: Hash
     list_version: Count
-    refused: Annotated[str, msgspec.Meta(max_length=256)]
+    refused: Annotated[str, msgspec.Meta(max_length=MAX_REFUSED_CHARS)]
 
 
 class AllowListRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

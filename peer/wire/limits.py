@@ -26,6 +26,12 @@ MAX_SYNC_REQUEST_BYTES = 16 * 1024
 MAX_SYNC_RESPONSE_BYTES = 1024 * 1024
 MAX_SYNC_MESSAGES = 512
 MAX_ALLOW_LIST_BYTES = 256 * 1024
+MAX_DENIED = 256
+"""Peers against whom proof is kept."""
+
+MAX_PASSED_PROOFS = 8
+"""In one answer: of two envelopes each, manifests in the worst case, so that they fit one response."""
+
 MAX_ROUND = 2**40
 MAX_COUNT = 2**53
 """Env steps and similar counters: far above use, exact as a float64 too."""

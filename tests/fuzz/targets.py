@@ -19,10 +19,11 @@ from peer.rounds.sealed_rounds import decode_sealed, encode_sealed
 from peer.rounds.snapshot import decode_snapshot, encode_snapshot, max_snapshot_bytes
 from peer.services.conductor import _decode
 from peer.types import Digest, ModelDelta, ModelSchema, Moments
-from peer.wire import sessions
+from peer.wire import proofs, sessions
 from peer.wire.envelope import MAX_ENVELOPE_BYTES, open_envelope, seal
 from peer.wire.limits import MAX_CLAIM_BYTES, MAX_MANIFEST_BYTES
 from peer.wire.messages import Ack, GroupMember, GroupSeal, PeerCard, Rejection, TopManifest, announcement
+from peer.wire.proofs import ProofPair, ProofsRequest, ProofsResponse
 from peer.wire.sessions import SessionAnswer, SessionQuestion
 from peer.wire.sync import (
     BlobRequest,
@@ -91,6 +92,8 @@ def targets() -> Mapping[str, Target]:
             SessionQuestion, SessionQuestion(_ME.session, None), SessionQuestion(_ME.session, _claim())
         ),
         "session answer": _session(SessionAnswer, SessionAnswer(_claim())),
+        "proofs request": _proofs(ProofsRequest, ProofsRequest((_ME.peer_id,))),
+        "proofs response": _proofs(ProofsResponse, ProofsResponse((ProofPair(b"abc", b"def"),))),
         "peer book": Target(decode=lambda data: AddressBook().load(data), examples=(_book(),), max_bytes=16 * 1024),
     }
 
@@ -103,6 +106,12 @@ def _claim() -> sessions.Claim:
 def _session(message_type: type, *examples: SessionQuestion | SessionAnswer) -> Target:
     encoded = tuple(sessions.encode(example) for example in examples)
     return Target(decode=lambda data: sessions.decode(data, message_type), examples=encoded, max_bytes=MAX_CLAIM_BYTES)
+
+
+def _proofs(message_type: type, example: ProofsRequest | ProofsResponse) -> Target:
+    return Target(
+        decode=lambda data: proofs.decode(data, message_type), examples=(proofs.encode(example),), max_bytes=16 * 1024
+    )
 
 
 def _book() -> bytes:

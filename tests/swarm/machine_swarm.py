@@ -21,6 +21,7 @@ from peer.rounds import pure_work
 from peer.rounds.effects import (
     Applied,
     Effect,
+    Equivocated,
     FetchPayload,
     FetchSnapshot,
     Finalised,
@@ -294,6 +295,8 @@ class MachineSwarm:
                     self.entries[effect.entry.digest] = effect.entry
                 case Finalised():
                     self._note_final(member, effect.entry)
+                case Equivocated():
+                    self.conflicts.append(f"honest {effect.proof.peer[-6:]} was proven a liar: {effect.proof.what}")
                 case Refused():
                     member.refused.append(effect)
                 case ModelDiffers():

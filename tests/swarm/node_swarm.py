@@ -263,6 +263,7 @@ class NodeSwarm:
             reread_allow_list=node.take_new_list,
             root=self._root(node),
             archive=self._archive(node),
+            denied_file=None if node.folder is None else node.folder / "denied.proofs",
             book_file=None if node.folder is None else node.folder / "peers.book",
             state_file=None if node.folder is None else node.folder / "training.json",
             blocking=in_place,

@@ -1,0 +1,84 @@
+"""Proof that a peer signed two statements where the protocol lets it sign one.
+
+Only what an honest peer cannot do, a crash or a copied key included, is proof (docs/adr/0051): both statements must
+name the same session, that is be signed by one process. That process never seals twice on one parent, votes at most
+once a round, and numbers its headers upwards; it has all of that in its memory.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from peer.errors import ProtocolError
+from peer.types import Digest, PeerId, Session
+from peer.wire.envelope import AnySigned, open_envelope
+from peer.wire.messages import Ack, DeltaHeader, Manifest, TopManifest
+
+Kind = Literal["manifest", "vote", "delta"]
+Slot = tuple[int, bytes]
+_Key = tuple[Kind, PeerId, Session, Slot]
+
+_REMEMBERED: dict[Kind, int] = {"manifest": 64, "vote": 2048, "delta": 2048}
+"""Statements a kind that a second one can still be held against; a manifest has up to 60 KB, the others 0.5 KB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """first, second: two envelopes of `peer` that no honest process signs both. what: what it did, for people."""
+
+    peer: PeerId
+    what: str
+    first: bytes
+    second: bytes
+
+
+def check_proof(first: bytes, second: bytes, *, run: bytes) -> Proof:
+    """Return what two envelopes prove, whoever brought them. Raises: ProtocolError when it is nothing."""
+    one, other = open_envelope(first, run=run), open_envelope(second, run=run)
+    key = _key(one)
+    if key is None or key != _key(other):
+        raise ProtocolError("bad_proof", "the two statements do not exclude each other")
+    if one.digest == other.digest:
+        raise ProtocolError("bad_proof", "both are one and the same statement")
+    return Proof(peer=one.peer, what=_what(key), first=first, second=second)
+
+
+class Witness:
+    """Remembers what each process has signed for which slot, as far as there is room: the oldest is forgotten."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Kind, dict[_Key, tuple[Digest, bytes]]] = {kind: {} for kind in _REMEMBERED}
+
+    def see(self, signed: AnySigned) -> Proof | None:
+        """Take note of a statement whose signature was checked; return a proof if it contradicts an earlier one."""
+        key = _key(signed)
+        if key is None:
+            return None
+        seen = self._seen[key[0]]
+        known = seen.setdefault(key, (signed.digest, signed.data))
+        if known[0] != signed.digest:
+            return Proof(peer=signed.peer, what=_what(key), first=known[1], second=signed.data)
+        if len(seen) > _REMEMBERED[key[0]]:
+            del seen[next(iter(seen))]
+        return None
+
+
+def _key(signed: AnySigned) -> _Key | None:
+    """Return what may be said once only; None for statements of which there may be any number."""
+    match signed.message:
+        case Manifest() | TopManifest() as manifest:
+            return "manifest", signed.peer, signed.session, (manifest.round, manifest.previous)
+        case Ack() as ack:
+            return "vote", signed.peer, signed.session, (ack.round, b"")
+        case DeltaHeader() as header:
+            return "delta", signed.peer, signed.session, (header.sequence, b"")
+        case _:
+            return None
+
+
+def _what(key: _Key) -> str:
+    number = key[3][0]
+    return {
+        "manifest": f"it sealed round {number} twice, differently",
+        "vote": f"it voted twice in round {number}, differently",
+        "delta": f"it announced two different deltas under the number {number}",
+    }[key[0]]
