@@ -23,6 +23,7 @@ from peer.config.schema import Config
 from peer.errors import StorageError
 from peer.native import AggregationKernels
 from peer.network.addresses import bound_port
+from peer.network.discovery.source import closing_sources
 from peer.network.identity import Identity, load_or_create_identity
 from peer.network.libp2p_logging import quiet_libp2p_logging
 from peer.network.libp2p_transport import Libp2pTransport, open_libp2p_transport
@@ -200,7 +201,8 @@ class PeerProcess:
                 self._sink.emit(LookingFor(targets=tuple(source.name for source in parts.sources)))
                 with trio.CancelScope() as run_scope:
                     nursery.start_soon(self._stop_on_signal, signals, run_scope)
-                    outcome = await run_peer(self._config, parts)
+                    async with closing_sources(parts.sources):
+                        outcome = await run_peer(self._config, parts)
                     newer = outcome.superseded_by
                     if newer is None:
                         self._finish(outcome, folder, transport)

@@ -8,7 +8,8 @@ from peer.admission.allow_list import Authority
 from peer.admission.policy import AdmissionPolicy
 from peer.config.schema import Config
 from peer.native import PpoSettings
-from peer.network.announce import Announced, announced_addresses
+from peer.network.addresses import bound_port
+from peer.network.announce import Announced, announced_addresses, multicast_addresses
 from peer.network.discovery.dns import DnsDiscovery
 from peer.network.discovery.source import DiscoverySource
 from peer.network.discovery.static import StaticDiscovery
@@ -82,7 +83,20 @@ def discovery_sources(config: Config, transport: Transport) -> list[DiscoverySou
     ]
     if network.addresses:
         sources.append(StaticDiscovery(network.addresses, own_addresses=own_addresses))
+    if network.mdns:
+        sources.append(_mdns(config, transport))
     return sources
+
+
+def _mdns(config: Config, transport: Transport) -> DiscoverySource:
+    from peer.network.discovery.mdns import MdnsDiscovery  # zeroconf is not loaded for nothing
+
+    here = interface_addresses()
+    told = announced(config, port=bound_port(transport.listen_addresses)).public
+    networks = multicast_addresses(here, interface=config.network.interface)
+    return MdnsDiscovery(
+        run=wire_run_id(config), peer=transport.local_peer, session=transport.session, announced=told, networks=networks
+    )
 
 
 ALLOW_LIST_FILE = "allow-list.json"

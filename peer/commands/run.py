@@ -27,7 +27,7 @@ def peer_command(config: common.ConfigFiles = None, overrides: common.Overrides 
 
     common.on_stop(common.exit_before_start)
     settings = common.load(config, overrides)
-    leave_out_unused()
+    leave_out_unused(keep=("zeroconf",) if settings.network.mdns else ())
     from peer.process import run_process  # loads libp2p, lean by the line above
 
     common.or_exit(lambda: run_process(settings, age=common.process_age))

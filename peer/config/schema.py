@@ -210,6 +210,7 @@ class NetworkConfig(Section):
     port: Annotated[int, Field(ge=0, le=65_535)] = 4001
     dns: Annotated[tuple[HostName, ...], Field(max_length=64)] = ()
     addresses: Annotated[tuple[Multiaddr, ...], Field(max_length=1024)] = ()
+    mdns: bool = False
     announce: Annotated[tuple[Multiaddr, ...], Field(max_length=8)] = ()
     interface: InterfaceName | None = None
     redial_min_s: Period = 0.5

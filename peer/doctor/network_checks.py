@@ -74,6 +74,9 @@ async def check_peers(config: Config) -> AsyncIterator[Finding]:
             continue
         yield Finding(verdict="ok", subject="dns", text=f"{name} stands for {len(found)} addresses")
         addresses += found
+    if not addresses and config.network.mdns:
+        yield Finding(verdict="ok", subject="peers", text="found by mDNS alone: none is named to be checked from here")
+        return
     if not addresses:
         step = "fine for the first or a lone peer; others need network.addresses or network.dns"
         yield Finding(verdict="warn", subject="peers", text="the configuration names no other peer", next_step=step)

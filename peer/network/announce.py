@@ -70,6 +70,16 @@ def announced_addresses(
     return Announced(public=public[:MAX_ANNOUNCED], local=(*local, *public)[:MAX_ANNOUNCED])
 
 
+def multicast_addresses(interfaces: Sequence[InterfaceAddress], *, interface: str | None = None) -> tuple[str, ...]:
+    """Return our IPv4 addresses on the networks where others may be: not loopback, and no bridges.
+
+    interface: only that of this one.
+    """
+    if interface is not None:
+        interfaces = [each for each in interfaces if each.interface == interface]
+    return tuple(str(each) for each in _real(interfaces, version=4))
+
+
 def may_pass_on(address: str, *, remote_host: str | None) -> bool:
     """Return whether to tell a peer at `remote_host` of `address`, or to believe it when it tells us.
 

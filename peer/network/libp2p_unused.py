@@ -6,7 +6,7 @@ empty class: enough to be imported and inherited from. Whoever makes an object o
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -25,10 +25,13 @@ UNUSED = (
 )
 
 
-def leave_out_unused() -> None:
-    """Call before libp2p is first imported; later it has no effect on what is loaded. Twice is as good as once."""
+def leave_out_unused(*, keep: Collection[str] = ()) -> None:
+    """Call before libp2p is first imported; later it has no effect on what is loaded. Twice is as good as once.
+
+    keep: of UNUSED, what this process does use.
+    """
     if not any(isinstance(finder, _StandInFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _StandInFinder())
+        sys.meta_path.insert(0, _StandInFinder(keep))
 
 
 class _Unused:
@@ -51,10 +54,13 @@ class _StandIn(ModuleType):
 
 
 class _StandInFinder(MetaPathFinder, Loader):
+    def __init__(self, keep: Collection[str]) -> None:
+        self._left_out = [name for name in UNUSED if name not in keep]
+
     def find_spec(
         self, fullname: str, _path: Sequence[str] | None, _target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if any(fullname == name or fullname.startswith(f"{name}.") for name in UNUSED):
+        if any(fullname == name or fullname.startswith(f"{name}.") for name in self._left_out):
             return ModuleSpec(fullname, self, is_package=True)
         return None
 

@@ -129,7 +129,7 @@ def _listed(words: Iterable[str]) -> str:
 
 def _looking_for(event: events.LookingFor) -> str:
     if not event.targets:
-        return "looking for nobody (network.dns and network.addresses are empty): waiting to be dialled"
+        return "looking for nobody (network.dns, network.addresses and network.mdns are unset): waiting to be dialled"
     return f"looking for peers at {_listed(event.targets)}"
 
 

@@ -1,4 +1,4 @@
-"""Machines behind NATs, made of network namespaces: a router that all reach, and hosts that can only dial out."""
+"""Machines made of network namespaces: behind NATs, with a router that all reach; or on one Ethernet."""
 
 import os
 import shutil
@@ -50,6 +50,45 @@ class Namespaces:
 
     def _number(self, host: str) -> int:
         return list(self.hosts).index(host) + 1
+
+
+class Lan:
+    """Hosts on one bridge, each in a namespace of its own: what one multicasts reaches the others."""
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self._tag = f"n{os.getpid() % 100_000}"
+        self._bridge = f"{self._tag}-lan"
+        self.hosts = {host: f"{self._tag}-{host}" for host in hosts}
+
+    def make(self) -> None:
+        """The bridge has a namespace too, so that nothing of this machine's own network is touched."""
+        _run("ip", "netns", "add", self._bridge)
+        _run("ip", "-n", self._bridge, "link", "add", "lan", "type", "bridge")
+        _run("ip", "-n", self._bridge, "link", "set", "lan", "up")
+        for number, namespace in enumerate(self.hosts.values(), start=1):
+            inside, outside = f"{self._tag}i{number}", f"{self._tag}o{number}"
+            _run("ip", "netns", "add", namespace)
+            _run("ip", "-n", namespace, "link", "set", "lo", "up")
+            _run("ip", "-n", self._bridge, "link", "add", outside, "type", "veth", "peer", "name", inside)
+            _run("ip", "-n", self._bridge, "link", "set", inside, "netns", namespace)
+            _run("ip", "-n", self._bridge, "link", "set", outside, "master", "lan")
+            _run("ip", "-n", self._bridge, "link", "set", outside, "up")
+            _run("ip", "-n", namespace, "link", "set", inside, "name", "eth0")
+            _run("ip", "-n", namespace, "address", "add", f"10.232.0.{number}/24", "dev", "eth0")
+            _run("ip", "-n", namespace, "link", "set", "eth0", "up")
+
+    def remove(self) -> None:
+        for namespace in (*self.hosts.values(), self._bridge):
+            subprocess.run(["ip", "netns", "delete", namespace], check=False, capture_output=True)
+
+
+@contextmanager
+def lan(hosts: Sequence[str]) -> Iterator[Lan]:
+    world = Lan(hosts)
+    with ExitStack() as stack:
+        stack.callback(world.remove)
+        world.make()
+        yield world
 
 
 @contextmanager

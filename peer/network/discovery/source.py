@@ -1,8 +1,9 @@
 """The seam for ways to find peers; one more way is one more file and one line where the node builds its
 sources."""
 
-from collections.abc import Collection
-from typing import Protocol
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import asynccontextmanager
+from typing import Protocol, runtime_checkable
 
 
 class DiscoverySource(Protocol):
@@ -18,6 +19,24 @@ class DiscoverySource(Protocol):
 
         Raises: TransportError with the cause when the source cannot be asked; the caller logs it and goes on.
         """
+
+
+@runtime_checkable
+class OpenSource(Protocol):
+    """A source that holds something open: sockets, a thread."""
+
+    async def aclose(self) -> None: ...
+
+
+@asynccontextmanager
+async def closing_sources(sources: Iterable[DiscoverySource]) -> AsyncIterator[None]:
+    """Close those that hold something open when the block is left, however it is left."""
+    try:
+        yield
+    finally:
+        for source in sources:
+            if isinstance(source, OpenSource):
+                await source.aclose()
 
 
 def without_own(addresses: Collection[str], own: Collection[str]) -> list[str]:

@@ -78,6 +78,7 @@ VALUES = {
     "network.port": ("4001", "1"),
     "network.dns": ("[]", "[a]"),
     "network.addresses": ("[]", "[/ip4/192.0.2.7/tcp/4001]"),
+    "network.mdns": ("false", "true"),
     "network.redial_min_s": ("0.5", "1"),
     "network.redial_max_s": ("30.0", "1"),
     "network.announce": ("[]", "[/ip4/192.0.2.7/tcp/4001]"),

@@ -70,7 +70,7 @@ def test_every_event_has_a_sentence(text: TextFormat, kind: type[events.Event]) 
         (events.LookingFor(targets=("dns peer",)), "looking for peers at dns peer"),
         (
             events.LookingFor(targets=()),
-            "looking for nobody (network.dns and network.addresses are empty): waiting to be dialled",
+            "looking for nobody (network.dns, network.addresses and network.mdns are unset): waiting to be dialled",
         ),
         (
             events.Waiting(what="the payload of peer-4", since_s=5.04, round=12),

@@ -1,0 +1,66 @@
+"""What is taken from mDNS answers, which anybody on the network can make up."""
+
+import pytest
+
+from peer.errors import TransportError
+from peer.network.discovery.mdns import MAX_ADDRESSES, MAX_SERVICES, MdnsDiscovery, dialable, service_type
+from peer.network.identity import Identity
+
+ME, OTHER = Identity.for_tests(1), Identity.for_tests(2)
+OURS = ("5.9.8.7", "192.168.1.2")
+
+
+def taken(*hosts: str, port: int | None = 4001, peer: str | None = OTHER.peer_id) -> list[str]:
+    claimed = None if peer is None else peer.encode("utf-8")
+    return dialable(hosts, port, claimed, me=ME.peer_id, networks=OURS)
+
+
+def test_an_answer_of_a_neighbour_is_an_address_with_the_id_that_must_answer() -> None:
+    assert taken("192.168.1.9") == [f"/ip4/192.168.1.9/tcp/4001/p2p/{OTHER.peer_id}"]
+    assert taken("5.9.8.99") == [f"/ip4/5.9.8.99/tcp/4001/p2p/{OTHER.peer_id}"]  # beside our public address
+
+
+@pytest.mark.parametrize("host", ["8.8.8.8", "127.0.0.1", "169.254.1.1", "224.0.0.251", "0.0.0.0", "::1", "x", ""])
+def test_addresses_that_no_neighbour_can_have_are_not_dialled(host: str) -> None:
+    assert taken(host) == []
+
+
+@pytest.mark.parametrize(("port", "peer"), [(0, OTHER.peer_id), (70_000, OTHER.peer_id), (None, OTHER.peer_id),
+                                            (4001, None), (4001, "12D3KooW"), (4001, "ä" * 52)])  # fmt: skip
+def test_an_answer_that_is_not_of_a_peer_gives_nothing(port: int | None, peer: str | None) -> None:
+    assert taken("192.168.1.9", port=port, peer=peer) == []
+
+
+def test_another_process_with_our_identity_is_dialled_without_naming_it_so_that_it_is_noticed() -> None:
+    assert taken("192.168.1.9", peer=ME.peer_id) == ["/ip4/192.168.1.9/tcp/4001"]
+
+
+def test_one_answer_gives_a_bounded_number_of_addresses() -> None:
+    assert len(taken(*(f"192.168.1.{number}" for number in range(1, 100)))) == MAX_ADDRESSES
+
+
+def test_runs_have_service_types_of_their_own_within_the_length_that_dns_sd_allows() -> None:
+    one, other = service_type(b"a" * 16), service_type(b"b" * 16)
+    assert one != other
+    assert len(one.partition(".")[0]) - 1 <= 15
+
+
+def test_services_are_bounded_in_number_and_leave_when_they_say_goodbye() -> None:
+    from zeroconf import ServiceStateChange
+
+    mdns = MdnsDiscovery(run=b"r" * 16, peer=ME.peer_id, session=ME.session, announced=(), networks=OURS)
+    for number in range(MAX_SERVICES + 10):
+        mdns._note(name=f"{number}", state_change=ServiceStateChange.Added)
+    mdns._note(name=mdns._own_name, state_change=ServiceStateChange.Added)
+    assert len(mdns._names) == MAX_SERVICES
+    mdns._note(name="3", state_change=ServiceStateChange.Removed)
+    mdns._note(name="new", state_change=ServiceStateChange.Added)
+    assert "3" not in mdns._names
+    assert "new" in mdns._names
+
+
+async def test_a_machine_without_a_network_gets_an_error_that_says_so() -> None:
+    mdns = MdnsDiscovery(run=b"r" * 16, peer=ME.peer_id, session=ME.session, announced=(), networks=())
+    with pytest.raises(TransportError, match="needs an interface"):
+        await mdns.addresses()
+    await mdns.aclose()
