@@ -264,6 +264,7 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
                     transport=parts.transport,
                     meeting=meeting,
                     denial=denial,
+                    admission=desk,
                 )
             )
             nursery.start_soon(_leave_to_newer, sessions, nursery.cancel_scope)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from peer.errors import StorageError
-from peer.services.status import PeerStatus, Status
+from peer.services.status import AdmissionStatus, PeerStatus, Status
 from peer.services.status_socket import read_status
 from peer.storage.heartbeat import Heartbeat
 from peer.telemetry.text_format import amount, number, size
@@ -105,6 +105,7 @@ def _block(status: Status) -> str:
         f"  computes with {status.computes_on}; sent {size(status.bytes_sent)}, received {size(status.bytes_received)}",
         f"  listens on {', '.join(status.addresses) or 'no address'}",
         f"  {_reachability(status)}",
+        *_admission(status.admission),
         *(f"  {row}" for row in _table(status.peers)),
     ]
     if status.refused:
@@ -136,6 +137,20 @@ def _reachability(status: Status) -> str:
         f"nobody could reach it at {', '.join(status.announced)}: open or forward that TCP port, or set"
         " network.announce; it takes part over its own connections"
     )
+
+
+def _admission(admission: AdmissionStatus | None) -> list[str]:
+    if admission is None:  # of an older version
+        return []
+    if admission.swarm_key is None and admission.list_version is None:
+        return ["  open to whoever reaches it: no swarm key, no allow-list"]
+    parts = [] if admission.swarm_key is None else [f"swarm key {admission.swarm_key}"]
+    if admission.list_version == 0:
+        parts.append("no allow-list yet, so nobody is taken in (network.allow_list)")
+    elif admission.list_version is not None:
+        named = "this one among them" if admission.named else "NOT THIS ONE: nobody takes it in"
+        parts.append(f"allow-list version {admission.list_version} of {admission.listed} peers, {named}")
+    return [f"  {'; '.join(parts)}"]
 
 
 def _finality(status: Status) -> str:

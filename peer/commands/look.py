@@ -20,9 +20,9 @@ def doctor_command(
 ) -> None:
     """Say what would keep a peer of this configuration from working here, and what to do about it.
 
-    Checks the settings, disk, identities, what computes, the clock, the port, and every address of network.dns and
-    network.addresses: name, TCP, handshake, version, run, settings. Takes part in nothing. Exit code: 0 when all is
-    well, 1 when something fails, 2 when the settings cannot be read.
+    Checks the settings, disk, identities, swarm key and allow-list, what computes, the clock, the port, and every
+    address of network.dns and network.addresses: name, TCP, handshake, version, run, settings, admission. Takes part in
+    nothing. Exit code: 0 when all is well, 1 when something fails, 2 when the settings cannot be read.
 
     \b
     Example:

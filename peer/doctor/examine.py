@@ -5,6 +5,7 @@ from collections.abc import Callable
 import trio
 
 from peer.config.schema import Config
+from peer.doctor.admission_checks import check_admission
 from peer.doctor.finding import Finding, failed
 from peer.doctor.machine_checks import check_clock, check_compute, check_disk, check_identities
 from peer.doctor.network_checks import check_peers, check_port
@@ -24,6 +25,7 @@ def examine(config: Config, tell: Callable[[Finding], None]) -> list[Finding]:
     for checks in (
         check_disk(config),
         check_identities(config),
+        check_admission(config),
         check_compute(config),
         check_clock(),
         check_announced(config),

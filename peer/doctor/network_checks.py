@@ -1,16 +1,19 @@
 """Checks of the network: our port, and every address that the configuration leads to, one step after the other."""
 
 import ipaddress
+import random
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import trio
 
 from peer.agents.native_agent import NativeAgent
 from peer.config.digest import digest
 from peer.config.schema import Config
+from peer.doctor.admission_checks import unnamed_peers
 from peer.doctor.finding import Finding
-from peer.errors import ProtocolError, SelfDialError, TransportError
+from peer.errors import ProtocolError, SelfDialError, StorageError, TransportError
 from peer.network.addresses import parse_tcp_address
 from peer.network.discovery.dns import DnsDiscovery
 from peer.network.identity import Identity
@@ -19,8 +22,10 @@ from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_transport import open_libp2p_transport
 from peer.network.transport import Transport
 from peer.node import wire_run_id
+from peer.services.admission import AdmissionDesk
 from peer.services.greeting import Welcome
-from peer.settings import ppo_settings
+from peer.settings import admission_policy, ppo_settings
+from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId, Seconds
 from peer.wire.envelope import seal
 from peer.wire.messages import PeerCard
@@ -34,6 +39,9 @@ _REMEDIES = {
     "run": "give both the same run.name",
     "schema": "give both the same env and model settings",
     "config": "compare the keys marked (=) in configs/config.yaml on both machines",
+    "swarm_key": "`murmur swarm-key show FILE` on both machines; copy the right network.swarm_key_file",
+    "authorities": "give both the same network.authorities and network.authority_signatures",
+    "not_allowed": "`murmur allow-list add` and `sign`, and give the file to any running peer",
 }
 
 
@@ -86,10 +94,10 @@ async def check_peers(config: Config) -> AsyncIterator[Finding]:
     welcome = _welcome(config, identity)
     async with open_libp2p_transport(settings, identity) as transport:
         for address in dict.fromkeys(addresses[:_MAX_ADDRESSES]):
-            yield await _check_address(address, transport, welcome)
+            yield await _check_address(address, config, transport, welcome)
 
 
-async def _check_address(address: str, transport: Transport, welcome: Welcome) -> Finding:
+async def _check_address(address: str, config: Config, transport: Transport, welcome: Welcome) -> Finding:
     """Go as far as it goes; the finding names the step that failed."""
     started = trio.current_time()
     try:
@@ -97,8 +105,12 @@ async def _check_address(address: str, transport: Transport, welcome: Welcome) -
             peer = await transport.connect(address)
             answer = await transport.request(peer, CARD_PROTOCOL, welcome.card.data)
             card = welcome.check(peer, answer).message
+            await _check_admission(peer, config, transport)
     except SelfDialError:
         return Finding(verdict="ok", subject="peer", text=f"{address}: that is this peer itself")
+    except StorageError as error:
+        text, step = f"{address}: admission could not be tried: {error}", "mend that file first"
+        return Finding(verdict="fail", subject="peer", text=text, next_step=step)
     except (TransportError, trio.TooSlowError) as error:
         return await _why_no_handshake(address, str(error) or f"no answer within {_STEP_S:.0f} s")
     except ProtocolError as error:
@@ -109,6 +121,28 @@ async def _check_address(address: str, transport: Transport, welcome: Welcome) -
     await transport.disconnect(peer)
     text = f"{address}: {card.name} ({_short(peer)}, boot {card.boot}) would take us in; {took_ms:.0f} ms"
     return Finding(verdict="ok", subject="peer", text=text)
+
+
+async def _check_admission(peer: PeerId, config: Config, transport: Transport) -> None:
+    """Go through the handshake as a peer of this machine would, as far as that can be done under another identity.
+
+    Raises: ProtocolError with why one side would refuse the other; TransportError, StorageError.
+    """
+    desk = AdmissionDesk(
+        transport,
+        run=wire_run_id(config),
+        policy=admission_policy(config, Path(config.storage.data_dir) / "slot-0"),
+        sink=RecordingSink(),
+        rng=random.Random(0),  # of passing lists on, which it does not
+    )
+    await desk.challenge(peer)
+    objection = desk.objection(peer)
+    if objection is not None:
+        raise objection
+    unnamed = [] if desk.allow_list is None else unnamed_peers(config, desk.allow_list)
+    if unnamed and desk.allow_list is not None:
+        said = f"its allow-list, version {desk.allow_list.version}, does not name {', '.join(unnamed)} of this machine"
+        raise ProtocolError("not_allowed", said)
 
 
 async def _why_no_handshake(address: str, cause: str) -> Finding:

@@ -135,6 +135,18 @@ class AdmissionDesk:
 
     async def examine(self, peer: PeerId) -> None:
         """Return when `peer` may take part. Raises: ProtocolError with why not; TransportError as a request."""
+        answer = await self.challenge(peer)
+        objection = self._objection_to_us() or self.objection(peer)
+        if objection is not None:
+            raise objection
+        if answer.refused:
+            raise ProtocolError("refused_us", f"it does not take this peer in: {answer.refused}")
+
+    async def challenge(self, peer: PeerId) -> ChallengeAnswer:
+        """Return the answer of a peer with our key and our authorities, with its allow-list adopted if that is newer.
+
+        Raises: ProtocolError with what is different; TransportError as a request.
+        """
         nonce = self._nonce()
         data = await self._transport.request(peer, ADMISSION_PROTOCOL, encode(Challenge(nonce)))
         answer = decode(data, ChallengeAnswer)
@@ -144,11 +156,12 @@ class AdmissionDesk:
             raise ProtocolError("authorities", said)
         if answer.list_version > self._version:
             await self._ask_for_list(peer)
-        objection = self._objection_to_us() or self.objection(peer)
-        if objection is not None:
-            raise objection
-        if answer.refused:
-            raise ProtocolError("refused_us", f"it does not take this peer in: {answer.refused}")
+        return answer
+
+    @property
+    def key_fingerprint(self) -> str | None:
+        """Return by which people compare swarm keys, None for a swarm without one."""
+        return None if self._policy.swarm_key is None else self._policy.swarm_key.fingerprint
 
     # The list
 

@@ -15,6 +15,7 @@ from peer.network.transport import Transport
 from peer.rounds.entry import Entry
 from peer.rounds.machine import RoundMachine
 from peer.rounds.roster import peers_of
+from peer.services.admission import AdmissionDesk
 from peer.services.denial import DenialDesk
 from peer.services.greeting import Greeter
 from peer.services.meeting import Meeting
@@ -53,6 +54,18 @@ class DeniedStatus(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     peer_id: str
     what: str
+
+
+class AdmissionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may take part. swarm_key: its fingerprint; None: there is none. named: whether the list names this peer.
+
+    list_version: of the allow-list that holds; 0: none has come yet; None: there are no authorities, and so no list.
+    """
+
+    swarm_key: str | None
+    list_version: int | None
+    listed: int
+    named: bool
 
 
 class TroubleStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +114,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     local_health: int
     superseded: str = ""
     denied: list[DeniedStatus] = []  # msgspec copies it for every status
+    admission: AdmissionStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +143,7 @@ class Running:
     transport: Transport
     meeting: Meeting
     denial: DenialDesk
+    admission: AdmissionDesk
 
 
 def status_of(me: Self, running: Running, *, names: NameBook, counters: Counters, troubles: TroubleKeeper) -> Status:
@@ -171,6 +186,17 @@ def status_of(me: Self, running: Running, *, names: NameBook, counters: Counters
             DeniedStatus(name=names.name_of(peer_id), peer_id=peer_id, what=what)
             for peer_id, what in sorted(running.denial.told().items())
         ],
+        admission=_admission(me, running.admission),
+    )
+
+
+def _admission(me: Self, desk: AdmissionDesk) -> AdmissionStatus:
+    allowed, held = desk.allowed, desk.allow_list
+    return AdmissionStatus(
+        swarm_key=desk.key_fingerprint,
+        list_version=None if allowed is None else (held.version if held else 0),
+        listed=len(allowed or ()),
+        named=allowed is None or me.peer_id in allowed,
     )
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.process.murmur import START_S, Murmur, identity_of
+from tests.process.murmur import ENDLESS, START_S, Murmur, address_of, identity_of
 
 
 def new_swarm_key(murmur: Murmur, name: str) -> Path:
@@ -25,6 +25,11 @@ def test_peer_with_another_swarm_key_is_refused_in_both_logs_and_trains_alone(mu
     assert (told["remote"], told["reason"]) == (identity_of(member), "swarm_key")
     assert "murmur swarm-key show" in refused["detail"]
     misfit.wait_for("round_sealed", lambda event: event["admitted"] == 1)
+    doctor = murmur.run(
+        "doctor", *ENDLESS, f"network.swarm_key_file={other}", f"network.addresses=[{address_of(member)}]"
+    )
+    assert doctor.wait(within_s=START_S) == 1
+    assert "would refuse us (swarm_key): its swarm key is not ours" in doctor.output
     assert identity_of(misfit) not in {event["remote"] for event in member.named("peer_joined")}
     assert not misfit.named("peer_joined")
     assert friend.stop() == member.stop() == misfit.stop() == 0

@@ -34,6 +34,7 @@ def test_status_tells_of_a_swarm_and_of_one_that_hangs(murmur: Murmur, tmp_path:
     assert by_name[False]["peer_id"] == second.named("peer_started")[0]["peer_id"]
     assert by_name[False]["connected"]
     assert slot["round"] >= 1
+    assert slot["admission"] == {"swarm_key": None, "list_version": None, "listed": 0, "named": True}
 
     os.kill(first.pid, signal.SIGSTOP)
     try:

@@ -1,8 +1,11 @@
-"""What `murmur status` prints of one identity that runs twice."""
+"""What `murmur status` prints of admission, of denied peers, and of one identity that runs twice."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from peer.services.status import PeerStatus, Status
+import pytest
+
+from peer.services.status import AdmissionStatus, DeniedStatus, PeerStatus, Status
 from peer.status_page import SlotReport, page
 
 
@@ -22,7 +25,12 @@ def peer_status(name: str, *, me: bool = False, runs_twice: bool = False) -> Pee
     )
 
 
-def page_of(*peers: PeerStatus, superseded: str = "") -> list[str]:
+def page_of(
+    *peers: PeerStatus,
+    superseded: str = "",
+    denied: Sequence[DeniedStatus] = (),
+    admission: AdmissionStatus | None = None,
+) -> list[str]:
     status = Status(
         version="0.1.0",
         name="peer-1",
@@ -53,6 +61,8 @@ def page_of(*peers: PeerStatus, superseded: str = "") -> list[str]:
         troubles=[],
         local_health=0,
         superseded=superseded,
+        denied=list(denied),
+        admission=admission,
     )
     return page([SlotReport(slot=Path("slot-0"), status=status)]).splitlines()
 
@@ -67,3 +77,23 @@ def test_a_process_that_takes_no_part_says_why_instead_of_what_it_waits_for() ->
 def test_a_peer_whose_identity_runs_twice_is_marked() -> None:
     lines = page_of(peer_status("peer-1", me=True), peer_status("peer-2", runs_twice=True), peer_status("peer-3"))
     assert [line.split()[0] for line in lines if "RUNS TWICE" in line] == ["peer-2"]
+
+
+@pytest.mark.parametrize(
+    ("admission", "said"),
+    [
+        (AdmissionStatus(swarm_key=None, list_version=None, listed=0, named=True), "open to whoever reaches it"),
+        (AdmissionStatus(swarm_key="ab12", list_version=None, listed=0, named=True), "  swarm key ab12"),
+        (AdmissionStatus(swarm_key="ab12", list_version=3, listed=5, named=True),
+         "swarm key ab12; allow-list version 3 of 5 peers, this one among them"),
+        (AdmissionStatus(swarm_key=None, list_version=3, listed=5, named=False), "NOT THIS ONE"),
+        (AdmissionStatus(swarm_key=None, list_version=0, listed=0, named=False), "no allow-list yet"),
+    ],
+)  # fmt: skip
+def test_who_may_take_part_is_one_line(admission: AdmissionStatus, said: str) -> None:
+    assert len([line for line in page_of(admission=admission) if said in line]) == 1
+
+
+def test_denied_peers_are_listed_with_the_reason() -> None:
+    denied = DeniedStatus(name="peer-4", peer_id="12D3KooWx", what="it voted twice in round 41, differently")
+    assert "  denied peer-4 (12D3KooWx): it voted twice in round 41, differently" in page_of(denied=[denied])

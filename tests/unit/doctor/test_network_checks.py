@@ -1,20 +1,27 @@
 """The doctor on the network: whatever answers, or does not, is told apart, and a healthy peer is left in peace."""
 
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 import trio
 
+from peer.admission.allow_list import AllowListFile, Authority, Listed, signed
+from peer.admission.policy import AdmissionPolicy
 from peer.config.digest import digest
 from peer.config.schema import Config
 from peer.doctor.finding import Finding
 from peer.doctor.network_checks import check_peers, check_port
-from peer.network.identity import Identity
+from peer.network.identity import Identity, load_or_create_identity
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_transport import Libp2pTransport, open_libp2p_transport
 from peer.node import wire_run_id
+from peer.services.admission import AdmissionDesk
+from peer.storage.swarm_key_file import load_swarm_key, write_new_swarm_key
+from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
 from peer.wire.envelope import seal
 from peer.wire.messages import PeerCard
@@ -31,7 +38,9 @@ async def findings_of(config: Config) -> list[Finding]:
 
 
 @asynccontextmanager
-async def answering_peer(config: Config, *, schema: bytes | None = None) -> AsyncIterator[Libp2pTransport]:
+async def answering_peer(
+    config: Config, *, schema: bytes | None = None, policy: AdmissionPolicy | None = None
+) -> AsyncIterator[Libp2pTransport]:
     """A peer that shows the card of `config`, and of the model that it makes unless `schema` says otherwise."""
     from peer.agents.native_agent import NativeAgent
     from peer.settings import ppo_settings
@@ -46,6 +55,9 @@ async def answering_peer(config: Config, *, schema: bytes | None = None) -> Asyn
 
     async with open_libp2p_transport(settings, identity) as transport:
         transport.handle(CARD_PROTOCOL, show)
+        AdmissionDesk(
+            transport, run=run, policy=policy or AdmissionPolicy(), sink=RecordingSink(), rng=random.Random(1)
+        ).open()
         yield transport
 
 
@@ -68,6 +80,39 @@ async def test_a_peer_that_would_refuse_us_says_why(sections: dict[str, dict[str
     assert finding.verdict == "fail"
     assert f"({reason})" in finding.text
     assert "run.name" in finding.next_step or "settings" in finding.next_step or "(=)" in finding.next_step
+
+
+async def test_a_peer_with_another_swarm_key_or_none_is_named_with_the_command_to_compare(tmp_path: Path) -> None:
+    for name in ("ours.key", "other.key"):
+        write_new_swarm_key(tmp_path / name)
+    ours = {"swarm_key_file": str(tmp_path / "ours.key")}
+    for key, verdict in (("ours.key", "ok"), ("other.key", "fail"), (None, "fail")):
+        policy = AdmissionPolicy(swarm_key=None if key is None else load_swarm_key(tmp_path / key))
+        async with answering_peer(config_for(), policy=policy) as peer:
+            network = {"addresses": peer.listen_addresses, **ours}
+            finding = only(await findings_of(Config.model_validate({"network": network})))
+        assert finding.verdict == verdict, (key, finding)
+        assert ("(swarm_key)" in finding.text and "swarm-key show" in finding.next_step) == (verdict == "fail")
+
+
+async def test_a_peer_whose_newer_allow_list_leaves_ours_out_is_told_before_we_start(tmp_path: Path) -> None:
+    """The list comes from the peer: this machine has none."""
+    chief, host = Identity.for_tests(70), Identity.for_tests(7)
+    own = load_or_create_identity(tmp_path / "slot-0" / "identity.key")
+    authority = Authority(keys=(chief.peer_id,))
+    network = {"authorities": (chief.peer_id,)}
+    for ids, verdict in (((host.peer_id,), "fail"), ((host.peer_id, own.peer_id), "ok"), ((own.peer_id,), "fail")):
+        peers = tuple(Listed(peer=peer) for peer in sorted(ids))
+        data = signed(AllowListFile(run="cartpole", version=3, peers=peers), chief).text()
+        policy = AdmissionPolicy(run="cartpole", authority=authority, known=(data,))
+        async with answering_peer(config_for(), policy=policy) as peer:
+            sections = {
+                "network": {"addresses": peer.listen_addresses, **network},
+                "storage": {"data_dir": str(tmp_path)},
+            }
+            finding = only(await findings_of(Config.model_validate(sections)))
+        assert finding.verdict == verdict, (ids, finding)
+        assert ("allow-list" in finding.text) == (verdict == "fail")
 
 
 async def test_nobody_another_program_and_an_unknown_name_are_told_apart(nursery: trio.Nursery) -> None:
