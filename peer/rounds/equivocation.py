@@ -11,7 +11,7 @@ from typing import Literal
 from peer.errors import ProtocolError
 from peer.types import Digest, PeerId, Session
 from peer.wire.envelope import AnySigned, open_envelope
-from peer.wire.messages import Ack, DeltaHeader, Manifest, TopManifest
+from peer.wire.messages import Ack, DeltaHeader, Manifest, PeerCard, TopManifest
 
 Kind = Literal["manifest", "vote", "delta"]
 Slot = tuple[int, bytes]
@@ -19,6 +19,8 @@ _Key = tuple[Kind, PeerId, Session, Slot]
 
 _REMEMBERED: dict[Kind, int] = {"manifest": 64, "vote": 2048, "delta": 2048}
 """Statements a kind that a second one can still be held against; a manifest has up to 60 KB, the others 0.5 KB."""
+_ROUNDS = 32
+"""And of so many rounds: later than that, a second statement confuses nobody any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,24 +44,44 @@ def check_proof(first: bytes, second: bytes, *, run: bytes) -> Proof:
     return Proof(peer=one.peer, what=_what(key), first=first, second=second)
 
 
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    round: int
+    digest: Digest
+    data: bytes
+
+
 class Witness:
-    """Remembers what each process has signed for which slot, as far as there is room: the oldest is forgotten."""
+    """Remembers what each process has signed for which slot, of recent rounds and as far as there is room."""
 
     def __init__(self) -> None:
-        self._seen: dict[Kind, dict[_Key, tuple[Digest, bytes]]] = {kind: {} for kind in _REMEMBERED}
+        self._seen: dict[Kind, dict[_Key, _Statement]] = {kind: {} for kind in _REMEMBERED}
+        self._first_round = 0
 
     def see(self, signed: AnySigned) -> Proof | None:
         """Take note of a statement whose signature was checked; return a proof if it contradicts an earlier one."""
-        key = _key(signed)
-        if key is None:
+        key, round_number = _key(signed), _round_of(signed)
+        if key is None or round_number < self._first_round:
             return None
         seen = self._seen[key[0]]
-        known = seen.setdefault(key, (signed.digest, signed.data))
-        if known[0] != signed.digest:
-            return Proof(peer=signed.peer, what=_what(key), first=known[1], second=signed.data)
+        known = seen.setdefault(key, _Statement(round_number, signed.digest, signed.data))
+        if known.digest != signed.digest:
+            return Proof(peer=signed.peer, what=_what(key), first=known.data, second=signed.data)
         if len(seen) > _REMEMBERED[key[0]]:
             del seen[next(iter(seen))]
         return None
+
+    def forget(self, *, tip_round: int) -> None:
+        """Drop what is older than matters now that the chain has come to `tip_round`."""
+        if tip_round - _ROUNDS <= self._first_round:
+            return
+        self._first_round = tip_round - _ROUNDS
+        for kind, seen in self._seen.items():
+            self._seen[kind] = {key: known for key, known in seen.items() if known.round >= self._first_round}
+
+
+def _round_of(signed: AnySigned) -> int:
+    return 0 if isinstance(signed.message, PeerCard) else signed.message.round
 
 
 def _key(signed: AnySigned) -> _Key | None:

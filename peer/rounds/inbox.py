@@ -61,6 +61,7 @@ class Inbox:
             for orphan in ready:
                 del self._orphans[orphan.digest]
                 refused += self._link(orphan)
+        self._witness.forget(tip_round=self._ledger.tip.round)
         root_round = self._ledger.chain.root.round
         self._orphans = {digest: entry for digest, entry in self._orphans.items() if entry.round > root_round}
         self._incomplete = {digest: top for digest, top in self._incomplete.items() if top.message.round > root_round}

@@ -53,8 +53,8 @@ from peer.wire.sync import SyncRequest, SyncResponse
 
 __all__ = ["Aggregate", "LocalWork", "Mail", "Parts", "RoundMachine"]
 
-_MAX_SEALED = 1024
-"""Parents on which this process has sealed; far more than are ever come back to."""
+_MAX_SEALED = 64
+"""Parents on which this process has sealed: more rounds than a second seal is held against one (equivocation.py)."""
 
 Mail = tuple[bytes, bytes | None, PeerId]
 """A signed envelope, the payload that rides along, and who handed it over."""

@@ -105,6 +105,18 @@ def test_the_session_is_part_of_what_is_signed() -> None:
     assert caught.value.reason == "bad_signature"
 
 
+def test_a_witness_forgets_rounds_that_are_long_over_and_does_not_take_them_up_again() -> None:
+    witness = Witness()
+    for number in range(1, 101):
+        witness.see(signed(vote(number)))
+    witness.forget(tip_round=100)
+    assert sum(map(len, witness._seen.values())) == 33
+    assert witness.see(signed(vote(67))) is None
+    assert sum(map(len, witness._seen.values())) == 33
+    witness.forget(tip_round=50)  # the chain was left for one that is behind
+    assert witness.see(signed(vote(68, b"n" * 32))) is not None
+
+
 def test_a_witness_forgets_the_oldest_when_it_has_seen_too_much() -> None:
     witness = Witness()
     for number in range(3000):
