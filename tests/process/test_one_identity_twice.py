@@ -65,6 +65,25 @@ def test_peer_that_was_left_out_takes_over_when_its_user_starts_it_anew(murmur: 
     assert again.stop() == newer.stop() == one.stop() == 0
 
 
+def test_a_process_that_hangs_is_replaced_at_once_by_a_new_one_and_leaves_when_it_wakes_up(murmur: Murmur) -> None:
+    """Its connection lives on, and no ping has timed out yet: the new session's card is enough."""
+    one = murmur.peer("one")
+    older = murmur.peer("two", meet=[one])
+    one.wait_for("round_sealed", lambda event: event["admitted"] == 2, within_s=START_S)
+    shutil.copytree(murmur.folder / "two", murmur.folder / "copy", ignore=shutil.ignore_patterns("*.sock"))
+    older.send(signal.SIGSTOP)
+    try:
+        newer = murmur.peer("copy", meet=[one])
+        one.wait_for("peer_joined", lambda event: event["boot"] == 2, within_s=START_S)
+        newer.wait_for("round_sealed", lambda event: event["admitted"] == 2, within_s=START_S)
+        assert not one.named("identity_runs_twice")  # so far it is a restart
+    finally:
+        older.send(signal.SIGCONT)
+    one.wait_for("identity_runs_twice", within_s=START_S)
+    older.wait_for("own_identity_runs_twice", lambda event: event["leaves"], within_s=START_S)
+    assert older.stop() == newer.stop() == one.stop() == 0
+
+
 def test_two_processes_on_one_folder_are_two_peers(murmur: Murmur) -> None:
     """The lock on a slot keeps a key from running twice where processes share a disk."""
     one = murmur.peer("one")
