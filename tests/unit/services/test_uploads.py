@@ -94,7 +94,8 @@ async def test_one_peer_does_not_take_the_turns_of_the_others(autojump_clock: Mo
 async def test_who_waits_in_vain_is_told_no_and_holds_nothing(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     pullers = Pullers(nursery)
     names = [f"peer-{n}" for n in range(MAX_UPLOADS)]
-    await pullers.ask(*names, "late")
+    await pullers.ask(*names)
+    await pullers.ask("late")
     await trio.sleep(PATIENCE_S + 0.1)
     assert pullers.turned_away == ["late"]
     await pullers.finish(names[0])
