@@ -35,8 +35,10 @@ from peer.services.conductor import Conductor, Observer
 from peer.services.denial import DenialDesk
 from peer.services.discovery import Seeker
 from peer.services.greeting import Greeter, Welcome
+from peer.services.loneliness import LonelinessWatch
 from peer.services.meeting import Cards, Meeting
 from peer.services.membership import Membership
+from peer.services.punctuality import watch_punctuality
 from peer.services.relay import Relay
 from peer.services.reporting import Reporter, Robustness, greedy_return
 from peer.services.service import RunBlocking, in_thread
@@ -251,7 +253,7 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
             await nursery.start(meeting.serve)
             await nursery.start(_seeker(config, parts, meeting, sessions).serve)
             await nursery.start(trainer.serve)
-            nursery.start_soon(watch.serve)
+            _start_watches(nursery, parts, watch, conductor, greeter)
             if parts.archive is not None:
                 await nursery.start(parts.archive.serve)
             parts.running(
@@ -302,6 +304,22 @@ def _serve_blobs(parts: PeerParts, conductor: Conductor, greeter: Greeter) -> No
 async def _leave_to_newer(sessions: SessionDesk, run: trio.CancelScope) -> None:
     await sessions.superseded()
     run.cancel()
+
+
+def _start_watches(
+    nursery: trio.Nursery, parts: PeerParts, watch: StuckWatch, conductor: Conductor, greeter: Greeter
+) -> None:
+    """Start what says that something is wrong which no event says."""
+    loneliness = LonelinessWatch(
+        me=parts.signer.peer_id,
+        tip=lambda: conductor.machine.tip,
+        connected=lambda: greeter.greeted,
+        exchanges=conductor.exchanges,
+        sink=parts.sink,
+    )
+    nursery.start_soon(watch.serve)
+    nursery.start_soon(loneliness.serve)
+    nursery.start_soon(watch_punctuality, parts.sink)
 
 
 class _SaveTrainer:

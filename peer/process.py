@@ -139,7 +139,7 @@ class PeerProcess:
         announced(self._config, port=0)  # a wrong network.interface is the user's to hear of before anything is done
         boot = count_boot(self._slot.path / "boots", unix_time_s=int(time.time()))
         settings = ppo_settings(self._config, self._identity.peer_id, slot=self._slot.index)
-        agent = NativeAgent(self._config.env.name, settings=settings)
+        agent = NativeAgent(self._config.env.name, settings=settings, nice=self._config.compute.nice)
         self._introduce(boot, folder, agent)
         root = folder.restore(agent)
         if root is not None and root.stop:

@@ -1,4 +1,4 @@
-"""The learner of a real peer: PPO in C++, trained in a worker thread with the GIL released."""
+"""The learner of a real peer: PPO in C++, trained in a worker thread of lower priority with the GIL released."""
 
 import hashlib
 import math
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import trio
 
+from peer.agents.priority import DEFAULT_NICE, give_way, made_giving_way
 from peer.errors import StorageError
 from peer.native import (
     CheckpointError,
@@ -34,8 +35,10 @@ class NativeAgent:
     Raises: ValueError for an unknown env or a setting out of range, naming it.
     """
 
-    def __init__(self, env_name: str, *, settings: PpoSettings) -> None:
-        self._core: PpoAgent = make_ppo_agent(env_name, settings)
+    def __init__(self, env_name: str, *, settings: PpoSettings, nice: int = DEFAULT_NICE) -> None:
+        """nice: how far training, whose threads are all of this agent's, gives way to other work of the machine."""
+        self._core: PpoAgent = made_giving_way(nice, lambda: make_ppo_agent(env_name, settings))
+        self._nice = nice
         self._env_name = env_name
         self._num_envs = settings.num_envs
         self._tasks: tuple[EnvTask, ...] = ()
@@ -95,7 +98,7 @@ class NativeAgent:
         left_s = seconds
         for chunks_left in range(chunks, 0, -1):
             # Not abandoned on cancel: the thread works on this agent, so the caller must get it back at rest.
-            stats = await trio.to_thread.run_sync(self._core.train, _NO_STEP_LIMIT, max(left_s, 1e-6) / chunks_left)
+            stats = await trio.to_thread.run_sync(self._train_chunk, max(left_s, 1e-6) / chunks_left)
             done.append(stats)
             left_s -= stats.wall_s
             if left_s <= 0:
@@ -103,7 +106,15 @@ class NativeAgent:
         return _summarize(done, self._turn)
 
     async def evaluate(self, *, episodes: int, seed: int) -> float:
-        return await trio.to_thread.run_sync(self._core.evaluate, episodes, seed)
+        return await trio.to_thread.run_sync(self._evaluate, episodes, seed)
+
+    def _train_chunk(self, seconds: Seconds) -> PpoTrainStats:
+        give_way(self._nice)  # the thread is trio's, which keeps it for other work that can wait as well: disks
+        return self._core.train(_NO_STEP_LIMIT, seconds)
+
+    def _evaluate(self, episodes: int, seed: int) -> float:
+        give_way(self._nice)
+        return self._core.evaluate(episodes, seed)
 
     def save(self, path: Path) -> None:
         try:

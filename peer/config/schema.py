@@ -159,6 +159,7 @@ class ComputeConfig(Section):
     backend: Literal["auto", "libtorch", "fused"] = "auto"
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = "auto"
     pin_threads: bool = False
+    nice: Annotated[int, Field(ge=0, le=19)] = 10
 
 
 class RoundConfig(Section):

@@ -28,6 +28,8 @@ class ConnectionTable:
         self._causes: dict[SwarmConn, str] = {}
         self._sockets: dict[IMuxedConn, CountedTcpStream] = {}
         self._events_in, self.events = trio.open_memory_channel[TransportEvent](EVENT_QUEUE)
+        self.changed: Callable[[], None] = lambda: None
+        """Called when `peers` has changed, whether or not there was room for the event."""
 
     def peers(self) -> frozenset[PeerId]:
         return frozenset(self._by_peer)
@@ -128,6 +130,7 @@ class ConnectionTable:
             self._announce(PeerDisconnected(peer=peer, cause=self._causes[conn]))
 
     def _announce(self, event: TransportEvent) -> None:
+        self.changed()
         try:
             self._events_in.send_nowait(event)
         except (trio.WouldBlock, trio.BrokenResourceError):

@@ -7,6 +7,7 @@ from libp2p.network.swarm import Swarm
 
 from peer.errors import IdentityInUseError, SelfDialError, TransportError
 from peer.network.addresses import TcpAddress, parse_tcp_address
+from peer.network.dial_window import DialWindow
 from peer.network.libp2p_connections import ConnectionTable
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_health import answers
@@ -14,6 +15,10 @@ from peer.network.libp2p_limits import PeerLimits
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_upgrade import SecuredSocket, join_swarm, secure
 from peer.types import PeerId, Session
+
+TCP_TIMEOUT_S = 5.0
+"""For a machine to take the connection: time for two repeats of a lost first packet. An address that is gone holds a
+dial up for so long."""
 
 MAX_HANDSHAKES = 256
 """Strangers between connecting and having proved who they are; above it, new ones are turned away at once."""
@@ -41,11 +46,13 @@ class Connector:
         self._local_peer = local_peer
         self._session = session
         self._handshakes = 0
+        self._window = DialWindow()
+        self._dials = trio.CapacityLimiter(self._window.size)
 
     async def connect(self, address: str) -> PeerId:
         """Dial, and return who answered; a second connection to a live peer is not kept."""
         try:
-            return await self._dial_in_time(address)
+            return await self._dial_address(address)
         except TransportError:
             self._counters["dials_failed"] += 1
             raise
@@ -71,20 +78,34 @@ class Connector:
             self._handshakes -= 1
         await conn.event_closed.wait()
 
-    async def _dial_in_time(self, address: str) -> PeerId:
+    async def _dial_address(self, address: str) -> PeerId:
         try:
             target = parse_tcp_address(address)
         except ValueError as error:
             raise TransportError(f"cannot dial {address!r}: {error}") from error
-        limit_s = self._settings.dial_timeout_s
-        try:
-            with trio.fail_after(limit_s):
-                return await self._dial(target)
-        except trio.TooSlowError as error:
-            raise TransportError(f"dial of {target} timed out after {limit_s:g} s") from error
+        async with self._dials:
+            return await self._dial(target)
 
     async def _dial(self, target: TcpAddress) -> PeerId:
-        stream = await open_socket(target)
+        limit_s = self._settings.dial_timeout_s
+        try:
+            with trio.fail_after(min(limit_s, TCP_TIMEOUT_S)):
+                stream = await open_socket(target)
+        except trio.TooSlowError as error:
+            raise TransportError(f"dial of {target} timed out: nothing answers there") from error
+        try:
+            with trio.fail_after(limit_s):
+                peer = await self._shake_hands(target, stream)
+        except trio.TooSlowError as error:
+            self._window.timed_out()
+            raise TransportError(f"dial of {target} timed out: no handshake within {limit_s:g} s") from error
+        else:
+            self._window.finished()
+            return peer
+        finally:
+            self._dials.total_tokens = self._window.size
+
+    async def _shake_hands(self, target: TcpAddress, stream: trio.SocketStream) -> PeerId:
         answer = await secure(self._swarm, stream, self._counters, is_initiator=True)
         try:
             self._check_identity(target, answer)

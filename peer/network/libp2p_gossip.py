@@ -1,141 +1,195 @@
-"""GossipSub of py-libp2p 0.8.1, fenced in: bounded messages, unique sequence numbers, no silent default
-limits."""
+"""Gossip over libp2p: one stream to each neighbour, and one from it. The rules are in gossip.py.
 
-import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+Not py-libp2p's GossipSub: why, and what it cost, is in docs/adr/0053.
+"""
 
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Never
+
+import trio
 from libp2p.abc import IHost, INetStream
-from libp2p.exceptions import ValidationError
+from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
-from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11, PROTOCOL_ID_V12, GossipSub
-from libp2p.pubsub.pb import rpc_pb2
-from libp2p.pubsub.pubsub import Pubsub
-from libp2p.tools.anyio_service import background_trio_service
 
+from peer.errors import ProtocolError
 from peer.network.gate import Gate
+from peer.network.gossip import Gossip
+from peer.network.gossip_frames import Frame, FrameReader, Kind, encode_message, encode_names
+from peer.network.libp2p_guard import reset_stream
 from peer.network.libp2p_settings import Libp2pSettings
-from peer.network.transport import MAX_GOSSIP_BYTES
-from peer.types import PeerId
+from peer.types import PeerId, Seconds
 
-DEGREE, DEGREE_LOW, DEGREE_HIGH = 6, 4, 12
 OUTBOUND_QUEUE = 512
-"""Messages waiting for one neighbour; py-libp2p's 32 drops half of a round's burst without a word."""
+"""Frames waiting for one neighbour; then the newest is dropped and counted, and lazy pull brings it later."""
+
+BATCH_BYTES = 64 * 1024
+"""What has been waiting goes out in one write of about this size: a small write costs as much as a large one."""
+
+READ_BYTES = 64 * 1024
+MAX_STREAMS = 4
+"""Of one neighbour at a time: one is enough, a second lives for a moment when it connects anew."""
+
+FIRST_PAUSE_S: Seconds = 0.25
+MAX_PAUSE_S: Seconds = 30.0
+"""Between two attempts to open a stream: it doubles from one failure to the next."""
 
 Deliver = Callable[[PeerId, bytes], None]
 Admits = Callable[[PeerId, int], bool]
-"""Asked of every message that a neighbour hands over, with its size; it counts what it refuses."""
+"""Asked of every frame that a neighbour hands over, with its size; it counts what it refuses."""
 
 
-class FencedPubsub(Pubsub):
-    """Pubsub that delivers by a callback, and in which no message of another peer can end the service."""
+class GossipStreams:
+    """Speaks to every connected peer that is admitted, and listens to them. peers: those that are connected."""
 
-    topic: str
-    deliver: Deliver
-    admits: Admits
-    counters: dict[str, int]
-    gate: Gate
+    def __init__(
+        self,
+        host: IHost,
+        settings: Libp2pSettings,
+        nursery: trio.Nursery,
+        *,
+        peers: Callable[[], frozenset[PeerId]],
+        deliver: Deliver,
+        admits: Admits,
+        counters: dict[str, int],
+        gate: Gate,
+    ) -> None:
+        self._host = host
+        self._settings = settings
+        self._nursery = nursery
+        self._peers = peers
+        self._deliver = deliver
+        self._admits = admits
+        self._counters = counters
+        self._gate = gate
+        self._rng = random.Random()
+        self._gossip = Gossip(draw=self._draw)
+        self._protocol = TProtocol(f"/murmur/gossip/1/{settings.run_id}")
+        self._queues: dict[PeerId, trio.MemorySendChannel[bytes]] = {}
+        self._scopes: dict[PeerId, trio.CancelScope] = {}
+        self._listening: Counter[PeerId] = Counter()
+        host.set_stream_handler(self._protocol, self._listen)
 
-    def is_open_to(self, peer: ID) -> bool:
-        return peer == self.my_id or self.gate.is_open_to(PeerId(peer.to_base58()))
-
-    def admitted(self, peer: PeerId) -> None:
-        """Open our stream to a peer that was connected before it was admitted."""
-        self._schedule_peer_stream_retry(ID.from_base58(peer))
-
-    async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message) -> None:
-        if not self.is_open_to(msg_forwarder):
-            self.counters["gossip_dropped"] += 1  # before it is marked as seen: another may bring the same message
+    def refresh(self) -> None:
+        """Look at who is connected and admitted: speak to whoever is new, stop speaking to whoever is gone."""
+        neighbours = {peer for peer in self._peers() if self._gate.is_open_to(peer)}
+        for peer in self._queues.keys() - neighbours:
+            del self._queues[peer]
+            self._scopes.pop(peer).cancel()
+        if self._nursery.cancel_scope.cancel_called:
             return
-        if msg_forwarder != self.my_id and not self.admits(PeerId(msg_forwarder.to_base58()), len(msg.data)):
-            return  # before its signature is checked, which is what a flood would cost most
+        for peer in sorted(neighbours - self._queues.keys()):
+            queue, frames = trio.open_memory_channel[bytes](OUTBOUND_QUEUE)
+            scope = trio.CancelScope()
+            self._queues[peer], self._scopes[peer] = queue, scope
+            self._nursery.start_soon(self._speak, peer, frames, scope)
+
+    def publish(self, data: bytes) -> None:
+        """Send to every neighbour; never waits."""
+        frame = encode_message(data)
+        sent = [peer for peer in self._queues if self._send(peer, frame)]
+        self._gossip.publish(data, sent, trio.current_time())
+
+    async def tell_forever(self) -> Never:
+        """Name to neighbours what they may have missed."""
+        while True:
+            await trio.sleep(self._settings.tell_s * self._rng.uniform(0.75, 1.25))
+            for peer, names in self._gossip.tell(self._queues, trio.current_time()).items():
+                self._send(peer, encode_names(Kind.HAVE, names))
+
+    def _draw(self, peers: Sequence[PeerId], count: int) -> list[PeerId]:
+        return self._rng.sample(peers, min(count, len(peers)))
+
+    def _send(self, peer: PeerId, frame: bytes) -> bool:
+        queue = self._queues.get(peer)
+        if queue is None:
+            return False  # it speaks to us, and we have not admitted it yet
         try:
-            await super().push_msg(msg_forwarder, msg)
-        except Exception:  # parsing another peer's id, key or signature raises a dozen unrelated types
-            if msg_forwarder == self.my_id:
-                raise
-            self.counters["protocol_errors"] += 1
+            queue.send_nowait(frame)
+        except trio.WouldBlock:
+            self._counters["gossip_dropped"] += 1
+            return False
+        return True
 
-    async def validate_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message) -> None:
-        """Refuse what no peer of ours sends, then deliver.
+    async def _speak(self, peer: PeerId, frames: trio.MemoryReceiveChannel[bytes], scope: trio.CancelScope) -> None:
+        """Write what comes in `frames` until cancelled; a stream that breaks is opened anew, what it held is lost."""
+        pause = FIRST_PAUSE_S
+        with scope:
+            while True:
+                try:
+                    with trio.fail_after(self._settings.stream_idle_s):
+                        stream = await self._host.new_stream(ID.from_base58(peer), [self._protocol])
+                except Exception:  # swarm, muxer, multiselect and socket have no common base for their errors
+                    await trio.sleep(pause)
+                    pause = min(2 * pause, MAX_PAUSE_S)
+                    continue
+                pause = FIRST_PAUSE_S
+                try:
+                    await _write_all(stream, frames)
+                finally:
+                    await reset_stream(stream)
 
-        Called once a message, after its signature has been checked, with no checkpoint between the test for
-        having seen it and the note that it was seen; it is also the only hook that knows the forwarder.
-        """
-        if msg_forwarder == self.my_id:
+    async def _listen(self, stream: INetStream) -> None:
+        """Take what a neighbour says until its stream ends."""
+        peer = PeerId(stream.muxed_conn.peer_id.to_base58())
+        if self._listening[peer] >= MAX_STREAMS:
+            self._counters["frames_refused"] += 1
+            await reset_stream(stream)
             return
-        if len(msg.data) > MAX_GOSSIP_BYTES or list(msg.topicIDs) != [self.topic]:
-            self.counters["frames_refused"] += 1
-            raise ValidationError("refused: too large, or of another topic")
-        if msg.from_id != self.my_id.to_bytes():
-            self.deliver(PeerId(msg_forwarder.to_base58()), msg.data)
+        self._listening[peer] += 1
+        try:
+            await self._read_all(peer, stream)
+        except ProtocolError:
+            self._counters["frames_refused"] += 1
+        finally:
+            self._listening[peer] -= 1
+            if not self._listening[peer]:
+                del self._listening[peer]
+            await reset_stream(stream)
 
-    def notify_subscriptions(self, publish_message: rpc_pb2.Message) -> None:
-        """Do nothing: `validate_msg` has delivered, and nobody reads the subscription's own queue."""
+    async def _read_all(self, peer: PeerId, stream: INetStream) -> None:
+        """Raises: ProtocolError at the first frame that is none."""
+        reader = FrameReader()
+        while True:
+            try:
+                data = await stream.read(READ_BYTES)
+            except Exception:  # the other end is gone, in one of many ways
+                return
+            if not data:
+                return
+            for frame in reader.feed(data):
+                if not self._gate.is_open_to(peer):
+                    self._counters["gossip_dropped"] += 1  # before it counts as seen: another may bring the same
+                elif self._admits(peer, len(frame.body)):
+                    self._take(peer, frame)
 
-    async def write_msg(self, stream: INetStream, rpc_msg: rpc_pb2.RPC) -> bool:
-        """Say nothing on a stream that was opened before it was known that its peer may not take part."""
-        if not self.is_open_to(stream.muxed_conn.peer_id):
-            return True
-        return bool(await super().write_msg(stream, rpc_msg))
-
-    async def _handle_new_peer(self, peer_id: ID) -> None:
-        if not self.is_open_to(peer_id):
-            return  # `admitted` comes back to it: without our stream it is sent nothing
-        await super()._handle_new_peer(peer_id)
-        queue = self.peer_queues.get(peer_id)
-        if queue is not None:
-            queue._queue.max_size = OUTBOUND_QUEUE
-
-
-class FencedGossipSub(GossipSub):
-    """A router that takes no orders (graft, prune, iwant, ihave) of peers that are not admitted.
-
-    Their subscriptions are noted all the same: they come once, often before this peer has made up its mind.
-    """
-
-    async def handle_rpc(self, rpc: rpc_pb2.RPC, sender_peer_id: ID) -> None:
-        if isinstance(self.pubsub, FencedPubsub) and self.pubsub.is_open_to(sender_peer_id):
-            await super().handle_rpc(rpc, sender_peer_id)
-
-
-@asynccontextmanager
-async def open_gossip(
-    host: IHost,
-    settings: Libp2pSettings,
-    *,
-    deliver: Deliver,
-    admits: Admits,
-    counters: dict[str, int],
-    gate: Gate,
-) -> AsyncIterator[FencedPubsub]:
-    """Run GossipSub on the run's topic. `host` must be running, and its guard in place."""
-    router = FencedGossipSub(
-        protocols=[PROTOCOL_ID_V12, PROTOCOL_ID_V11],
-        degree=DEGREE,
-        degree_low=DEGREE_LOW,
-        degree_high=DEGREE_HIGH,
-        heartbeat_interval=settings.heartbeat_s,
-        max_messages_per_topic_per_second=4 * settings.gossip_rate,  # `admits` is stricter, and counts
-        adaptive_gossip_enabled=False,  # it moves the degrees by a guess of network health
-        eclipse_protection_enabled=False,  # it wants 3 different addresses: one machine or one NAT has one
-    )
-    pubsub = FencedPubsub(host, router, strict_signing=True, max_inbound_rpc_size=4 * MAX_GOSSIP_BYTES)
-    pubsub.topic = topic_of(settings.run_id)
-    pubsub.deliver = deliver
-    pubsub.admits = admits
-    pubsub.counters = counters
-    pubsub.gate = gate
-    # py-libp2p counts from the wall clock in seconds: a peer that published faster than that and restarts would
-    # reuse numbers that its neighbours remember, and stay mute until it has passed them.
-    pubsub.counter = secrets.randbits(62)
-    async with AsyncExitStack() as stack:  # strictly last in, first out: else trio's cancel scopes get mixed up
-        await stack.enter_async_context(background_trio_service(router))
-        await stack.enter_async_context(background_trio_service(pubsub))
-        await pubsub.wait_until_ready()
-        await pubsub.subscribe(pubsub.topic)
-        yield pubsub
+    def _take(self, peer: PeerId, frame: Frame) -> None:
+        now = trio.current_time()
+        match frame.kind:
+            case Kind.MESSAGE:
+                if self._gossip.is_new(peer, frame.body, now):
+                    self._deliver(peer, frame.body)
+                    for other in self._gossip.pass_on(frame.body, self._queues):
+                        self._send(other, encode_message(frame.body))
+            case Kind.HAVE:
+                if wanted := self._gossip.lacking(frame.names(), now):
+                    self._send(peer, encode_names(Kind.WANT, wanted))
+            case Kind.WANT:
+                for data in self._gossip.give(peer, frame.names()):
+                    self._send(peer, encode_message(data))
 
 
-def topic_of(run_id: str) -> str:
-    return f"murmur/{run_id}"
+async def _write_all(stream: INetStream, frames: trio.MemoryReceiveChannel[bytes]) -> None:
+    """Write frames as they come, all that wait in one go, until the stream breaks."""
+    async for first in frames:
+        batch = bytearray(first)
+        while len(batch) < BATCH_BYTES:
+            try:
+                batch += frames.receive_nowait()
+            except trio.WouldBlock:
+                break
+        try:
+            await stream.write(bytes(batch))
+        except Exception:  # as above
+            return

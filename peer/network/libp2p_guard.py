@@ -1,7 +1,7 @@
 """The fence between other peers' bytes and py-libp2p: without it six bytes end the process.
 
-py-libp2p 0.8.1 lets an exception of a stream handler, its own ones included (`05 ff ff ff ff ff` on
-`/meshsub`), tear down its whole service. Every inbound stream of every protocol passes through one function
+py-libp2p 0.8.1 lets an exception of a stream handler, its own ones included (once six bytes on
+GossipSub), tear down its whole service. Every inbound stream of every protocol passes through one function
 of the swarm, so one wrapper there covers gossip, ping, identify and our own protocols.
 """
 

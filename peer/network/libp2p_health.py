@@ -38,7 +38,8 @@ async def watch_health(
     interval_s: Seconds,
     timeout_s: Seconds,
 ) -> Never:
-    """Ping all `connections()` at once every `interval_s`; `give_up` each that is silent for two `timeout_s`.
+    """Ping those of `connections()` that have been silent for `interval_s`, all at once; `give_up` each that stays so
+    for two `timeout_s`. In a swarm at work all are heard in every round, and none is pinged.
 
     Any byte of the peer's counts as an answer, and time in which this process itself was held up does not count
     as silence: on an overloaded machine every answer is late, and giving up for that would take the swarm apart.
@@ -58,7 +59,8 @@ async def watch_health(
     while True:
         await trio.sleep(interval_s)
         async with trio.open_nursery() as nursery:  # the next round waits for the slowest of this one
-            for conn in list(connections()):
+            quiet_since = trio.current_time() - interval_s
+            for conn in [conn for conn in connections() if heard_at(conn) <= quiet_since]:
                 nursery.start_soon(check, conn)
 
 

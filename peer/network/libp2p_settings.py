@@ -18,12 +18,11 @@ class Libp2pSettings:
     stream_idle_s: how long the other end of a request may take to send it, so that a silent peer holds
     nothing for ever. max_connections: above it, new ones are refused. max_peer_streams: requests one peer may
     have us work on at a time. gossip_queue: messages kept for the services; when full, the newest is dropped
-    and counted. gossip_rate: messages a second that one neighbour may hand us (py-libp2p's default of 10
-    loses bursts); twice as many at once. request_rate: requests a second that one peer may make;
-    64 peers make about 100. stream_rate: the same of streams, those of gossip and pings included.
-    unasked_bytes_rate: of gossip and requests of one peer. connect_rate: connections a second of one host, 256 at once.
-    ban_s: how long a peer that goes on above a rate is refused. heartbeat_s: of
-    GossipSub's mesh (py-libp2p's default is 120).
+    and counted. gossip_rate: frames of gossip a second that one neighbour may hand us; twice as many at once.
+    request_rate: requests a second that one peer may make; 64 peers make about 100. stream_rate: the same of
+    streams, those of gossip and pings included. unasked_bytes_rate: of gossip and requests of one peer.
+    connect_rate: connections a second of one host, 256 at once. ban_s: how long a peer that goes on above a rate
+    is refused. tell_s: between two looks at what neighbours may have missed of gossip.
     """
 
     run_id: str
@@ -41,4 +40,4 @@ class Libp2pSettings:
     unasked_bytes_rate: float = 32e6
     connect_rate: float = 20.0
     ban_s: Seconds = 60.0
-    heartbeat_s: int = 1
+    tell_s: Seconds = 0.5

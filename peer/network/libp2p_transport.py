@@ -2,7 +2,7 @@
 package.
 
 What is worked around, and where: hostile bytes (libp2p_guard), dials and accepts (libp2p_connector, _dial,
-_upgrade, _listener), a host that acts on its own (libp2p_host), gossip limits (libp2p_gossip), silent peers
+_upgrade, _listener), a host that acts on its own (libp2p_host), GossipSub (libp2p_gossip), silent peers
 (libp2p_health), lingering connections (libp2p_connections), windows, copies and round trips (libp2p_session, _tcp,
 _yamux, _negotiation), deadlines (libp2p_requests), log noise (libp2p_logging). Each has a test that fails without it,
 so that an upgrade shows which can go: docs/libp2p.md.
@@ -22,7 +22,7 @@ from peer.network.gate import Gate
 from peer.network.identity import Identity
 from peer.network.libp2p_connections import ConnectionTable
 from peer.network.libp2p_connector import Connector
-from peer.network.libp2p_gossip import FencedPubsub, open_gossip
+from peer.network.libp2p_gossip import GossipStreams
 from peer.network.libp2p_guard import StreamGuard
 from peer.network.libp2p_health import watch_health
 from peer.network.libp2p_host import build_host
@@ -54,7 +54,7 @@ class Libp2pTransport:
         connections: ConnectionTable,
         connector: Connector,
         requests: RequestStreams,
-        pubsub: FencedPubsub,
+        speakers: GossipStreams,
         gossip: trio.MemoryReceiveChannel[GossipMessage],
         counters: dict[str, int],
         gate: Gate,
@@ -65,7 +65,7 @@ class Libp2pTransport:
         self._connections = connections
         self._connector = connector
         self._requests = requests
-        self._pubsub = pubsub
+        self._speakers = speakers
         self._gossip = gossip
         self._counters = counters
         self._gate = gate
@@ -119,8 +119,8 @@ class Libp2pTransport:
         self._requests.handle(protocol, handler, strangers=strangers)
 
     def admit(self, peers: frozenset[PeerId]) -> None:
-        for peer in sorted(self._gate.admit(peers)):
-            self._pubsub.admitted(peer)
+        self._gate.admit(peers)
+        self._speakers.refresh()
 
     async def connect(self, address: str) -> PeerId:
         self._require_open()
@@ -134,7 +134,8 @@ class Libp2pTransport:
         if len(data) > MAX_GOSSIP_BYTES:
             raise ValueError(f"gossip is bounded at {MAX_GOSSIP_BYTES} bytes, got {len(data)}")
         self._require_open()
-        await self._pubsub.publish(self._pubsub.topic, bytes(data))
+        self._speakers.publish(bytes(data))
+        await trio.lowlevel.checkpoint()
 
     async def request(self, peer: PeerId, protocol: str, data: bytes, *, session: Session | None = None) -> bytes:
         if len(data) > MAX_MESSAGE_BYTES:
@@ -196,12 +197,18 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
             limits=limits,
         )
         deliver = partial(_deliver, gossip_in, counters)
-        async with (
-            host.run([]),
-            open_gossip(
-                host, settings, deliver=deliver, admits=limits.admits_message, counters=counters, gate=gate
-            ) as pubsub,
-        ):
+        async with host.run([]):
+            speakers = GossipStreams(
+                host,
+                settings,
+                nursery,
+                peers=connections.peers,
+                deliver=deliver,
+                admits=limits.admits_message,
+                counters=counters,
+                gate=gate,
+            )
+            connections.changed = speakers.refresh
             transport = Libp2pTransport(
                 identity=identity,
                 listen_addresses=bound_addresses(listeners),
@@ -210,12 +217,13 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
                 requests=RequestStreams(
                     host, counters, idle_s=settings.stream_idle_s, gate=gate, admits=limits.admits_request
                 ),
-                pubsub=pubsub,
+                speakers=speakers,
                 gossip=gossip_out,
                 counters=counters,
                 gate=gate,
             )
             nursery.start_soon(trio.serve_listeners, connector.accept, listeners)
+            nursery.start_soon(speakers.tell_forever)
             nursery.start_soon(
                 partial(
                     watch_health,

@@ -10,7 +10,8 @@ import msgspec
 import trio
 
 from peer.errors import ProtocolError, TransportError
-from peer.network.transport import Transport
+from peer.network.flood import Rate, TokenBucket
+from peer.network.transport import GossipMessage, Transport
 from peer.rounds.effects import (
     Effect,
     FetchPayload,
@@ -20,8 +21,9 @@ from peer.rounds.effects import (
     Refused,
     SyncWith,
 )
-from peer.rounds.machine import LocalWork, RoundMachine
+from peer.rounds.machine import LocalWork, Mail, RoundMachine
 from peer.services.blobs import pull_blob
+from peer.services.patience import Patience
 from peer.services.service import TaskStatus
 from peer.telemetry.counters import Counters
 from peer.types import Digest, PeerId, Seconds
@@ -48,6 +50,13 @@ _RELAY_REQUESTS = 4
 _MAX_GREETED = 16
 """Exchanges begun at once with peers just met; the machine asks for more where it needs them."""
 
+QUESTIONS = Rate(per_s=5.0, burst=20.0)
+"""Exchanges that the machine asks for, beside those that come in turn. They only save time: where every answer is late
+because CPU time is short, more questions make all of them later."""
+
+_MAX_MAIL = 256
+"""Messages of gossip taken in at once: one look at what they change costs as much as one look after each."""
+
 _decode_announcement = msgspec.msgpack.Decoder(Announcement).decode
 
 
@@ -55,6 +64,21 @@ class Observer(Protocol):
     """Whoever wants to know what happened: the reporter, the trainer, the archive. Must not block."""
 
     def observe(self, effect: Effect) -> None: ...
+
+
+class Exchanges:
+    """How comparing with others goes: failures since the last success, and the last cause."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.cause = ""
+
+    def failed(self, cause: str) -> None:
+        self.failures += 1
+        self.cause = cause
+
+    def succeeded(self) -> None:
+        self.failures = 0
 
 
 class Conductor:
@@ -83,6 +107,9 @@ class Conductor:
         self._rng = rng
         self._anti_entropy_s = anti_entropy_s
         self._request_s = request_s
+        self._patience = Patience(least_s=request_s)
+        self._questions = TokenBucket(QUESTIONS, now=trio.current_time())
+        self.exchanges = Exchanges()
         self._reachable: frozenset[PeerId] = frozenset()
         self._changed = trio.Event()
         self._pulls = trio.CapacityLimiter(_MAX_PULLS)
@@ -115,6 +142,7 @@ class Conductor:
         """Say which peers are connected and were admitted."""
         if peers != self._reachable:
             new, self._reachable = peers - self._reachable, peers
+            self._patience.keep(peers)
             self._carry_out(self.machine.reachable(peers, trio.current_time()))
             asked = self._rng.sample(sorted(new), min(len(new), _MAX_GREETED))
             for peer in asked:  # whoever joins is behind: it must not wait for its turn of anti-entropy
@@ -153,13 +181,25 @@ class Conductor:
                 self._counters.add("gossip_unsent")
 
     async def _receive_gossip(self) -> None:
-        async for message in self._transport.gossip:
-            try:
-                announcement = _decode(message.data)
-            except ProtocolError as error:
-                self._refuse(message.forwarder, error)
-                continue
-            self._take(announcement, message.forwarder)
+        gossip = self._transport.gossip
+        async for first in gossip:
+            messages = [first]
+            while len(messages) < _MAX_MAIL:
+                try:
+                    messages.append(gossip.receive_nowait())
+                except (trio.WouldBlock, trio.EndOfChannel):
+                    break
+            mail = [piece for message in messages if (piece := self._open(message)) is not None]
+            if mail:
+                self._carry_out(self.machine.receive_all(mail, trio.current_time()))
+
+    def _open(self, message: GossipMessage) -> Mail | None:
+        try:
+            announcement = _decode(message.data)
+        except ProtocolError as error:
+            self._refuse(message.forwarder, error)
+            return None
+        return announcement.envelope, announcement.payload, message.forwarder
 
     def _take(self, announcement: Announcement, source: PeerId) -> None:
         now = trio.current_time()
@@ -171,29 +211,38 @@ class Conductor:
         while True:
             await trio.sleep(self._anti_entropy_s * self._rng.uniform(0.75, 1.25))
             if self._reachable:
-                await self._exchange(self._rng.choice(sorted(self._reachable)))
+                self._start(partial(self._exchange, self._rng.choice(sorted(self._reachable))))
 
     async def _exchange(self, peer: PeerId) -> None:
         """One round of anti-entropy with `peer`; failing is normal, the next one follows.
 
-        One at a time: on a machine that is short of CPU time answers take seconds, and questions that do not wait for
-        them take the time that the answers need, until every one of them is late.
+        One at a time with each: on a machine that is short of CPU time answers take seconds, and questions that do not
+        wait for them take the time that the answers need, until every one of them is late.
         """
         if peer in self._asking:
             return
         self._asking.add(peer)
         request = encode(self.machine.sync_request())
+        start, wait_s = trio.current_time(), self._patience.of(peer)
         try:
-            with trio.fail_after(self._request_s):
+            with trio.fail_after(wait_s):
                 answer = decode(await self._transport.request(peer, SYNC_PROTOCOL, request), SyncResponse)
-        except (TransportError, trio.TooSlowError):
+        except TransportError as error:
             self._counters.add("exchanges_failed")
+            self.exchanges.failed(str(error))
+            return
+        except trio.TooSlowError:
+            self._counters.add("exchanges_failed")
+            self._patience.late(peer)
+            self.exchanges.failed(f"no answer within {wait_s:g} s")
             return
         except ProtocolError as error:
             self._refuse(peer, error)
             return
         finally:
             self._asking.discard(peer)
+        self._patience.answered(peer, trio.current_time() - start)
+        self.exchanges.succeeded()
         self._carry_out(self.machine.receive_sync(answer, source=peer, now=trio.current_time()))
 
     async def _answer_sync(self, peer: PeerId, data: bytes) -> bytes:
@@ -221,7 +270,8 @@ class Conductor:
                 case FetchSnapshot():
                     self._start(partial(self._pull_snapshot, effect))
                 case SyncWith():
-                    self._start(partial(self._exchange, effect.peer))
+                    if self._questions.take(1.0, trio.current_time()):
+                        self._start(partial(self._exchange, effect.peer))
                 case OpenRound():
                     self._open_round(effect)
                 case _:

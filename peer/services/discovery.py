@@ -1,5 +1,6 @@
 """Find the others and keep trying: ask every source, dial who is not connected, back off, never give up."""
 
+import hashlib
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -108,8 +109,9 @@ class Seeker:
             and split_peer(address)[1] not in here
             and self._schedule.is_due(address, now)
         ]
-        # Fewest failures first: among many dead addresses the one that lives must get its turn.
-        due.sort(key=lambda address: (self._schedule.failures(address), address))
+        # Fewest failures first: among many dead addresses the one that lives must get its turn. Then each peer in an
+        # order of its own: peers that start together would else all dial the same one, and then all the next.
+        due.sort(key=lambda address: (self._schedule.failures(address), self._turn(address)))
         places = {split_peer(address)[0] for address in self._dialling}
         for address in due:
             place = split_peer(address)[0]
@@ -120,6 +122,9 @@ class Seeker:
             places.add(place)
             self._dialling.add(address)
             nursery.start_soon(partial(self._dial, address))
+
+    def _turn(self, address: str) -> bytes:
+        return hashlib.sha256(f"{self._transport.local_peer} {address}".encode()).digest()
 
     def _candidates(self) -> set[str]:
         return {address for addresses in self._known.values() for address in addresses}

@@ -99,6 +99,27 @@ class Waiting(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SealingAlone(Event):
+    """The peer has company and seals without it. failures: exchanges since the last one that succeeded, and the last
+    cause; 0: they succeed, but the others' chains are not joined to ours."""
+
+    level: ClassVar[Level] = "warning"
+    connected: int
+    since_s: Seconds
+    failures: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningLate(Event):
+    """The event loop was late by `late_s` in all, in a window of `window_s`."""
+
+    level: ClassVar[Level] = "warning"
+    late_s: Seconds
+    window_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShutdownStarted(Event):
     cause: str
 

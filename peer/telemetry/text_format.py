@@ -133,6 +133,13 @@ def _looking_for(event: events.LookingFor) -> str:
     return f"looking for peers at {_listed(event.targets)}"
 
 
+def _sealing_alone(event: events.SealingAlone) -> str:
+    text = f"sealing alone for {duration(event.since_s)} although connected to {_plural(event.connected, 'peer')}: "
+    if event.failures:
+        return text + f"the last {_plural(event.failures, 'exchange')} with them failed ({event.cause})"
+    return text + "they answer, but none takes part on the same chain yet"
+
+
 def _dial_cause(event: events.DialFailed | events.DialRetried) -> str:
     """Return the cause without the address, which the sentence names already."""
     return event.cause.removeprefix(f"cannot reach {event.address}: ")
@@ -209,6 +216,11 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
     events.StateRestored: lambda e, _: f"went on from round {e.round} on disk, model {short(e.model)}",
     events.TrainingStarted: lambda e, _: (
         f"training on {e.device} with {_plural(e.threads, 'thread')}, {duration(e.startup_s)} after the start"
+    ),
+    events.SealingAlone: lambda e, _: _sealing_alone(e),
+    events.RunningLate: lambda e, _: (
+        f"short of CPU time: the event loop was late for {duration(e.late_s)} of the last {duration(e.window_s)}, and"
+        " answers with it; give this machine fewer peers or more cores, or raise round.train_s"
     ),
     events.Waiting: lambda e, _: f"round {e.round}: waiting for {e.what} since {duration(e.since_s)}",
     events.ShutdownStarted: lambda e, _: f"stopping: {e.cause}",

@@ -13,7 +13,9 @@ from peer.codec.registry import make_codecs
 from peer.errors import ProtocolError
 from peer.native import NativeCodecKernels
 from peer.network.discovery.book import AddressBook
+from peer.network.gossip_frames import FrameReader, Kind, MessageId, encode_message, encode_names
 from peer.network.identity import Identity
+from peer.network.transport import MAX_GOSSIP_BYTES
 from peer.rounds.rules import RoundRules
 from peer.rounds.sealed_rounds import decode_sealed, encode_sealed
 from peer.rounds.snapshot import decode_snapshot, encode_snapshot, max_snapshot_bytes
@@ -77,6 +79,7 @@ def targets() -> Mapping[str, Target]:
     return codecs | {
         "envelope": _envelope(),
         "announcement": _announcement(),
+        "gossip frames": _gossip_frames(),
         "snapshot": _snapshot(),
         "large snapshot": _large_snapshot(),
         "sealed round": _sealed_round(),
@@ -183,6 +186,18 @@ def _sealed_round() -> Target:
         decode=lambda data: decode_sealed(data, run=chains.RUN),
         examples=(*examples, encode_sealed(chain.machine.tip)),
         max_bytes=MAX_MANIFEST_BYTES,
+    )
+
+
+def _gossip_frames() -> Target:
+    names = [MessageId(bytes([n]) * 16) for n in range(3)]
+    return Target(
+        decode=lambda data: [frame.body for frame in FrameReader().feed(data)],
+        examples=(
+            encode_message(b"message"),
+            encode_names(Kind.HAVE, names) + encode_names(Kind.WANT, names[:1]) + encode_message(b""),
+        ),
+        max_bytes=MAX_GOSSIP_BYTES,
     )
 
 

@@ -52,6 +52,7 @@ VALUES = {
     "compute.backend": ("auto", "fused"),
     "compute.threads": ("auto", "1"),
     "compute.pin_threads": ("false", "true"),
+    "compute.nice": ("10", "0"),
     "round.train_s": ("2.0", "1"),
     "round.env_steps": ("null", "5"),
     "round.grace_s": ("3.0", "1"),

@@ -1,7 +1,7 @@
 """Peers on loopback for the libp2p tests, and the tools to mistreat them."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
 import trio
@@ -13,13 +13,14 @@ from peer.network.addresses import parse_tcp_address
 from peer.network.counters import new_counters
 from peer.network.identity import Identity
 from peer.network.libp2p_dial import open_socket
-from peer.network.libp2p_guard import StreamGuard
+from peer.network.libp2p_guard import StreamGuard, reset_stream
 from peer.network.libp2p_host import QuietHost, build_host
 from peer.network.libp2p_transport import Libp2pSettings, Libp2pTransport, open_libp2p_transport
 from peer.network.libp2p_upgrade import join_swarm, secure
 from peer.types import PeerId
 
 PATIENCE_S = 30.0
+RUN_ID = "unit"
 
 
 def peer_id(number: int) -> PeerId:
@@ -27,7 +28,7 @@ def peer_id(number: int) -> PeerId:
 
 
 def settings(**changes: Any) -> Libp2pSettings:  # Any: fields of the settings
-    return Libp2pSettings(**{"run_id": "unit", "listen_address": "/ip4/127.0.0.1/tcp/0", **changes})
+    return Libp2pSettings(**{"run_id": RUN_ID, "listen_address": "/ip4/127.0.0.1/tcp/0", **changes})
 
 
 def open_peer(number: int, **changes: Any) -> AbstractAsyncContextManager[Libp2pTransport]:
@@ -67,6 +68,19 @@ class Attacker:
     async def open_stream(self, target: PeerId, protocol: str) -> INetStream:
         with trio.fail_after(PATIENCE_S):
             return await self._host.new_stream(ID.from_base58(target), [TProtocol(protocol)])
+
+    def serve(self, protocol: str, take: Callable[[bytes], None], *, only_once: bool = False) -> None:
+        """Hand what comes on streams of `protocol` to `take`. only_once: reset each stream after its first bytes."""
+
+        async def listen(stream: INetStream) -> None:
+            with suppress(Exception):  # the stream ends in one of many ways
+                while data := await stream.read(65536):
+                    take(data)
+                    if only_once:
+                        break
+            await reset_stream(stream)
+
+        self._host.set_stream_handler(TProtocol(protocol), listen)
 
     async def open_bare_stream(self, target: PeerId) -> INetStream:
         """Open a stream on which no protocol has been agreed."""

@@ -64,7 +64,7 @@ async def test_a_flooder_is_disconnected_refused_for_a_while_and_welcome_after(f
 async def test_messages_above_the_rate_are_not_delivered() -> None:
     async with open_peer(1, gossip_rate=5.0) as victim, open_peer(2) as speaker:
         await speaker.connect(victim.listen_addresses[0])
-        await until(lambda: bool(speaker._pubsub.peer_topics))
+        await until(lambda: victim.local_peer in speaker.connected_peers())
         start = trio.current_time()
         for _ in range(70):
             await speaker.publish(secrets.token_bytes(32))

@@ -110,7 +110,7 @@ async def test_abandoned_requests_leave_no_open_stream() -> None:
             with trio.move_on_after(0.05):
                 await one.request(peer_id(2), "never/1", b"")
         (conn,) = one._connections.of_peer(peer_id(2))
-        await until(lambda: all("/murmur/" not in str(s.get_protocol()) for s in conn.get_streams()))
+        await until(lambda: all("/murmur/never/1" not in str(s.get_protocol()) for s in conn.get_streams()))
 
 
 async def test_handler_of_a_vanished_requester_is_not_an_error() -> None:

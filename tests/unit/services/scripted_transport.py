@@ -145,6 +145,9 @@ class ScriptedTransport:
         if tell:
             self._events_in.send_nowait(PeerConnected(peer=peer))
 
+    def hears(self, message: GossipMessage) -> None:
+        self._gossip_in.send_nowait(message)
+
     def leaves(self, peer: PeerId, cause: str = "reset", *, tell: bool = True) -> None:
         self._connected.discard(peer)
         self.sessions.pop(peer, None)

@@ -77,6 +77,21 @@ def test_every_event_has_a_sentence(text: TextFormat, kind: type[events.Event]) 
             "round 12: waiting for the payload of peer-4 since 5.0 s",
         ),
         (
+            events.SealingAlone(connected=7, since_s=20.0, failures=3, cause="no answer within 10 s"),
+            "warning: sealing alone for 20.0 s although connected to 7 peers: the last 3 exchanges with them failed"
+            " (no answer within 10 s)",
+        ),
+        (
+            events.SealingAlone(connected=1, since_s=20.0, failures=0, cause=""),
+            "warning: sealing alone for 20.0 s although connected to 1 peer: they answer, but none takes part on the"
+            " same chain yet",
+        ),
+        (
+            events.RunningLate(late_s=4.04, window_s=10.2),
+            "warning: short of CPU time: the event loop was late for 4.0 s of the last 10.2 s, and answers with it;"
+            " give this machine fewer peers or more cores, or raise round.train_s",
+        ),
+        (
             events.PeerLeft(remote=ALICE, cause="connection reset", peers=1),
             "lost peer-1: connection reset; 1 peer connected",
         ),

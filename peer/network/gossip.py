@@ -1,0 +1,150 @@
+"""What a peer knows of what was published, and what it tells its neighbours (docs/adr/0053).
+
+Whoever publishes a message hands it to each of its neighbours; nobody passes it on unasked, so everybody gets it once.
+Neighbours of the publisher alone hear it so. For the others, every peer names what it got to a few of its neighbours at
+random, a little later, and those ask for what they lack: push and lazy pull, as in bimodal multicast (Birman et al.
+1999) and the lazy half of Plumtree (Leitao et al. 2007). In a full mesh, which is what a swarm of a few dozen peers is,
+every peer gets one copy of every message, where GossipSub hands it six. A peer with so many neighbours that there are
+probably more than it knows passes on what is new to a few at once.
+
+Pure: the clock and the draw are arguments.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+
+from peer.network.gossip_frames import MAX_NAMES, MAX_WANTED, MessageId, message_id
+from peer.types import PeerId, Seconds
+
+__all__ = ["MAX_KEPT_BYTES", "MAX_SEEN", "Gossip"]
+
+FIRST_NAMED_S: Seconds = 0.5
+"""Age from which on a message is named: what its publisher sends to everybody has arrived by then."""
+
+LAST_NAMED_S: Seconds = 2.5
+KEPT_S: Seconds = 6.0
+"""How long a message can be asked for: whoever was told of it last still has time to ask."""
+
+MAX_KEPT_BYTES = 8 * 1024 * 1024
+"""Of messages that can be asked for; beyond it the oldest goes first. 64 peers publish about 1 MiB in that time."""
+
+SEEN_S: Seconds = 120.0
+MAX_SEEN = 65_536
+"""Messages remembered so that a second copy is dropped; the oldest goes first. 4 MiB."""
+
+ASK_AGAIN_S: Seconds = 1.0
+FANOUT = 2
+"""Neighbours that are told in one go: four times until `LAST_NAMED_S`, by every peer."""
+
+CROWD = 48
+"""Neighbours from which on messages are passed on; as many peers as seal without groups (docs/adr/0035)."""
+
+CROWD_FANOUT = 4
+
+Draw = Callable[[Sequence[PeerId], int], list[PeerId]]
+"""A sample without replacement, of all where there are fewer."""
+
+
+class _Kept:
+    __slots__ = ("at", "data", "holders", "named_from")
+
+    def __init__(self, data: bytes, holder: PeerId | None, at: Seconds, *, pulled: bool) -> None:
+        self.data = data
+        self.at = at
+        self.named_from = at if pulled else at + FIRST_NAMED_S
+        """What had to be asked for here is lacking elsewhere too."""
+        self.holders = {holder}
+        """Who has it for certain: it came from them, or went to them. Nobody is given it twice."""
+
+
+class Gossip:
+    """One peer's part in it."""
+
+    def __init__(self, *, draw: Draw) -> None:
+        self._draw = draw
+        self._seen: OrderedDict[MessageId, Seconds] = OrderedDict()
+        self._kept: OrderedDict[MessageId, _Kept] = OrderedDict()
+        self._asked: dict[MessageId, Seconds] = {}
+        self._kept_bytes = 0
+
+    def publish(self, data: bytes, neighbours: Collection[PeerId], now: Seconds) -> None:
+        """Take note of a message of our own that is sent to all `neighbours`."""
+        kept = self._keep(message_id(data), data, None, now, pulled=False)
+        kept.holders.update(neighbours)
+
+    def is_new(self, source: PeerId, data: bytes, now: Seconds) -> bool:
+        """Take note of a message that `source` handed over; return whether it is the first copy."""
+        name = message_id(data)
+        asked = self._asked.pop(name, None) is not None
+        if name in self._seen:
+            if (kept := self._kept.get(name)) is not None:
+                kept.holders.add(source)
+            return False
+        self._keep(name, data, source, now, pulled=asked)
+        return True
+
+    def pass_on(self, data: bytes, neighbours: Collection[PeerId]) -> list[PeerId]:
+        """Return which neighbours to hand a new message to at once; none unless there is a crowd."""
+        kept = self._kept.get(message_id(data))
+        if kept is None or len(neighbours) < CROWD:
+            return []
+        chosen = self._draw(sorted(peer for peer in neighbours if peer not in kept.holders), CROWD_FANOUT)
+        kept.holders.update(chosen)
+        return chosen
+
+    def lacking(self, names: Sequence[MessageId], now: Seconds) -> list[MessageId]:
+        """Return which of the messages that a neighbour has named to ask it for: those that nobody is asked for yet."""
+        wanted = [name for name in names if name not in self._seen and self._may_ask(name, now)][:MAX_WANTED]
+        self._asked.update(dict.fromkeys(wanted, now))
+        return wanted
+
+    def give(self, asker: PeerId, names: Sequence[MessageId]) -> list[bytes]:
+        """Return what `asker` wants and is not known to have had."""
+        given = []
+        for name in names[:MAX_WANTED]:
+            kept = self._kept.get(name)
+            if kept is not None and asker not in kept.holders:
+                kept.holders.add(asker)
+                given.append(kept.data)
+        return given
+
+    def tell(self, neighbours: Collection[PeerId], now: Seconds) -> dict[PeerId, list[MessageId]]:
+        """Return whom to tell now which messages; forget what is too old. To be called every half second or so."""
+        self._forget(now)
+        named = [name for name, kept in self._kept.items() if kept.named_from <= now < kept.at + LAST_NAMED_S]
+        if not named:
+            return {}
+        chosen = self._draw(sorted(neighbours), FANOUT)
+        told = {peer: [name for name in named if peer not in self._kept[name].holders] for peer in chosen}
+        return {peer: names[-MAX_NAMES:] for peer, names in told.items() if names}
+
+    def __len__(self) -> int:
+        """Count the messages that can be asked for."""
+        return len(self._kept)
+
+    def _may_ask(self, name: MessageId, now: Seconds) -> bool:
+        return now - self._asked.get(name, -ASK_AGAIN_S) >= ASK_AGAIN_S
+
+    def _keep(self, name: MessageId, data: bytes, holder: PeerId | None, now: Seconds, *, pulled: bool) -> _Kept:
+        self._seen[name] = now
+        self._seen.move_to_end(name)
+        if (before := self._kept.pop(name, None)) is not None:
+            self._kept_bytes -= len(before.data)
+        kept = self._kept[name] = _Kept(data, holder, now, pulled=pulled)
+        self._kept_bytes += len(data)
+        while self._kept_bytes > MAX_KEPT_BYTES:
+            self._drop_oldest()
+        while len(self._seen) > MAX_SEEN:
+            self._seen.popitem(last=False)
+        return kept
+
+    def _drop_oldest(self) -> None:
+        _, kept = self._kept.popitem(last=False)
+        self._kept_bytes -= len(kept.data)
+
+    def _forget(self, now: Seconds) -> None:
+        while self._kept and now - next(iter(self._kept.values())).at >= KEPT_S:
+            self._drop_oldest()
+        while self._seen and now - next(iter(self._seen.values())) >= SEEN_S:
+            self._seen.popitem(last=False)
+        self._asked = {name: at for name, at in self._asked.items() if now - at < ASK_AGAIN_S}
