@@ -33,7 +33,16 @@ from peer.network.libp2p_yamux import (
 from peer.network.libp2p_yamux_stream import ACK, FIN, INITIAL_WINDOW_BYTES, RST, SYN
 from peer.network.transport import MAX_MESSAGE_BYTES
 from peer.types import PeerId
-from tests.unit.network.loopback import PATIENCE_S, Attacker, assert_serves, echo, open_attacker, open_peer, until
+from tests.unit.network.loopback import (
+    PATIENCE_S,
+    Attacker,
+    assert_serves,
+    echo,
+    open_attacker,
+    open_peer,
+    peer_id,
+    until,
+)
 
 ECHO = proposal(TProtocol("/murmur/echo/1"))
 EMPTY_REQUEST = b"\x00\x00\x00\x00"
@@ -205,6 +214,19 @@ async def test_proposal_of_what_is_not_served_is_refused_and_is_nobodys_mistake(
         assert (await frames.next(DATA))[2].endswith(b"\x03na\n")
         assert (await frames.next(WINDOW_UPDATE))[0] & RST
         assert victim.counters()["protocol_errors"] == 0
+
+
+async def test_request_goes_out_without_waiting_for_the_protocol() -> None:
+    """Three ways there and back become one."""
+    async with open_frames() as (victim, frames), trio.open_nursery() as nursery:
+        nursery.start_soon(victim.request, peer_id(2), "anything/1", b"hello")
+        expected = proposal(TProtocol("/murmur/anything/1")) + b"\x00\x00\x00\x05hello"
+        with trio.fail_after(PATIENCE_S):
+            while True:
+                _, kind, _, _, length = HEADER.unpack(await frames.secured.read_exactly(HEADER.size))
+                if kind == DATA and bytes(await frames.secured.read_exactly(length)) == expected:
+                    break
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("sent", [b"\xff", b"\x00", b"\x02ab", b"\x03\xff\xff\n"])
