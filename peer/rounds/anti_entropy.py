@@ -1,6 +1,7 @@
 """Anti-entropy: what two peers tell each other so that both end up with the same chain (docs/protocol.md)."""
 
 from collections.abc import Callable, Collection, Iterable
+from itertools import islice
 
 from peer.rounds.entry import Entry
 from peer.rounds.ledger import Ledger
@@ -23,12 +24,12 @@ def request(ledger: Ledger) -> SyncRequest:
     """Say what is held here: the line to the tip, the headers for the next round, the latest votes."""
     line = ledger.line()[::-1]
     tip = ledger.tip
-    votes = ledger.votes.held(number for number in reversed(ledger.votes.rounds()))
+    votes = ledger.votes.held(reversed(ledger.votes.rounds()))
     return SyncRequest(
         tip=tip_of(tip),
         recent=tuple(entry.digest for entry in line[:_MAX_RECENT]),
-        headers=tuple(delta.digest for delta in _waiting(ledger))[:_MAX_HELD],
-        acks=tuple(ack.digest for ack in votes)[:_MAX_HELD],
+        headers=tuple(delta.digest for delta in islice(_waiting(ledger), _MAX_HELD)),
+        acks=tuple(ack.digest for ack in islice(votes, _MAX_HELD)),
     )
 
 

@@ -67,8 +67,8 @@ def _branch(ancestor: Entry, line: list[Entry], ledger: Ledger) -> Branch:
 
 def _is_unwelcome(ancestor: Entry, line: list[Entry], ledger: Ledger) -> bool:
     """Return whether the branch holds work that this peer does not take, and no majority has settled the matter."""
+    unwelcome = ledger.eligibility.unwelcome(line)
+    if not unwelcome:
+        return False
     parents = dict(zip((entry.digest for entry in line), [ancestor, *line], strict=False))
-    return any(
-        not ledger.is_decided(entry, electorate(parents[entry.digest], entry))
-        for entry in ledger.eligibility.unwelcome(line)
-    )
+    return any(not ledger.is_decided(entry, electorate(parents[entry.digest], entry)) for entry in unwelcome)

@@ -23,6 +23,7 @@ class Candidates:
         self._base: Digest | None = None
         self._eligibility = eligibility
         self._seen = (0, 0, 0)
+        self._version = 0
         self._ready: dict[PeerId, Signed[DeltaHeader]] = {}
         self._waiting: dict[PeerId, Signed[DeltaHeader]] = {}
 
@@ -30,6 +31,11 @@ class Candidates:
         """Return whose headers a manifest on `tip` could admit now; a view that changes with the next call."""
         self._update(tip)
         return self._ready.keys()
+
+    def version(self, tip: Entry) -> int:
+        """Return a number that grows whenever one of the other answers changes."""
+        self._update(tip)
+        return self._version
 
     def headers(self, tip: Entry) -> list[Signed[DeltaHeader]]:
         """Return the headers that a manifest on `tip` could admit now, sorted by peer id."""
@@ -51,11 +57,13 @@ class Candidates:
             self._ready, self._waiting = {}, {}
             news = self._pool.on_base(tip.digest)
         self._base, self._seen = tip.digest, seen
+        self._version += bool(news) or not is_same
         for header in news:
             if header.message.base == tip.digest and self._eligibility.takes(header.peer):
                 self._ready.pop(header.peer, None)  # a newer one takes its place
                 self._waiting[header.peer] = header
         for header in [header for header in self._waiting.values() if header.message in self._payloads]:
             del self._waiting[header.peer]
+            self._version += 1
             if header.message.sequence > tip.held_of(header.peer):
                 self._ready[header.peer] = header

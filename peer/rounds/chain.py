@@ -14,6 +14,10 @@ class Chain:
         self.tip = root
         self.version = 0  # grows with every change of the tree
         self._entries: dict[Digest, Entry] = {root.digest: root}
+        self._line: list[Entry] = []
+        self._line_key: object = None
+        self._beside: list[Entry] = []
+        self._beside_key: object = None
 
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._entries
@@ -45,6 +49,14 @@ class Chain:
 
     def line_to(self, entry: Entry) -> list[Entry]:
         """Return the entries from the root to `entry`, both included."""
+        if entry is not self.tip:
+            return self._line_to(entry)
+        key = (self.version, entry.digest)
+        if key != self._line_key:
+            self._line, self._line_key = self._line_to(entry), key
+        return self._line
+
+    def _line_to(self, entry: Entry) -> list[Entry]:
         line = [entry]
         while line[-1].digest != self.root.digest:
             line.append(self._entries[line[-1].parent])
@@ -79,6 +91,16 @@ class Chain:
     def rivals(self) -> bool:
         """Return whether anything is known beside the line to the tip."""
         return len(self._entries) > self.tip.round - self.root.round + 1
+
+    def beside_tip(self) -> list[Entry]:
+        """Return the entries that are not on the line to the tip, oldest known first. Cost: O(1) until tree or tip
+        change."""
+        key = (self.version, self.tip.digest)
+        if key != self._beside_key:
+            line = {entry.digest for entry in self.line_to(self.tip)} if self.rivals() else self._entries.keys()
+            self._beside = [entry for entry in self._entries.values() if entry.digest not in line]
+            self._beside_key = key
+        return self._beside
 
     def children(self, digest: Digest) -> list[Entry]:
         return [entry for entry in self._entries.values() if entry.parent == digest]

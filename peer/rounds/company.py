@@ -2,6 +2,7 @@
 
 import hashlib
 
+from peer.rounds.pure_work import PureWork
 from peer.types import Digest, PeerId, Seconds
 
 _GREETERS = 16
@@ -13,28 +14,38 @@ class Company:
     In a crowd, where everybody would ask every newcomer, about 16 peers drawn by hash do, and a newcomer asks about 16.
     """
 
-    def __init__(self, me: PeerId, *, patience_s: Seconds, crowd: int = 64) -> None:
+    def __init__(self, me: PeerId, *, patience_s: Seconds, pure: PureWork, crowd: int = 64) -> None:
         """patience_s: how long a stranger is waited for before it counts as mute. crowd: more peers than this."""
         self._me = me
+        self._pure = pure
         self._crowd = crowd
         self._patience_s = patience_s
-        self.reachable: frozenset[PeerId] = frozenset()
         self.alive: frozenset[PeerId] = frozenset({me})
-        """The reachable peers and this one."""
+        """The reachable peers and this one; the same object until that changes."""
+        self._reachable: frozenset[PeerId] | None = frozenset()
         self._met_at: dict[PeerId, Seconds] = {}
         self._tips: dict[PeerId, Digest] = {}
 
-    def meet(self, peers: frozenset[PeerId], now: Seconds) -> list[PeerId]:
-        """Take over who is reachable; return the newcomers, sorted."""
-        peers = peers - {self._me}
-        new = peers - self.reachable
-        for peer in self.reachable - peers:
+    @property
+    def reachable(self) -> frozenset[PeerId]:
+        """The peers that can be reached, this one left out."""
+        if self._reachable is None:
+            self._reachable = self.alive - {self._me}
+        return self._reachable
+
+    def meet(self, peers: frozenset[PeerId], now: Seconds) -> None:
+        """Take over who is reachable; whether this peer is among them makes no difference."""
+        alive = peers if self._me in peers else peers | {self._me}
+        new, gone = self._pure.changes(self.alive, alive)
+        if not new and not gone:
+            return
+        for peer in gone:
             self._met_at.pop(peer, None)
             self._tips.pop(peer, None)
-        strangers = new if len(peers) <= self._crowd else {peer for peer in new if self._greets(peer, len(peers))}
+        others = len(alive) - 1
+        strangers = new if others <= self._crowd else {peer for peer in new if self._greets(peer, others)}
         self._met_at.update(dict.fromkeys(strangers, now))
-        self.reachable, self.alive = peers, peers | {self._me}
-        return sorted(new)
+        self.alive, self._reachable = alive, None
 
     def _greets(self, peer: PeerId, size: int) -> bool:
         ticket = hashlib.sha256(f"{self._me} {peer}".encode()).digest()
@@ -42,7 +53,7 @@ class Company:
 
     def heard(self, peer: PeerId, tip: Digest) -> None:
         self._met_at.pop(peer, None)
-        if peer in self.reachable:
+        if peer in self.alive:
             self._tips[peer] = tip
 
     def last_tip(self, peer: PeerId) -> Digest | None:

@@ -38,21 +38,15 @@ class Fetches:
 
     def payloads(self, now: Seconds) -> list[FetchPayload]:
         """Ask for payloads of announced deltas, and of manifests that would move the tip."""
-        self._retry_at = {blob: time for blob, time in self._retry_at.items() if time > now}
+        if self._retry_at:
+            self._retry_at = {blob: time for blob, time in self._retry_at.items() if time > now}
         ledger = self._ledger
-        key = (
-            ledger.tip.digest,
-            ledger.chain.version,
-            ledger.payloads.version,
-            ledger.pool.version,
-            ledger.groups.version,
-        )
+        key = ledger.work_version
         if key != self._missing_key:
             self._missing_key = key
             self._missing = {
                 payload: FetchPayload(payload=payload, payload_bytes=header.message.payload_bytes, holders=holders)
                 for payload, (header, holders) in (self._wanted() if ledger.lacks_payloads() else {}).items()
-                if header.message not in ledger.payloads
             }
         return [fetch for payload, fetch in self._missing.items() if self.begin(payload, now=now)]
 
@@ -61,9 +55,11 @@ class Fetches:
         wanted: dict[Digest, tuple[SignedDelta, tuple[PeerId, ...]]] = {
             Digest(header.message.payload): (header, (header.peer,))
             for header in ledger.pool.on_base(tip.digest)
-            if ledger.is_of_own_group(header.peer)
+            if header.message not in ledger.payloads and ledger.is_of_own_group(header.peer)
         }
-        wanted |= {Digest(seal.message.payload): (seal, (seal.peer,)) for seal in ledger.groups.on_base(tip.digest)}
+        wanted |= {
+            Digest(seal.message.payload): (seal, (seal.peer,)) for seal in ledger.group_candidates.without_payload()
+        }
         for entry in ledger.chain:
             if entry.state is None and (entry.score, entry.round) >= (tip.score, tip.round):
                 for holder, header in ledger.missing_payloads(entry):

@@ -6,7 +6,7 @@ elsewhere is therefore never final.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from peer.rounds.chain import Chain
 from peer.rounds.entry import Entry, electorate
@@ -22,32 +22,30 @@ def last_final(chain: Chain, votes: VoteBook, *, alive: frozenset[PeerId], above
     (docs/adr/0037). The root of the chain serves as parent only.
     """
     line = chain.line_to(chain.tip)
-    depths = [_depths(line, chain, votes, round_number) for round_number in votes.rounds() if round_number > above]
+    reaches = [_reaches(line, chain, votes, round_number) for round_number in votes.rounds() if round_number > above]
     newest: Entry | None = None
     for parent, entry in itertools.pairwise(line):  # oldest first: a roster counts only after the rounds it comes from
         if entry.round <= above or not parent.roster:
             continue  # final already, or decided by those who build on it
-        entitled = [peer for peer in electorate(parent, entry) if peer in chain.tip.members or peer in alive]
+        entitled = {peer for peer in electorate(parent, entry) if peer in chain.tip.members or peer in alive}
         if not entitled:
             continue
         need = majority(len(entitled))
-        if not any(sum(depth.get(peer, -1) >= entry.round for peer in entitled) >= need for depth in depths):
+        if not any(_behind(entry, entitled, camps) >= need for camps in reaches):
             break
         newest = entry
     return newest
 
 
-def _depths(line: Sequence[Entry], chain: Chain, votes: VoteBook, round_number: int) -> dict[PeerId, int]:
-    """Return how far up `line` each vote of one round reaches."""
-    depths: dict[PeerId, int] = {}
-    reaches: dict[tuple[bytes, bytes], int | None] = {}  # most peers vote alike
-    for peer, ack in votes.of(round_number).items():
-        vote = ack.message.manifest, ack.message.model
-        if vote not in reaches:
-            target = chain.get(vote[0])
-            is_held = target is not None and target.model == vote[1]
-            reaches[vote] = chain.join_round(line, target) if target is not None and is_held else None
-        depth = reaches[vote]
-        if depth is not None:
-            depths[peer] = depth
-    return depths
+def _behind(entry: Entry, entitled: Set[PeerId], camps: Sequence[tuple[int, Set[PeerId]]]) -> int:
+    return sum(len(entitled & camp) for reach, camp in camps if reach >= entry.round)
+
+
+def _reaches(line: Sequence[Entry], chain: Chain, votes: VoteBook, round_number: int) -> list[tuple[int, Set[PeerId]]]:
+    """Return how far up `line` the votes of one round reach, with those who voted alike."""
+    reaches: list[tuple[int, Set[PeerId]]] = []
+    for (manifest, model), camp in votes.camps(round_number).items():
+        target = chain.get(manifest)
+        if target is not None and target.model == model:
+            reaches.append((chain.join_round(line, target), camp))
+    return reaches

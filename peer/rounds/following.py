@@ -28,6 +28,8 @@ class Follower:
         self._voter = Voter(ledger, company)
         self._distrusted: dict[Digest, tuple[Entry, frozenset[str], Digest]] = {}
         self._seen: object = None
+        self._votes_seen = 0
+        self._asked_votes = False
         self._counted: object = None
         self._look_again_at: Seconds = 0.0
         self.final_round = ledger.chain.root.round
@@ -38,16 +40,24 @@ class Follower:
         best = self._ledger.tip
         if not self._ledger.chain.rivals() or self.repairing:
             return best
-        seen = (self._ledger.version, self._company.alive)
-        if seen == self._seen and now < self._look_again_at:
+        seen = (self._ledger.work_version, self._company.alive)
+        has_news = self._ledger.votes.version != self._votes_seen and (
+            self._asked_votes or self._ledger.decisions.anything_new(self._ledger.chain, self._ledger.votes)
+        )
+        if seen == self._seen and not has_news and now < self._look_again_at:
             return best  # nothing that the choice depends on has changed
-        for entry in self._ledger.chain:
-            if entry is not best and entry.round > self._ledger.chain.root.round and self._ledger.can_apply(entry):
-                bound = partial(self._voter.is_bound, best, entry, now)
+        self._asked_votes = False
+        for entry in self._ledger.chain.beside_tip():
+            if self._ledger.can_apply(entry):
+                bound = partial(self._is_bound, best, entry, now)
                 if better(entry, best, ledger=self._ledger, bound=bound):
                     best = entry
-        self._seen, self._look_again_at = seen, now + RIVALS_LOOK_S
+        self._seen, self._look_again_at, self._votes_seen = seen, now + RIVALS_LOOK_S, self._ledger.votes.version
         return best
+
+    def _is_bound(self, current: Entry, challenger: Entry, now: Seconds) -> bool:
+        self._asked_votes = True
+        return self._voter.is_bound(current, challenger, now)
 
     def move_to(self, target: Entry, *, sealing_s: Seconds, now: Seconds) -> list[Effect]:
         """Apply what leads to `target` and make it the tip; a manifest that names another model stops that."""

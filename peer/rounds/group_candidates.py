@@ -1,5 +1,6 @@
 """Which group seals a top manifest on the tip could admit, as far as one peer can tell: one a group."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from peer.errors import ProtocolError
@@ -14,13 +15,21 @@ if TYPE_CHECKING:
 
 
 class GroupCandidates:
-    """The best sound seal of each group. Of rivals the one with more members wins, then the sealer's turn."""
+    """The best sound seal of each group. Of rivals the one with more members wins, then the sealer's turn.
+
+    Asked for after every message, so nothing here looks through all seals unless the tip has moved.
+    """
 
     def __init__(self, ledger: "Ledger") -> None:
         self._ledger = ledger
         self._best: dict[int, Signed[GroupSeal]] = {}
+        self._version = 0
         self._key: object = None
         self._tip: Digest | None = None
+        self._seen = 0
+        self._members_seen: object = None
+        self._undecided: dict[Digest, Signed[GroupSeal]] = {}
+        self._without_payload: dict[Digest, Signed[GroupSeal]] = {}
         self._verdicts: dict[Digest, bool] = {}
         self._false: list[Signed[GroupSeal]] = []
 
@@ -38,30 +47,63 @@ class GroupCandidates:
 
     def best(self) -> dict[int, Signed[GroupSeal]]:
         """Return the seals that are sound, whose payload is held, and that this peer has not found to be false."""
-        ledger = self._ledger
-        key = (ledger.tip.digest, ledger.groups.version, ledger.payloads.version, ledger.pool.version)
-        if key != self._key:
-            if self._tip != ledger.tip.digest:
-                self._verdicts.clear()
-            self._key, self._tip = key, ledger.tip.digest
-            self._best = self._chosen()
+        self._update()
         return self._best
+
+    @property
+    def version(self) -> int:
+        """A number that grows whenever `best` changes."""
+        self._update()
+        return self._version
 
     def own(self) -> Signed[GroupSeal] | None:
         """Return the seal of the own group, if a good one is known."""
-        grouping = self._ledger.grouping
-        return None if grouping is None else self.best().get(grouping.group_of(self._ledger.me))
+        return self.best().get(self._ledger.own_group)
 
-    def _chosen(self) -> dict[int, Signed[GroupSeal]]:
-        chosen: dict[int, Signed[GroupSeal]] = {}
-        grouping = self._ledger.grouping
-        if grouping is None:
-            return chosen
-        for seal in self._ledger.groups.on_base(self._ledger.tip.digest):
-            known = chosen.get(seal.message.group)
-            if (known is None or self._standing(seal) < self._standing(known)) and self._is_good(seal):
-                chosen[seal.message.group] = seal
-        return chosen
+    def without_payload(self) -> Collection[Signed[GroupSeal]]:
+        """Return the seals on the tip whose payload is not held."""
+        self._update()
+        return self._without_payload.values()
+
+    def _update(self) -> None:
+        ledger, tip = self._ledger, self._ledger.tip
+        if tip.grouping is None:
+            if self._tip is not None:
+                self._start_again(None)
+            return
+        members = ledger.candidates_version
+        key = (ledger.groups.version, ledger.payloads.version, members)
+        if key == self._key:
+            return
+        news = ledger.groups.added_since(self._seen) if tip.digest == self._tip else None
+        if news is None:
+            self._start_again(tip.digest)
+            news = ledger.groups.on_base(tip.digest)
+        self._without_payload |= {seal.digest: seal for seal in news if seal.message.base == tip.digest}
+        arrived = [seal for seal in self._without_payload.values() if seal.message in ledger.payloads]
+        for seal in arrived:
+            del self._without_payload[seal.digest]
+        own = self._undecided.values() if members != self._members_seen else ()
+        self._key, self._seen, self._members_seen = key, ledger.groups.version, members
+        for group in {seal.message.group for seal in (*own, *news, *arrived) if seal.message.base == tip.digest}:
+            self._choose(tip.digest, group)
+
+    def _start_again(self, tip: Digest | None) -> None:
+        if tip != self._tip:
+            self._verdicts.clear()
+        self._tip, self._key = tip, None
+        self._best, self._undecided, self._without_payload = {}, {}, {}
+        self._version += 1
+
+    def _choose(self, base: Digest, group: int) -> None:
+        known = self._best.pop(group, None)
+        best: Signed[GroupSeal] | None = None
+        for seal in self._ledger.groups.of_group(base, group):
+            if (best is None or self._standing(seal) < self._standing(best)) and self._is_good(seal):
+                best = seal
+        if best is not None:
+            self._best[group] = best
+        self._version += best is not known
 
     def _standing(self, seal: Signed[GroupSeal]) -> tuple[int, int, bytes]:
         grouping = self._ledger.grouping
@@ -75,6 +117,9 @@ class GroupCandidates:
             verdict = self._verdict(seal)
             if verdict is not None:
                 self._verdicts[seal.digest] = verdict
+                self._undecided.pop(seal.digest, None)
+            elif self._ledger.is_of_own_group(seal.peer):
+                self._undecided[seal.digest] = seal
         return verdict is not False and seal.message in self._ledger.payloads
 
     def _verdict(self, seal: Signed[GroupSeal]) -> bool | None:

@@ -1,5 +1,6 @@
 """Group seals that are waiting for a top manifest, by the manifest that they build on."""
 
+from collections import deque
 from collections.abc import Collection
 
 from peer.types import Digest
@@ -7,6 +8,8 @@ from peer.wire.envelope import Signed
 from peer.wire.messages import GroupSeal
 
 _MAX_BASES = 16
+_NEWS = 128
+"""Seals that came last and can be asked for; whoever has not looked for longer looks through all."""
 _MAX_RIVALS = 8
 """Seals of one group: by its sealer, and by backups that did not hear from it in time or found it lying."""
 
@@ -15,9 +18,11 @@ class GroupPool:
     """At most one seal a sealer and base, a few a group. Bounded: oldest bases go first."""
 
     def __init__(self) -> None:
-        self.version = 0  # grows with every seal
+        self.version = 0  # grows with every seal, and with every one that is dropped
+        self._news: deque[Signed[GroupSeal]] = deque(maxlen=_NEWS)
         self._by_base: dict[Digest, dict[Digest, tuple[Signed[GroupSeal], int]]] = {}
         self._base_of: dict[Digest, Digest] = {}
+        self._by_group: dict[tuple[Digest, int], list[Signed[GroupSeal]]] = {}
 
     def add(self, seal: Signed[GroupSeal], *, rank: int) -> bool:
         """Keep `seal`; return False when it is held already, or there is no room for it.
@@ -26,7 +31,7 @@ class GroupPool:
         """
         base = Digest(seal.message.base)
         seals = self._by_base.setdefault(base, {})
-        rivals = [held for held, _ in seals.values() if held.message.group == seal.message.group]
+        rivals = self._by_group.setdefault((base, seal.message.group), [])
         if seal.digest in seals or any(held.peer == seal.peer for held in rivals):
             return False
         if len(rivals) >= _MAX_RIVALS:
@@ -34,9 +39,13 @@ class GroupPool:
             if rank >= seals[last.digest][1]:
                 return False
             del seals[last.digest], self._base_of[last.digest]
+            rivals.remove(last)
+            self._lost()
         seals[seal.digest] = seal, rank
         self._base_of[seal.digest] = base
+        rivals.append(seal)
         self.version += 1
+        self._news.append(seal)
         while len(self._by_base) > _MAX_BASES:
             self._drop(next(iter(self._by_base)))
         return True
@@ -45,9 +54,19 @@ class GroupPool:
         base = self._base_of.get(Digest(digest))
         return None if base is None else self._by_base[base][Digest(digest)][0]
 
+    def added_since(self, version: int) -> list[Signed[GroupSeal]] | None:
+        """Return the seals that came after `version`, oldest first; None when that is not known any more, or when one
+        was dropped since."""
+        count = self.version - version
+        return list(self._news)[len(self._news) - count :] if count <= len(self._news) else None
+
     def on_base(self, base: Digest) -> list[Signed[GroupSeal]]:
         """Return the seals for the round after `base`, in the order in which they came."""
         return [seal for seal, _ in self._by_base.get(base, {}).values()]
+
+    def of_group(self, base: Digest, group: int) -> list[Signed[GroupSeal]]:
+        """Return the seals of one group for the round after `base`, in the order in which they came."""
+        return self._by_group.get((base, group), [])
 
     def bases(self) -> list[Digest]:
         return list(self._by_base)
@@ -60,5 +79,11 @@ class GroupPool:
         return len(self._base_of)
 
     def _drop(self, base: Digest) -> None:
-        for digest in self._by_base.pop(base):
+        for digest, (seal, _) in self._by_base.pop(base).items():
             del self._base_of[digest]
+            self._by_group.pop((base, seal.message.group), None)
+        self._lost()
+
+    def _lost(self) -> None:
+        self._news.clear()
+        self.version += 1

@@ -49,6 +49,8 @@ class GroupRound:
         self._expected_groups: frozenset[int] = frozenset()
         self._before: tuple[int, int] = (0, 0)
         self._key: object = None
+        self._group_due_at: Seconds | None = None
+        self._group_due_key: object = None
         self._contributes: bool | None = None
         self._contributes_key: object = None
 
@@ -56,6 +58,7 @@ class GroupRound:
         """Begin the round after a new tip."""
         self._opened_at = now
         self._group, self._top = _Progress(), _Progress()
+        self._group_due_key = None
 
     def contributes(self) -> bool:
         """Return whether this peer announces a delta for the round: as a contributor, or a stranger with room left."""
@@ -66,23 +69,28 @@ class GroupRound:
 
     def audience(self) -> tuple[PeerId, ...]:
         """Return to whom the own header goes: those of the group who may have to seal it, and can be reached."""
-        reachable = self._company.reachable
-        return tuple(peer for peer in self._own_group() if peer in reachable)
+        alive, me = self._company.alive, self._ledger.me
+        return tuple(peer for peer in self._own_group() if peer in alive and peer != me)
 
     def group_due(self, now: Seconds) -> Seconds | None:
         """Return when this peer should seal its group; None while that is not its turn to wait for, or done."""
-        grouping, ledger = self._grouping, self._ledger
-        rank = grouping.rank_of(ledger.me)
-        if rank is None or ledger.group_candidates.own() is not None:
+        key = (self._ledger.work_version, self._company.alive)
+        if key != self._group_due_key:
+            self._group_due_at = self._group_due(now)
+            self._group_due_key = key
+        return self._group_due_at
+
+    def _group_due(self, now: Seconds) -> Seconds | None:
+        rank = self._grouping.rank_of(self._ledger.me)
+        if rank is None or self._ledger.group_candidates.own() is not None:
             return None
         self._look()
-        candidates = {header.peer for header in ledger.candidates()}
-        expected = self._expected_group
+        candidates, expected = self._ledger.candidate_peers(), self._expected_group
         self._group.note(have=len(candidates), expected=len(expected), is_complete=expected <= candidates, now=now)
         before = self._own_group()[:rank]
         view = self._view(
             self._group, opened_at=self._opened_at, candidates=len(candidates), expected=len(expected),
-            before=len(before), reachable_before=sum(peer in self._company.reachable for peer in before),
+            before=len(before), reachable_before=sum(peer in self._company.alive for peer in before),
         )  # fmt: skip
         return seal_time(view, self._rules)
 
@@ -105,7 +113,7 @@ class GroupRound:
         if self._ledger.group_candidates.own() is not None:
             return frozenset()
         self._look()
-        return self._expected_group - {header.peer for header in self._ledger.candidates()}
+        return self._expected_group - self._ledger.candidate_peers()
 
     def to_ask(self) -> frozenset[PeerId]:
         """Return whom this peer should ask for what is missing, if it may have to seal soon."""
@@ -115,9 +123,9 @@ class GroupRound:
         if self._before[0] >= _ASKERS:
             return asked
         absent = self._expected_groups - self._ledger.group_candidates.best().keys()
-        alive = self._company.reachable
+        alive, me = self._company.alive, self._ledger.me
         groups = self._grouping.groups
-        firsts = (next((peer for peer in groups[number] if peer in alive), None) for number in absent)
+        firsts = (next((peer for peer in groups[number] if peer in alive and peer != me), None) for number in absent)
         return asked | {peer for peer in firsts if peer is not None}
 
     @property
@@ -128,7 +136,7 @@ class GroupRound:
 
     def _own_group(self) -> tuple[PeerId, ...]:
         grouping = self._grouping
-        return grouping.groups[grouping.group_of(self._ledger.me)]
+        return grouping.groups[self._ledger.own_group]
 
     def _look(self) -> None:
         """Work out whom the round waits for, when the tip or the company has changed."""

@@ -5,6 +5,7 @@ Whoever holds the same headers and payloads gets the same bytes, so every member
 
 import statistics
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from peer.rounds.group_delta import GroupDelta
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _DENSE_CODEC = "int8+zstd"
 """Of groups whose members send the largest coordinates alone: together those are no longer few."""
 _DIGEST_BYTES = 16
+_public_key = lru_cache(maxsize=8192)(public_key_of)
 _MAX_TOLD = 16
 """Rejections in a seal: a group has few, and strangers that find no room are no news."""
 
@@ -98,7 +100,7 @@ def _statement(ledger: "Ledger", headers: Sequence[Signed[DeltaHeader]], result:
 def _member(header: Signed[DeltaHeader]) -> GroupMember:
     message = header.message
     return GroupMember(
-        key=public_key_of(header.peer),
+        key=_public_key(header.peer),
         header=header.digest[:_DIGEST_BYTES],
         sequence=message.sequence,
         env_steps=message.env_steps,

@@ -35,12 +35,9 @@ class Grouping:
         self.groups: tuple[tuple[PeerId, ...], ...] = tuple(tuple(contributors[start::count]) for start in range(count))
         self._places = {peer: (place % count, place // count) for place, peer in enumerate(contributors)}
         self._tickets: dict[PeerId, bytes] = {}
-        self.idle: frozenset[PeerId] = frozenset(line[len(contributors) :])
-
-    @property
-    def contributors(self) -> frozenset[PeerId]:
+        self.contributors: frozenset[PeerId] = frozenset(contributors)
         """The members whose work this round is for; a committee of the roster where that is very large."""
-        return frozenset(self._places)
+        self.idle: frozenset[PeerId] = frozenset(line[len(contributors) :])
 
     def group_of(self, peer: PeerId) -> int:
         """Return the group of a contributor, or of one who is not on the roster."""

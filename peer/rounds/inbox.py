@@ -80,26 +80,17 @@ class Inbox:
         return signed
 
     def _accept(self, signed: AnySigned, payload: bytes | None, source: PeerId, now: Seconds) -> list[Refused]:
-        peer, session, digest, data = signed.peer, signed.session, signed.digest, signed.data
-        match signed.message:  # rebuilt, because a union of generics is not narrowed by its field
-            case DeltaHeader() as header:
-                self._accept_header(
-                    Signed(peer=peer, session=session, message=header, digest=digest, data=data), payload, source, now
-                )
-            case GroupSeal() as seal:
-                return self._accept_group_seal(
-                    Signed(peer=peer, session=session, message=seal, digest=digest, data=data), payload, source, now
-                )
-            case Manifest() as manifest:
-                return self._accept_manifest(
-                    Signed(peer=peer, session=session, message=manifest, digest=digest, data=data), source, now
-                )
-            case TopManifest() as top:
-                return self._accept_top(
-                    Signed(peer=peer, session=session, message=top, digest=digest, data=data), source, now
-                )
-            case Ack() as ack:
-                self._accept_ack(Signed(peer=peer, session=session, message=ack, digest=digest, data=data), source, now)
+        match signed.message:
+            case Ack():
+                self._accept_ack(signed, source, now)
+            case DeltaHeader():
+                self._accept_header(signed, payload, source, now)
+            case GroupSeal():
+                return self._accept_group_seal(signed, payload, source, now)
+            case Manifest():
+                return self._accept_manifest(signed, source, now)
+            case TopManifest():
+                return self._accept_top(signed, source, now)
             case _:
                 raise ProtocolError("malformed", "a peer card is not gossip")
         return []

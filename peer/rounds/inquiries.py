@@ -46,10 +46,11 @@ class Inquiries:
             if since > now or not peers:
                 look_at += [since] if peers else []
                 continue
-            waiting = peers - self._asked_at.keys()
+            within_reach = [peer for peer in peers if peer in self._company.alive and peer != self._ledger.me]
+            waiting = {peer for peer in within_reach if peer not in self._asked_at and peer not in asked}
             room = max(0, limit - len(self._asked_at) - len(asked))
-            asked += sorted(waiting & self._company.reachable - set(asked))[:room]
-            look_at += [now + self._pause_s] if peers & self._company.reachable else []
+            asked += sorted(waiting)[:room]
+            look_at += [now + self._pause_s] if within_reach else []
         self._asked_at.update(dict.fromkeys(asked, now))
         self.wake = max(min(look_at), now + _MIN_PAUSE_S) if look_at else None
         return [SyncWith(peer=peer) for peer in asked]

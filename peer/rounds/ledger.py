@@ -16,7 +16,7 @@ from peer.rounds.own_deltas import OwnDeltas, Piece
 from peer.rounds.parts import Parts
 from peer.rounds.payloads import PayloadStore
 from peer.rounds.remainders import Remainders
-from peer.rounds.support import is_decided
+from peer.rounds.support import Decisions
 from peer.rounds.votes import VoteBook
 from peer.types import Contribution, Digest, ModelState, Params, PeerId
 from peer.wire.envelope import Signed, SignedDelta
@@ -39,13 +39,16 @@ class Ledger:
         self.own = OwnDeltas()
         self.eligibility = Eligibility(self.me)
         self._candidates = Candidates(self.pool, self.payloads, self.eligibility)
-        self._decided: dict[tuple[Digest, frozenset[PeerId]], bool] = {}
-        self._decided_key: object = None
+        self._own_candidates: list[Signed[DeltaHeader]] = []
+        self._own_candidate_peers: frozenset[PeerId] = frozenset()
+        self._own_candidates_key: object = None
+        self.decisions = Decisions()
         self._without_payload: dict[Digest, tuple[SignedDelta, ...]] = {}
         self.remainders = Remainders()
         self._departed: set[tuple[str, int]] = set()
-        self._group = 0
-        self._group_key: Digest | None = None
+        self._own_group = 0
+        self._mates: frozenset[PeerId] = frozenset()
+        self._own_group_key: Digest | None = None
         self.group_candidates = GroupCandidates(self)
 
     @property
@@ -58,10 +61,13 @@ class Ledger:
         return self.tip.grouping
 
     @property
-    def version(self) -> tuple[Digest, int, int, int, int]:
-        """A value that differs whenever tip, tree, votes, payloads or the allow-list do."""
-        versions = self.chain.version, self.votes.version, self.payloads.version, self.eligibility.version
-        return self.tip.digest, *versions
+    def work_version(self) -> tuple[Digest, int]:
+        """A value that differs whenever tip, tree, headers, group seals, payloads or the allow-list do; votes left out.
+
+        A sum, because each of the numbers only grows while the tip stays.
+        """
+        works = self.pool.version + self.groups.version + self.payloads.version
+        return self.tip.digest, works + self.chain.version + self.eligibility.version
 
     def line(self) -> list[Entry]:
         """Return the chain from the oldest entry kept to the tip."""
@@ -70,34 +76,42 @@ class Ledger:
     def candidates(self) -> list[Signed[DeltaHeader]]:
         """Return the headers that a manifest on the tip, or the seal of the own group, could admit now, sorted by peer
         id."""
-        headers = self._candidates.headers(self.tip)
         if self.grouping is None:
-            return headers
-        return [header for header in headers if self.is_of_own_group(header.peer)]
+            return self._candidates.headers(self.tip)
+        self._look_for_own_candidates()
+        return self._own_candidates
 
     def candidate_peers(self) -> Set[PeerId]:
-        """Return whose headers those are. Cheap; a view that changes with the next call."""
-        peers = self._candidates.peers(self.tip)
-        return peers if self.grouping is None else {peer for peer in peers if self.is_of_own_group(peer)}
+        """Return whose headers those are. Cheap; a view that may change with the next call."""
+        if self.grouping is None:
+            return self._candidates.peers(self.tip)
+        self._look_for_own_candidates()
+        return self._own_candidate_peers
+
+    @property
+    def candidates_version(self) -> tuple[Digest, int]:
+        """A value that differs whenever the candidates do, or the headers that wait for a payload."""
+        return self.tip.digest, self._candidates.version(self.tip)
+
+    def _look_for_own_candidates(self) -> None:
+        key = self.candidates_version
+        if key != self._own_candidates_key:
+            headers = self._candidates.headers(self.tip)
+            self._own_candidates = [header for header in headers if self.is_of_own_group(header.peer)]
+            self._own_candidate_peers = frozenset(header.peer for header in self._own_candidates)
+            self._own_candidates_key = key
 
     def lacks_payloads(self) -> bool:
         """Return whether a header or a group seal on the tip, or a manifest in the tree, may lack a payload."""
-        seals = self.groups.on_base(self.tip.digest)
         return (
             self._candidates.is_waiting(self.tip)
             or any(entry.state is None for entry in self.chain)
-            or any(seal.message not in self.payloads for seal in seals)
+            or bool(self.group_candidates.without_payload())
         )
 
     def is_decided(self, first: Entry, electors: frozenset[PeerId]) -> bool:
-        """As `support.is_decided`; the answer is kept until tree or votes change."""
-        key = (self.chain.version, self.votes.version)
-        if key != self._decided_key:
-            self._decided, self._decided_key = {}, key
-        question = (first.digest, electors)
-        if question not in self._decided:
-            self._decided[question] = is_decided(first, electors, chain=self.chain, votes=self.votes)
-        return self._decided[question]
+        """Return whether a majority of `electors` stands behind `first` in some round (support.py)."""
+        return self.decisions.is_decided(first, electors, chain=self.chain, votes=self.votes)
 
     @property
     def own_rank(self) -> int:
@@ -106,14 +120,29 @@ class Ledger:
         rank = None if grouping is None else grouping.rank_of(self.me)
         return MAX_ADMITTED if rank is None else rank
 
+    @property
+    def own_group(self) -> int:
+        """The group that this peer contributes to in the round in progress; 0 without groups."""
+        self._look_for_own_group()
+        return self._own_group
+
+    def _look_for_own_group(self) -> None:
+        tip = self.tip
+        if self._own_group_key is tip.digest:
+            return
+        grouping = tip.grouping
+        self._own_group_key = tip.digest
+        self._own_group = 0 if grouping is None else grouping.group_of(self.me)
+        self._mates = frozenset() if grouping is None else frozenset(grouping.groups[self._own_group])
+
     def is_of_own_group(self, peer: PeerId) -> bool:
         """Return whether this peer and `peer` contribute to one group in the round in progress, or to the whole."""
         grouping = self.tip.grouping
         if grouping is None:
             return True
-        if self._group_key != self.tip.digest:
-            self._group_key, self._group = self.tip.digest, grouping.group_of(self.me)
-        return grouping.group_of(peer) == self._group and peer not in grouping.idle
+        self._look_for_own_group()
+        is_stranger = peer not in grouping.contributors and peer not in grouping.idle
+        return peer in self._mates or (is_stranger and grouping.group_of(peer) == self._own_group)
 
     def unadmitted_pieces(self) -> list[Piece]:
         """Return own pieces that the chain to the tip does not hold, oldest first."""
@@ -191,7 +220,7 @@ class Ledger:
             held, from_round=left.round, to_round=entry.round, horizon=0 if held else entry.horizon
         )
         self.chain = Chain(entry)
-        self._decided_key = None
+        self.decisions.forget()
         self._without_payload.clear()
         return report_dropped(lost)
 

@@ -66,7 +66,9 @@ class RoundMachine:
     def __init__(self, parts: Parts, *, root: Entry, sequence: int, now: Seconds) -> None:
         """root: genesis, or the applied entry of a snapshot. sequence: higher than in any earlier run of this key."""
         self._ledger = Ledger(parts, root)
-        self._company = Company(self._ledger.me, patience_s=parts.rules.grace_s, crowd=parts.rules.max_electors)
+        self._company = Company(
+            self._ledger.me, patience_s=parts.rules.grace_s, pure=parts.pure, crowd=parts.rules.max_electors
+        )
         self._round = RoundInProgress(self._ledger, self._company, now=now)
         self._follower = Follower(self._ledger, self._company)
         self._inquiries = Inquiries(self._ledger, self._company, self._round)

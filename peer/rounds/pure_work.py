@@ -51,6 +51,12 @@ class PureWork:
         """As `rounds.roster.seal_order`."""
         return seal_order(previous, peers)
 
+    def changes(
+        self, before: frozenset[PeerId], after: frozenset[PeerId]
+    ) -> tuple[frozenset[PeerId], frozenset[PeerId]]:
+        """Return who is in `after` alone, and who is in `before` alone."""
+        return after - before, before - after
+
     def model_hash(self, state: ModelState) -> Digest:
         """As `wire.hashing.model_hash`."""
         return model_hash(state)

@@ -32,6 +32,8 @@ class RoundInProgress:
         self._place_now = (0, 0, False)
         self._place_key: object = None
         self._successors_since: dict[Digest, Seconds] = {}
+        self._due_at: Seconds | None = None
+        self._due_key: object = None
         self.groups = GroupRound(ledger, company)
 
     def open(self, now: Seconds) -> None:
@@ -40,6 +42,7 @@ class RoundInProgress:
         self._complete_since = None
         self._half_since = None
         self._successors_since.clear()
+        self._due_key = None
         tip = self._ledger.tip
         if tip.grouping is not None:
             self.groups.open(now)  # whoever has missed a seal is not waited for; there is no more to note
@@ -53,11 +56,13 @@ class RoundInProgress:
 
     def due(self, now: Seconds) -> Seconds | None:
         """Return when this peer should seal the round, None while it has nothing to seal."""
-        due = self._due(now)
-        if due is None:
-            return None
+        key = (self._ledger.work_version, self._company.alive)
+        if key != self._due_key:
+            due = self._due(now)
+            self._due_at = None if due is None else max(due, self._patience_for_successors(now))
+            self._due_key = key
         # A joiner hears the tips of those it meets before it seals beside the swarm.
-        return max(due, self._patience_for_successors(now), self._company.patience_end() or due)
+        return None if self._due_at is None else max(self._due_at, self._company.patience_end() or self._due_at)
 
     def _due(self, now: Seconds) -> Seconds | None:
         if self._ledger.grouping is not None:
@@ -143,7 +148,7 @@ class RoundInProgress:
         """While payloads of a known successor are on their way, do not seal a rival; but not for ever."""
         successors = self._ledger.chain.children(self._ledger.tip.digest)
         since = [self._successors_since.setdefault(entry.digest, now) for entry in successors]
-        return max((start + self._rules.grace_s for start in since), default=now)
+        return max((start + self._rules.grace_s for start in since), default=0.0)
 
     def _expected(self) -> frozenset[PeerId]:
         """Peers worth waiting for: reachable members that took part last time; after genesis, all reachable.

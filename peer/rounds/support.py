@@ -4,41 +4,73 @@ Votes of different rounds are never added up. A peer votes once a round, so in o
 have a majority of the same electors; a peer that changed branches has voted for both, in different rounds.
 """
 
-from collections.abc import Iterable
-
 from peer.rounds.chain import Chain
 from peer.rounds.entry import Entry
 from peer.rounds.roster import majority
 from peer.rounds.votes import VoteBook
-from peer.types import PeerId
+from peer.types import Digest, PeerId
 from peer.wire.envelope import Signed
 from peer.wire.messages import Ack
 
 
-def is_decided(first: Entry, electors: frozenset[PeerId], *, chain: Chain, votes: VoteBook) -> bool:
-    """Return whether a majority of `electors` stands behind `first` in some round."""
-    need = majority(len(electors))
-    for round_number in votes.rounds():
-        voters = electors & votes.of(round_number).keys()
-        is_possible = len(voters) >= need and round_number >= first.round
-        if is_possible and _behind(voters, round_number, first, chain=chain, votes=votes) >= need:
-            return True
-    return False
+class Decisions:
+    """What was decided, remembered: asked for with every vote that comes, while most are of rounds long counted."""
+
+    def __init__(self) -> None:
+        self._tree: int | None = None
+        self._answers: dict[tuple[Digest, frozenset[PeerId]], bool] = {}
+        self._counted: dict[tuple[Digest, frozenset[PeerId], int], int] = {}
+        self._open: dict[tuple[Digest, frozenset[PeerId]], Entry] = {}
+
+    def is_decided(self, first: Entry, electors: frozenset[PeerId], *, chain: Chain, votes: VoteBook) -> bool:
+        """Return whether a majority of `electors` stands behind `first` in some round."""
+        self._look_at(chain)
+        question = (first.digest, electors)
+        if self._answers.get(question):
+            return True  # votes are only added, so what is decided stays so
+        answer = self._answers[question] = self._count(first, electors, chain=chain, votes=votes)
+        if answer:
+            self._open.pop(question, None)
+        else:
+            self._open[question] = first
+        return answer
+
+    def anything_new(self, chain: Chain, votes: VoteBook) -> bool:
+        """Return whether anything that was asked about and was not decided is decided now, or may be."""
+        self._look_at(chain)
+        return not self._answers or any(
+            self._count(first, electors, chain=chain, votes=votes) for (_, electors), first in self._open.items()
+        )
+
+    def forget(self) -> None:
+        """Take note that the tree was replaced."""
+        self._tree = None
+
+    def _look_at(self, chain: Chain) -> None:
+        if self._tree != chain.version:
+            self._tree, self._answers, self._counted, self._open = chain.version, {}, {}, {}
+
+    def _count(self, first: Entry, electors: frozenset[PeerId], *, chain: Chain, votes: VoteBook) -> bool:
+        need = majority(len(electors))
+        for round_number in votes.rounds():
+            question, cast = (first.digest, electors, round_number), len(votes.of(round_number))
+            if round_number < first.round or cast < need or self._counted.get(question) == cast:
+                continue
+            if _behind(electors, round_number, first, chain=chain, votes=votes) >= need:
+                return True
+            self._counted[question] = cast
+        return False
 
 
-def _behind(voters: Iterable[PeerId], round_number: int, first: Entry, *, chain: Chain, votes: VoteBook) -> int:
-    """Return how many of `voters` stood behind `first`; equal votes are looked at once."""
-    cast, stances = votes.of(round_number), dict[tuple[bytes, bytes], bool]()
+def _behind(electors: frozenset[PeerId], round_number: int, first: Entry, *, chain: Chain, votes: VoteBook) -> int:
+    """Return how many of `electors` stood behind `first` in a round; equal votes are looked at once."""
     count = 0
-    for peer in voters:
-        ack = cast[peer].message
-        vote = ack.manifest, ack.model
-        if vote not in stances and ack.manifest in chain:
-            stances[vote] = bool(stance(peer, round_number, first, chain=chain, votes=votes))
-        if vote in stances:
-            count += stances[vote]
+    for (manifest, model), camp in votes.camps(round_number).items():
+        voters, target = electors & camp, chain.get(manifest)
+        if target is not None:
+            count += len(voters) if target.model == model and chain.descends(target, first) else 0
         else:  # traced along the voter's own votes, which may differ from another's
-            count += bool(stance(peer, round_number, first, chain=chain, votes=votes))
+            count += sum(stance(peer, round_number, first, chain=chain, votes=votes) is True for peer in voters)
     return count
 
 

@@ -1,6 +1,6 @@
 """Acks as votes: at most one a peer and round, so that of two rivals at most one gets a majority in any round."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from peer.types import Digest, PeerId
 from peer.wire.envelope import Signed
@@ -8,6 +8,7 @@ from peer.wire.messages import Ack
 
 _MAX_VOTERS = 256
 _NOBODY: Mapping[PeerId, Signed[Ack]] = {}
+_NO_CAMPS: Mapping[tuple[bytes, bytes], Set[PeerId]] = {}
 
 
 class VoteBook:
@@ -16,6 +17,8 @@ class VoteBook:
     def __init__(self) -> None:
         self.version = 0  # grows with every vote
         self._votes: dict[int, dict[PeerId, Signed[Ack]]] = {}
+        self._camps: dict[int, dict[tuple[bytes, bytes], set[PeerId]]] = {}
+        self._rounds: list[int] = []
 
     def add(self, ack: Signed[Ack]) -> bool:
         """Count a vote; return False when this peer has voted in that round before, whichever way."""
@@ -23,11 +26,17 @@ class VoteBook:
         if ack.peer in votes or len(votes) >= _MAX_VOTERS:
             return False
         votes[ack.peer] = ack
+        camps = self._camps.setdefault(ack.message.round, {})
+        camps.setdefault((ack.message.manifest, ack.message.model), set()).add(ack.peer)
         self.version += 1
         return True
 
     def of(self, round_number: int) -> Mapping[PeerId, Signed[Ack]]:
         return self._votes.get(round_number, _NOBODY)
+
+    def camps(self, round_number: int) -> Mapping[tuple[bytes, bytes], Set[PeerId]]:
+        """Return who voted alike in a round, by (manifest, model). There are few camps, however many vote."""
+        return self._camps.get(round_number, _NO_CAMPS)
 
     def vote_of(self, peer: PeerId, round_number: int) -> Digest | None:
         """Return which manifest `peer` voted for."""
@@ -43,22 +52,23 @@ class VoteBook:
 
     def voters(self, round_number: int, manifest: Digest, model: Digest) -> frozenset[PeerId]:
         """Return who applied `manifest` of that round and got `model`."""
-        return frozenset(
-            peer
-            for peer, ack in self.of(round_number).items()
-            if ack.message.manifest == manifest and ack.message.model == model
-        )
+        return frozenset(self.camps(round_number).get((manifest, model), ()))
 
     def rounds(self) -> list[int]:
-        return sorted(self._votes)
+        """Return the rounds that votes are known of, oldest first."""
+        if len(self._rounds) != len(self._votes):
+            self._rounds = sorted(self._votes)
+        return self._rounds
 
-    def held(self, rounds: Iterable[int]) -> list[Signed[Ack]]:
+    def held(self, rounds: Iterable[int]) -> Iterator[Signed[Ack]]:
         """Return all votes of the given rounds, to pass on."""
-        return [ack for round_number in rounds for ack in self.of(round_number).values()]
+        return (ack for round_number in rounds for ack in self.of(round_number).values())
 
     def forget(self, *, before_round: int) -> None:
         for round_number in [number for number in self._votes if number < before_round]:
             del self._votes[round_number]
+            self._camps.pop(round_number, None)
+        self._rounds = []
 
     def __len__(self) -> int:
         return sum(len(votes) for votes in self._votes.values())

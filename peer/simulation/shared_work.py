@@ -57,6 +57,7 @@ class SharedWork(PureWork):
         self._groups = Memory(1024)
         self._hashes = Memory(256)
         self._orders = Memory(256)
+        self._changes = Memory(64)
 
     def open(self, data: bytes, *, run: bytes) -> AnySigned:
         return self._envelopes.recall(data, lambda: open_envelope(data, run=run, verify=self._verify))
@@ -98,6 +99,13 @@ class SharedWork(PureWork):
     def seal_order(self, previous: Digest, peers: frozenset[PeerId]) -> list[PeerId]:
         key = (previous, peers)
         return self._orders.recall(key, lambda: super(SharedWork, self).seal_order(previous, peers))
+
+    def changes(
+        self, before: frozenset[PeerId], after: frozenset[PeerId]
+    ) -> tuple[frozenset[PeerId], frozenset[PeerId]]:
+        key = (id(before), id(after))
+        work = partial(super().changes, before, after)
+        return self._changes.recall(key, work, keep=(before, after))
 
     def model_hash(self, state: ModelState) -> Digest:
         return self._hashes.recall(id(state), lambda: super(SharedWork, self).model_hash(state), keep=state)

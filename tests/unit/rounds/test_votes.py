@@ -1,0 +1,42 @@
+"""Votes by peer and by camp: the same votes, counted once each."""
+
+from collections import defaultdict
+
+from peer.network.identity import Identity
+from peer.rounds.votes import VoteBook
+from peer.types import Digest, PeerId
+from peer.wire.envelope import Signed, run_id_of, seal
+from peer.wire.messages import Ack
+
+RUN = run_id_of("test", 0)
+MODEL = Digest(bytes(32))
+
+
+def vote(voter: int, round_number: int, manifest: int, model: Digest = MODEL) -> Signed[Ack]:
+    body = Ack(round_number, bytes(32), bytes([manifest]) * 32, model, round_number - 1)
+    return seal(body, Identity.for_tests(voter), run=RUN)
+
+
+def test_camps_hold_every_first_vote_once_by_what_it_is_for() -> None:
+    votes = VoteBook()
+    other = Digest(b"m" * 32)
+    for ack in (vote(1, 5, 1), vote(2, 5, 1), vote(3, 5, 2), vote(4, 5, 1, other), vote(1, 5, 2), vote(1, 6, 1)):
+        votes.add(ack)
+    expected: dict[tuple[bytes, bytes], set[PeerId]] = defaultdict(set)
+    for peer, ack in votes.of(5).items():
+        expected[ack.message.manifest, ack.message.model].add(peer)
+    assert votes.camps(5) == expected
+    assert sorted(map(len, votes.camps(5).values())) == [1, 1, 2]
+    assert votes.voters(5, Digest(b"\x01" * 32), MODEL) == expected[b"\x01" * 32, MODEL]
+    assert votes.rounds() == [5, 6]
+
+
+def test_forgotten_rounds_have_no_camps() -> None:
+    votes = VoteBook()
+    votes.add(vote(1, 5, 1))
+    votes.add(vote(1, 6, 1))
+    votes.forget(before_round=6)
+    assert votes.rounds() == [6]
+    assert votes.camps(5) == {}
+    votes.add(vote(1, 7, 1))
+    assert votes.rounds() == [6, 7]
