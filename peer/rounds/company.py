@@ -4,6 +4,7 @@ import hashlib
 
 from peer.rounds.pure_work import PureWork
 from peer.types import Digest, PeerId, Seconds
+from peer.wire.sync import Tip
 
 _GREETERS = 16
 
@@ -24,7 +25,9 @@ class Company:
         """The reachable peers and this one; the same object until that changes."""
         self._reachable: frozenset[PeerId] | None = frozenset()
         self._met_at: dict[PeerId, Seconds] = {}
-        self._tips: dict[PeerId, Digest] = {}
+        self.version = 0  # grows with every tip that is told
+        self.tips: dict[PeerId, Tip] = {}
+        """What each reachable peer last said of its tip."""
 
     @property
     def reachable(self) -> frozenset[PeerId]:
@@ -41,7 +44,7 @@ class Company:
             return
         for peer in gone:
             self._met_at.pop(peer, None)
-            self._tips.pop(peer, None)
+            self.tips.pop(peer, None)
         others = len(alive) - 1
         strangers = new if others <= self._crowd else {peer for peer in new if self._greets(peer, others)}
         self._met_at.update(dict.fromkeys(strangers, now))
@@ -51,13 +54,15 @@ class Company:
         ticket = hashlib.sha256(f"{self._me} {peer}".encode()).digest()
         return int.from_bytes(ticket[:8]) % size < _GREETERS
 
-    def heard(self, peer: PeerId, tip: Digest) -> None:
+    def heard(self, peer: PeerId, tip: Tip) -> None:
         self._met_at.pop(peer, None)
         if peer in self.alive:
-            self._tips[peer] = tip
+            self.tips[peer] = tip
+            self.version += 1
 
     def last_tip(self, peer: PeerId) -> Digest | None:
-        return self._tips.get(peer)
+        tip = self.tips.get(peer)
+        return Digest(tip.digest) if tip else None
 
     def strangers(self, now: Seconds) -> list[PeerId]:
         """Return the strangers that are still waited for, sorted; the others are strangers no more."""

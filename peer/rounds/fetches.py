@@ -41,7 +41,7 @@ class Fetches:
         if self._retry_at:
             self._retry_at = {blob: time for blob, time in self._retry_at.items() if time > now}
         ledger = self._ledger
-        key = ledger.work_version
+        key = (ledger.work_version, ledger.votes.version)
         if key != self._missing_key:
             self._missing_key = key
             self._missing = {
@@ -61,7 +61,9 @@ class Fetches:
             Digest(seal.message.payload): (seal, (seal.peer,)) for seal in ledger.group_candidates.without_payload()
         }
         for entry in ledger.chain:
-            if entry.state is None and (entry.score, entry.round) >= (tip.score, tip.round):
+            if entry.state is None and (
+                (entry.score, entry.round) >= (tip.score, tip.round) or ledger.is_favoured(entry)
+            ):
                 for holder, header in ledger.missing_payloads(entry):
                     wanted[Digest(header.message.payload)] = (header, (holder.sealer or header.peer, header.peer))
         return wanted

@@ -2,7 +2,8 @@
 
 Entitled to decide on a manifest is the roster before it, less the members that have dropped out of the roster since and
 cannot be reached: a dead peer must not keep rounds open for ever (mode `available`). A branch whose electors are alive
-elsewhere is therefore never final.
+elsewhere is therefore never final. Counting reaches back to the oldest entry that is kept; whether that is
+final is the caller's to say (docs/adr/0048).
 """
 
 import itertools
@@ -19,11 +20,11 @@ def last_final(chain: Chain, votes: VoteBook, *, alive: frozenset[PeerId], above
     """Return the newest final entry of the line to the tip that is of a later round than `above`, or None.
 
     alive: the peers that can be reached, this one included. An entry is final after those before it only
-    (docs/adr/0037). The root of the chain serves as parent only.
+    (docs/adr/0037). The root of the chain, whose votes may be forgotten, is taken to be final.
     """
     line = chain.line_to(chain.tip)
     reaches = [_reaches(line, chain, votes, round_number) for round_number in votes.rounds() if round_number > above]
-    newest: Entry | None = None
+    newest: Entry | None = chain.root if chain.root.round > above else None
     for parent, entry in itertools.pairwise(line):  # oldest first: a roster counts only after the rounds it comes from
         if entry.round <= above or not parent.roster:
             continue  # final already, or decided by those who build on it

@@ -10,8 +10,9 @@ from peer.rounds.finality import last_final
 from peer.rounds.ledger import Ledger
 from peer.rounds.manifest import STOP_RETURN
 from peer.rounds.roster import majority
+from peer.rounds.strays import strays
 from peer.rounds.voting import Voter
-from peer.types import Digest, Seconds
+from peer.types import Digest, PeerId, Seconds
 from peer.wire.messages import announcement
 
 RIVALS_LOOK_S = 0.5
@@ -32,7 +33,7 @@ class Follower:
         self._asked_votes = False
         self._counted: object = None
         self._look_again_at: Seconds = 0.0
-        self.final_round = ledger.chain.root.round
+        self.final_round = _before(ledger.chain.root)
         self.repairing = False
 
     def best(self, now: Seconds) -> Entry:
@@ -81,9 +82,13 @@ class Follower:
         """Note that this process has announced a delta for a round; it votes from then on."""
         self._voter.took_part(round_number)
 
+    def leave_for(self, entry: Entry) -> None:
+        """Take note that the chain is about to be replaced by a snapshot."""
+        self._voter.leave_for(entry)
+
     def restarted(self) -> None:
         """Take note that the root is a snapshot: checked whole, so nothing is distrusted any more."""
-        self.final_round = self._ledger.chain.root.round
+        self.final_round = _before(self._ledger.chain.root)
         self.repairing = False
         self._distrusted.clear()
 
@@ -100,16 +105,31 @@ class Follower:
         if self.final_round == self._ledger.tip.round or self._company.strangers(now):
             return []
         ledger, alive = self._ledger, self._company.alive
-        known = (ledger.tip.digest, ledger.chain.version, ledger.votes.version, alive)
+        known = (ledger.tip.digest, ledger.chain.version, ledger.votes.version, alive, self._company.version)
         if known == self._counted:
             return []  # nothing has changed since the votes were counted
         self._counted = known
+        if self.final_round < ledger.chain.root.round and self._is_root_disputed():
+            return []
         newest = last_final(ledger.chain, ledger.votes, alive=alive, above=self.final_round)
         if newest is None or newest.round <= self.final_round:
             return []
         newly = [entry for entry in self._ledger.line() if self.final_round < entry.round <= newest.round]
         self.final_round = newest.round
         return [Finalised(entry=entry) for entry in newly]
+
+    def _is_root_disputed(self) -> bool:
+        """Return whether what left the window undecided, or came as a snapshot, may have a rival that is final."""
+        ledger, tip = self._ledger, self._ledger.tip
+        contributors = tip.members | {PeerId(entry.peer) for entry in tip.departed}
+        return bool(
+            strays(
+                contributors & self._company.reachable,
+                chain=ledger.chain,
+                votes=ledger.votes,
+                tips=self._company.tips,
+            )
+        )
 
     def doubt(self) -> list[ModelDiffers]:
         """Distrust the own state once a majority got the model of a manifest that this peer could not reproduce."""
@@ -142,3 +162,8 @@ class Follower:
     def _majority_agrees(self, entry: Entry, electors: frozenset[str]) -> bool:
         agreeing = self._ledger.votes.voters(entry.round, entry.digest, entry.model)
         return len(agreeing & electors) >= majority(len(electors))
+
+
+def _before(root: Entry) -> int:
+    """Return the round before a root that is not known to be final: any but genesis."""
+    return max(0, root.round - 1)

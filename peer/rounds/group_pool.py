@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Collection
 
-from peer.types import Digest
+from peer.types import Digest, PeerId
 from peer.wire.envelope import Signed
 from peer.wire.messages import GroupSeal
 
@@ -30,14 +30,12 @@ class GroupPool:
         rank: the sealer's among those who seal for its group. Where there are too many, the last in line has to go.
         """
         base = Digest(seal.message.base)
+        if not self.takes(seal.peer, base=base, group=seal.message.group, rank=rank):
+            return False
         seals = self._by_base.setdefault(base, {})
         rivals = self._by_group.setdefault((base, seal.message.group), [])
-        if seal.digest in seals or any(held.peer == seal.peer for held in rivals):
-            return False
         if len(rivals) >= _MAX_RIVALS:
-            last = max(rivals, key=lambda held: (seals[held.digest][1], held.digest))
-            if rank >= seals[last.digest][1]:
-                return False
+            last = self._last_in_line(base, rivals)
             del seals[last.digest], self._base_of[last.digest]
             rivals.remove(last)
             self._lost()
@@ -49,6 +47,15 @@ class GroupPool:
         while len(self._by_base) > _MAX_BASES:
             self._drop(next(iter(self._by_base)))
         return True
+
+    def takes(self, sealer: PeerId, *, base: Digest, group: int, rank: int) -> bool:
+        """Return whether `add` would keep a seal of `group` by `sealer`, who has not sealed it on `base` before."""
+        rivals = self.of_group(base, group)
+        if any(held.peer == sealer for held in rivals):
+            return False
+        if len(rivals) < _MAX_RIVALS:
+            return True
+        return rank < self._by_base[base][self._last_in_line(base, rivals).digest][1]
 
     def get(self, digest: bytes) -> Signed[GroupSeal] | None:
         base = self._base_of.get(Digest(digest))
@@ -77,6 +84,10 @@ class GroupPool:
 
     def __len__(self) -> int:
         return len(self._base_of)
+
+    def _last_in_line(self, base: Digest, rivals: list[Signed[GroupSeal]]) -> Signed[GroupSeal]:
+        seals = self._by_base[base]
+        return max(rivals, key=lambda held: (seals[held.digest][1], held.digest))
 
     def _drop(self, base: Digest) -> None:
         for digest, (seal, _) in self._by_base.pop(base).items():

@@ -84,6 +84,9 @@ class GroupRound:
         rank = self._grouping.rank_of(self._ledger.me)
         if rank is None or self._ledger.group_candidates.own() is not None:
             return None
+        ledger, group = self._ledger, self._grouping.group_of(self._ledger.me)
+        if not ledger.groups.takes(ledger.me, base=ledger.tip.digest, group=group, rank=rank):
+            return None  # sealed by an earlier life, whose payload is not here; or by enough others
         self._look()
         candidates, expected = self._ledger.candidate_peers(), self._expected_group
         self._group.note(have=len(candidates), expected=len(expected), is_complete=expected <= candidates, now=now)

@@ -6,7 +6,7 @@ from peer.rounds.candidates import Candidates
 from peer.rounds.chain import Chain
 from peer.rounds.effects import PieceDropped
 from peer.rounds.eligibility import Eligibility
-from peer.rounds.entry import Entry
+from peer.rounds.entry import Entry, electorate
 from peer.rounds.group_candidates import GroupCandidates
 from peer.rounds.group_pool import GroupPool
 from peer.rounds.grouping import Grouping
@@ -112,6 +112,13 @@ class Ledger:
     def is_decided(self, first: Entry, electors: frozenset[PeerId]) -> bool:
         """Return whether a majority of `electors` stands behind `first` in some round (support.py)."""
         return self.decisions.is_decided(first, electors, chain=self.chain, votes=self.votes)
+
+    def is_favoured(self, entry: Entry) -> bool:
+        """Return whether a majority has decided for the branch of `entry` against that of the tip."""
+        ancestor, ours, theirs = self.chain.fork(self.tip, entry)
+        if not ours or not theirs or not ancestor.roster:
+            return False
+        return self.is_decided(theirs[0], electorate(ancestor, theirs[0]))
 
     @property
     def own_rank(self) -> int:

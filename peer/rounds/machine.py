@@ -168,7 +168,7 @@ class RoundMachine:
 
     def receive_sync(self, response: SyncResponse, *, source: PeerId, now: Seconds) -> list[Effect]:
         """Take in a peer's answer to `sync_request`."""
-        self._company.heard(source, Digest(response.tip.digest))
+        self._company.heard(source, response.tip)
         effects: list[Effect] = []
         for data in response.messages:
             effects += self._inbox.take(data, None, source, now)
@@ -207,6 +207,7 @@ class RoundMachine:
         if entry is None:
             return []
         abandoned = self.tip
+        self._follower.leave_for(entry)
         dropped = self._ledger.restart_from(entry)
         self._follower.restarted()
         effects: list[Effect] = [

@@ -11,6 +11,7 @@ from peer.rounds.branches import open_vote
 from peer.rounds.company import Company
 from peer.rounds.entry import Entry, electorate
 from peer.rounds.ledger import Ledger
+from peer.rounds.strays import strays
 from peer.types import Digest, Seconds
 from peer.wire.envelope import Signed, seal
 from peer.wire.limits import MAX_ADMITTED
@@ -26,6 +27,7 @@ class Voter:
         self._voted_at: dict[int, Seconds] = {}
         self._first_round: int | None = None
         self._last_round = 0  # of this process's votes, forgotten ones included
+        self._left_round = 0  # of the last vote on a chain that was left by snapshot
 
     def took_part(self, round_number: int) -> None:
         """Allow votes from this round on: this process has announced a delta for it.
@@ -35,6 +37,17 @@ class Voter:
         """
         if self._first_round is None:
             self._first_round = round_number
+
+    def leave_for(self, entry: Entry) -> None:
+        """Remember the last vote for the chain that is about to be replaced by `entry`, a snapshot.
+
+        Where the two part is not known, so the vote may be what makes a rival final for others (docs/adr/0048).
+        """
+        last, manifest = self._last_vote()
+        voted = self._ledger.chain.get(manifest) if manifest else None
+        goes_on = self._ledger.chain.get(entry.digest)
+        if voted is None or goes_on is None or not self._ledger.chain.descends(goes_on, voted):
+            self._left_round = max(self._left_round, last)
 
     def vote(self, path: Sequence[Entry], now: Seconds) -> list[Signed[Ack]]:
         """Vote for each applied entry of `path` that may be voted for; return the acks to publish."""
@@ -68,12 +81,24 @@ class Voter:
         if entry.round <= self._last_round:
             return False  # a second vote in one round would be held against us, whatever became of the first
         last, manifest = self._last_vote()
-        if manifest is None or entry.round <= last:
-            return manifest is None
-        target = self._ledger.chain.get(manifest)
-        if target is None:
-            return True  # out of the window: whatever it decided is long settled
-        return open_vote(target, entry, ledger=self._ledger, alive=self._company.alive) is None
+        if manifest is not None and entry.round <= last:
+            return False
+        target = self._ledger.chain.get(manifest) if manifest else None
+        if target is not None and open_vote(target, entry, ledger=self._ledger, alive=self._company.alive) is not None:
+            return False
+        is_of_this_life = last in self._voted_at
+        unsettled = self._left_round if target is not None or is_of_this_life else max(self._left_round, last)
+        return not (unsettled and self._may_contradict(entry, unsettled))
+
+    def _may_contradict(self, entry: Entry, voted: int) -> bool:
+        """Return whether somebody may still count an own vote of round `voted` for a rival of `entry`.
+
+        For as long as a fork can be in anybody's window; less when nobody is known to be elsewhere any more.
+        """
+        ledger, company = self._ledger, self._company
+        if entry.round > voted + ledger.parts.rules.history:
+            return False
+        return bool(strays(company.reachable, chain=ledger.chain, votes=ledger.votes, tips=company.tips))
 
     def _is_bystander(self, entry: Entry) -> bool:
         """Return whether this vote is one too many: in a large swarm only those vote whose votes can decide."""

@@ -17,7 +17,8 @@ from tests.swarm.torture import describe, judge
 
 RULES = RoundRules(flat_peers=3, group_peers=3)
 COMMITTEE = RoundRules(flat_peers=3, group_peers=2, grouped_peers=8, committee_peers=4, max_electors=5)
-QUICK = (5, 7, 10, 13)
+QUICK = (5, 7, 8, 10, 13, 37, 64)
+"""8, 37: two chains of one past that both became final (adr/0048). 64: an earlier life's seal whose payload is lost."""
 
 
 @pytest.mark.parametrize("seed", QUICK)

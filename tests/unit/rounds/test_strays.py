@@ -1,0 +1,109 @@
+"""Who is known to be on another line, and what that holds back: finality of an old root, and votes after a snapshot."""
+
+from dataclasses import replace
+
+import pytest
+
+from peer.network.identity import Identity
+from peer.rounds.effects import Effect, Finalised
+from peer.rounds.entry import Entry
+from peer.rounds.strays import strays
+from peer.types import PeerId
+from peer.wire.envelope import seal
+from peer.wire.messages import Ack, DepartedEntry
+from peer.wire.sync import Tip
+from tests.unit.services.chains import RUN, LoneChain
+
+OTHER = Identity.for_tests(2)
+ELSEWHERE = b"e" * 32
+
+
+def three_rounds() -> LoneChain:
+    chain = LoneChain()
+    for _ in range(3):
+        chain.seal()
+    return chain
+
+
+def vote(chain: LoneChain, round_number: int, manifest: bytes) -> None:
+    entry = chain.machine._ledger.chain.get(manifest)
+    previous = entry.parent if entry else ELSEWHERE
+    ack = Ack(round_number, previous, manifest, b"x" * 32, round_number - 1)
+    assert chain.machine._ledger.votes.add(seal(ack, OTHER, run=RUN))
+
+
+def astray(chain: LoneChain, tips: dict[PeerId, Tip] | None = None) -> frozenset[PeerId]:
+    ledger = chain.machine._ledger
+    return strays({OTHER.peer_id}, chain=ledger.chain, votes=ledger.votes, tips=tips or {})
+
+
+def test_a_peer_without_a_sign_is_no_stray() -> None:
+    assert astray(three_rounds()) == frozenset()
+
+
+@pytest.mark.parametrize(("voted", "told", "found"), [(2, 3, []), (3, 3, [OTHER.peer_id]), (3, 2, [OTHER.peer_id])])
+def test_the_sign_of_the_later_round_counts_and_of_one_round_the_one_elsewhere(
+    voted: int, told: int, found: list[PeerId]
+) -> None:
+    chain = three_rounds()
+    vote(chain, voted, ELSEWHERE)
+    entry = chain.machine.line()[told]
+    assert sorted(astray(chain, {OTHER.peer_id: Tip(entry.digest, entry.round, entry.score)})) == found
+
+
+def test_a_vote_on_this_line_calls_a_peer_back() -> None:
+    chain = three_rounds()
+    vote(chain, 2, ELSEWHERE)
+    assert astray(chain) == {OTHER.peer_id}
+    vote(chain, 3, chain.machine.tip.digest)
+    assert astray(chain) == frozenset()
+
+
+def beside_a_former_member() -> tuple[LoneChain, Entry]:
+    """Return a peer that began with a snapshot of a roster which `OTHER` has left, and can reach it."""
+    tip = three_rounds().machine.tip
+    left = replace(tip, departed=(DepartedEntry(OTHER.peer_id, 1, 1),), standing=None)
+    chain = LoneChain(left)
+    chain.machine.reachable(frozenset({OTHER.peer_id}), 0.0)
+    chain.machine._follower.restarted()  # alone, it held the root final at once
+    return chain, left
+
+
+def finals(effects: list[Effect]) -> list[int]:
+    return [effect.entry.round for effect in effects if isinstance(effect, Finalised)]
+
+
+def test_a_root_is_not_final_while_a_former_member_is_elsewhere() -> None:
+    chain, root = beside_a_former_member()
+    chain.machine._company.heard(OTHER.peer_id, Tip(ELSEWHERE, 9, 9))
+    assert finals(chain.seal()) == []
+    assert chain.machine.final_round == root.round - 1
+    tip = chain.machine.tip
+    chain.machine._company.heard(OTHER.peer_id, Tip(tip.digest, tip.round, tip.score))
+    assert finals(chain.machine.tick(chain.now)) == [3, 4]
+
+
+def test_a_peer_that_left_its_vote_behind_waits_for_those_who_may_count_it() -> None:
+    chain, _ = beside_a_former_member()
+    history = chain.machine._ledger.parts.rules.history
+    chain.seal()
+    voter, ledger = chain.machine._follower._voter, chain.machine._ledger
+    voted = chain.machine.tip.round
+    donor = LoneChain(replace(chain.machine.tip, digest=ELSEWHERE)).machine.tip  # not of this chain
+    voter.leave_for(donor)
+    chain.machine._company.heard(OTHER.peer_id, Tip(b"f" * 32, 99, 9))
+    for _ in range(history):
+        chain.seal()
+        assert ledger.votes.vote_of(ledger.me, chain.machine.tip.round) is None
+    chain.seal()
+    assert chain.machine.tip.round == voted + history + 1
+    assert ledger.votes.vote_of(ledger.me, chain.machine.tip.round) == chain.machine.tip.digest
+
+
+def test_a_peer_that_left_its_vote_behind_votes_at_once_when_nobody_is_elsewhere() -> None:
+    chain, _ = beside_a_former_member()
+    chain.seal()
+    chain.machine._follower.leave_for(replace(chain.machine.tip, digest=ELSEWHERE))
+    chain.seal()
+    ledger = chain.machine._ledger
+    assert ledger.votes.vote_of(ledger.me, chain.machine.tip.round) == chain.machine.tip.digest
