@@ -3,8 +3,8 @@
     python benchmarks/simulation.py --peers 8 48 200 --rounds 10
 
 The toy of `murmur simulate` with 5 % loss, 80 ms latency and 10 % churn a minute. Bytes are those of headers,
-manifests, votes, anti-entropy and payloads of `--params` float32 parameters, passed on by gossip as GossipSub does
-(degree 6, every duplicate counted). CPU is that of this process by peers and rounds: pure work that all peers repeat is
+manifests, votes, anti-entropy and payloads of `--params` float32 parameters, as gossip passes them
+on (docs/adr/0053). CPU is that of this process by peers and rounds: pure work that all peers repeat is
 done once, so it is what a simulated peer costs, and less than what a real one does.
 """
 

@@ -1,20 +1,22 @@
 """The network: how long each message takes, whom it reaches, and how many bytes that costs.
 
-Gossip is modelled after GossipSub with degree 6, which real peers use: a message comes to a peer in as many hops as it
-takes to reach that many peers when each passes it on to five others. Who is how many hops away is drawn for every
-message. `loss` is the probability that it does not come to a peer at all: relays that would make up for it are left
-out, which is worse than life. Requests are one hop; either way may be lost.
+Gossip is modelled after peer/network/gossip.py: its publisher hands a message to everybody that it is connected to, and
+in a crowd each peer passes it on to four others; who is how many hops away is drawn for every message. `loss` is the
+probability that it does not come to a peer at all: lazy pull, which would make up for it a second later, is left out,
+which is worse than life. Requests are one hop; either way may be lost.
 """
 
 import numpy as np
 import numpy.typing as npt
 
+from peer.network.gossip import CROWD, CROWD_FANOUT
 from peer.types import Seconds
 
-DEGREE = 6
-"""As peer/network/libp2p_gossip.py."""
-_ENVELOPE_BYTES = 120
-"""What GossipSub puts around a message: author, sequence number, key, signature, topic."""
+CONNECTIONS = 64
+"""As `network.max_connections` by default."""
+
+_FRAME_BYTES = 35
+"""Around a message: the headers of gossip (5) and of the muxer (12), length and tag of the encryption (18)."""
 
 
 class Post:
@@ -52,7 +54,7 @@ class Post:
         reached = alive & (self.group == self.group[sender])
         reached[sender] = False
         receivers = np.flatnonzero(reached)
-        self._charge(sender, receivers, size + _ENVELOPE_BYTES)
+        self._charge(sender, receivers, size + _FRAME_BYTES)
         if self._loss:
             arrives = self._rng.random(receivers.size) >= self._loss
             self.lost += int(receivers.size - arrives.sum())
@@ -69,17 +71,18 @@ class Post:
         return self._latency_s * hops * np.exp(self._jitter * self._rng.standard_normal(count))
 
     def _charge(self, sender: int, receivers: npt.NDArray[np.intp], size: int) -> None:
-        """Each peer passes a message on to its neighbours but the one that it came from."""
-        neighbours = min(DEGREE, receivers.size)
+        """The publisher sends to all its neighbours; in a crowd each receiver passes the message on."""
+        neighbours = min(CONNECTIONS, receivers.size)
         self.sent_bytes[sender] += size * neighbours
-        self.sent_bytes[receivers] += size * max(0, neighbours - 1)
+        if receivers.size >= CROWD:
+            self.sent_bytes[receivers] += size * min(CROWD_FANOUT, receivers.size - 1)
 
 
 def _hops(peers: int) -> npt.NDArray[np.float64]:
     """Return the hops to the nearest, second nearest, ... of the other peers."""
     hops: list[int] = []
-    ring, distance = DEGREE, 1
+    ring, distance = CONNECTIONS, 1
     while len(hops) < peers:
         hops += [distance] * ring
-        ring, distance = ring * (DEGREE - 1), distance + 1
+        ring, distance = ring * CROWD_FANOUT, distance + 1
     return np.asarray(hops[:peers], np.float64)

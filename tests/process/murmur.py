@@ -111,7 +111,10 @@ class MurmurProcess:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.send(number)
-        return self.wait()
+        code = self.wait()
+        if code:
+            sys.stdout.write(f"exit code {code} of a peer that was asked to stop:\n{self.output}\n")  # pytest shows it
+        return code
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,8 @@ from pathlib import Path
 from tests.swarm.judgement import assert_bounded, assert_caught_up, assert_each_piece_once, assert_nobody_blamed
 from tests.swarm.nemesis import torment
 
-REPORT = Path(__file__).parents[2] / "benchmarks" / "results" / "torture.txt"
+ROOT = Path(__file__).parents[2]
+REPORT = ROOT / "benchmarks" / "results" / "torture.txt"
 GROUPS_REPORT = REPORT.with_name("torture-groups.txt")
 
 
@@ -46,7 +47,7 @@ def judge(seed: int, *, groups: bool = False) -> Verdict:
         if "corrupt 0.0" in told:
             assert_nobody_blamed(swarm)
     except AssertionError:
-        failure = traceback.format_exc(limit=-1).replace("\n", " ")[-300:]
+        failure = traceback.format_exc(limit=-1).replace(f"{ROOT}/", "").replace("\n", " ")[-300:]
     return Verdict(
         seed=seed,
         told=tuple(told),

@@ -8,14 +8,14 @@ from peer.network.identity import Identity
 from peer.rounds.effects import Effect, Finalised
 from peer.rounds.entry import Entry
 from peer.rounds.strays import strays
-from peer.types import PeerId
+from peer.types import Digest, PeerId
 from peer.wire.envelope import seal
 from peer.wire.messages import Ack, DepartedEntry
 from peer.wire.sync import Tip
 from tests.unit.services.chains import RUN, LoneChain
 
 OTHER = Identity.for_tests(2)
-ELSEWHERE = b"e" * 32
+ELSEWHERE = Digest(b"e" * 32)
 
 
 def three_rounds() -> LoneChain:
