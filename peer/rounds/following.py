@@ -51,10 +51,27 @@ class Follower:
         for entry in self._ledger.chain.beside_tip():
             if self._ledger.can_apply(entry):
                 bound = partial(self._is_bound, best, entry, now)
-                if better(entry, best, ledger=self._ledger, bound=bound):
+                if better(entry, best, ledger=self._ledger, bound=bound) and not self._is_outdone(entry, best, now):
                     best = entry
         self._seen, self._look_again_at, self._votes_seen = seen, now + RIVALS_LOOK_S, self._ledger.votes.version
         return best
+
+    def _is_outdone(self, challenger: Entry, current: Entry, now: Seconds) -> bool:
+        """Return whether another branch beats `challenger` where the two part after having parted from `current`.
+
+        Forks are settled from the newest to the oldest. Else a challenger may win by a score that counts for nothing
+        once its own inner fork is decided, and three branches, each better than the one before, never come to rest.
+        """
+        chain = self._ledger.chain
+        outer, _, _ = chain.fork(current, challenger)
+        for other in chain.beside_tip():
+            if other is challenger or not self._ledger.can_apply(other):
+                continue
+            inner, _, theirs = chain.fork(challenger, other)
+            bound = partial(self._is_bound, challenger, other, now)
+            if theirs and inner.round > outer.round and better(other, challenger, ledger=self._ledger, bound=bound):
+                return True
+        return False
 
     def _is_bound(self, current: Entry, challenger: Entry, now: Seconds) -> bool:
         self._asked_votes = True
