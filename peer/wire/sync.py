@@ -4,7 +4,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from peer.errors import ProtocolError
+from peer.wire.bounded import decode_bounded
 from peer.wire.limits import (
     MAX_BLOB_BYTES,
     MAX_CARD_BYTES,
@@ -141,9 +141,4 @@ def encode(message: Request | Response) -> bytes:
 
 def decode(data: bytes, message_type: type[S]) -> S:
     """Raises: ProtocolError when `data` is above the bound or not such a message."""
-    if len(data) > _BOUNDS[message_type]:
-        raise ProtocolError("oversize", f"{message_type.__name__} of {len(data)} bytes")
-    try:
-        return msgspec.msgpack.decode(data, type=message_type)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError("malformed", f"{message_type.__name__}: {error}") from error
+    return decode_bounded(data, message_type, max_bytes=_BOUNDS[message_type])
