@@ -7,6 +7,7 @@ the same: messages of at most 65,535 bytes, each with its length before it.
 
 from typing import cast
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from libp2p.abc import ISecureConn
 from libp2p.connection_types import ConnectionType
@@ -133,7 +134,7 @@ class _Cipher:
     def decrypt(self, sealed: memoryview) -> bytes:
         try:
             return self._aead.decrypt(self._next_nonce(), sealed, None)
-        except Exception as error:  # InvalidTag, or ValueError when it is shorter than a tag
+        except (InvalidTag, ValueError) as error:  # ValueError: shorter than a tag
             raise ConnectionClosedError("a message was forged or damaged", transport="tcp") from error
 
     def _next_nonce(self) -> bytes:
