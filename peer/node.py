@@ -267,6 +267,7 @@ async def run_peer(config: Config, parts: PeerParts) -> Outcome:
                     meeting=meeting,
                     denial=denial,
                     admission=desk,
+                    sessions=sessions,
                 )
             )
             nursery.start_soon(_leave_to_newer, sessions, nursery.cancel_scope)

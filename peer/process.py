@@ -67,7 +67,6 @@ from peer.telemetry.events import (
 )
 from peer.telemetry.names import NameBook
 from peer.telemetry.sink import LogSink
-from peer.telemetry.text_format import sentence
 from peer.telemetry.trouble import TroubleKeeper
 from peer.types import Seconds
 
@@ -215,7 +214,7 @@ class PeerProcess:
         and the two processes would push each other out for ever."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._beat)
-            nursery.start_soon(self._serve_status, partial(self._status_at_rest, sentence(newer, self._names)))
+            nursery.start_soon(self._serve_status, self._status_at_rest)
             nursery.start_soon(self._remind, newer)
             async for number in signals:
                 self._sink.emit(ShutdownStarted(cause=signal.Signals(number).name))
@@ -227,11 +226,11 @@ class PeerProcess:
             await trio.sleep(_REMIND_S)
             self._sink.emit(newer)
 
-    def _status_at_rest(self, why: str) -> Status:
+    def _status_at_rest(self) -> Status:
         assert self._status is not None, "it took part before"
         status = self._status()
         peers = [msgspec.structs.replace(each, connected=False) for each in status.peers]
-        return msgspec.structs.replace(status, superseded=why, peers=peers)
+        return msgspec.structs.replace(status, peers=peers)
 
     def _parts(
         self,

@@ -21,9 +21,11 @@ from peer.services.greeting import Greeter
 from peer.services.meeting import Meeting
 from peer.services.membership import Membership
 from peer.services.reporting import Reporter, greedy_return
+from peer.services.sessions import SessionDesk
 from peer.services.watch import StuckWatch
 from peer.telemetry.counters import Counters
 from peer.telemetry.names import NameBook
+from peer.telemetry.text_format import sentence
 from peer.telemetry.trouble import TroubleKeeper
 from peer.types import PeerId, Seconds
 
@@ -144,12 +146,14 @@ class Running:
     meeting: Meeting
     denial: DenialDesk
     admission: AdmissionDesk
+    sessions: SessionDesk
 
 
 def status_of(me: Self, running: Running, *, names: NameBook, counters: Counters, troubles: TroubleKeeper) -> Status:
     """Read the state of a peer; cheap, and changes nothing."""
     machine, tip = running.machine, running.machine.tip
     network, own = running.transport.counters(), counters.totals()
+    newer = running.sessions.newer
     return Status(
         version=peer.__version__,
         name=me.name,
@@ -182,6 +186,7 @@ def status_of(me: Self, running: Running, *, names: NameBook, counters: Counters
             for age, trouble in troubles.latest()
         ],
         local_health=running.membership.detector.health.score,
+        superseded=sentence(newer, names) if newer else "",
         denied=[
             DeniedStatus(name=names.name_of(peer_id), peer_id=peer_id, what=what)
             for peer_id, what in sorted(running.denial.told().items())

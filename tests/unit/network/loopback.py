@@ -109,6 +109,15 @@ async def is_reset(stream: INetStream) -> bool:
             return True
 
 
+async def refuses_stream(attacker: Attacker, target: PeerId, protocol: str) -> bool:
+    """Return whether `target` resets a new stream, be it before the two have agreed on the protocol or after."""
+    try:
+        stream = await attacker.open_stream(target, protocol)
+    except Exception:  # a reset shows as one of several errors
+        return True
+    return await is_reset(stream)
+
+
 class Cable:
     """A TCP proxy that can be cut without either end being told, as by a firewall or a pulled plug."""
 

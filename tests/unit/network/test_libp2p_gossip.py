@@ -12,10 +12,10 @@ from tests.unit.network.loopback import (
     PATIENCE_S,
     RUN_ID,
     assert_serves,
-    is_reset,
     open_attacker,
     open_peer,
     peer_id,
+    refuses_stream,
     until,
 )
 
@@ -110,8 +110,7 @@ async def test_streams_of_one_neighbour_are_bounded() -> None:
             stream = await speaker.open_stream(hearer.local_peer, PROTOCOL)
             await stream.write(encode_message(b"%d" % n))
             await next_heard(hearer)
-        surplus = await speaker.open_stream(hearer.local_peer, PROTOCOL)
-        assert await is_reset(surplus)
+        assert await refuses_stream(speaker, hearer.local_peer, PROTOCOL)
         assert hearer.counters()["frames_refused"] == 1
 
 
