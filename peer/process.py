@@ -27,7 +27,8 @@ from peer.network.discovery.source import closing_sources
 from peer.network.identity import Identity, load_or_create_identity
 from peer.network.libp2p_logging import quiet_libp2p_logging
 from peer.network.libp2p_transport import Libp2pTransport, open_libp2p_transport
-from peer.node import Outcome, PeerParts, run_peer
+from peer.node import Outcome, run_peer
+from peer.peer_parts import PeerParts
 from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder
 from peer.services.book_keeping import FILE_NAME as BOOK_FILE

@@ -13,7 +13,7 @@ from peer.common_model import common_schema
 from peer.config.digest import agreed_text, digest
 from peer.config.schema import Config
 from peer.errors import ProtocolError, StorageError
-from peer.node import wire_run_id
+from peer.round_parts import wire_run_id
 from peer.rounds.entry import Entry
 from peer.rounds.snapshot import decode_snapshot
 from peer.services.archive import Archive

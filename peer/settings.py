@@ -16,7 +16,7 @@ from peer.network.discovery.static import StaticDiscovery
 from peer.network.interfaces import interface_addresses
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.transport import Transport
-from peer.node import local_seed, wire_run_id
+from peer.round_parts import local_seed, wire_run_id
 from peer.storage.allow_list_file import load_allow_list, read_allow_list
 from peer.storage.swarm_key_file import load_swarm_key
 from peer.types import PeerId

@@ -9,7 +9,7 @@ from peer.config.schema import Config
 from peer.doctor.finding import Finding
 from peer.errors import ProtocolError, StorageError
 from peer.network.identity import load_identity
-from peer.node import wire_run_id
+from peer.round_parts import wire_run_id
 from peer.rounds.equivocation import check_proof
 from peer.run_folder import run_folder_name
 from peer.settings import ALLOW_LIST_FILE

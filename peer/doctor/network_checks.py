@@ -21,7 +21,7 @@ from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_transport import open_libp2p_transport
 from peer.network.transport import Transport
-from peer.node import wire_run_id
+from peer.round_parts import wire_run_id
 from peer.services.admission import AdmissionDesk
 from peer.services.greeting import Welcome
 from peer.settings import admission_policy, ppo_settings

@@ -15,7 +15,7 @@ from peer.history.places import RunPlace
 from peer.history.record import Record, read_records
 from peer.history.replay import Replay
 from peer.network.identity import Identity
-from peer.node import first_entry, round_parts
+from peer.round_parts import first_entry, round_parts
 from peer.rounds.entry import Entry
 from peer.rounds.manifest import check_manifest
 from peer.rounds.parts import Parts

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from peer.config.schema import Config
-from peer.node import round_rules
+from peer.round_parts import round_rules
 from peer.simulation.arguments import command
 from peer.simulation.plot import draw_run
 from peer.simulation.result import Result

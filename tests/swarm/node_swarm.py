@@ -25,7 +25,9 @@ from peer.network.discovery.source import DiscoverySource
 from peer.network.identity import Identity
 from peer.network.memory_network import LinkProfile, MemoryNetwork, lognormal_latency
 from peer.network.memory_transport import MemoryTransport, open_memory_transport
-from peer.node import Outcome, PeerParts, run_peer, wire_run_id
+from peer.node import Outcome, run_peer
+from peer.peer_parts import PeerParts
+from peer.round_parts import wire_run_id
 from peer.rounds.entry import Entry
 from peer.rounds.sealed_rounds import decode_sealed
 from peer.rounds.snapshot import decode_snapshot

@@ -122,7 +122,7 @@ def test_a_stranger_without_the_key_is_served_neither_gossip_nor_sync_nor_blobs(
 def swarm_card(swarm: NodeSwarm, stranger: Stranger) -> bytes:
     """Return a card that fits, signed by the stranger itself."""
     from peer.config.digest import digest
-    from peer.node import wire_run_id
+    from peer.round_parts import wire_run_id
 
     node = swarm.nodes[0]
     schema = node.agent_type(seed=1, local_seed=1, num_params=node.num_params).schema.digest

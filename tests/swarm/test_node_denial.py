@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from peer.node import wire_run_id
+from peer.round_parts import wire_run_id
 from peer.telemetry.events import PeerDenied, PeerJoined, PeerRefused, RoundSealed
 from peer.wire.envelope import seal
 from peer.wire.messages import Ack, announcement

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from peer import node
+from peer import round_parts
 from peer.config.schema import Config
 from peer.rounds.rules import RoundRules
 from tests.swarm.node_swarm import CALM, NodeSwarm, check_finals, demo_config, play
@@ -19,8 +19,8 @@ ROUNDS = 10
 @pytest.fixture
 def in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nine peers be a large swarm, with three in a group."""
-    plain: Callable[[Config], RoundRules] = node.round_rules
-    monkeypatch.setattr(node, "round_rules", lambda config: replace(plain(config), flat_peers=4, group_peers=3))
+    plain: Callable[[Config], RoundRules] = round_parts.round_rules
+    monkeypatch.setattr(round_parts, "round_rules", lambda config: replace(plain(config), flat_peers=4, group_peers=3))
 
 
 @pytest.mark.usefixtures("in_groups")

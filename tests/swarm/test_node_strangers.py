@@ -12,7 +12,7 @@ from peer.config.digest import digest
 from peer.errors import ProtocolError, TransportError
 from peer.network.memory_transport import MemoryTransport
 from peer.network.transport import MAX_MESSAGE_BYTES, DownloadHandler, RequestHandler
-from peer.node import wire_run_id
+from peer.round_parts import wire_run_id
 from peer.telemetry.events import MessageRefused, PeerRefused
 from peer.types import PeerId
 from peer.wire.admission import ADMISSION_PROTOCOL

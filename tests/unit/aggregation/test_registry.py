@@ -11,7 +11,7 @@ from peer.aggregation.weights import WEIGHTS
 from peer.common_model import aggregation, common_schema
 from peer.config.schema import DENSE_RULES, AggregationConfig, Config
 from peer.network.identity import Identity
-from peer.node import round_parts
+from peer.round_parts import round_parts
 from peer.types import Digest, ModelSchema
 
 SCHEMA = ModelSchema(num_params=5_000_000, num_moments=3, digest=Digest(b"s" * 32))

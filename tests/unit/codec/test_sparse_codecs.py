@@ -11,7 +11,7 @@ from peer.config.load import load_config
 from peer.config.schema import DENSE_RULES, Config
 from peer.errors import ConfigError
 from peer.network.identity import Identity
-from peer.node import round_parts
+from peer.round_parts import round_parts
 from peer.types import Digest, ModelSchema
 
 LARGE = ModelSchema(num_params=3_000_000, num_moments=3, digest=Digest(b"s" * 32))

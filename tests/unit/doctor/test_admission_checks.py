@@ -9,7 +9,7 @@ from peer.config.schema import Config
 from peer.doctor.admission_checks import check_admission
 from peer.doctor.finding import Finding
 from peer.network.identity import Identity, load_or_create_identity
-from peer.node import wire_run_id
+from peer.round_parts import wire_run_id
 from peer.run_folder import run_folder_name
 from peer.storage.proofs_file import save_proofs
 from peer.storage.swarm_key_file import write_new_swarm_key

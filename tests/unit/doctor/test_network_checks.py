@@ -18,7 +18,7 @@ from peer.doctor.network_checks import check_peers, check_port
 from peer.network.identity import Identity, load_or_create_identity
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_transport import Libp2pTransport, open_libp2p_transport
-from peer.node import wire_run_id
+from peer.round_parts import wire_run_id
 from peer.services.admission import AdmissionDesk
 from peer.storage.swarm_key_file import load_swarm_key, write_new_swarm_key
 from peer.telemetry.sink import RecordingSink

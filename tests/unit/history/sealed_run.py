@@ -11,7 +11,7 @@ from peer.config.load import load_config
 from peer.config.schema import Config
 from peer.native import known_envs
 from peer.network.identity import Identity
-from peer.node import first_entry, round_parts
+from peer.round_parts import first_entry, round_parts
 from peer.rounds.effects import Effect, Publish
 from peer.rounds.entry import Entry
 from peer.rounds.machine import LocalWork, RoundMachine

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from peer.network.identity import Identity
-from peer.node import wire_run_id
+from peer.round_parts import wire_run_id
 from peer.storage.atomic_file import read_framed, write_framed
 from peer.storage.journal import row_checksum
 from peer.wire.envelope import Signed, open_as, seal

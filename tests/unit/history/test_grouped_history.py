@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from peer import node
+from peer import round_parts
 from peer.history.contributions import sum_up
 from peer.history.objects import record_object
 from peer.history.places import find_run
@@ -24,8 +24,8 @@ ROUNDS = 8
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a run by rules under which two peers are a large swarm, of one peer a group."""
-    plain = node.round_rules
-    monkeypatch.setattr(node, "round_rules", lambda config: replace(plain(config), flat_peers=1, group_peers=1))
+    plain = round_parts.round_rules
+    monkeypatch.setattr(round_parts, "round_rules", lambda config: replace(plain(config), flat_peers=1, group_peers=1))
     return make_run(tmp_path / "slot-0", rounds=ROUNDS)
 
 

@@ -1,0 +1,236 @@
+"""The services of one peer, each made from the config and from what the peer is made of."""
+
+import random
+from collections.abc import Callable
+
+import trio
+
+from peer.common_model import bad_peers_withstood
+from peer.config.digest import digest
+from peer.config.schema import Config
+from peer.network.announce import MAX_ANNOUNCED, Announced
+from peer.network.discovery.backoff import RedialPolicy
+from peer.network.discovery.book import BookDiscovery
+from peer.peer_parts import PeerParts
+from peer.round_parts import first_entry, round_parts, round_rules, wire_run_id
+from peer.rounds.effects import Applied, Effect
+from peer.rounds.grouping import num_rows
+from peer.rounds.machine import RoundMachine
+from peer.services.admission import AdmissionDesk
+from peer.services.conductor import Conductor
+from peer.services.denial import DenialDesk
+from peer.services.discovery import Seeker
+from peer.services.greeting import Greeter, Welcome
+from peer.services.meeting import Cards, Meeting
+from peer.services.membership import Membership
+from peer.services.relay import Relay
+from peer.services.reporting import Robustness
+from peer.services.sessions import SessionDesk
+from peer.services.task_plan import RosterTaskPlan
+from peer.services.training import Trainer, TrainingPlan
+from peer.services.uploads import Uploads
+from peer.tasks.catalogue import env_tasks
+from peer.types import PeerId
+from peer.wire.envelope import Signed, seal
+from peer.wire.messages import PeerCard
+from peer.wire.sync import BLOB_PROTOCOL, RELAY_PROTOCOL
+
+REQUEST_S = 5.0
+"""Deadline of one small request or one chunk: far above any healthy round trip, below a round's deadline."""
+
+_BOOT_SHIFT = 20
+"""Header sequences start at boot * 2^20: higher than in any earlier life of the identity."""
+
+
+def serve_blobs(parts: PeerParts, conductor: Conductor, greeter: Greeter) -> None:
+    """Hand out what the machine holds, and fetch on request for admitted peers that cannot reach a holder."""
+    machine = conductor.machine
+    relay = Relay(
+        has=lambda blob: machine.blob(blob) is not None,
+        fetch=conductor.fetch_for,
+        helps=lambda peer: peer in greeter.greeted,
+    )
+    uploads = Uploads(lambda blob: machine.blob(blob) or relay.find(blob))
+    parts.transport.handle_download(BLOB_PROTOCOL, uploads.serve)
+    parts.transport.handle(RELAY_PROTOCOL, relay.answer)
+
+
+def make_machine(config: Config, parts: PeerParts) -> RoundMachine:
+    root = parts.root or first_entry(config, parts.agent)
+    machine_parts = round_parts(config, schema=parts.agent.schema, signer=parts.signer, kernels=parts.kernels)
+    return RoundMachine(machine_parts, root=root, sequence=parts.boot << _BOOT_SHIFT, now=trio.current_time())
+
+
+def make_trainer(config: Config, parts: PeerParts, conductor: Conductor) -> Trainer:
+    return Trainer(
+        parts.agent,
+        TrainingPlan(
+            train_s=config.round.train_s,
+            env_steps=config.round.env_steps,
+            ahead_s=config.round.staleness_limit * config.round.train_s,
+            eval_every=config.round.eval_every,
+            eval_episodes=config.stop.episodes,
+            eval_seed=config.stop.seed,
+        ),
+        RosterTaskPlan(parts.signer.peer_id, env_tasks(config.env), sink=parts.sink, names=parts.names),
+        me=parts.signer.peer_id,
+        announce=conductor.announce,
+        tip=lambda: conductor.machine.tip.digest,
+        started=parts.ready,
+        sink=parts.sink,
+        state_file=parts.state_file,
+        blocking=parts.blocking,
+    )
+
+
+class SaveTrainer:
+    """Has the optimizer state saved as often as the model."""
+
+    def __init__(self, trainer: Trainer, *, every: int) -> None:
+        self._trainer = trainer
+        self._every = every
+
+    def observe(self, effect: Effect) -> None:
+        if isinstance(effect, Applied) and effect.entry.round % self._every == 0:
+            self._trainer.want_save()
+
+
+def robustness(config: Config) -> Robustness | None:
+    """In groups the claim is about groups: whoever seals for one can lie for all of it (docs/adr/0035)."""
+    rules = round_rules(config)
+
+    def claim(peers: int) -> int:
+        return bad_peers_withstood(config.aggregation, num_rows(peers, rules))
+
+    return Robustness(rule=config.aggregation.rule, withstands=claim) if claim(rules.flat_peers) else None
+
+
+def make_denial(
+    config: Config,
+    parts: PeerParts,
+    *,
+    admitted: Callable[[], frozenset[PeerId]],
+    concerns: Callable[[PeerId], bool],
+) -> DenialDesk:
+    return DenialDesk(
+        parts.transport,
+        run=wire_run_id(config),
+        file=parts.denied_file,
+        sink=parts.sink,
+        rng=random.Random(f"denial {parts.signer.peer_id} {parts.boot}"),
+        blocking=parts.blocking,
+        admitted=admitted,
+        concerns=concerns,
+    )
+
+
+def make_membership(config: Config, parts: PeerParts, greeter: Greeter) -> Membership:
+    return Membership(
+        parts.transport,
+        signer=parts.signer,
+        run=wire_run_id(config),
+        incarnation=parts.boot << _BOOT_SHIFT,
+        give_up=greeter.give_up,
+        sink=parts.sink,
+        counters=parts.counters,
+        rng=random.Random(f"membership {parts.signer.peer_id} {parts.boot}"),
+    )
+
+
+def make_meeting(config: Config, parts: PeerParts) -> Meeting:
+    return Meeting(
+        parts.transport,
+        cards=_cards(config, parts),
+        run=wire_run_id(config),
+        book_file=parts.book_file,
+        sink=parts.sink,
+        counters=parts.counters,
+        rng=random.Random(f"meeting {parts.signer.peer_id} {parts.boot}"),
+        blocking=parts.blocking,
+        exchange_s=config.network.rediscover_s,
+        request_s=REQUEST_S,
+    )
+
+
+def make_admission(config: Config, parts: PeerParts, denial: DenialDesk) -> AdmissionDesk:
+    return AdmissionDesk(
+        parts.transport,
+        run=wire_run_id(config),
+        policy=parts.admission,
+        sink=parts.sink,
+        rng=random.Random(f"admission {parts.signer.peer_id} {parts.boot}"),
+        keep=parts.keep_allow_list,
+        reread=parts.reread_allow_list,
+        denied=denial.objection,
+    )
+
+
+def make_sessions(config: Config, parts: PeerParts, meeting: Meeting) -> SessionDesk:
+    return SessionDesk(
+        parts.transport,
+        run=wire_run_id(config),
+        card=meeting.cards.public.message,
+        signer=parts.signer,
+        sink=parts.sink,
+        request_s=REQUEST_S,
+        newer_boot=parts.newer_boot,
+    )
+
+
+def _cards(config: Config, parts: PeerParts) -> Cards:
+    run = wire_run_id(config)
+    listening = parts.transport.listen_addresses
+    announced = parts.announced or Announced(public=listening, local=listening)
+
+    def card(addresses: tuple[str, ...]) -> Signed[PeerCard]:
+        told = PeerCard(
+            boot=parts.boot,
+            name=parts.name,
+            addresses=addresses[:MAX_ANNOUNCED],
+            config=digest(config),
+            schema=parts.agent.schema.digest,
+        )
+        return seal(told, parts.signer, run=run)
+
+    return Cards(public=card(announced.public), local=card(announced.local))
+
+
+def make_greeter(
+    config: Config,
+    parts: PeerParts,
+    meeting: Meeting,
+    reachable: Callable[[frozenset[PeerId]], None],
+    *,
+    desk: AdmissionDesk,
+    sessions: SessionDesk,
+    allow: Callable[[frozenset[PeerId] | None], None],
+) -> Greeter:
+    return Greeter(
+        parts.transport,
+        Welcome(run=wire_run_id(config), card=meeting.cards.public),
+        reachable=reachable,
+        allow=allow,
+        sink=parts.sink,
+        names=parts.names,
+        counters=parts.counters,
+        request_s=REQUEST_S,
+        card_for=meeting.card_for,
+        learn=meeting.learn,
+        desk=desk,
+        sessions=sessions,
+    )
+
+
+def make_seeker(config: Config, parts: PeerParts, meeting: Meeting, sessions: SessionDesk) -> Seeker:
+    network = config.network
+    return Seeker(
+        parts.transport,
+        [*parts.sources, BookDiscovery(meeting.book, me=parts.signer.peer_id)],
+        sink=parts.sink,
+        redial=RedialPolicy(first_s=network.redial_min_s, cap_s=network.redial_max_s),
+        rediscover_s=network.rediscover_s,
+        rng=parts.rng,
+        book=meeting.book,
+        max_peers=network.max_connections,
+        twin=sessions.answered_elsewhere,
+    )

@@ -1,0 +1,64 @@
+"""What one peer is made of: parts that are open and ready, handed to `peer.node`."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from peer.admission.allow_list import AllowList
+from peer.admission.policy import AdmissionPolicy
+from peer.agents.agent import Agent
+from peer.aggregation.kernels import Kernels
+from peer.network.announce import Announced
+from peer.network.discovery.source import DiscoverySource
+from peer.network.transport import Transport
+from peer.rounds.entry import Entry
+from peer.services.archive import Archive
+from peer.services.service import RunBlocking, in_thread
+from peer.services.status import Running
+from peer.telemetry.counters import Counters
+from peer.telemetry.names import NameBook
+from peer.telemetry.sink import EventSink
+from peer.wire.envelope import Signer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerParts:
+    """What one peer is made of; the parts are open and ready. root: where to start, None for genesis.
+    admission: who may take part; everybody by default. keep_allow_list: stores a newer one. reread_allow_list: returns
+    the user's file when it has changed.
+
+    kernels: arithmetic of aggregation, the core's on one thread if None. name: for the logs of others.
+    state_file: optimizer state on disk. ready: called before the first training step.
+    announced: the addresses that others are told, what the transport listens on if None. book_file: of peers that
+    were met, kept between lives.
+    running: called once with the parts that tell the peer's status, when they work.
+    denied_file: of proofs against others, kept between lives.
+    newer_boot: told the boot number of a newer process with our identity.
+    blocking: how the disk is written to; the archive has its own.
+    """
+
+    agent: Agent
+    transport: Transport
+    signer: Signer
+    sources: Sequence[DiscoverySource]
+    sink: EventSink
+    names: NameBook
+    counters: Counters
+    rng: random.Random
+    name: str
+    boot: int
+    admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
+    keep_allow_list: Callable[[AllowList], None] = lambda _: None
+    reread_allow_list: Callable[[], bytes | None] = lambda: None
+    root: Entry | None = None
+    archive: Archive | None = None
+    state_file: Path | None = None
+    kernels: Kernels | None = None
+    ready: Callable[[], None] = lambda: None
+    running: Callable[[Running], None] = lambda _: None
+    announced: Announced | None = None
+    book_file: Path | None = None
+    denied_file: Path | None = None
+    newer_boot: Callable[[int], None] = lambda _: None
+    blocking: RunBlocking = in_thread
