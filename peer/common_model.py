@@ -1,4 +1,5 @@
-"""The common model of a run, as the configuration defines it: its shape, how it starts, and how a round moves it."""
+"""The common model of a run, as the configuration defines it: its shape, how it starts, how deltas travel, and how a
+round moves it."""
 
 from dataclasses import replace
 
@@ -8,7 +9,11 @@ from peer.aggregation.outer import OUTER_OPTIMIZERS, OuterOptimizer, OuterOption
 from peer.aggregation.registry import withstands
 from peer.aggregation.rule import Aggregator, RuleOptions
 from peer.aggregation.step import aggregator, initial_memory
-from peer.config.schema import AggregationConfig, Config
+from peer.codec.choice import choose_codec
+from peer.codec.codec import Codec
+from peer.codec.registry import make_codecs
+from peer.config.schema import DENSE_RULES, AggregationConfig, Config
+from peer.native import NativeCodecKernels
 from peer.types import ModelSchema, ModelState
 
 
@@ -19,8 +24,27 @@ def common_schema(config: Config, agent: ModelSchema) -> ModelSchema:
 
 def first_state(config: Config, agent: Agent) -> ModelState:
     """Return the model that a run starts from. Call it before the agent has trained."""
-    model = agent.model()
+    return with_first_memory(config, agent.model())
+
+
+def with_first_memory(config: Config, model: ModelState) -> ModelState:
+    """Return an agent's initial model with the memory that the outer optimizer starts from."""
     return replace(model, outer=initial_memory(outer_optimizer(config.aggregation), model.params.size))
+
+
+def codecs_of(config: Config) -> dict[str, Codec]:
+    """Return the codecs that deltas may use; sparse ones only where the aggregation rule can take them."""
+    return make_codecs(NativeCodecKernels(), top_k_fraction=config.round.top_k_fraction, sparse=takes_sparse(config))
+
+
+def own_codec(config: Config, schema: ModelSchema) -> str:
+    """Return the name of the codec that own deltas use."""
+    return choose_codec(config.round.codec, num_params=schema.num_params, sparse=takes_sparse(config))
+
+
+def takes_sparse(config: Config) -> bool:
+    """Return whether headers with a sparse codec are taken."""
+    return config.aggregation.rule not in DENSE_RULES
 
 
 def aggregation(config: Config, kernels: Kernels | None = None) -> Aggregator:

@@ -4,12 +4,10 @@ import hashlib
 
 from peer.agents.agent import Agent
 from peer.aggregation.kernels import Kernels
-from peer.codec.choice import choose_codec
-from peer.codec.registry import make_codecs
-from peer.common_model import aggregation, common_schema, first_state
+from peer.common_model import aggregation, codecs_of, common_schema, first_state, own_codec
 from peer.config.digest import digest, run_id
-from peer.config.schema import DENSE_RULES, Config
-from peer.native import AggregationKernels, NativeCodecKernels
+from peer.config.schema import Config
+from peer.native import AggregationKernels
 from peer.rounds.entry import Entry, genesis
 from peer.rounds.machine import Parts
 from peer.rounds.rules import RoundRules
@@ -47,14 +45,13 @@ def round_parts(config: Config, *, schema: ModelSchema, signer: Signer, kernels:
 
     schema: of the agent. kernels: of aggregation, those of the core on one thread if None.
     """
-    sparse = config.aggregation.rule not in DENSE_RULES  # headers with a sparse codec are refused where it is
     return Parts(
         signer=signer,
         run=wire_run_id(config),
         schema=common_schema(config, schema),
         rules=round_rules(config),
-        codecs=make_codecs(NativeCodecKernels(), top_k_fraction=config.round.top_k_fraction, sparse=sparse),
-        codec=choose_codec(config.round.codec, num_params=schema.num_params, sparse=sparse),
+        codecs=codecs_of(config),
+        codec=own_codec(config, schema),
         aggregate=aggregation(config, kernels or AggregationKernels()),
     )
 

@@ -36,9 +36,9 @@ def simulate_command(
 ) -> None:
     """Run a whole swarm in this process and in virtual time: the real round protocol on a network of random numbers.
 
-    Progress goes to stderr, the summary to stdout. Timers of a round, the aggregation and what the native agent
-    learns come from the configuration. Exit code: 0 when the run was sound, 1 when two honest peers disagreed, one was
-    refused or the swarm stood still (the line that replays it is printed), 2 when it cannot start.
+    Progress goes to stderr, the summary to stdout. Timers of a round, the aggregation, the codec and what the native
+    agent learns come from the configuration. Exit code: 0 when the run was sound, 1 when two honest peers disagreed,
+    one was refused or the swarm stood still (the line that replays it is printed), 2 when it cannot start.
 
     \b
     Kinds of liars: alie, copycat, corrupt, equivocate, forge, inner_product, lied_steps, nan, noise, oversize,

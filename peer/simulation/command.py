@@ -37,7 +37,7 @@ def simulate_and_show(
 def _run(scenario: Scenario, config: Config) -> Result:
     """Raises: RuntimeError that names the seed and the command when a machine crashes."""
     try:
-        return simulate(scenario, subject=make_subject(scenario, config), progress=ProgressLines())
+        return simulate(scenario, subject=make_subject(scenario, config), config=config, progress=ProgressLines())
     except Exception as error:
         error.add_note(f"seed {scenario.seed} failed; replay: {command(scenario)}")
         raise

@@ -11,7 +11,7 @@ from peer.rounds.machine import LocalWork, Mail, RoundMachine
 from peer.simulation.attacks.attack import Attack
 from peer.simulation.learner import Learner
 from peer.simulation.signing import SimulatedSigner
-from peer.types import Digest, ModelDelta, ModelState, PeerId, Seconds
+from peer.types import Digest, ModelState, PeerId, Seconds
 
 LATE_ROUNDS = 3
 """Rounds opened since the last announcement from which on a peer hands over at once, as peer/services/training.py."""
@@ -90,10 +90,12 @@ class PeerLife:
 
 
 def _start(opened: OpenRound) -> ModelState:
-    """Return the base with own unadmitted pieces on it."""
-    if not opened.pieces:
+    """Return the base with own unadmitted pieces on it, and with what the codec left out of the last own delta."""
+    if not opened.pieces and opened.remainder is None:
         return opened.state
-    own: list[ModelDelta] = [piece.delta for piece in opened.pieces]
-    params = opened.state.params + np.sum([delta.params for delta in own], axis=0, dtype=np.float32)
-    moments = merge_all(opened.state.moments, (delta.moments for delta in own))
+    own = [piece.delta.params for piece in opened.pieces]
+    if opened.remainder is not None:
+        own.append(opened.remainder)
+    params = opened.state.params + np.sum(own, axis=0, dtype=np.float32)
+    moments = merge_all(opened.state.moments, (piece.delta.moments for piece in opened.pieces))
     return ModelState(params=params.astype(np.float32), moments=moments)

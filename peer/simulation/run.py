@@ -27,15 +27,17 @@ def simulate(
     *,
     subject: Subject | None = None,
     aggregate: Aggregate | None = None,
+    config: Config | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Run `scenario` and judge it. subject: what is learned; None: the toy.
 
-    aggregate: None: the default of the configuration. progress: told every virtual second.
+    aggregate: None: that of the configuration. config: None: the defaults. progress: told every virtual second.
     """
     subject = subject or ToySubject(seed=scenario.seed, num_params=scenario.num_params)
-    aggregate = aggregate or aggregation(Config(), AggregationKernels())
-    swarm = Swarm(ended(scenario), subject, aggregate)
+    config = config or Config()
+    aggregate = aggregate or aggregation(config, AggregationKernels())
+    swarm = Swarm(ended(scenario), subject, aggregate, config=config)
     if progress is not None:
         _tell(swarm, progress)
     swarm.run()

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from peer.codec.registry import CODECS
+from peer.common_model import codecs_of, common_schema, own_codec, with_first_memory
+from peer.config.schema import Config
 from peer.rounds.entry import Entry, genesis
 from peer.rounds.machine import Aggregate, Parts, RoundMachine
 from peer.rounds.snapshot import decode_snapshot, encode_snapshot
@@ -35,7 +36,11 @@ _SEQUENCE_SHIFT = 20
 class Swarm:
     """Peers `0..peers-1`, started within the first second. `judge` watches everything that they report."""
 
-    def __init__(self, scenario: Scenario, subject: Subject, aggregate: Aggregate) -> None:
+    def __init__(
+        self, scenario: Scenario, subject: Subject, aggregate: Aggregate, *, config: Config | None = None
+    ) -> None:
+        """config: codec and outer optimizer come from it; None: the defaults."""
+        config = config or Config()
         self.scenario = scenario
         self.subject = subject
         self.loop = EventLoop()
@@ -46,8 +51,10 @@ class Swarm:
         self._notary = Notary(scenario.seed)
         self._pure = SharedWork(scenario.peers, verify=self._notary.verify)
         self._aggregate = SharedAggregate(aggregate)
-        self._codecs = {name: SharedCodec(codec, scenario.peers) for name, codec in CODECS.items()}
-        self._genesis = genesis(RUN, subject.schema, CONFIG, subject.initial())
+        self._codecs = {name: SharedCodec(codec, scenario.peers) for name, codec in codecs_of(config).items()}
+        self._codec = own_codec(config, subject.schema)
+        self._schema = common_schema(config, subject.schema)
+        self._genesis = genesis(RUN, self._schema, CONFIG, with_first_memory(config, subject.initial()))
         self.insight = Insight()
         kinds = dict(scenario.attackers)
         self.peers = [self._make_peer(number, kinds.get(number)) for number in range(scenario.peers)]
@@ -140,10 +147,10 @@ class Swarm:
         parts = Parts(
             signer=peer.signer,
             run=RUN,
-            schema=self.subject.schema,
+            schema=self._schema,
             rules=self.scenario.rules,
             codecs=self._codecs,  # type: ignore[arg-type]  # it passes on what it does not change
-            codec="float32",
+            codec=self._codec,
             aggregate=self._aggregate,
             pure=self._pure,
         )
@@ -154,4 +161,4 @@ class Swarm:
         return replace(self._genesis)
 
     def _from_disk(self, data: bytes) -> Entry:
-        return decode_snapshot(data, run=RUN, schema=self.subject.schema, pure=self._pure)
+        return decode_snapshot(data, run=RUN, schema=self._schema, pure=self._pure)

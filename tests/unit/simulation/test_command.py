@@ -46,6 +46,27 @@ def test_configuration_sets_the_timers() -> None:
     assert result.stdout.endswith("--seed 1 round.train_s=20\n"), "the line that replays the run says so"
 
 
+def test_configuration_chooses_the_codec() -> None:
+    arguments = ["simulate", "--json", "--peers", "3", "--rounds", "3", "--params", "4000"]
+    plain, small = (
+        json.loads(RUNNER.invoke(app, [*arguments, f"round.codec={codec}"]).stdout) for codec in ("float32", "int8")
+    )
+    assert plain["rounds_final"] == small["rounds_final"] == 3
+    assert small["bytes_per_peer_per_round"] < plain["bytes_per_peer_per_round"] / 2
+
+
+@pytest.mark.parametrize("choice", ["aggregation.rule=median", "aggregation.outer=nesterov"])
+def test_configuration_chooses_the_aggregation(choice: str) -> None:
+    arguments = ["simulate", "--peers", "5", "--rounds", "4"]
+    default, chosen = RUNNER.invoke(app, arguments), RUNNER.invoke(app, [*arguments, choice])
+    assert default.exit_code == chosen.exit_code == 0
+    assert learning(chosen.stdout) != learning(default.stdout)
+
+
+def learning(summary: str) -> str:
+    return next(line for line in summary.splitlines() if "learning" in line)
+
+
 def test_plot_is_a_png(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     file = tmp_path / "run.png"
