@@ -102,6 +102,10 @@ class Entry:
         """Return the sequence up to which the chain holds the work of `peer`; 0 when it names no such peer."""
         return self.settle(_RULES).held.get(peer, 0)
 
+    def missed_by(self, peer: PeerId) -> int | None:
+        """Return how many rounds in a row a member has missed; None for one that is not on the roster."""
+        return self.settle(_RULES).missed.get(peer)
+
 
 def genesis(run: bytes, schema: ModelSchema, config: Digest, state: ModelState) -> Entry:
     """Return round 0, the same on every peer of a run: empty roster, the seeded initial model."""

@@ -3,12 +3,16 @@
 Announcing early costs no training: the trainer goes on while the round is sealed (docs/adr/0027).
 """
 
-from peer.rounds.roster import Roster
+from peer.rounds.entry import Entry
 from peer.types import PeerId, Seconds
 
 _OUTSIDER_SHARE = 0.5
 """Part of a round that a peer trains for while it is not on the roster: nobody waits for its delta, so it must come
 before the members' own. A joiner that catches up in the first half of a round is admitted in that very round."""
+
+_SECOND_ROUND_SHARE = 0.25
+"""Of the round after the first manifest. That one is final with its successor only, as there was no roster before it,
+so whoever waits for a common model waits for both (docs/adr/0056)."""
 
 _SMALLEST_SHARE = 0.25
 _RECOVERY = 0.125
@@ -30,15 +34,16 @@ class Pace:
         self._env_steps = env_steps
         self._share = 1.0
         self._outside = False
+        self._is_second = False
 
-    def note(self, roster: Roster) -> None:
-        """Look at the roster after a sealed round: whether this peer's delta was in time for it."""
-        mine = next((entry for entry in roster if entry.peer == self._me), None)
-        self._outside = bool(roster) and mine is None
-        if mine is None:
+    def note(self, base: Entry) -> None:
+        """Look at the sealed round that the next one builds on: whether this peer's delta was in time for it."""
+        missed = base.missed_by(self._me)
+        self._outside = bool(base.roster) and missed is None
+        self._is_second = base.round == 1
+        if missed is None:
             return
-        late = mine.missed > 0
-        self._share = max(_SMALLEST_SHARE, self._share / 2) if late else min(1.0, self._share + _RECOVERY)
+        self._share = max(_SMALLEST_SHARE, self._share / 2) if missed else min(1.0, self._share + _RECOVERY)
 
     @property
     def seconds(self) -> Seconds:
@@ -59,4 +64,5 @@ class Pace:
 
     @property
     def _current_share(self) -> float:
-        return _OUTSIDER_SHARE if self._outside else self._share
+        share = _OUTSIDER_SHARE if self._outside else self._share
+        return share * _SECOND_ROUND_SHARE if self._is_second else share

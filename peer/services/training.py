@@ -174,7 +174,7 @@ class Trainer:
             self._sink.emit(StorageFailed(operation="save training state", cause=str(error)))
 
     async def _work_on(self, opened: OpenRound) -> None:
-        self._pace.note(opened.base.roster)
+        self._pace.note(opened.base)
         deadline = self._opened_at + self._pace.seconds
         self._sink.emit(RoundStarted(round=opened.round, base=opened.base.digest))
         try:

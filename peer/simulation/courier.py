@@ -46,7 +46,6 @@ class Courier:
         judge: Judge,
         insight: Insight,
     ) -> None:
-        self._rules = scenario.rules
         self._anti_entropy_s = scenario.anti_entropy_s
         self._loop = loop
         self._post = post
@@ -262,7 +261,7 @@ class Courier:
             if peer.is_alive and peer.life == life and peer.opened is effect and not peer.machine.finished:
                 self._announce(peer)
 
-        self._loop.after(_SHORTEST_TRAINING_S if overtaken else self._rules.train_s * peer.speed, finish)
+        self._loop.after(_SHORTEST_TRAINING_S if overtaken else peer.pace.seconds * peer.speed, finish)
 
     def _announce(self, peer: PeerLife) -> None:
         work = peer.train(self._loop.now)

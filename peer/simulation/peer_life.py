@@ -8,6 +8,7 @@ from peer.moments import merge_all
 from peer.rounds.effects import OpenRound
 from peer.rounds.entry import Entry
 from peer.rounds.machine import LocalWork, Mail, RoundMachine
+from peer.services.pace import Pace
 from peer.simulation.attacks.attack import Attack
 from peer.simulation.learner import Learner
 from peer.simulation.signing import SimulatedSigner
@@ -30,6 +31,7 @@ class PeerLife:
     attack: Attack | None
     machine: RoundMachine = field(init=False)
     learner: Learner = field(init=False)
+    pace: Pace = field(init=False)
     life: int = 0
     is_alive: bool = False
     started_at: Seconds = 0.0
@@ -57,9 +59,10 @@ class PeerLife:
     def tip(self) -> Entry:
         return self.machine.tip
 
-    def begin_life(self, machine: RoundMachine, learner: Learner, now: Seconds) -> None:
-        """Start or restart with a fresh machine and learner."""
+    def begin_life(self, machine: RoundMachine, learner: Learner, *, train_s: Seconds, now: Seconds) -> None:
+        """Start or restart with a fresh machine and learner. train_s: of a round."""
         self.machine, self.learner = machine, learner
+        self.pace = Pace(self.peer_id, train_s=train_s, env_steps=None)
         self.is_alive, self.started_at, self.wake_at, self.opened = True, now, None, None
         self.rounds_open, self.mail = 0, []
         self.final.clear()
@@ -68,6 +71,7 @@ class PeerLife:
         """Train for another round; what was trained since the last announcement goes on, on the new base."""
         if self.opened is None:
             self.trains_since = now
+        self.pace.note(opened.base)
         self.opened = opened
         self.rounds_open += 1
 

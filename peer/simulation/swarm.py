@@ -79,7 +79,7 @@ class Swarm:
         learner = self.subject.learner(number, peer.life)
         if peer.attack is not None:
             learner = peer.attack.corrupt(learner, self.subject.initial())
-        peer.begin_life(self._machine(peer, root), learner, self.loop.now)
+        peer.begin_life(self._machine(peer, root), learner, train_s=self.scenario.rules.train_s, now=self.loop.now)
         self.courier.begin_life(peer)
 
     def crash(self, number: int, *, keeps_disk: bool) -> None:

@@ -1,34 +1,48 @@
 """How long a round is for one peer."""
 
+from dataclasses import replace
+
 import pytest
 
-from peer.rounds.roster import Roster
+from peer.rounds.entry import Entry
 from peer.services.pace import Pace
 from peer.types import PeerId
 from peer.wire.messages import RosterEntry
+from tests.unit.services.chains import first_entry
 
 ME = PeerId("me")
 
 
-def roster(*, missed: int | None) -> Roster:
+def base(*, missed: int | None, number: int = 5) -> Entry:
     mine = () if missed is None else (RosterEntry(ME, missed, 1, 1),)
-    return (RosterEntry("another", 0, 1, 1), *mine)
+    return replace(first_entry(), round=number, roster=(RosterEntry("another", 0, 1, 1), *mine))
 
 
 def test_a_late_peer_announces_earlier_each_time_and_comes_back_slowly() -> None:
     pace = Pace(ME, train_s=2.0, env_steps=None)
     lengths = []
     for missed in (0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0):
-        pace.note(roster(missed=missed))
+        pace.note(base(missed=missed))
         lengths.append(pace.seconds)
     assert lengths == [2.0, 1.0, 0.5, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.0]
 
 
 def test_an_outsider_announces_in_the_middle_and_a_lone_starter_at_the_end() -> None:
     pace = Pace(ME, train_s=2.0, env_steps=None)
-    pace.note(roster(missed=None))
+    pace.note(base(missed=None))
     assert pace.seconds == 1.0
-    pace.note(())
+    pace.note(first_entry())
+    assert pace.seconds == 2.0
+
+
+@pytest.mark.parametrize(("missed", "length"), [(0, 0.5), (None, 0.25)])
+def test_the_second_round_is_a_quarter_as_long_as_it_makes_the_first_one_final(
+    missed: int | None, length: float
+) -> None:
+    pace = Pace(ME, train_s=2.0, env_steps=None)
+    pace.note(base(missed=missed, number=1))
+    assert pace.seconds == length
+    pace.note(base(missed=0, number=2))
     assert pace.seconds == 2.0
 
 

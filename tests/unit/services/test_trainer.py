@@ -210,7 +210,7 @@ async def test_the_time_of_a_round_begins_when_it_opens_not_when_the_trainer_is_
         made.agent.slowness = 2.0  # slices of 1 s: the first round's is running when the second opens
         made.opens(1)
         await trio.sleep(0.1)
-        made.opens(2)
+        made.opens(3)
         await trio.sleep(20.0)
         assert made.announced[0][0] == pytest.approx(2.1, abs=1.0)
 
@@ -219,7 +219,7 @@ async def test_a_round_that_is_replaced_keeps_what_was_learned_and_counts_it_onc
     async with school() as made:
         made.opens(1, at=0.0)
         await trio.sleep(1.1)
-        made.opens(2, at=100.0)
+        made.opens(3, at=100.0)
         await trio.sleep(20.0)
         ((at, work),) = made.announced
         assert at == pytest.approx(3.1, abs=0.06)
@@ -271,7 +271,7 @@ async def test_a_peer_that_nobody_waits_for_announces_before_the_members_do(auto
     async with school() as made:
         made.opens(1, roster=(RosterEntry("somebody", 0, 1000, 1),))
         await trio.sleep(5.0)
-        made.opens(2, roster=(RosterEntry("somebody", 0, 1000, 1), RosterEntry(ME, 0, 1000, 1)))
+        made.opens(3, roster=(RosterEntry("somebody", 0, 1000, 1), RosterEntry(ME, 0, 1000, 1)))
         await trio.sleep(5.0)
         assert [at for at, _ in made.announced] == pytest.approx([1.0, 7.0], abs=0.06)
 
@@ -363,7 +363,7 @@ async def test_nothing_is_announced_on_a_tip_that_has_moved(autojump_clock: Mock
         made.tip = b"moved, and the order to train on it is still on its way"
         await trio.sleep(5.0)
         assert made.announced == []
-        made.opens(2)
+        made.opens(3)
         await trio.sleep(5.0)
         ((_, work),) = made.announced
         assert work.env_steps == round(1000 * sum(made.agent.slices))  # what round 1 learned as well
@@ -393,7 +393,7 @@ async def test_a_disk_that_refuses_the_state_costs_the_state_only(
         made.trainer.want_save()
         made.opens(1)
         await trio.sleep(3.0)
-        made.opens(2)
+        made.opens(3)
         await trio.sleep(3.0)
         assert [event.operation for event in made.sink.events if isinstance(event, StorageFailed)] == [
             "save training state"
@@ -408,7 +408,7 @@ async def test_the_trainer_goes_on_while_the_seal_is_awaited_and_moves_over_when
     async with school(ahead_s=8.0) as made:
         made.opens(1, at=10.0)
         await trio.sleep(2.7)
-        made.opens(2, at=10.5)
+        made.opens(3, at=10.5)
         await trio.sleep(1.0)
         trained = sum(made.agent.slices[:-1])  # the last one is running
         assert made.agent.model().params == pytest.approx(np.full(4, 10.5 + trained - 2.0), abs=0.06)
@@ -424,7 +424,7 @@ async def test_statistics_of_training_ahead_are_announced_once(autojump_clock: M
     async with school(ahead_s=8.0) as made:
         made.opens(1)
         await trio.sleep(3.0)
-        made.opens(2)
+        made.opens(3)
         await trio.sleep(2.5)
         counted = sum(work.delta.moments.count[0] for _, work in made.announced)
         assert sum(work.env_steps for _, work in made.announced) == pytest.approx(5000, abs=200)
@@ -438,7 +438,7 @@ async def test_training_ahead_ends_when_the_seal_stays_out_and_the_wait_is_count
         made.opens(1)
         await trio.sleep(20.0)
         assert sum(made.agent.slices) == pytest.approx(6.0, abs=0.2)
-        made.opens(2)
+        made.opens(3)
         await trio.sleep(0.1)
         assert made.trainer.waited_s == pytest.approx(14.0, abs=0.3)
 

@@ -42,7 +42,7 @@ def test_configuration_sets_the_timers() -> None:
     result = RUNNER.invoke(app, ["simulate", "--peers", "3", "--rounds", "4", "round.train_s=20"])
     assert result.exit_code == 0
     virtual_s = float(result.stdout.split(" rounds final in ")[1].split(" s")[0].replace(",", ""))
-    assert virtual_s > 4 * 18
+    assert virtual_s > 3 * 18, "the second round is a short one"
     assert result.stdout.endswith("--seed 1 round.train_s=20\n"), "the line that replays the run says so"
 
 
@@ -57,7 +57,7 @@ def test_configuration_chooses_the_codec() -> None:
 
 @pytest.mark.parametrize("choice", ["aggregation.rule=median", "aggregation.outer=nesterov"])
 def test_configuration_chooses_the_aggregation(choice: str) -> None:
-    arguments = ["simulate", "--peers", "5", "--rounds", "4"]
+    arguments = ["simulate", "--peers", "5", "--rounds", "4", "--byzantine", "0.2:x1000"]
     default, chosen = RUNNER.invoke(app, arguments), RUNNER.invoke(app, [*arguments, choice])
     assert default.exit_code == chosen.exit_code == 0
     assert learning(chosen.stdout) != learning(default.stdout)

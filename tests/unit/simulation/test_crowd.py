@@ -84,6 +84,6 @@ def test_work_of_a_round_without_being_drawn_counts_in_a_later_one(crowd: tuple[
         held = [header for header in swarm.peers[0].tip.headers if header.peer == peer.peer_id]
         left_out = peer.peer_id not in said.announced[entry.parent]
         if held and left_out:
-            assert held[0].message.env_steps > 3000, "two rounds of 1,000 env steps a second"
+            assert held[0].message.env_steps > 2500, "more than a round of 1,000 env steps a second"
             return
     pytest.fail("nobody was left out of one round and drawn for the next: choose another seed")
