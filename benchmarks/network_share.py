@@ -4,10 +4,11 @@
     python benchmarks/network_share.py --json
     python benchmarks/network_share.py --peers 3 --seconds 60 round.codec=float32
 
-Starts real peers on this machine and, once all of them are on the roster, looks at each for a while: every 5 ms a
-thread of its own reads how much CPU time the main thread has had since, and charges it to whose code that is in: the
-innermost frame of the network (peer/network, py-libp2p, Noise, pulling and serving blobs), of the protocol, of other
-parts of the peer, or of the event loop where it is in none of them. Whatever runs in other threads (training, disk)
+Starts real peers on this machine and, once all of them are on the roster, looks at each for a while: the CPU time of
+every step of every task is charged to whose code the task waits in after it: the innermost one of the network
+(peer/network, py-libp2p, Noise, pulling and serving blobs), of the protocol, or of other parts of the peer. So an
+answer to another peer is charged to the network with all that is computed for it, and a round's aggregation to the
+protocol. What the main thread does between steps is the event loop. Whatever runs in other threads (training, disk)
 never is the network. The whole is what the kernel charged to the processes, less the looking itself.
 
 The event loop runs for the network above all, so it is shown apart: the network's share lies between the two figures.
@@ -23,16 +24,20 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import FrameType
+from types import CodeType
 from typing import Any
+
+import trio
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-_LOOK_S = 0.005
 _EVENT_LOOP = "event loop"
+_LOOP = (_EVENT_LOOP, "between steps")
 _OWNERS = (
     (
         "network",
@@ -42,7 +47,6 @@ _OWNERS = (
         "protocol",
         ("/peer/rounds/", "/peer/wire/", "/peer/membership/", "/peer/admission/", "/peer/services/conductor.py"),
     ),
-    (_EVENT_LOOP, ("/peer/process.py", "/peer/cli.py", "/peer/commands/")),  # where trio is started from
     ("rest of the peer", ("/peer/",)),
 )
 _TOP = 30
@@ -56,53 +60,84 @@ _SETTINGS = (
 )
 
 
-class Watch(threading.Thread):
-    """Charges the main thread's CPU time to owners and functions for `for_s`, and writes that to `path`."""
+class Watch(trio.abc.Instrument):
+    """Charges the CPU time of steps of tasks, and of the loop between them, for `for_s`; writes that to `path`."""
 
     def __init__(self, path: Path, *, go: Path, for_s: float) -> None:
-        super().__init__(daemon=True)
         self._path = path
         self._go = go
         self._for_s = for_s
-        self._main = threading.main_thread().ident
+        self._looking = self._in_step = False
+        self._owners: defaultdict[str, float] = defaultdict(float)
+        self._functions: defaultdict[str, float] = defaultdict(float)
+        self._steps = self._turns = 0
+        self._last = 0.0
 
-    def run(self) -> None:
-        assert self._main is not None
-        clock = time.pthread_getcpuclockid(self._main)
+    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002  # trio's signature
+        self._turns += self._looking
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002  # trio's signature
+        if self._looking:
+            self._charge(_LOOP)
+            self._in_step = True
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self._in_step:
+            self._in_step = False
+            self._steps += 1
+            self._charge(_whose(_awaiting(task.coro)) or (_EVENT_LOOP, task.name.rpartition(".")[2]))
+
+    def _charge(self, whose: tuple[str, str]) -> None:
+        now = time.thread_time()
+        self._owners[whose[0]] += now - self._last
+        self._functions[": ".join(whose)] += now - self._last
+        self._last = time.thread_time()  # finding out whom to charge is charged to nobody
+
+    def watch(self) -> None:
+        """Wait for the start and for the end, and write the result; in a thread of its own."""
+        main = threading.main_thread().ident
+        assert main is not None
+        clock = time.pthread_getcpuclockid(main)
         while not self._go.exists():
             time.sleep(0.1)
-        owners: defaultdict[str, float] = defaultdict(float)
-        functions: defaultdict[str, float] = defaultdict(float)
-        own, process = time.thread_time(), time.process_time()
-        start = last = time.clock_gettime(clock)
-        end = time.monotonic() + self._for_s
-        while time.monotonic() < end:
-            time.sleep(_LOOK_S)
-            now = time.clock_gettime(clock)
-            if now > last:
-                owner, function = _charge(sys._current_frames().get(self._main))
-                owners[owner] += now - last
-                functions[f"{owner}: {function}"] += now - last
-                last = now
-        own = time.thread_time() - own
+        process = time.process_time()
+        start = self._last = time.clock_gettime(clock)
+        self._looking = True
+        time.sleep(self._for_s)
+        self._looking = False
+        watching = time.clock_gettime(clock) - start - sum(self._owners.values())
         found = {
-            "cpu_s": time.process_time() - process - own,
-            "main_thread_s": last - start,
-            "owners": dict(owners),
-            "functions": dict(functions),
+            "cpu_s": time.process_time() - process - watching,
+            "main_thread_s": sum(self._owners.values()),
+            "owners": dict(self._owners),
+            "functions": dict(self._functions),
+            "steps": self._steps,
+            "turns": self._turns,
         }
         self._path.write_text(json.dumps(found))
 
 
-def _charge(frame: FrameType | None) -> tuple[str, str]:
-    """Return whose code the innermost known frame is in, and the function; the event loop if none is known."""
-    while frame is not None:
-        path = frame.f_code.co_filename
+def _awaiting(coroutine: Any) -> Iterator[CodeType]:  # Any: coroutines, generators and what else can be awaited
+    """Yield the code that a coroutine waits in, innermost first; only its own when it has ended."""
+    chain: list[CodeType] = []
+    while coroutine is not None:
+        for kind, awaited in (("cr", "cr_await"), ("ag", "ag_await"), ("gi", "gi_yieldfrom")):
+            if hasattr(coroutine, f"{kind}_code"):
+                chain.append(getattr(coroutine, f"{kind}_code"))
+                coroutine = getattr(coroutine, awaited)
+                break
+        else:
+            break
+    return reversed(chain)
+
+
+def _whose(codes: Iterator[CodeType]) -> tuple[str, str] | None:
+    """Return whose code the innermost known one is, and the function."""
+    for code in codes:
         for owner, fragments in _OWNERS:
-            if any(fragment in path for fragment in fragments):
-                return owner, f"{path.rpartition('/')[2]}:{frame.f_code.co_qualname}"
-        frame = frame.f_back
-    return _EVENT_LOOP, "trio"
+            if any(fragment in code.co_filename for fragment in fragments):
+                return owner, f"{code.co_filename.rpartition('/')[2]}:{code.co_qualname}"
+    return None
 
 
 def run_peer(path: Path, go: Path, for_s: float, arguments: list[str]) -> None:
@@ -112,20 +147,24 @@ def run_peer(path: Path, go: Path, for_s: float, arguments: list[str]) -> None:
     leave_out_unused()  # as `murmur peer` does, and before anything imports libp2p
     from peer.cli import app
 
-    Watch(path, go=go, for_s=for_s).start()
+    watch = Watch(path, go=go, for_s=for_s)
+    threading.Thread(target=watch.watch, daemon=True).start()
+    trio.run = partial(trio.run, instruments=[watch])
     sys.argv[1:] = arguments
     app(prog_name="murmur")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """Of all peers together. rounds: sealed in the time looked at."""
+    """Of all peers together. rounds: sealed in the time looked at. steps, turns: of tasks, of the event loop."""
 
     peers: int
     seconds: float
     rounds: int
     cpu_s: float
     main_thread_s: float
+    steps: int
+    turns: int
     owners: dict[str, float]
     functions: dict[str, float]
 
@@ -203,6 +242,8 @@ def measure(*, peers: int, seconds: float, settle_s: float, settings: list[str])
         rounds=rounds,
         cpu_s=sum(figures["cpu_s"] for figures in found),
         main_thread_s=sum(figures["main_thread_s"] for figures in found),
+        steps=sum(figures["steps"] for figures in found),
+        turns=sum(figures["turns"] for figures in found),
         owners=dict(owners),
         functions=dict(functions.most_common(_TOP)),
     )
@@ -218,6 +259,10 @@ def wait_until(condition: Any, *, within_s: float, what: str) -> None:  # Any: a
 
 def report(share: Share) -> None:
     print(f"{share.peers} peers, {share.seconds:g} s, {share.rounds} rounds sealed")
+    each = 1.0 / (share.seconds * share.peers)
+    print(
+        f"a second and peer: {share.turns * each:.0f} turns of the event loop, {share.steps * each:.0f} steps of tasks"
+    )
     print(f"CPU time of all peers {share.cpu_s:.1f} s, of that in their main threads {share.main_thread_s:.1f} s")
     for owner, seconds in sorted(share.owners.items(), key=lambda item: -item[1]):
         print(f"  {owner:18s} {seconds:7.2f} s  {100 * seconds / share.cpu_s:6.2f} %")
