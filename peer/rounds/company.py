@@ -1,12 +1,21 @@
 """Which other peers can be reached now, and what they were last heard to hold."""
 
 import hashlib
+from dataclasses import dataclass
 
 from peer.rounds.pure_work import PureWork
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.sync import Tip
 
 _GREETERS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a peer said of its tip. voted: the last round of its votes known then, which are older than what it said."""
+
+    tip: Tip
+    voted: int
 
 
 class Company:
@@ -26,7 +35,7 @@ class Company:
         self._reachable: frozenset[PeerId] | None = frozenset()
         self._met_at: dict[PeerId, Seconds] = {}
         self.version = 0  # grows with every tip that is told
-        self.tips: dict[PeerId, Tip] = {}
+        self.told: dict[PeerId, Told] = {}
         """What each reachable peer last said of its tip."""
 
     @property
@@ -44,7 +53,7 @@ class Company:
             return
         for peer in gone:
             self._met_at.pop(peer, None)
-            self.tips.pop(peer, None)
+            self.told.pop(peer, None)
         others = len(alive) - 1
         strangers = new if others <= self._crowd else {peer for peer in new if self._greets(peer, others)}
         self._met_at.update(dict.fromkeys(strangers, now))
@@ -54,15 +63,16 @@ class Company:
         ticket = hashlib.sha256(f"{self._me} {peer}".encode()).digest()
         return int.from_bytes(ticket[:8]) % size < _GREETERS
 
-    def heard(self, peer: PeerId, tip: Tip) -> None:
+    def heard(self, peer: PeerId, tip: Tip, *, voted: int) -> None:
+        """Take note of what a peer says of its tip. voted: the last round of its votes known by now."""
         self._met_at.pop(peer, None)
         if peer in self.alive:
-            self.tips[peer] = tip
+            self.told[peer] = Told(tip=tip, voted=voted)
             self.version += 1
 
     def last_tip(self, peer: PeerId) -> Digest | None:
-        tip = self.tips.get(peer)
-        return Digest(tip.digest) if tip else None
+        told = self.told.get(peer)
+        return Digest(told.tip.digest) if told else None
 
     def strangers(self, now: Seconds) -> list[PeerId]:
         """Return the strangers that are still waited for, sorted; the others are strangers no more."""

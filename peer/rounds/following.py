@@ -93,7 +93,8 @@ class Follower:
         return [*effects, *self.vote(path, now)]
 
     def vote(self, path: list[Entry], now: Seconds) -> list[Publish]:
-        return [Publish(data=announcement(ack.data, None)) for ack in self._voter.vote(path, now)]
+        acks = self._voter.vote(path, now, final_round=self.final_round)
+        return [Publish(data=announcement(ack.data, None)) for ack in acks]
 
     def took_part(self, round_number: int) -> None:
         """Note that this process has announced a delta for a round; it votes from then on."""
@@ -144,7 +145,7 @@ class Follower:
                 contributors & self._company.reachable,
                 chain=ledger.chain,
                 votes=ledger.votes,
-                tips=self._company.tips,
+                told=self._company.told,
             )
         )
 

@@ -168,10 +168,10 @@ class RoundMachine:
 
     def receive_sync(self, response: SyncResponse, *, source: PeerId, now: Seconds) -> list[Effect]:
         """Take in a peer's answer to `sync_request`."""
-        self._company.heard(source, response.tip)
         effects: list[Effect] = []
         for data in response.messages:
             effects += self._inbox.take(data, None, source, now)
+        self._company.heard(source, response.tip, voted=self._ledger.votes.last_round_of(source))
         effects += self._advance(now)
         return [*effects, *self._snapshots.consider(response, source, repairing=self._follower.repairing, now=now)]
 

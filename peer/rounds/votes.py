@@ -43,6 +43,10 @@ class VoteBook:
         ack = self.of(round_number).get(peer)
         return Digest(ack.message.manifest) if ack else None
 
+    def last_round_of(self, peer: PeerId) -> int:
+        """Return the latest round that a vote of `peer` is known of, 0 without any."""
+        return next((number for number in reversed(self.rounds()) if peer in self._votes[number]), 0)
+
     def abstained(self, peer: PeerId, round_number: int) -> bool:
         """Return whether `peer` has declared, by a later vote, that it gave none in that round."""
         later = (

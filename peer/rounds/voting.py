@@ -5,6 +5,7 @@ keeps it working; but a vote given before may have made the other branch final s
 only when the votes it knows rule that out (docs/adr/0003).
 """
 
+import itertools
 from collections.abc import Sequence
 
 from peer.rounds.branches import open_vote
@@ -49,11 +50,14 @@ class Voter:
         if voted is None or goes_on is None or not self._ledger.chain.descends(goes_on, voted):
             self._left_round = max(self._left_round, last)
 
-    def vote(self, path: Sequence[Entry], now: Seconds) -> list[Signed[Ack]]:
-        """Vote for each applied entry of `path` that may be voted for; return the acks to publish."""
+    def vote(self, path: Sequence[Entry], now: Seconds, *, final_round: int) -> list[Signed[Ack]]:
+        """Vote for each applied entry of `path` that may be voted for; return the acks to publish.
+
+        final_round: the last round of the line that is final here.
+        """
         acks: list[Signed[Ack]] = []
         for entry in path:
-            if self._may_vote(entry):
+            if self._may_vote(entry) and not self._is_bystander(entry, final_round):
                 last, manifest = self._last_vote()
                 after = last if manifest else entry.round - 1  # knows of no earlier vote: promises nothing about them
                 body = Ack(entry.round, entry.parent, entry.digest, entry.model, after)
@@ -76,7 +80,7 @@ class Voter:
         self._voted_at = {number: time for number, time in self._voted_at.items() if number > root_round}
 
     def _may_vote(self, entry: Entry) -> bool:
-        if self._first_round is None or entry.round < self._first_round or self._is_bystander(entry):
+        if self._first_round is None or entry.round < self._first_round:
             return False
         if entry.round <= self._last_round:
             return False  # a second vote in one round would be held against us, whatever became of the first
@@ -98,13 +102,22 @@ class Voter:
         ledger, company = self._ledger, self._company
         if entry.round > voted + ledger.parts.rules.history:
             return False
-        return bool(strays(company.reachable, chain=ledger.chain, votes=ledger.votes, tips=company.tips))
+        return bool(strays(company.reachable, chain=ledger.chain, votes=ledger.votes, told=company.told))
 
-    def _is_bystander(self, entry: Entry) -> bool:
-        """Return whether this vote is one too many: in a large swarm only those vote whose votes can decide."""
-        parent = self._ledger.chain.get(entry.parent)
+    def _is_bystander(self, entry: Entry, final_round: int) -> bool:
+        """Return whether this vote is one too many: in a large swarm only those vote whose votes can decide.
+
+        A vote decides for all that `entry` builds on. So the electors of a round that did not become final, as too few
+        of them held it in time, go on voting until it is; those of the next rounds are others.
+        """
+        chain = self._ledger.chain
+        parent = chain.get(entry.parent)
         is_large = len(self._company.alive) > MAX_ADMITTED or (parent is not None and parent.grouping is not None)
-        return is_large and parent is not None and self._ledger.me not in electorate(parent, entry)
+        if not is_large or parent is None:
+            return False
+        line = chain.line_to(entry)
+        pending = ((below, one) for below, one in itertools.pairwise(line) if one is entry or one.round > final_round)
+        return not any(self._ledger.me in electorate(below, one) for below, one in pending)
 
     def _last_vote(self) -> tuple[int, Digest | None]:
         """Return the latest round with a vote of this peer, from an earlier life too, and what the vote is for."""

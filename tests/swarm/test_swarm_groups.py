@@ -10,6 +10,7 @@ from peer.network.identity import Identity
 from peer.rounds.entry import Entry
 from peer.rounds.machine import Aggregate, RoundMachine
 from peer.rounds.rules import RoundRules
+from peer.rounds.voting import Voter
 from peer.types import Contribution, Digest, ModelState
 from tests.swarm.judgement import assert_bounded, assert_caught_up, assert_each_piece_once, assert_nobody_blamed
 from tests.swarm.machine_swarm import MachineSwarm
@@ -17,8 +18,9 @@ from tests.swarm.torture import describe, judge
 
 RULES = RoundRules(flat_peers=3, group_peers=3)
 COMMITTEE = RoundRules(flat_peers=3, group_peers=2, grouped_peers=8, committee_peers=4, max_electors=5)
-QUICK = (5, 7, 8, 10, 13, 37, 64)
-"""8, 37: two chains of one past that both became final (adr/0048). 64: an earlier life's seal whose payload is lost."""
+QUICK = (5, 7, 8, 10, 13, 37, 64, 77, 216)
+"""8, 37: two chains of one past that both became final (adr/0048). 64: an earlier life's seal whose payload is lost.
+77: a peer that came from a longer chain, taken for being there still. 216: a round that too few of its electors had."""
 
 
 @pytest.mark.parametrize("seed", QUICK)
@@ -49,6 +51,18 @@ def test_a_committee_is_drawn_from_a_very_large_roster_and_nobody_drops_off_it()
     assert [len(entry.roster) for entry in line[-8:]] == [12] * 8
     assert [len(entry.admitted) for entry in line[-8:]] == [4] * 8
     assert len({peer for entry in line[-16:] for peer in entry.admitted}) == 12, "each has its turn"
+
+
+def test_a_round_whose_electors_missed_it_is_final_soon_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They vote on, although other electors are drawn for the rounds that follow."""
+    swarm = MachineSwarm(12, seed=2, rules=COMMITTEE)
+    swarm.run(20.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Voter, "vote", lambda *_arguments, **_options: [])
+        swarm.run(4.0)
+        assert {member.machine.tip.round - member.machine.final_round for member in swarm.members} == {2}
+    swarm.run(4.0)
+    assert all(member.machine.tip.round - member.machine.final_round <= 1 for member in swarm.members)
 
 
 def test_a_group_whose_sealer_dies_is_sealed_by_its_backup() -> None:

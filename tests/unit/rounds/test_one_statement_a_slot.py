@@ -40,4 +40,4 @@ def test_a_process_that_has_forgotten_its_votes_does_not_vote_in_those_rounds_ag
     line = chain.machine.line()[1:]
     assert ledger.votes.rounds() == [1, 2]
     ledger.votes.forget(before_round=100)
-    assert voter.vote(line, chain.now) == []
+    assert voter.vote(line, chain.now, final_round=0) == []

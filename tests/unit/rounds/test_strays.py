@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from peer.network.identity import Identity
+from peer.rounds.company import Told
 from peer.rounds.effects import Effect, Finalised
 from peer.rounds.entry import Entry
 from peer.rounds.strays import strays
@@ -32,9 +33,13 @@ def vote(chain: LoneChain, round_number: int, manifest: bytes) -> None:
     assert chain.machine._ledger.votes.add(seal(ack, OTHER, run=RUN))
 
 
-def astray(chain: LoneChain, tips: dict[PeerId, Tip] | None = None) -> frozenset[PeerId]:
+def astray(chain: LoneChain, told: dict[PeerId, Told] | None = None) -> frozenset[PeerId]:
     ledger = chain.machine._ledger
-    return strays({OTHER.peer_id}, chain=ledger.chain, votes=ledger.votes, tips=tips or {})
+    return strays({OTHER.peer_id}, chain=ledger.chain, votes=ledger.votes, told=told or {})
+
+
+def telling(entry: Entry, *, voted: int = 0) -> dict[PeerId, Told]:
+    return {OTHER.peer_id: Told(tip=Tip(entry.digest, entry.round, entry.score), voted=voted)}
 
 
 def test_a_peer_without_a_sign_is_no_stray() -> None:
@@ -47,8 +52,14 @@ def test_the_sign_of_the_later_round_counts_and_of_one_round_the_one_elsewhere(
 ) -> None:
     chain = three_rounds()
     vote(chain, voted, ELSEWHERE)
-    entry = chain.machine.line()[told]
-    assert sorted(astray(chain, {OTHER.peer_id: Tip(entry.digest, entry.round, entry.score)})) == found
+    assert sorted(astray(chain, telling(chain.machine.line()[told]))) == found
+
+
+def test_a_peer_that_came_here_from_later_rounds_of_another_line_is_no_stray_once_it_has_said_so() -> None:
+    chain = three_rounds()
+    vote(chain, 9, ELSEWHERE)
+    assert astray(chain, telling(chain.machine.tip)) == {OTHER.peer_id}, "it may have voted since it told its tip"
+    assert astray(chain, telling(chain.machine.tip, voted=9)) == frozenset()
 
 
 def test_a_vote_on_this_line_calls_a_peer_back() -> None:
@@ -75,11 +86,11 @@ def finals(effects: list[Effect]) -> list[int]:
 
 def test_a_root_is_not_final_while_a_former_member_is_elsewhere() -> None:
     chain, root = beside_a_former_member()
-    chain.machine._company.heard(OTHER.peer_id, Tip(ELSEWHERE, 9, 9))
+    chain.machine._company.heard(OTHER.peer_id, Tip(ELSEWHERE, 9, 9), voted=0)
     assert finals(chain.seal()) == []
     assert chain.machine.final_round == root.round - 1
     tip = chain.machine.tip
-    chain.machine._company.heard(OTHER.peer_id, Tip(tip.digest, tip.round, tip.score))
+    chain.machine._company.heard(OTHER.peer_id, Tip(tip.digest, tip.round, tip.score), voted=0)
     assert finals(chain.machine.tick(chain.now)) == [3, 4]
 
 
@@ -91,7 +102,7 @@ def test_a_peer_that_left_its_vote_behind_waits_for_those_who_may_count_it() -> 
     voted = chain.machine.tip.round
     donor = LoneChain(replace(chain.machine.tip, digest=ELSEWHERE)).machine.tip  # not of this chain
     voter.leave_for(donor)
-    chain.machine._company.heard(OTHER.peer_id, Tip(b"f" * 32, 99, 9))
+    chain.machine._company.heard(OTHER.peer_id, Tip(b"f" * 32, 99, 9), voted=0)
     for _ in range(history):
         chain.seal()
         assert ledger.votes.vote_of(ledger.me, chain.machine.tip.round) is None
