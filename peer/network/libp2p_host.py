@@ -52,6 +52,11 @@ class DialFreeSwarm(Swarm):
     async def dial_peer(self, peer_id: ID) -> Never:
         raise SwarmException(f"not connected to {peer_id}")
 
+    async def _notify(self, method: str, *args: object) -> None:
+        """Tell of connections only: nobody here asks for streams, and telling of one takes a nursery and two tasks."""
+        if method not in ("opened_stream", "closed_stream"):
+            await super()._notify(method, *args)
+
     async def dial_peer_replacement(self, peer_id: ID) -> None:  # noqa: ARG002  # the signature is libp2p's
         return None
 

@@ -8,6 +8,7 @@ from libp2p.network.exceptions import SwarmException
 from libp2p.peer.id import ID
 from multiaddr import Multiaddr
 
+from peer.types import PeerId
 from tests.unit.network.loopback import PATIENCE_S, open_peer, peer_id, until
 
 IDENTIFY = TProtocol("/ipfs/id/1.0.0")
@@ -36,3 +37,29 @@ async def test_peers_that_meet_do_not_ask_each_other_to_identify() -> None:
         await until(lambda: one.connected_peers() == {peer_id(2)})
         await trio.sleep(0.5)  # what a connection begins by itself has begun
         assert not asked
+
+
+class _Spawned(trio.abc.Instrument):
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        self.names.append(task.name)
+
+
+async def test_a_request_starts_no_task_to_tell_of_its_stream() -> None:
+    async def answer(_: PeerId, data: bytes) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return data
+
+    async with open_peer(1) as one, open_peer(2) as other:
+        other.handle("/echo/1", answer, strangers=True)
+        await one.connect(other.listen_addresses[0])
+        spawned = _Spawned()
+        trio.lowlevel.add_instrument(spawned)
+        try:
+            assert await one.request(other.local_peer, "/echo/1", b"there and back") == b"there and back"
+        finally:
+            trio.lowlevel.remove_instrument(spawned)
+        assert any("muxed_stream" in name for name in spawned.names)  # the one that serves it is seen
+        assert not [name for name in spawned.names if "_notify" in name]
