@@ -7,12 +7,13 @@ each accuser counts once.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 
 from peer.errors import ProtocolError
 from peer.types import PeerId
+from peer.wire.bounded import decode_bounded
 from peer.wire.envelope import Signer, Verify, verify_signature
 from peer.wire.limits import MAX_PROBE_BYTES, MAX_STATEMENTS
 from peer.wire.messages import Count, PeerText
@@ -62,21 +63,18 @@ class Signed:
     raw: Statement
 
 
-_P = TypeVar("_P", Probe, ProbeAnswer)
-
-
 def encode_probe(message: Probe | ProbeAnswer) -> bytes:
     return _encode(message)
 
 
 def decode_probe(data: bytes) -> Probe:
     """Raises: ProtocolError when `data` is above the bound or no question."""
-    return _decode(data, Probe)
+    return decode_bounded(data, Probe, max_bytes=MAX_PROBE_BYTES)
 
 
 def decode_probe_answer(data: bytes) -> ProbeAnswer:
     """Raises: ProtocolError when `data` is above the bound or no answer."""
-    return _decode(data, ProbeAnswer)
+    return decode_bounded(data, ProbeAnswer, max_bytes=MAX_PROBE_BYTES)
 
 
 def state(kind: StatementKind, subject: PeerId, incarnation: int, signer: Signer, *, run: bytes) -> Signed:
@@ -102,15 +100,6 @@ def open_statement(statement: Statement, *, run: bytes, verify: Verify = verify_
 
 def raw(statements: Iterable[Signed]) -> tuple[Statement, ...]:
     return tuple(statement.raw for statement in statements)
-
-
-def _decode(data: bytes, kind: type[_P]) -> _P:
-    if len(data) > MAX_PROBE_BYTES:
-        raise ProtocolError("oversize", f"{kind.__name__} of {len(data)} bytes")
-    try:
-        return msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError("malformed", f"{kind.__name__}: {error}") from error
 
 
 def _signed_bytes(kind: StatementKind, subject: PeerId, incarnation: int, author: PeerId, run: bytes) -> bytes:

@@ -10,6 +10,7 @@ import msgspec
 
 from peer.errors import ProtocolError
 from peer.types import PeerId, Session
+from peer.wire.bounded import decode_bounded
 from peer.wire.envelope import Signer, verify_signature
 from peer.wire.limits import MAX_CLAIM_BYTES
 from peer.wire.messages import Count, PeerCard
@@ -72,12 +73,7 @@ def encode(message: SessionQuestion | SessionAnswer) -> bytes:
 
 def decode(data: bytes, message_type: type[S]) -> S:
     """Raises: ProtocolError when `data` is above the bound or not such a message."""
-    if len(data) > MAX_CLAIM_BYTES:
-        raise ProtocolError("oversize", f"{message_type.__name__} of {len(data)} bytes")
-    try:
-        return msgspec.msgpack.decode(data, type=message_type)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError("malformed", f"{message_type.__name__}: {error}") from error
+    return decode_bounded(data, message_type, max_bytes=MAX_CLAIM_BYTES)
 
 
 def _signed_bytes(

@@ -21,6 +21,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+_DECODERS = [
+    "peer.admission.allow_list",
+    "peer.codec",
+    "peer.errors",
+    "peer.network.addresses",
+    "peer.network.discovery.book",
+    "peer.network.gossip_frames",
+    "peer.network.libp2p_framing",
+    "peer.network.libp2p_negotiation",
+    "peer.rounds.sealed_rounds",
+    "peer.rounds.snapshot",
+    "peer.wire",
+]
+"""What coverage is measured of."""
+
 _MAX_INPUT = 8192
 _TRACED = 64
 
@@ -29,7 +44,7 @@ def fuzz(name: str, runs: int) -> None:
     """Fuzz one target in this process; libFuzzer ends it."""
     import atheris
 
-    with atheris.instrument_imports(include=["peer.codec", "peer.wire", "peer.rounds.snapshot", "peer.errors"]):
+    with atheris.instrument_imports(include=_DECODERS):
         from tests.fuzz.targets import targets
     target = targets()[name]
     count = 0

@@ -7,23 +7,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from libp2p.custom_types import TProtocol
 
+from peer.admission.allow_list import AllowListFile, Authority, Listed, open_allow_list, signed
 from peer.codec.codec import MAX_MAGNITUDE, Codec
 from peer.codec.registry import make_codecs
 from peer.errors import ProtocolError
 from peer.native import NativeCodecKernels
+from peer.network.addresses import parse_tcp_address
 from peer.network.discovery.book import AddressBook
 from peer.network.gossip_frames import FrameReader, Kind, MessageId, encode_message, encode_names
 from peer.network.identity import Identity
+from peer.network.libp2p_negotiation import MAX_PROPOSALS, choose, proposal
 from peer.network.transport import MAX_GOSSIP_BYTES
 from peer.rounds.rules import RoundRules
 from peer.rounds.sealed_rounds import decode_sealed, encode_sealed
 from peer.rounds.snapshot import decode_snapshot, encode_snapshot, max_snapshot_bytes
 from peer.services.conductor import _decode
 from peer.types import Digest, ModelDelta, ModelSchema, Moments
-from peer.wire import proofs, sessions
+from peer.wire import admission, membership, proofs, sessions
+from peer.wire.admission import AllowListRequest, AllowListResponse, Challenge, ChallengeAnswer
 from peer.wire.envelope import MAX_ENVELOPE_BYTES, open_envelope, seal
-from peer.wire.limits import MAX_CLAIM_BYTES, MAX_MANIFEST_BYTES
+from peer.wire.limits import MAX_ALLOW_LIST_BYTES, MAX_CLAIM_BYTES, MAX_MANIFEST_BYTES, MAX_PROBE_BYTES
+from peer.wire.membership import Probe, ProbeAnswer, StatementKind
 from peer.wire.messages import Ack, GroupMember, GroupSeal, PeerCard, Rejection, TopManifest, announcement
 from peer.wire.proofs import ProofPair, ProofsRequest, ProofsResponse
 from peer.wire.sessions import SessionAnswer, SessionQuestion
@@ -97,6 +103,15 @@ def targets() -> Mapping[str, Target]:
         "session answer": _session(SessionAnswer, SessionAnswer(_claim())),
         "proofs request": _proofs(ProofsRequest, ProofsRequest((_ME.peer_id,))),
         "proofs response": _proofs(ProofsResponse, ProofsResponse((ProofPair(b"abc", b"def"),))),
+        "challenge": _admission(Challenge, Challenge(HASH)),
+        "challenge answer": _admission(ChallengeAnswer, ChallengeAnswer(HASH, Authority().policy(), 3, "no")),
+        "allow-list request": _admission(AllowListRequest, AllowListRequest(3)),
+        "allow-list response": _admission(AllowListResponse, AllowListResponse(b"abc"), AllowListResponse(None)),
+        "allow-list": _allow_list(),
+        "probe": _probe(membership.decode_probe, Probe),
+        "probe answer": _probe(membership.decode_probe_answer, ProbeAnswer),
+        "address": _address(),
+        "negotiation": _negotiation(),
         "peer book": Target(decode=lambda data: AddressBook().load(data), examples=(_book(),), max_bytes=16 * 1024),
     }
 
@@ -115,6 +130,87 @@ def _proofs(message_type: type, example: ProofsRequest | ProofsResponse) -> Targ
     return Target(
         decode=lambda data: proofs.decode(data, message_type), examples=(proofs.encode(example),), max_bytes=16 * 1024
     )
+
+
+def _admission(
+    message_type: type, *examples: Challenge | ChallengeAnswer | AllowListRequest | AllowListResponse
+) -> Target:
+    return Target(
+        decode=lambda data: admission.decode(data, message_type),
+        examples=tuple(admission.encode(example) for example in examples),
+        max_bytes=MAX_ALLOW_LIST_BYTES,
+    )
+
+
+def _allow_list() -> Target:
+    """With every signature taken for good, as in `_envelope`."""
+    chief = Identity.for_tests(50)
+    file = AllowListFile(run="run", version=2, peers=(Listed(_ME.peer_id, "peer-1", "trainer"),))
+    return Target(
+        decode=lambda data: open_allow_list(data, Authority(keys=(chief.peer_id,)), run="run", verify=lambda *_: True),
+        examples=(signed(file, chief).text(),),
+        max_bytes=MAX_ALLOW_LIST_BYTES,
+    )
+
+
+def _probe(decode_message: Callable[[bytes], Probe | ProbeAnswer], message_type: type) -> Target:
+    """With its statements opened, as `_envelope`."""
+
+    def opened(data: bytes) -> None:
+        for statement in decode_message(data).statements:
+            membership.open_statement(statement, run=RUN, verify=lambda *_: True)
+
+    statements = [
+        membership.state(kind, _ME.peer_id, 3, _ME, run=RUN) for kind in (StatementKind.ALIVE, StatementKind.SUSPECT)
+    ]
+    heads = (None, _ME.peer_id) if message_type is Probe else (True, False)
+    examples = tuple(membership.encode_probe(message_type(head, membership.raw(statements))) for head in heads)
+    return Target(decode=opened, examples=examples, max_bytes=MAX_PROBE_BYTES)
+
+
+def _address() -> Target:
+    """As they stand on cards."""
+
+    def parsed(data: bytes) -> None:
+        try:
+            parse_tcp_address(data.decode("utf-8"))
+        except ValueError as error:  # UnicodeDecodeError is one
+            raise ProtocolError("address", str(error)) from error
+
+    texts = ("/ip4/192.0.2.7/tcp/4001", "/ip6/::1/tcp/1", f"/dns4/peer.example/tcp/1/p2p/{_ME.peer_id}")
+    return Target(decode=parsed, examples=tuple(text.encode() for text in texts), max_bytes=4096)
+
+
+def _negotiation() -> Target:
+    """The lines by which the other end of a stream says what it wants of us."""
+    served = TProtocol("/murmur/echo/1")
+
+    def chosen(data: bytes) -> None:
+        try:
+            choose(_Said(data), {served: None}).send(None)  # type: ignore[arg-type]  # as much of a stream as it needs
+        except StopIteration:
+            return
+        raise AssertionError("it waits for bytes that are there")
+
+    return Target(decode=chosen, examples=(proposal(TProtocol("/other/1")) + proposal(served),), max_bytes=4096)
+
+
+class _Said:
+    """A stream on which everything has come in, and whose end is next. Nothing is ever waited for."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = data
+
+    @property
+    def has_unread(self) -> bool:
+        return bool(self._rest)
+
+    async def read(self, n: int) -> bytes:
+        part, self._rest = self._rest[:n], self._rest[n:]
+        return part
+
+    async def write(self, data: bytes) -> None:
+        assert len(data) <= MAX_PROPOSALS * 128
 
 
 def _book() -> bytes:
@@ -138,13 +234,18 @@ def _codec(codec: Codec) -> Target:
     return Target(decode=decoded, examples=tuple(examples), max_bytes=codec.max_bytes(SCHEMA))
 
 
-def _envelope() -> Target:
-    """Without the check of the signature, which nothing but the right bytes would ever pass."""
+def example_envelopes(signer: Identity, *, run: bytes) -> tuple[bytes, ...]:
+    """Return messages of several kinds that are well formed, and say nothing sensible."""
     card = PeerCard(boot=1, name="peer-1", addresses=("/ip4/127.0.0.1/tcp/1",), config=HASH, schema=HASH)
     ack = Ack(round=3, previous=HASH, manifest=HASH, model=HASH, after=2)
+    return tuple(seal(message, signer, run=run).data for message in (card, ack, _group_seal(), _top_manifest()))  # type: ignore[type-var]  # one call a kind
+
+
+def _envelope() -> Target:
+    """Without the check of the signature, which nothing but the right bytes would ever pass."""
     return Target(
         decode=lambda data: open_envelope(data, run=RUN, verify=lambda *_: True),
-        examples=tuple(seal(message, _ME, run=RUN).data for message in (card, ack, _group_seal(), _top_manifest())),  # type: ignore[type-var]  # one call a kind
+        examples=example_envelopes(_ME, run=RUN),
         max_bytes=MAX_ENVELOPE_BYTES,
     )
 

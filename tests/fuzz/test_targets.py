@@ -1,7 +1,10 @@
 """The fuzzer's targets themselves: examples are valid, so that fuzzing starts behind the first check."""
 
+from types import ModuleType
+
 import pytest
 
+from peer.wire import admission, proofs, sync
 from tests.fuzz.targets import Target, targets
 
 TARGETS = targets()
@@ -17,3 +20,9 @@ def test_examples_are_decoded(target: Target) -> None:
 
 def test_every_codec_is_a_target() -> None:
     assert sum(name.startswith("codec ") for name in TARGETS) == 8
+
+
+@pytest.mark.parametrize("wire", [admission, proofs, sync])
+def test_every_bounded_message_is_a_target(wire: ModuleType) -> None:
+    names = {name.replace(" ", "").replace("-", "") for name in TARGETS}
+    assert not [each.__name__ for each in wire._BOUNDS if each.__name__.lower() not in names]
