@@ -4,6 +4,7 @@ COUNTER_NAMES = (
     "bytes_sent",
     "bytes_received",
     "gossip_dropped",
+    "gossip_interrupted",
     "handler_errors",
     "protocol_errors",
     "dials_failed",

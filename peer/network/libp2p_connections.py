@@ -91,6 +91,13 @@ class ConnectionTable:
         for conn in self.of_peer(peer):
             self.close(conn, cause=cause)
 
+    def tell(self, event: TransportEvent) -> None:
+        """Put an event into the queue; when it is full the event is lost."""
+        try:
+            self._events_in.send_nowait(event)
+        except (trio.WouldBlock, trio.BrokenResourceError):
+            return  # repaired by connected_peers, as the contract says
+
     def _start(self, task: Callable[..., Awaitable[None]], *arguments: object) -> None:
         """Start a task unless the transport is ending: then the host closes what comes in late."""
         if not self._nursery.cancel_scope.cancel_called:
@@ -131,10 +138,7 @@ class ConnectionTable:
 
     def _announce(self, event: TransportEvent) -> None:
         self.changed()
-        try:
-            self._events_in.send_nowait(event)
-        except (trio.WouldBlock, trio.BrokenResourceError):
-            return  # repaired by connected_peers, as the contract says
+        self.tell(event)
 
 
 def peer_of(conn: SwarmConn) -> PeerId:

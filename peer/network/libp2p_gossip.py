@@ -14,11 +14,14 @@ from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
 
 from peer.errors import ProtocolError
+from peer.network.discovery.backoff import RedialPolicy
 from peer.network.gate import Gate
 from peer.network.gossip import Gossip
 from peer.network.gossip_frames import Frame, FrameReader, Kind, encode_message, encode_names
 from peer.network.libp2p_guard import reset_stream
 from peer.network.libp2p_settings import Libp2pSettings
+from peer.network.libp2p_upgrade import root_cause
+from peer.network.transport import GossipFailing
 from peer.types import PeerId, Seconds
 
 OUTBOUND_QUEUE = 512
@@ -31,9 +34,14 @@ READ_BYTES = 64 * 1024
 MAX_STREAMS = 4
 """Of one neighbour at a time: one is enough, a second lives for a moment when it connects anew."""
 
-FIRST_PAUSE_S: Seconds = 0.25
-MAX_PAUSE_S: Seconds = 30.0
-"""Between two attempts to open a stream: it doubles from one failure to the next."""
+PAUSES = RedialPolicy(first_s=0.25, cap_s=30.0)
+"""Between two attempts to speak to a neighbour."""
+
+STEADY_S: Seconds = 5.0
+"""A stream that breaks after this time had worked: it is the first failure, not one more."""
+
+FIRST_TOLD = 4
+"""Failures in a row that are told; a peer that is about to leave makes one or two."""
 
 Deliver = Callable[[PeerId, bytes], None]
 Admits = Callable[[PeerId, int], bool]
@@ -54,7 +62,9 @@ class GossipStreams:
         admits: Admits,
         counters: dict[str, int],
         gate: Gate,
+        tell: Callable[[GossipFailing], None],
     ) -> None:
+        """tell: of neighbours that cannot be spoken to."""
         self._host = host
         self._settings = settings
         self._nursery = nursery
@@ -63,6 +73,7 @@ class GossipStreams:
         self._admits = admits
         self._counters = counters
         self._gate = gate
+        self._tell = tell
         self._rng = random.Random()
         self._gossip = Gossip(draw=self._draw)
         self._protocol = TProtocol(f"/murmur/gossip/1/{settings.run_id}")
@@ -114,21 +125,28 @@ class GossipStreams:
 
     async def _speak(self, peer: PeerId, frames: trio.MemoryReceiveChannel[bytes], scope: trio.CancelScope) -> None:
         """Write what comes in `frames` until cancelled; a stream that breaks is opened anew, what it held is lost."""
-        pause = FIRST_PAUSE_S
+        failures = 0
         with scope:
             while True:
-                try:
-                    with trio.fail_after(self._settings.stream_idle_s):
-                        stream = await self._host.new_stream(ID.from_base58(peer), [self._protocol])
-                except Exception:  # swarm, muxer, multiselect and socket have no common base for their errors
-                    await trio.sleep(pause)
-                    pause = min(2 * pause, MAX_PAUSE_S)
-                    continue
-                pause = FIRST_PAUSE_S
-                try:
-                    await _write_all(stream, frames)
-                finally:
-                    await reset_stream(stream)
+                begun = trio.current_time()
+                cause = await self._speak_once(peer, frames)
+                failures = 1 if trio.current_time() - begun >= STEADY_S else failures + 1
+                self._counters["gossip_interrupted"] += 1
+                if failures >= FIRST_TOLD and failures.bit_count() == 1:
+                    self._tell(GossipFailing(peer=peer, failures=failures, cause=root_cause(cause)))
+                await trio.sleep(PAUSES.wait_s(failures, self._rng))
+
+    async def _speak_once(self, peer: PeerId, frames: trio.MemoryReceiveChannel[bytes]) -> Exception:
+        """Return why the stream did not open, or broke."""
+        try:
+            with trio.fail_after(self._settings.stream_idle_s):
+                stream = await self._host.new_stream(ID.from_base58(peer), [self._protocol])
+        except Exception as error:  # swarm, muxer, multiselect and socket have no common base for their errors
+            return error
+        try:
+            return await _write_all(stream, frames)
+        finally:
+            await reset_stream(stream)
 
     async def _listen(self, stream: INetStream) -> None:
         """Take what a neighbour says until its stream ends."""
@@ -180,8 +198,8 @@ class GossipStreams:
                     self._send(peer, encode_message(data))
 
 
-async def _write_all(stream: INetStream, frames: trio.MemoryReceiveChannel[bytes]) -> None:
-    """Write frames as they come, all that wait in one go, until the stream breaks."""
+async def _write_all(stream: INetStream, frames: trio.MemoryReceiveChannel[bytes]) -> Exception:
+    """Write frames as they come, all that wait in one go; return why the stream broke."""
     async for first in frames:
         batch = bytearray(first)
         while len(batch) < BATCH_BYTES:
@@ -191,5 +209,6 @@ async def _write_all(stream: INetStream, frames: trio.MemoryReceiveChannel[bytes
                 break
         try:
             await stream.write(bytes(batch))
-        except Exception:  # as above
-            return
+        except Exception as error:  # as above
+            return error
+    raise AssertionError("the queue of a neighbour is never closed")

@@ -207,6 +207,7 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
                 admits=limits.admits_message,
                 counters=counters,
                 gate=gate,
+                tell=connections.tell,
             )
             connections.changed = speakers.refresh
             transport = Libp2pTransport(

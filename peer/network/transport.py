@@ -49,7 +49,16 @@ class PeerDisconnected:
     cause: str
 
 
-TransportEvent = PeerConnected | PeerDisconnected
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GossipFailing:
+    """A connected peer gets none of our gossip: so many streams to it in a row did not open, or broke at once."""
+
+    peer: PeerId
+    failures: int
+    cause: str
+
+
+TransportEvent = PeerConnected | PeerDisconnected | GossipFailing
 
 
 class Transport(Protocol):
@@ -73,7 +82,8 @@ class Transport(Protocol):
 
     @property
     def events(self) -> trio.MemoryReceiveChannel[TransportEvent]:
-        """Connections that came and went, in order. Bounded at 1024: `connected_peers` repairs a lost one."""
+        """Connections that came and went, in order. Bounded at 1024: `connected_peers` repairs a lost one. Gossip that
+        fails is told at the 4th failure in a row, and whenever their number has doubled."""
 
     def connected_peers(self) -> frozenset[PeerId]: ...
 
@@ -135,5 +145,5 @@ class Transport(Protocol):
         """
 
     def counters(self) -> dict[str, int]:
-        """Totals since the start: bytes_sent, bytes_received, gossip_dropped, handler_errors,
+        """Totals since the start: bytes_sent, bytes_received, gossip_dropped, gossip_interrupted, handler_errors,
         protocol_errors, dials_failed, frames_refused, floods_refused, flooders_banned."""

@@ -8,12 +8,12 @@ from typing import Never
 import trio
 
 from peer.errors import ProtocolError, TransportError
-from peer.network.transport import PeerConnected, PeerDisconnected, Transport
+from peer.network.transport import GossipFailing, PeerConnected, PeerDisconnected, Transport
 from peer.services.admission import AdmissionDesk
 from peer.services.service import TaskStatus
 from peer.services.sessions import SessionDesk, is_newer
 from peer.telemetry.counters import Counters
-from peer.telemetry.events import PeerJoined, PeerLeft, PeerRefused
+from peer.telemetry.events import GossipInterrupted, PeerJoined, PeerLeft, PeerRefused
 from peer.telemetry.names import NameBook
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds, Session
@@ -129,6 +129,8 @@ class Greeter:
                     self._greet_once(event.peer, nursery)
                 elif isinstance(event, PeerDisconnected):
                     self._lose(event.peer, event.cause)
+                elif isinstance(event, GossipFailing):
+                    self._note_deaf(event)
             await trio.sleep_forever()
         raise AssertionError("the loops above never end")
 
@@ -290,6 +292,11 @@ class Greeter:
             self._admit()
             self._sink.emit(PeerLeft(remote=peer, cause=cause, peers=len(self._greeted) + 1))
             self._reachable(self.greeted)
+
+    def _note_deaf(self, event: GossipFailing) -> None:
+        """Tell of a peer that cannot be gossiped to; one that is not admitted, or not any more, shall not be."""
+        if event.peer in self._greeted:
+            self._sink.emit(GossipInterrupted(remote=event.peer, failures=event.failures, cause=event.cause))
 
     async def _refuse(self, peer: PeerId, error: ProtocolError) -> None:
         self._report(peer, error)

@@ -172,6 +172,19 @@ class PeerLeft(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GossipInterrupted(RepeatedEvent):
+    """A connected peer does not take our gossip; failures: streams to it in a row that did not open, or broke."""
+
+    level: ClassVar[Level] = "warning"
+    remote: PeerId
+    failures: int
+    cause: str
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeerSuspected(RepeatedEvent):
     """Nobody asked gets an answer of a connected peer. by: peers who say so. left_s: until it is given up, at most."""
 

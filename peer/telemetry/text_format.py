@@ -233,6 +233,10 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
     events.PeerJoined: lambda e, names: (
         f"met {names.name_of(e.remote)} ({e.remote}, boot {e.boot}); {_plural(e.peers, 'peer')} connected"
     ),
+    events.GossipInterrupted: lambda e, names: (
+        f"{names.name_of(e.remote)} took no gossip in {e.failures} tries: {e.cause}; it hears of rounds by"
+        f" anti-entropy, some seconds later; if this goes on, look at its log"
+    ),
     events.PeerSuspected: lambda e, names: (
         f"{names.name_of(e.remote)} does not answer (suspected by {e.by}); silent for {e.silent_s:.1f} s, given up in"
         f" {e.left_s:.1f} s unless it does"

@@ -775,6 +775,7 @@ async def test_counters_name_all_that_the_contract_lists(clock: MockClock, peers
             "bytes_sent",
             "bytes_received",
             "gossip_dropped",
+            "gossip_interrupted",
             "handler_errors",
             "protocol_errors",
             "dials_failed",

@@ -2,12 +2,15 @@
 
 from contextlib import suppress
 
+import pytest
 import trio
 
+import peer.network.libp2p_gossip
+from peer.network.discovery.backoff import RedialPolicy
 from peer.network.gossip_frames import Kind, encode_message, encode_names, message_id
 from peer.network.libp2p_gossip import MAX_STREAMS
 from peer.network.libp2p_transport import Libp2pTransport
-from peer.network.transport import MAX_GOSSIP_BYTES, GossipMessage
+from peer.network.transport import MAX_GOSSIP_BYTES, GossipFailing, GossipMessage, TransportEvent
 from tests.unit.network.loopback import (
     PATIENCE_S,
     RUN_ID,
@@ -133,3 +136,41 @@ async def test_unread_gossip_does_not_stop_requests() -> None:
             await speaker.publish(b"%d" % n)
         await until(lambda: hearer.counters()["gossip_dropped"] >= 40)
         await assert_serves(hearer)
+
+
+def told(transport: Libp2pTransport) -> list[TransportEvent]:
+    """Return the events that have come since the last call."""
+    found = []
+    with suppress(trio.WouldBlock):
+        while True:
+            found.append(transport.events.receive_nowait())
+    return found
+
+
+@pytest.mark.parametrize("hears", ["its first bytes", "nothing"])
+async def test_neighbour_that_takes_no_gossip_is_counted_and_told_ever_more_seldom(
+    monkeypatch: pytest.MonkeyPatch, hears: str
+) -> None:
+    monkeypatch.setattr(peer.network.libp2p_gossip, "PAUSES", RedialPolicy(first_s=0.01, cap_s=0.01))
+    async with open_peer(1) as speaker, open_attacker(2) as hearer:
+        if hears == "its first bytes":
+            hearer.serve(PROTOCOL, lambda _data: None, only_once=True)
+        await hearer.connect(speaker.listen_addresses[0])
+        with trio.fail_after(PATIENCE_S):
+            while speaker.counters()["gossip_interrupted"] < 17:
+                await speaker.publish(b"%d" % speaker.counters()["gossip_interrupted"])
+                await trio.sleep(0.01)
+        failing = [event for event in told(speaker) if isinstance(event, GossipFailing)]
+        assert [(event.peer, event.failures) for event in failing] == [(peer_id(2), count) for count in (4, 8, 16)]
+        assert all(event.cause for event in failing)
+
+
+async def test_neighbour_that_leaves_is_not_told_as_one_that_takes_no_gossip() -> None:
+    async with open_peer(1) as speaker:
+        async with open_peer(2) as hearer:
+            await hearer.connect(speaker.listen_addresses[0])
+            await speaker.publish(b"1")
+            await next_heard(hearer)
+        await until(lambda: not speaker.connected_peers())
+        await trio.sleep(0.5)
+        assert not [event for event in told(speaker) if isinstance(event, GossipFailing)]

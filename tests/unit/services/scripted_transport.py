@@ -145,6 +145,9 @@ class ScriptedTransport:
         if tell:
             self._events_in.send_nowait(PeerConnected(peer=peer))
 
+    def happens(self, event: TransportEvent) -> None:
+        self._events_in.send_nowait(event)
+
     def hears(self, message: GossipMessage) -> None:
         self._gossip_in.send_nowait(message)
 

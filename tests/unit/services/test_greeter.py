@@ -9,9 +9,10 @@ from trio.testing import MockClock
 
 from peer.errors import ProtocolError
 from peer.network.identity import Identity
+from peer.network.transport import GossipFailing
 from peer.services.greeting import Greeter, Welcome
 from peer.telemetry.counters import Counters
-from peer.telemetry.events import PeerJoined, PeerLeft, PeerRefused
+from peer.telemetry.events import GossipInterrupted, PeerJoined, PeerLeft, PeerRefused
 from peer.telemetry.names import NameBook
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
@@ -269,3 +270,14 @@ async def test_a_connection_that_flaps_is_greeted_once_at_a_time_and_in_the_end(
         assert most == 1
         assert len(hall.transport.requests) <= 3
         assert hall.told[-1] == frozenset({ALICE.peer_id})
+
+
+async def test_an_admitted_peer_that_takes_no_gossip_is_told_and_others_are_not(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+        hall.arrives(ALICE, shows(card(ALICE)))
+        await trio.sleep(0.1)
+        for who in (ALICE, BOB):
+            hall.transport.happens(GossipFailing(peer=who.peer_id, failures=4, cause="reset"))
+        await trio.sleep(0.1)
+        told = [event for event in hall.sink.events if isinstance(event, GossipInterrupted)]
+        assert told == [GossipInterrupted(remote=ALICE.peer_id, failures=4, cause="reset")]
