@@ -72,7 +72,11 @@ class NoiseSession(BaseSession):
         return memoryview(whole)
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send everything. Raises: ConnectionClosedError."""
+        """Send everything. Raises: ConnectionClosedError.
+
+        What a cancelled writer has left goes first, before anything is sealed: so it is never more than one write.
+        """
+        await self._tcp.flush()
         plain = memoryview(data)
         messages = -(-len(plain) // MAX_PLAINTEXT_BYTES)
         sealed = memoryview(bytearray(len(plain) + messages * (LENGTH_BYTES + MAC_BYTES)))

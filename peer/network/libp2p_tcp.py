@@ -13,21 +13,29 @@ class CountedTcpStream(TrioTCPStream):
     def __init__(self, stream: trio.SocketStream, counters: dict[str, int]) -> None:
         super().__init__(stream)
         self._counters = counters
+        self._unsent = memoryview(b"")
         self.heard_at: Seconds = trio.current_time()
         self.session: Session | None = None  # known after the handshake
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send everything, even when cancelled: half of an encrypted message would make the rest unreadable.
+        """Send everything; one task at a time. Raises: ConnectionClosedError.
 
-        That waits for a peer that does not read until its silence is noticed (`libp2p_health`) or we close the socket.
-        Raises: ConnectionClosedError.
+        Whoever is cancelled in the middle need not wait for a peer that does not read. What it leaves is kept, and goes
+        out before anything else: half of an encrypted message would make all behind it unreadable.
         """
-        with trio.CancelScope(shield=True):
+        await self.flush()
+        self._unsent = memoryview(data)
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Send what a cancelled writer has left. Raises: ConnectionClosedError."""
+        while self._unsent:
             try:
-                await self.stream.send_all(memoryview(data))
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                count = await self.stream.socket.send(self._unsent)
+            except (OSError, trio.ClosedResourceError) as error:
                 raise ConnectionClosedError(f"the connection broke: {error}", transport="tcp") from error
-        self._counters["bytes_sent"] += len(data)
+            self._unsent = self._unsent[count:]
+            self._counters["bytes_sent"] += count
 
     async def read(self, n: int | None = None) -> bytes:
         data = await super().read(n)

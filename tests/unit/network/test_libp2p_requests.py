@@ -6,6 +6,7 @@ from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 
 from peer.errors import TransportError
+from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.transport import MAX_MESSAGE_BYTES
 from peer.types import PeerId
 from tests.unit.network.loopback import (
@@ -14,6 +15,7 @@ from tests.unit.network.loopback import (
     echo,
     is_reset,
     open_attacker,
+    open_cable,
     open_peer,
     peer_id,
     until,
@@ -131,3 +133,30 @@ async def test_handler_of_a_vanished_requester_is_not_an_error() -> None:
         answer_now.set()
         await assert_serves(server)
         assert server.counters()["handler_errors"] == 0
+
+
+async def test_request_that_is_cancelled_does_not_wait_for_a_peer_that_reads_nothing() -> None:
+    """Until the peer was given up, it had: 11 s by pings, which are off here."""
+    too_late = False
+
+    async def give_up(one: Libp2pTransport, peer: PeerId) -> None:
+        nonlocal too_late
+        await trio.sleep(10.0)
+        too_late = True
+        await one.disconnect(peer)
+
+    async with (
+        open_peer(2) as other,
+        open_cable(other.listen_addresses[0]) as cable,
+        open_peer(1, ping_interval_s=1000.0) as one,
+        trio.open_nursery() as nursery,
+    ):
+        await one.connect(cable.address)
+        cable.cut()
+        nursery.start_soon(give_up, one, other.local_peer)
+        with trio.move_on_after(0.5):
+            async with trio.open_nursery() as requests:
+                for _ in range(100):  # more than the socket takes
+                    requests.start_soon(one.request, other.local_peer, "echo/1", bytes(MAX_MESSAGE_BYTES))
+        assert not too_late
+        nursery.cancel_scope.cancel()
