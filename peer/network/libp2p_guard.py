@@ -2,7 +2,7 @@
 
 py-libp2p 0.8.1 lets an exception of a stream handler, its own ones included (once six bytes on
 GossipSub), tear down its whole service. Every inbound stream of every protocol passes through one function
-of the swarm, so one wrapper there covers gossip, ping, identify and our own protocols.
+of the swarm, so one wrapper there covers gossip, ping and our own protocols.
 """
 
 from collections import Counter

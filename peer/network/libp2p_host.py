@@ -1,12 +1,13 @@
 """A py-libp2p 0.8.1 host cut down to what a peer needs: TCP, Noise, Yamux, and no dialling of its own.
 
 Built from parts instead of by `libp2p.new_host`, because its swarm must differ:
-- it never dials: py-libp2p's own dials take 250 ms, cannot resolve `/dns4`, remember stale addresses, and
-block a peer for 60 s after a failure. `libp2p_upgrade` hands finished connections over instead. - it accepts
-from our listener: py-libp2p's binds with SO_REUSEPORT, so that a port in use goes unnoticed, and keeps a slot
-and a task for every inbound connection until the process ends, which after 250 of them refuses all others. -
-it offers Noise alone: py-libp2p offers plaintext and secio, too, unless told otherwise. - it asks no peer to
-identify itself: nobody here needs the answer, and it runs outside every nursery.
+- it never dials: py-libp2p's own dials take 250 ms, cannot resolve `/dns4`, remember stale addresses, and block a peer
+  for 60 s after a failure. `libp2p_upgrade` hands finished connections over instead.
+- it accepts from our listener: py-libp2p's binds with SO_REUSEPORT, so that a port in use goes unnoticed, and keeps a
+  slot and a task for every inbound connection until the process ends, which after 250 of them refuses all others.
+- it offers Noise alone: py-libp2p offers plaintext and secio, too, unless told otherwise.
+- it asks no peer to identify itself, outside every nursery, and answers no such question: nobody here needs the answer,
+  for which py-libp2p looks for a listener for half a second, and what a peer pushes about itself is kept for ever.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.x25519 import X25519PrivateKey
 from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
+from libp2p.host.ping import ID as PING
 from libp2p.io.exceptions import IOException
 from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig
@@ -69,7 +71,7 @@ class IdleConnector(AutoConnector):
 
 
 class QuietHost(BasicHost):
-    """A host that answers identify requests and makes none."""
+    """A host that neither asks to identify nor answers, and tells hostile proposals from mistaken ones."""
 
     swarm: DialFreeSwarm
 
@@ -137,6 +139,8 @@ def build_host(
         network=swarm, disable_identify_address_discovery=True, negotiate_timeout=max(1, round(settings.stream_idle_s))
     )
     host.swarm = swarm
+    for protocol in [each for each in host.multiselect.handlers if each != PING]:
+        del host.multiselect.handlers[protocol]
     guard.protect(swarm)
     swarm.register_notifee(_ConnectedNotifee(on_connected))
     return host

@@ -9,7 +9,15 @@ from libp2p.peer.id import ID
 from multiaddr import Multiaddr
 
 from peer.types import PeerId
-from tests.unit.network.loopback import PATIENCE_S, open_peer, peer_id, until
+from tests.unit.network.loopback import (
+    PATIENCE_S,
+    assert_serves,
+    open_attacker,
+    open_peer,
+    peer_id,
+    refuses_stream,
+    until,
+)
 
 IDENTIFY = TProtocol("/ipfs/id/1.0.0")
 
@@ -63,3 +71,11 @@ async def test_a_request_starts_no_task_to_tell_of_its_stream() -> None:
             trio.lowlevel.remove_instrument(spawned)
         assert any("muxed_stream" in name for name in spawned.names)  # the one that serves it is seen
         assert not [name for name in spawned.names if "_notify" in name]
+
+
+@pytest.mark.parametrize("protocol", [IDENTIFY, "/ipfs/id/push/1.0.0"])
+async def test_identify_is_not_served(protocol: str) -> None:
+    async with open_peer(1) as victim, open_attacker(2) as attacker:
+        await attacker.connect(victim.listen_addresses[0])
+        assert await refuses_stream(attacker, victim.local_peer, protocol)
+        await assert_serves(victim)
