@@ -1,9 +1,9 @@
 """A peer as users run it, but for what its first arguments change: the faults that no tool outside a process can make.
 
-    python -m tests.altered_peer [--duty 0.05] [--delay-s 0.3] [--attack withhold] [--version 1] -- peer round.train_s=2
+    python -m tests.altered_peer [--duty 0.05] [--delay-s 0.3] [--attack withhold] [--deaf] -- peer round.train_s=2
 
 Everything after `--` is what `murmur` takes. The changes stand around the program, not in it: users' peers know nothing
-of them. Used by the containers of tests/docker and by benchmarks/soak.py.
+of them. Used by the containers of tests/docker, by tests/process and by benchmarks/soak.py.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from peer.agents.native_agent import NativeAgent  # noqa: E402
 from peer.cli import app  # noqa: E402
 from peer.network.identity import Identity  # noqa: E402
 from peer.network.libp2p_transport import Libp2pSettings, Libp2pTransport, open_libp2p_transport  # noqa: E402
-from peer.network.transport import Content, DownloadHandler, RequestHandler  # noqa: E402
+from peer.network.transport import Content, DownloadHandler, GossipMessage, RequestHandler  # noqa: E402
 from peer.types import PeerId, Seconds, TrainStats  # noqa: E402
 
 _SHORTEST_S = 0.001
@@ -44,11 +44,14 @@ def main() -> None:
     parser.add_argument(
         "--attack", default="", help="a kind of peer.simulation.attacks that needs no knowledge of others"
     )
+    parser.add_argument("--deaf", action="store_true", help="neither publishes nor hears gossip")
     parser.add_argument("--version", type=int, help="of the protocol that it speaks")
     changes = parser.parse_args(sys.argv[1:split])
     if changes.duty < 1.0:
         _replace("NativeAgent", partial(RestingAgent, duty=changes.duty))
-    if changes.delay_s or changes.attack:
+    if changes.deaf:
+        _replace("open_libp2p_transport", _open_deaf)
+    elif changes.delay_s or changes.attack:
         _replace("open_libp2p_transport", partial(_open_altered, delay_s=changes.delay_s, attack=changes.attack))
     if changes.version is not None:
         vars(peer.wire.envelope)["PROTOCOL_VERSION"] = changes.version
@@ -126,6 +129,20 @@ class AlteredTransport:
                 return  # lost: what is too large never leaves, and gossip promises nothing
 
 
+class DeafTransport:
+    """Publishes nothing and hears nothing; connections, requests and downloads are as they are."""
+
+    def __init__(self, transport: Libp2pTransport) -> None:
+        self._transport = transport
+        self._silence_in, self.gossip = trio.open_memory_channel[GossipMessage](0)
+
+    def __getattr__(self, name: str) -> Any:  # Any: the rest of the transport, as it is
+        return getattr(self._transport, name)
+
+    async def publish(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+
+
 class Liar:
     """An attack of the simulator on a real network: changes what is gossiped and which blobs are served."""
 
@@ -170,6 +187,12 @@ async def _open_altered(
     async with open_libp2p_transport(settings, identity) as transport, trio.open_nursery() as nursery:
         yield AlteredTransport(transport, nursery, delay_s=delay_s, liar=liar)
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _open_deaf(settings: Libp2pSettings, identity: Identity) -> AsyncIterator[DeafTransport]:
+    async with open_libp2p_transport(settings, identity) as transport:
+        yield DeafTransport(transport)
 
 
 def _replace(name: str, by: Callable[..., object]) -> None:

@@ -12,6 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+ROOT = Path(__file__).resolve().parents[2]
+
 START_S = 60.0
 """Deadline of a start: a second on an idle machine, but tests share theirs with compilers."""
 
@@ -45,13 +47,14 @@ class MurmurProcess:
         env: Mapping[str, str] | None = None,
         stdout: int = subprocess.PIPE,
         inside: Sequence[str] = (),
+        program: Sequence[str] = ("peer.cli",),
     ) -> None:
         self.lines: list[str] = []
         self.events: list[Event] = []
         self._news = threading.Condition()
         self._ended = False
         self._process = subprocess.Popen(
-            [*inside, sys.executable, "-m", "peer.cli", *arguments],
+            [*inside, sys.executable, "-m", *program, *arguments],
             cwd=cwd,  # outside the repository: no configs/config.yaml, so the built-in defaults hold
             env={**os.environ, **(env or {})},
             stdout=subprocess.PIPE,
@@ -148,9 +151,19 @@ class Murmur:
         self.folder = folder
         self._stack = stack
 
-    def run(self, *arguments: str, env: Mapping[str, str] | None = None, inside: Sequence[str] = ()) -> MurmurProcess:
-        """inside: a command that runs another one, such as `ip netns exec NAME`."""
-        return self._stack.enter_context(MurmurProcess(arguments, cwd=self.folder, env=env, inside=inside))
+    def run(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        inside: Sequence[str] = (),
+        altered: Sequence[str] = (),
+    ) -> MurmurProcess:
+        """inside: a command that runs another, such as `ip netns exec NAME`. altered: as of `tests.altered_peer`."""
+        program = ("tests.altered_peer", *altered, "--") if altered else ("peer.cli",)
+        env = {"PYTHONPATH": str(ROOT), **(env or {})} if altered else env
+        return self._stack.enter_context(
+            MurmurProcess(arguments, cwd=self.folder, env=env, inside=inside, program=program)
+        )
 
     def peer(
         self,
@@ -161,6 +174,7 @@ class Murmur:
         port: int = 0,
         env: Mapping[str, str] | None = None,
         inside: Sequence[str] = (),
+        altered: Sequence[str] = (),
     ) -> MurmurProcess:
         """Start `murmur peer` on a port of loopback. meet: running peers whose addresses it is given."""
         addresses = ",".join(address_of(other) for other in meet)
@@ -174,6 +188,7 @@ class Murmur:
             *settings,
             env=env,
             inside=inside,
+            altered=altered,
         )
 
 
