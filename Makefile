@@ -8,7 +8,7 @@ SEEDS ?= 2000
 HOURS ?= 1
 export PYTHON TORCH_SPEC TORCH_INDEX_URL
 .DEFAULT_GOAL := help
-.PHONY: help setup up test test-tsan test-arm torture soak fuzz test-docker chaos image lint format bench bench-cpp clean distclean
+.PHONY: help setup up test test-tsan test-arm torture soak fuzz fuzz-network test-docker chaos image lint format bench bench-cpp clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ soak: setup ## HOURS=1 of six peers that are killed, stopped and replaced; soak.
 fuzz: setup ## fuzz every decoder of bytes from the network, guided by coverage (ARGS='--runs 10000'; 20 minutes)
 	@.venv/bin/python -m pip --disable-pip-version-check install -q $$(.venv/bin/python scripts/requirements.py fuzz)
 	@.venv/bin/python tests/fuzz/fuzz_decoders.py $(ARGS)
+
+fuzz-network: setup ## a million malformed frames on a peer that trains with two others (ARGS='--frames 20000'; 30 minutes)
+	@.venv/bin/python tests/fuzz/fuzz_network.py $(ARGS)
 
 test-docker: ## build the image, run a swarm of containers, kill one (starts an engine if none runs and you are root)
 	@scripts/setup.sh lint

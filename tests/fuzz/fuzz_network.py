@@ -1,0 +1,216 @@
+"""Pelt a running peer with a million malformed frames while it trains with two others; `make fuzz-network`.
+
+    python tests/fuzz/fuzz_network.py                        # a million frames; half an hour
+    python tests/fuzz/fuzz_network.py --frames 20000 --seed 2 --before-s 30
+
+Three processes of `murmur peer` on loopback seal rounds of half a second. Measured on the one that is pelted: memory,
+descriptors and the time between sealed rounds before, during and after. Exit code 1 when a peer ended or printed a
+traceback, memory or descriptors stay up, the 95th percentile of the time between rounds grew by more than half, or the
+three do not seal together in the end.
+"""
+
+import argparse
+import itertools
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from peer.network.libp2p_unused import leave_out_unused
+
+leave_out_unused()  # before anything imports libp2p
+
+import trio  # noqa: E402
+
+from benchmarks.machine import describe_machine  # noqa: E402
+from peer.config.load import load_config  # noqa: E402
+from peer.round_parts import wire_run_id  # noqa: E402
+from peer.services.status_socket import read_status  # noqa: E402
+from tests.fuzz.barrage import Barrage  # noqa: E402
+from tests.process.murmur import START_S, Murmur, MurmurProcess, identity_of, port_of  # noqa: E402
+
+_SETTINGS = ("round.train_s=0.5", "compute.threads=1", "round.eval_every=50")
+_SAMPLE_S = 1.0
+_SETTLE_S = 20.0
+MAX_GROWTH = 1.05
+MAX_SLOWER = 1.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """at: monotonic clock."""
+
+    at: float
+    rss_mib: float
+    descriptors: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """What was measured in one stretch of time. gaps_s: between sealed rounds."""
+
+    name: str
+    rss_mib: float
+    peak_mib: float
+    descriptors: int
+    gaps_s: tuple[float, ...]
+
+    @property
+    def p95_s(self) -> float:
+        return statistics.quantiles(self.gaps_s, n=20)[-1]
+
+
+class Watch:
+    """Samples what a process uses, and the times of the rounds that it saw sealed."""
+
+    def __init__(self, process: MurmurProcess) -> None:
+        self._process = process
+        self.samples: list[Usage] = []
+
+    async def sample_forever(self) -> None:
+        while True:
+            self.samples.append(usage_of(self._process.pid))
+            await trio.sleep(_SAMPLE_S)
+
+    def phase(self, name: str, begun: tuple[float, datetime], *, last_s: float | None = None) -> Phase:
+        """Sum up what has been since `begun`. last_s: take memory and descriptors of the last seconds alone."""
+        now = time.monotonic()
+        since = begun[0] if last_s is None else max(begun[0], now - last_s)
+        taken = [sample for sample in self.samples if sample.at >= since]
+        return Phase(
+            name=name,
+            rss_mib=statistics.median(sample.rss_mib for sample in taken),
+            peak_mib=max(sample.rss_mib for sample in self.samples if sample.at >= begun[0]),
+            descriptors=round(statistics.median(sample.descriptors for sample in taken)),
+            gaps_s=gaps_of(self._process, begun[1]),
+        )
+
+
+def usage_of(pid: int) -> Usage:
+    """Read what the kernel charges to a process now. Raises: FileNotFoundError when it has ended."""
+    proc = Path(f"/proc/{pid}")
+    pages = int((proc / "statm").read_text().split()[1])
+    return Usage(at=time.monotonic(), rss_mib=pages * 4096 / 2**20, descriptors=len(list((proc / "fd").iterdir())))
+
+
+def gaps_of(process: MurmurProcess, since: datetime) -> tuple[float, ...]:
+    """Return the seconds between the rounds that `process` saw sealed since then."""
+    times = [datetime.fromisoformat(event["time"]) for event in process.named("round_sealed")]
+    return tuple(
+        (after - before).total_seconds()
+        for before, after in itertools.pairwise(each for each in times if each >= since)
+    )
+
+
+def moment() -> tuple[float, datetime]:
+    return time.monotonic(), datetime.now(UTC)
+
+
+async def measure(
+    victim: MurmurProcess, barrage: Barrage, *, before_s: float, after_s: float
+) -> tuple[list[Phase], float]:
+    """Return the phases, and how many seconds the barrage took."""
+    watch, phases = Watch(victim), []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch.sample_forever)
+        begun = moment()
+        await trio.sleep(before_s)
+        phases.append(watch.phase("before", begun, last_s=before_s / 2))
+        begun = moment()
+        nursery.start_soon(tell_progress, barrage)
+        await barrage.send_all()
+        took_s = time.monotonic() - begun[0]
+        phases.append(watch.phase("during", begun))
+        await trio.sleep(_SETTLE_S)
+        begun = moment()
+        await trio.sleep(after_s)
+        phases.append(watch.phase("after", begun, last_s=after_s / 2))
+        nursery.cancel_scope.cancel()
+    return phases, took_s
+
+
+async def tell_progress(barrage: Barrage) -> None:
+    while True:
+        await trio.sleep(30.0)
+        print(f"... {barrage.tally.sent.total():,} frames sent", file=sys.stderr, flush=True)
+
+
+def verdicts(phases: Sequence[Phase]) -> list[tuple[str, bool]]:
+    before, during, after = phases
+    growth, slower = after.rss_mib / before.rss_mib, during.p95_s / before.p95_s
+    return [
+        (f"memory after it: {growth:.3f} of before (at most {MAX_GROWTH})", growth <= MAX_GROWTH),
+        (
+            f"descriptors after it: {after.descriptors}, before {before.descriptors}",
+            after.descriptors <= before.descriptors,
+        ),
+        (f"p95 between rounds during it: {slower:.2f} of before (at most {MAX_SLOWER})", slower <= MAX_SLOWER),
+    ]
+
+
+def report(phases: Sequence[Phase], barrage: Barrage, counters: dict[str, int], took_s: float) -> None:
+    tally = barrage.tally
+    print(f"{tally.sent.total():,} malformed frames in {took_s:.0f} s, {tally.turned_away} connections turned away:")
+    for surface, count in sorted(tally.sent.items()):
+        print(f"  {surface:20s} {count:9,}")
+    print("\nthe peer that was pelted")
+    print(f"  {'':8s} {'memory':>9s} {'at most':>9s} {'descriptors':>12s} {'rounds':>7s} {'median':>8s} {'p95':>8s}")
+    for phase in phases:
+        print(
+            f"  {phase.name:8s} {phase.rss_mib:5.1f} MiB {phase.peak_mib:5.1f} MiB {phase.descriptors:12d}"
+            f" {len(phase.gaps_s):7d} {statistics.median(phase.gaps_s):6.2f} s {phase.p95_s:6.2f} s"
+        )
+    refused = {
+        name: count
+        for name, count in counters.items()
+        if count and (name.startswith(("refused_", "network_")) and not name.startswith("network_bytes"))
+    }
+    print("  what it counted: " + ", ".join(f"{count:,} {name}" for name, count in refused.items()))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=1000.0, help="frames a second, at most")
+    parser.add_argument("--before-s", type=float, default=120.0, help="how long to look before it, and after it")
+    options = parser.parse_args()
+    print(f"seed {options.seed}, at most {options.rate:g} frames a second; {describe_machine()}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="murmur-fuzz-") as folder, ExitStack() as stack:
+        murmur = Murmur(Path(folder), stack)
+        victim = murmur.peer("victim", *_SETTINGS)
+        others = [murmur.peer(name, *_SETTINGS, meet=[victim]) for name in ("one", "two")]
+        victim.wait_for("round_sealed", lambda event: event["admitted"] == 3, within_s=START_S)
+        run = wire_run_id(load_config([], {}, []))
+        barrage = Barrage(port_of(victim), run=run, seed=options.seed, frames=options.frames, rate=options.rate)
+        phases, took_s = trio.run(lambda: measure(victim, barrage, before_s=options.before_s, after_s=options.before_s))
+        counters = read_status(Path(victim.named("peer_started")[0]["data_dir"]).parent, timeout_s=START_S).counters
+        seen = len(victim.events)
+        victim.wait_for("round_sealed", lambda event: event["admitted"] == 3, after=seen)
+        left = [event["remote"] for other in others for event in other.named("peer_left")]
+        lost = left.count(identity_of(victim))
+        codes = [process.stop() for process in (victim, *others)]
+        tracebacks = sum("Traceback" in process.output for process in (victim, *others))
+    report(phases, barrage, counters, took_s)
+    judged = [
+        *verdicts(phases),
+        (
+            f"exit codes of the three, asked to stop: {codes}; tracebacks: {tracebacks}",
+            not any(codes) and not tracebacks,
+        ),
+        (f"times that one of the others lost it: {lost}", lost == 0),
+    ]
+    for text, holds in judged:
+        print(f"  {'yes' if holds else 'NO '} {text}")
+    return 0 if all(holds for _, holds in judged) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
