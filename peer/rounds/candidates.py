@@ -1,9 +1,9 @@
-"""The headers that a manifest on the tip could admit, kept up to date header by header.
+"""The headers that a manifest on the tip, or the seal of the own group, could admit, kept up to date header by header.
 
 Asked for after every message, so nothing here looks through all headers unless the tip has moved.
 """
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 
 from peer.rounds.eligibility import Eligibility
 from peer.rounds.entry import Entry
@@ -17,18 +17,27 @@ from peer.wire.messages import DeltaHeader
 class Candidates:
     """Headers on one base: those whose payload is held and that the chain lacks, and those that wait for a payload."""
 
-    def __init__(self, pool: HeaderPool, payloads: PayloadStore, eligibility: Eligibility) -> None:
+    def __init__(
+        self,
+        pool: HeaderPool,
+        payloads: PayloadStore,
+        eligibility: Eligibility,
+        *,
+        is_of_own_group: Callable[[PeerId], bool],
+    ) -> None:
+        """is_of_own_group: whether a peer contributes where this one does; a function of the tip."""
         self._pool = pool
         self._payloads = payloads
         self._base: Digest | None = None
         self._eligibility = eligibility
+        self._is_of_own_group = is_of_own_group
         self._seen = (0, 0, 0)
         self._version = 0
         self._ready: dict[PeerId, Signed[DeltaHeader]] = {}
         self._waiting: dict[PeerId, Signed[DeltaHeader]] = {}
 
     def peers(self, tip: Entry) -> Set[PeerId]:
-        """Return whose headers a manifest on `tip` could admit now; a view that changes with the next call."""
+        """Return whose headers could be admitted on `tip` now; a view that changes with the next call."""
         self._update(tip)
         return self._ready.keys()
 
@@ -38,14 +47,14 @@ class Candidates:
         return self._version
 
     def headers(self, tip: Entry) -> list[Signed[DeltaHeader]]:
-        """Return the headers that a manifest on `tip` could admit now, sorted by peer id."""
+        """Return the headers that could be admitted on `tip` now, sorted by peer id."""
         self._update(tip)
         return [self._ready[peer] for peer in sorted(self._ready)]
 
-    def is_waiting(self, tip: Entry) -> bool:
-        """Return whether a header on `tip` lacks its payload."""
+    def waiting(self, tip: Entry) -> list[Signed[DeltaHeader]]:
+        """Return the headers on `tip` that lack their payload, sorted by peer id."""
         self._update(tip)
-        return bool(self._waiting)
+        return [self._waiting[peer] for peer in sorted(self._waiting)] if self._waiting else []
 
     def _update(self, tip: Entry) -> None:
         seen = self._pool.version, self._payloads.version, self._eligibility.version
@@ -59,9 +68,12 @@ class Candidates:
         self._base, self._seen = tip.digest, seen
         self._version += bool(news) or not is_same
         for header in news:
-            if header.message.base == tip.digest and self._eligibility.takes(header.peer):
-                self._ready.pop(header.peer, None)  # a newer one takes its place
-                self._waiting[header.peer] = header
+            peer = header.peer
+            if header.message.base == tip.digest and self._eligibility.takes(peer) and self._is_of_own_group(peer):
+                self._ready.pop(peer, None)  # a newer one takes its place
+                self._waiting[peer] = header
+        if not self._waiting:
+            return
         for header in [header for header in self._waiting.values() if header.message in self._payloads]:
             del self._waiting[header.peer]
             self._version += 1

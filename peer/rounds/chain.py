@@ -13,7 +13,7 @@ class Chain:
         self.root = root
         self.tip = root
         self.version = 0  # grows with every change of the tree
-        self._entries: dict[Digest, Entry] = {root.digest: root}
+        self._entries: dict[bytes, Entry] = {root.digest: root}
         self._line: list[Entry] = []
         self._line_key: object = None
         self._beside: list[Entry] = []
@@ -29,7 +29,7 @@ class Chain:
         return len(self._entries)
 
     def get(self, digest: bytes) -> Entry | None:
-        return self._entries.get(Digest(digest))
+        return self._entries.get(digest)
 
     def add(self, entry: Entry) -> None:
         """Raises: KeyError unless the parent is present."""

@@ -74,12 +74,19 @@ class Company:
         told = self.told.get(peer)
         return Digest(told.tip.digest) if told else None
 
+    @property
+    def has_strangers(self) -> bool:
+        """Somebody may still be waited for, or was until a moment ago."""
+        return bool(self._met_at)
+
     def strangers(self, now: Seconds) -> list[PeerId]:
         """Return the strangers that are still waited for, sorted; the others are strangers no more."""
+        if not self._met_at:
+            return []
         for peer in [peer for peer, since in self._met_at.items() if now >= since + self._patience_s]:
             del self._met_at[peer]
         return sorted(self._met_at)
 
     def patience_end(self) -> Seconds | None:
         """Return when the last stranger will have been waited for long enough; None without strangers."""
-        return max((since + self._patience_s for since in self._met_at.values()), default=None)
+        return max(self._met_at.values()) + self._patience_s if self._met_at else None

@@ -60,7 +60,7 @@ class Entry:
     @property
     def members(self) -> frozenset[PeerId]:
         """The peers on the roster."""
-        return self.settle(_RULES).members
+        return (self.standing or self.settle(_RULES)).members
 
     @property
     def electors(self) -> frozenset[PeerId]:
@@ -70,7 +70,7 @@ class Entry:
     @property
     def grouping(self) -> Grouping | None:
         """The groups of the round after this one; None while the swarm is small enough to go without."""
-        return self.settle(_RULES).grouping
+        return (self.standing or self.settle(_RULES)).grouping
 
     @property
     def deltas(self) -> tuple[SignedDelta, ...]:
@@ -100,7 +100,7 @@ class Entry:
 
     def held_of(self, peer: PeerId) -> int:
         """Return the sequence up to which the chain holds the work of `peer`; 0 when it names no such peer."""
-        return self.settle(_RULES).held.get(peer, 0)
+        return (self.standing or self.settle(_RULES)).held.get(peer, 0)
 
     def missed_by(self, peer: PeerId) -> int | None:
         """Return how many rounds in a row a member has missed; None for one that is not on the roster."""

@@ -64,11 +64,13 @@ class Witness:
         if key is None or round_number < self._first_round:
             return None
         seen = self._seen[key[0]]
-        known = seen.setdefault(key, _Statement(round_number, signed.digest, signed.data))
-        if known.digest != signed.digest:
+        known = seen.get(key)
+        if known is None:
+            seen[key] = _Statement(round_number, signed.digest, signed.data)
+            if len(seen) > _REMEMBERED[key[0]]:
+                del seen[next(iter(seen))]
+        elif known.digest != signed.digest:
             return Proof(peer=signed.peer, what=_what(key), first=known.data, second=signed.data)
-        if len(seen) > _REMEMBERED[key[0]]:
-            del seen[next(iter(seen))]
         return None
 
     def forget(self, *, tip_round: int) -> None:

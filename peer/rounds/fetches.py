@@ -41,21 +41,22 @@ class Fetches:
         if self._retry_at:
             self._retry_at = {blob: time for blob, time in self._retry_at.items() if time > now}
         ledger = self._ledger
-        key = (ledger.work_version, ledger.votes.version)
+        key = (ledger.work_version, ledger.votes.version if ledger.chain.rivals() else 0)
         if key != self._missing_key:
             self._missing_key = key
+            wanted = self._wanted() if ledger.lacks_payloads() else {}
             self._missing = {
                 payload: FetchPayload(payload=payload, payload_bytes=header.message.payload_bytes, holders=holders)
-                for payload, (header, holders) in (self._wanted() if ledger.lacks_payloads() else {}).items()
+                for payload, (header, holders) in wanted.items()
             }
+        if not self._missing:
+            return []
         return [fetch for payload, fetch in self._missing.items() if self.begin(payload, now=now)]
 
     def _wanted(self) -> dict[Digest, tuple[SignedDelta, tuple[PeerId, ...]]]:
         ledger, tip = self._ledger, self._ledger.tip
         wanted: dict[Digest, tuple[SignedDelta, tuple[PeerId, ...]]] = {
-            Digest(header.message.payload): (header, (header.peer,))
-            for header in ledger.pool.on_base(tip.digest)
-            if header.message not in ledger.payloads and ledger.is_of_own_group(header.peer)
+            Digest(header.message.payload): (header, (header.peer,)) for header in ledger.headers_without_payload()
         }
         wanted |= {
             Digest(seal.message.payload): (seal, (seal.peer,)) for seal in ledger.group_candidates.without_payload()

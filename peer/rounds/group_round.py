@@ -74,7 +74,9 @@ class GroupRound:
 
     def group_due(self, now: Seconds) -> Seconds | None:
         """Return when this peer should seal its group; None while that is not its turn to wait for, or done."""
-        key = (self._ledger.work_version, self._company.alive)
+        ledger = self._ledger
+        seals = ledger.groups.of_group(ledger.tip.digest, ledger.own_group)
+        key = (ledger.candidates_version, ledger.group_candidates.version, len(seals), self._company.alive)
         if key != self._group_due_key:
             self._group_due_at = self._group_due(now)
             self._group_due_key = key

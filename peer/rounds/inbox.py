@@ -1,6 +1,6 @@
 """What comes in from others: checked, and entered into the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from peer.errors import ProtocolError
 from peer.rounds.effects import Equivocated, Refused
@@ -36,23 +36,30 @@ class Inbox:
         self._verified: dict[bytes, AnySigned] = {}
         self._witness = Witness()
         self._proofs: list[Proof] = []
+        self._arms: dict[type, Callable[..., Sequence[Refused]]] = {
+            Ack: self._accept_ack,
+            DeltaHeader: self._accept_header,
+            GroupSeal: self._accept_group_seal,
+            Manifest: self._accept_manifest,
+            TopManifest: self._accept_top,
+        }
 
     def take(self, data: bytes, payload: bytes | None, source: PeerId, now: Seconds) -> Sequence[Refused | Equivocated]:
         """Take in one envelope that `source` handed over."""
-        refused = self._take(data, payload, source, now)
+        author = source
+        try:
+            signed = self._verified.get(data) or self._open(data, run=self._ledger.parts.run)
+            author = signed.peer
+            arm = self._arms.get(type(signed.message))
+            if arm is None:
+                raise ProtocolError("malformed", "a peer card is not gossip")
+            refused = arm(signed, payload, source, now)
+        except ProtocolError as error:
+            refused = [Refused(reason=error.reason, peer=author, detail=error.detail)]
         if not self._proofs:
             return refused
         proofs, self._proofs = self._proofs, []
         return [*(Equivocated(proof=proof) for proof in proofs), *refused]
-
-    def _take(self, data: bytes, payload: bytes | None, source: PeerId, now: Seconds) -> list[Refused]:
-        author = source
-        try:
-            signed = self._open(data, run=self._ledger.parts.run)
-            author = signed.peer
-            return self._accept(signed, payload, source, now)
-        except ProtocolError as error:
-            return [Refused(reason=error.reason, peer=author, detail=error.detail)]
 
     def link_orphans(self) -> list[Refused]:
         """Link what waited for entries that are known by now; drop what is too old to matter."""
@@ -79,26 +86,12 @@ class Inbox:
                 del self._verified[next(iter(self._verified))]
         return signed
 
-    def _accept(self, signed: AnySigned, payload: bytes | None, source: PeerId, now: Seconds) -> list[Refused]:
-        match signed.message:
-            case Ack():
-                self._accept_ack(signed, source, now)
-            case DeltaHeader():
-                self._accept_header(signed, payload, source, now)
-            case GroupSeal():
-                return self._accept_group_seal(signed, payload, source, now)
-            case Manifest():
-                return self._accept_manifest(signed, source, now)
-            case TopManifest():
-                return self._accept_top(signed, source, now)
-            case _:
-                raise ProtocolError("malformed", "a peer card is not gossip")
-        return []
-
-    def _accept_header(self, header: Signed[DeltaHeader], payload: bytes | None, source: PeerId, now: Seconds) -> None:
+    def _accept_header(
+        self, header: Signed[DeltaHeader], payload: bytes | None, source: PeerId, now: Seconds
+    ) -> Sequence[Refused]:
         ledger = self._ledger
         if header.peer == ledger.me:
-            return  # our own words come back by anti-entropy
+            return ()  # our own words come back by anti-entropy
         ledger.eligibility.check(header.peer)
         ledger.payloads.check_header(header.message)
         base = ledger.chain.get(header.message.base)
@@ -106,16 +99,17 @@ class Inbox:
             raise ProtocolError("bad_header", f"round {header.message.round} on a base of round {base.round}")
         if base is None:
             if header.message.round <= ledger.chain.root.round:
-                return  # of a round long past
+                return ()  # of a round long past
             if header.message.round > ledger.tip.round:
                 self._inquiries.unknown(Digest(header.message.base), source=source, now=now)
         if payload is not None and header.message not in ledger.payloads:
             ledger.payloads.add(header, payload)
         ledger.pool.add(header)
+        return ()
 
     def _accept_group_seal(
         self, seal: Signed[GroupSeal], payload: bytes | None, source: PeerId, now: Seconds
-    ) -> list[Refused]:
+    ) -> Sequence[Refused]:
         ledger, body = self._ledger, seal.message
         ledger.eligibility.check(seal.peer)
         ledger.payloads.check_header(body)
@@ -125,31 +119,37 @@ class Inbox:
             assert base.grouping is not None, "checked just now"
             rank = base.grouping.rank_of(seal.peer) or 0
         elif body.round <= ledger.chain.root.round:
-            return []  # of a round long past
+            return ()  # of a round long past
         elif body.round > ledger.tip.round:
             self._inquiries.unknown(Digest(body.base), source=source, now=now)
         if payload is not None and body not in ledger.payloads:
             ledger.payloads.add(seal, payload)
         ledger.groups.add(seal, rank=rank)
+        if not self._incomplete:
+            return ()
         waiting = [top for top in self._incomplete.values() if seal.digest in top.message.groups]
         if waiting:
             self._wanted[seal.digest] = seal
-        return [refused for top in waiting for refused in self._accept_top(top, source, now)]
+        return [refused for top in waiting for refused in self._accept_top(top, None, source, now)]
 
-    def _accept_manifest(self, manifest: Signed[Manifest], source: PeerId, now: Seconds) -> list[Refused]:
+    def _accept_manifest(
+        self, manifest: Signed[Manifest], _payload: bytes | None, source: PeerId, now: Seconds
+    ) -> Sequence[Refused]:
         if not self._is_news(manifest):
-            return []
+            return ()
         parts = self._ledger.parts
         headers = parts.pure.open_headers(manifest.message, run=parts.run, opener=self._open)
         for header in headers:
             self._ledger.payloads.check_header(header.message)
         return self._enter(entry_of(manifest, headers), source, now)
 
-    def _accept_top(self, top: Signed[TopManifest], source: PeerId, now: Seconds) -> list[Refused]:
+    def _accept_top(
+        self, top: Signed[TopManifest], _payload: bytes | None, source: PeerId, now: Seconds
+    ) -> Sequence[Refused]:
         """Enter a top manifest once all the group seals that it names are here."""
         if not self._is_news(top):
             self._incomplete.pop(top.digest, None)
-            return []
+            return ()
         found = [self._ledger.groups.get(digest) or self._wanted.get(Digest(digest)) for digest in top.message.groups]
         seals = tuple(seal for seal in found if seal is not None)
         if len(seals) < len(found):
@@ -157,7 +157,7 @@ class Inbox:
             if len(self._incomplete) > _MAX_INCOMPLETE:
                 del self._incomplete[next(iter(self._incomplete))]
             self._inquiries.unknown(top.digest, source=source, now=now)
-            return []
+            return ()
         self._incomplete.pop(top.digest, None)
         named = {digest for other in self._incomplete.values() for digest in other.message.groups}
         self._wanted = {digest: seal for digest, seal in self._wanted.items() if digest in named}
@@ -179,16 +179,18 @@ class Inbox:
         self._inquiries.unknown(entry.parent, source=source, now=now)
         return []
 
-    def _accept_ack(self, ack: Signed[Ack], source: PeerId, now: Seconds) -> None:
-        ledger, vote = self._ledger, ack.message
-        if not ledger.chain.root.round <= vote.round <= ledger.tip.round + _MAX_ROUNDS_AHEAD:
-            return
-        entry = ledger.chain.get(vote.manifest)
-        if entry is not None and (entry.round, entry.parent) != (vote.round, vote.previous):
-            raise ProtocolError("bad_ack", f"round {vote.round} for the manifest of round {entry.round}")
-        ledger.votes.add(ack)
-        if entry is None and vote.round >= ledger.tip.round and not self._follower.distrusts(Digest(vote.manifest)):
+    def _accept_ack(self, ack: Signed[Ack], _payload: bytes | None, source: PeerId, now: Seconds) -> Sequence[Refused]:
+        chain, vote = self._ledger.chain, ack.message
+        round_number, tip_round = vote.round, chain.tip.round
+        if not chain.root.round <= round_number <= tip_round + _MAX_ROUNDS_AHEAD:
+            return ()
+        entry = chain.get(vote.manifest)
+        if entry is not None and (entry.round != round_number or entry.parent != vote.previous):
+            raise ProtocolError("bad_ack", f"round {round_number} for the manifest of round {entry.round}")
+        self._ledger.votes.add(ack)
+        if entry is None and round_number >= tip_round and not self._follower.distrusts(Digest(vote.manifest)):
             self._inquiries.unknown(Digest(vote.manifest), source=source, now=now)
+        return ()
 
     def _link(self, entry: Entry) -> list[Refused]:
         """Add a manifest whose parent is known."""

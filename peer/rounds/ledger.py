@@ -35,13 +35,10 @@ class Ledger:
         self.pool = HeaderPool()
         self.groups = GroupPool()
         self.votes = VoteBook()
-        self.payloads = PayloadStore(parts.codecs, parts.schema)
+        self.payloads = PayloadStore(parts.codecs, parts.schema, parts.pure)
         self.own = OwnDeltas()
         self.eligibility = Eligibility(self.me)
-        self._candidates = Candidates(self.pool, self.payloads, self.eligibility)
-        self._own_candidates: list[Signed[DeltaHeader]] = []
-        self._own_candidate_peers: frozenset[PeerId] = frozenset()
-        self._own_candidates_key: object = None
+        self._candidates = Candidates(self.pool, self.payloads, self.eligibility, is_of_own_group=self.is_of_own_group)
         self.decisions = Decisions()
         self._without_payload: dict[Digest, tuple[SignedDelta, ...]] = {}
         self.remainders = Remainders()
@@ -66,8 +63,9 @@ class Ledger:
 
         A sum, because each of the numbers only grows while the tip stays.
         """
+        chain = self.chain
         works = self.pool.version + self.groups.version + self.payloads.version
-        return self.tip.digest, works + self.chain.version + self.eligibility.version
+        return chain.tip.digest, works + chain.version + self.eligibility.version
 
     def line(self) -> list[Entry]:
         """Return the chain from the oldest entry kept to the tip."""
@@ -76,38 +74,29 @@ class Ledger:
     def candidates(self) -> list[Signed[DeltaHeader]]:
         """Return the headers that a manifest on the tip, or the seal of the own group, could admit now, sorted by peer
         id."""
-        if self.grouping is None:
-            return self._candidates.headers(self.tip)
-        self._look_for_own_candidates()
-        return self._own_candidates
+        return self._candidates.headers(self.chain.tip)
 
     def candidate_peers(self) -> Set[PeerId]:
         """Return whose headers those are. Cheap; a view that may change with the next call."""
-        if self.grouping is None:
-            return self._candidates.peers(self.tip)
-        self._look_for_own_candidates()
-        return self._own_candidate_peers
+        return self._candidates.peers(self.chain.tip)
 
     @property
     def candidates_version(self) -> tuple[Digest, int]:
         """A value that differs whenever the candidates do, or the headers that wait for a payload."""
-        return self.tip.digest, self._candidates.version(self.tip)
-
-    def _look_for_own_candidates(self) -> None:
-        key = self.candidates_version
-        if key != self._own_candidates_key:
-            headers = self._candidates.headers(self.tip)
-            self._own_candidates = [header for header in headers if self.is_of_own_group(header.peer)]
-            self._own_candidate_peers = frozenset(header.peer for header in self._own_candidates)
-            self._own_candidates_key = key
+        tip = self.chain.tip
+        return tip.digest, self._candidates.version(tip)
 
     def lacks_payloads(self) -> bool:
         """Return whether a header or a group seal on the tip, or a manifest in the tree, may lack a payload."""
         return (
-            self._candidates.is_waiting(self.tip)
-            or any(entry.state is None for entry in self.chain)
+            bool(self.headers_without_payload())
+            or any(entry.state is None for entry in self.chain.beside_tip())
             or bool(self.group_candidates.without_payload())
         )
+
+    def headers_without_payload(self) -> list[Signed[DeltaHeader]]:
+        """Return the headers that could be candidates if their payload were held, sorted by peer id."""
+        return self._candidates.waiting(self.chain.tip)
 
     def is_decided(self, first: Entry, electors: frozenset[PeerId]) -> bool:
         """Return whether a majority of `electors` stands behind `first` in some round (support.py)."""
@@ -134,7 +123,7 @@ class Ledger:
         return self._own_group
 
     def _look_for_own_group(self) -> None:
-        tip = self.tip
+        tip = self.chain.tip
         if self._own_group_key is tip.digest:
             return
         grouping = tip.grouping
@@ -144,12 +133,14 @@ class Ledger:
 
     def is_of_own_group(self, peer: PeerId) -> bool:
         """Return whether this peer and `peer` contribute to one group in the round in progress, or to the whole."""
-        grouping = self.tip.grouping
+        grouping = self.chain.tip.grouping
         if grouping is None:
             return True
         self._look_for_own_group()
+        if peer in self._mates:
+            return True
         is_stranger = peer not in grouping.contributors and peer not in grouping.idle
-        return peer in self._mates or (is_stranger and grouping.group_of(peer) == self._own_group)
+        return is_stranger and grouping.group_of(peer) == self._own_group
 
     def unadmitted_pieces(self) -> list[Piece]:
         """Return own pieces that the chain to the tip does not hold, oldest first."""

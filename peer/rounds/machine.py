@@ -78,6 +78,7 @@ class RoundMachine:
         self._snapshots = Snapshots(self._ledger, self._fetches)
         self._seal_at: Seconds | None = None
         self._paused = False
+        self._settled: object = None
         self._sealed: dict[Digest, None] = {}
 
     # What the surroundings may look at
@@ -102,7 +103,7 @@ class RoundMachine:
     def next_wake(self) -> Seconds | None:
         """Return when `tick` should be called next, None while only messages can change anything."""
         times = (self._seal_at, self._fetches.next_retry(), self._inquiries.wake)
-        return min((time for time in times if time is not None), default=None)
+        return min([time for time in times if time is not None], default=None)
 
     def members_finished(self) -> bool:
         """Return whether every reachable member is known to have reached the tip."""
@@ -152,8 +153,9 @@ class RoundMachine:
     def receive_all(self, mail: Iterable[Mail], now: Seconds) -> list[Effect]:
         """Take in what came at one moment, then move on once: cheaper than `receive` for each."""
         effects: list[Effect] = []
+        take = self._inbox.take
         for data, payload, source in mail:
-            effects += self._inbox.take(data, payload, source, now)
+            effects += take(data, payload, source, now)
         return [*effects, *self._advance(now)]
 
     def sync_request(self) -> SyncRequest:
@@ -241,14 +243,24 @@ class RoundMachine:
     def _advance(self, now: Seconds) -> list[Effect]:
         """Do everything that is possible now: follow the best branch, seal, count votes, ask for what is missing."""
         effects: list[Effect] = [*self._follower.doubt()]
-        while moved := self._follow(now) or self._seal_if_due(now):
-            effects += moved
-        effects += self._ledger.group_candidates.accusations()
-        effects += self._tell_pause()
+        if effects or not self._is_settled(now):
+            while moved := self._follow(now) or self._seal_if_due(now):
+                effects += moved
+            effects += self._ledger.group_candidates.accusations()
+            effects += self._tell_pause()
+            seen = (self._ledger.work_version, self._company.alive)
+            self._settled = None if self._company.has_strangers else seen
         effects += self._follower.finalise(now)
         effects += self._fetches.payloads(now)
         questions: list[SyncWith] = self._inquiries.due(final_round=self.final_round, now=now)
         return [*effects, *questions]
+
+    def _is_settled(self, now: Seconds) -> bool:
+        """Return whether nothing has come but votes and time, and neither can move the tip or make a seal due now."""
+        is_due = self._seal_at is not None and now >= self._seal_at
+        if is_due or self._ledger.chain.rivals() or self._company.has_strangers:
+            return False
+        return (self._ledger.work_version, self._company.alive) == self._settled
 
     def _tell_pause(self) -> list[Effect]:
         paused = self._round.is_paused() and not self.finished

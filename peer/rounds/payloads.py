@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from peer.codec.codec import Codec
 from peer.errors import ProtocolError
-from peer.rounds.own_deltas import l2_norm
+from peer.rounds.pure_work import PureWork
 from peer.types import Digest, ModelDelta, ModelSchema
 from peer.wire.envelope import SignedDelta
 from peer.wire.hashing import digest_of
@@ -22,9 +22,11 @@ _Claim = tuple[bytes, str, int]
 class PayloadStore:
     """Payloads by hash, and what they decode to by claim. Bounded by `forget`: only what the window refers to stays."""
 
-    def __init__(self, codecs: dict[str, Codec], schema: ModelSchema) -> None:
+    def __init__(self, codecs: dict[str, Codec], schema: ModelSchema, pure: PureWork) -> None:
         self._codecs = codecs
         self._schema = schema
+        self._pure = pure
+        self._bounds = {name: codec.max_bytes(schema) for name, codec in codecs.items()}
         self.version = 0  # grows with every payload
         self._bytes: dict[Digest, bytes] = {}
         self._deltas: dict[_Claim, ModelDelta] = {}
@@ -34,10 +36,9 @@ class PayloadStore:
         """Raises: ProtocolError when the header announces what this model cannot have."""
         if header.weight > header.env_steps:
             raise ProtocolError("bad_header", f"a weight of {header.weight} for {header.env_steps} env steps")
-        codec = self._codecs.get(header.codec)
-        if codec is None:
+        bound = self._bounds.get(header.codec)
+        if bound is None:
             raise ProtocolError("codec", f"{header.codec!r}, this peer knows {', '.join(sorted(self._codecs))}")
-        bound = codec.max_bytes(self._schema)
         if header.payload_bytes > bound:
             raise ProtocolError("payload_size", f"announced {header.payload_bytes} bytes, at most {bound} are possible")
 
@@ -55,8 +56,9 @@ class PayloadStore:
 
     def keep(self, header: SignedDelta, data: bytes, delta: ModelDelta) -> None:
         """Keep a payload that is known to be what `header` names and to decode to `delta`."""
-        self._deltas[_claim(header.message)] = delta
-        self._bytes[Digest(header.message.payload)] = data
+        claim = _claim(header.message)
+        self._deltas[claim] = delta
+        self._bytes[Digest(claim[0])] = data
         self.version += 1
 
     def delta(self, header: Delta) -> ModelDelta:
@@ -70,7 +72,7 @@ class PayloadStore:
         """
         claim = _claim(header)
         if claim not in self._norms:
-            self._norms[claim] = l2_norm(self._deltas[claim].params)
+            self._norms[claim] = self._pure.l2_norm(self._deltas[claim])
         return math.isclose(self._norms[claim], header.l2_norm, rel_tol=_NORM_TOLERANCE)
 
     def data(self, payload: bytes) -> bytes | None:

@@ -8,6 +8,7 @@ from peer.rounds.entry import Entry
 from peer.rounds.group_delta import GroupDelta, group_delta
 from peer.rounds.group_seal import check_group_seal
 from peer.rounds.manifest import Settled, check_manifest, open_headers
+from peer.rounds.own_deltas import l2_norm
 from peer.rounds.roster import seal_order
 from peer.rounds.rules import RoundRules
 from peer.types import Digest, ModelDelta, ModelSchema, ModelState, PeerId
@@ -56,6 +57,10 @@ class PureWork:
     ) -> tuple[frozenset[PeerId], frozenset[PeerId]]:
         """Return who is in `after` alone, and who is in `before` alone."""
         return after - before, before - after
+
+    def l2_norm(self, delta: ModelDelta) -> float:
+        """Return the Euclidean norm of the parameters of a delta."""
+        return l2_norm(delta.params)
 
     def model_hash(self, state: ModelState) -> Digest:
         """As `wire.hashing.model_hash`."""

@@ -56,7 +56,11 @@ class RoundInProgress:
 
     def due(self, now: Seconds) -> Seconds | None:
         """Return when this peer should seal the round, None while it has nothing to seal."""
-        key = (self._ledger.work_version, self._company.alive)
+        ledger = self._ledger
+        seen: object = ledger.work_version
+        if ledger.grouping is not None:
+            seen = ledger.tip.digest, ledger.group_candidates.version, ledger.chain.version
+        key = (seen, self._company.alive)
         if key != self._due_key:
             due = self._due(now)
             self._due_at = None if due is None else max(due, self._patience_for_successors(now))

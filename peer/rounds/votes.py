@@ -22,12 +22,19 @@ class VoteBook:
 
     def add(self, ack: Signed[Ack]) -> bool:
         """Count a vote; return False when this peer has voted in that round before, whichever way."""
-        votes = self._votes.setdefault(ack.message.round, {})
-        if ack.peer in votes or len(votes) >= _MAX_VOTERS:
+        vote, peer = ack.message, ack.peer
+        votes = self._votes.get(vote.round)
+        if votes is None:
+            votes = self._votes[vote.round] = {}
+            self._camps[vote.round] = {}
+        if peer in votes or len(votes) >= _MAX_VOTERS:
             return False
-        votes[ack.peer] = ack
-        camps = self._camps.setdefault(ack.message.round, {})
-        camps.setdefault((ack.message.manifest, ack.message.model), set()).add(ack.peer)
+        votes[peer] = ack
+        camps, camp = self._camps[vote.round], (vote.manifest, vote.model)
+        if camp in camps:
+            camps[camp].add(peer)
+        else:
+            camps[camp] = {peer}
         self.version += 1
         return True
 
