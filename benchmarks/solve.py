@@ -1,9 +1,10 @@
-"""Time to solve CartPole-v1, ours and Stable-Baselines3's, in turn: the last 100 training episodes average 475.
+"""Time to solve CartPole-v1, ours and the rivals', in turn: the last 100 training episodes average 475.
 
-    python benchmarks/solve.py --seeds 5                     # installs Stable-Baselines3 the first time (versus.py)
+    python benchmarks/solve.py --seeds 5                     # installs the rivals the first time (versus.py)
 
-Each has the hyperparameters that it is known for: ours those of configs/config.yaml, the rival those of RL Baselines3
-Zoo. One thread each; imports are left out, the making of the learner counts.
+Ours has the hyperparameters of configs/config.yaml, Stable-Baselines3 those of RL Baselines3 Zoo, PufferLib the best of
+a few that were tried, as its own are for a GPU (rivals/solve_pufferlib.py). One thread each; imports are left out, the
+making of the learner counts.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -21,7 +24,12 @@ from benchmarks.learning import Outcome, run_seed
 from benchmarks.machine import describe_machine
 from benchmarks.rivals.environments import ROOT, prepare
 
-OURS, THEIRS = "Murmuration", "Stable-Baselines3 2.9"
+OURS = "Murmuration"
+RIVALS = {
+    "Stable-Baselines3 2.9": ("stable-baselines3", "solve_stable_baselines3.py"),
+    "PufferLib 3.0": ("pufferlib", "solve_pufferlib.py"),
+}
+"""Name in the table -> its environment, and its program in rivals/."""
 
 
 def ours(seed: int) -> Outcome:
@@ -29,13 +37,13 @@ def ours(seed: int) -> Outcome:
     return run_seed("solve", goal, goal.settings, seed=seed)
 
 
-def theirs(seed: int) -> Outcome:
+def theirs(seed: int, *, environment: str, program: str) -> Outcome:
     """Raises: CalledProcessError when the rival's program fails; its words are on stderr."""
-    python, folder = prepare("stable-baselines3")
-    program = ROOT / "benchmarks" / "rivals" / "solve_stable_baselines3.py"
-    variables = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    python, folder = prepare(environment)
+    path = ROOT / "benchmarks" / "rivals" / program
+    variables = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        [str(python), str(program), "--seed", str(seed)],
+        [str(python), str(path), "--seed", str(seed)],
         cwd=folder,
         env={**os.environ, **variables},
         stdout=subprocess.PIPE,
@@ -70,9 +78,12 @@ def main() -> None:
     seeds = range(1, parser.parse_args().seeds + 1)
 
     print(f"$ python benchmarks/solve.py --seeds {len(seeds)}\nbefore: {describe_machine()}", flush=True)
-    outcomes: dict[str, list[Outcome]] = {OURS: [], THEIRS: []}
+    trials: dict[str, Callable[[int], Outcome]] = {OURS: ours}
+    for name, (environment, program) in RIVALS.items():
+        trials[name] = partial(theirs, environment=environment, program=program)
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in trials}
     for seed in seeds:
-        for name, trial in ((OURS, ours), (THEIRS, theirs)):
+        for name, trial in trials.items():
             outcome = trial(seed)
             outcomes[name].append(outcome)
             sys.stderr.write(f"{name}, seed {seed}: {outcome.wall_s:.2f} s, {outcome.env_steps:,} env steps\n")
