@@ -24,8 +24,9 @@ from peer.network.libp2p_upgrade import root_cause
 from peer.network.transport import GossipFailing
 from peer.types import PeerId, Seconds
 
-OUTBOUND_QUEUE = 512
-"""Frames waiting for one neighbour; then the newest is dropped and counted, and lazy pull brings it later."""
+OUTBOUND_FRAMES = 512
+OUTBOUND_BYTES = 4 * 1024 * 1024
+"""Waiting for one neighbour; then the newest is dropped and counted, and lazy pull or anti-entropy brings it later."""
 
 BATCH_BYTES = 64 * 1024
 """What has been waiting goes out in one write of about this size: a small write costs as much as a large one."""
@@ -77,7 +78,7 @@ class GossipStreams:
         self._rng = random.Random()
         self._gossip = Gossip(draw=self._draw)
         self._protocol = TProtocol(f"/murmur/gossip/1/{settings.run_id}")
-        self._queues: dict[PeerId, trio.MemorySendChannel[bytes]] = {}
+        self._outboxes: dict[PeerId, _Outbox] = {}
         self._scopes: dict[PeerId, trio.CancelScope] = {}
         self._listening: Counter[PeerId] = Counter()
         host.set_stream_handler(self._protocol, self._listen)
@@ -85,58 +86,55 @@ class GossipStreams:
     def refresh(self) -> None:
         """Look at who is connected and admitted: speak to whoever is new, stop speaking to whoever is gone."""
         neighbours = {peer for peer in self._peers() if self._gate.is_open_to(peer)}
-        for peer in self._queues.keys() - neighbours:
-            del self._queues[peer]
+        for peer in self._outboxes.keys() - neighbours:
+            del self._outboxes[peer]
             self._scopes.pop(peer).cancel()
         if self._nursery.cancel_scope.cancel_called:
             return
-        for peer in sorted(neighbours - self._queues.keys()):
-            queue, frames = trio.open_memory_channel[bytes](OUTBOUND_QUEUE)
-            scope = trio.CancelScope()
-            self._queues[peer], self._scopes[peer] = queue, scope
-            self._nursery.start_soon(self._speak, peer, frames, scope)
+        for peer in sorted(neighbours - self._outboxes.keys()):
+            outbox, scope = _Outbox(), trio.CancelScope()
+            self._outboxes[peer], self._scopes[peer] = outbox, scope
+            self._nursery.start_soon(self._speak, peer, outbox, scope)
 
     def publish(self, data: bytes) -> None:
         """Send to every neighbour; never waits."""
         frame = encode_message(data)
-        sent = [peer for peer in self._queues if self._send(peer, frame)]
+        sent = [peer for peer in self._outboxes if self._send(peer, frame)]
         self._gossip.publish(data, sent, trio.current_time())
 
     async def tell_forever(self) -> Never:
         """Name to neighbours what they may have missed."""
         while True:
             await trio.sleep(self._settings.tell_s * self._rng.uniform(0.75, 1.25))
-            for peer, names in self._gossip.tell(self._queues, trio.current_time()).items():
+            for peer, names in self._gossip.tell(self._outboxes, trio.current_time()).items():
                 self._send(peer, encode_names(Kind.HAVE, names))
 
     def _draw(self, peers: Sequence[PeerId], count: int) -> list[PeerId]:
         return self._rng.sample(peers, min(count, len(peers)))
 
     def _send(self, peer: PeerId, frame: bytes) -> bool:
-        queue = self._queues.get(peer)
-        if queue is None:
+        outbox = self._outboxes.get(peer)
+        if outbox is None:
             return False  # it speaks to us, and we have not admitted it yet
-        try:
-            queue.send_nowait(frame)
-        except trio.WouldBlock:
+        if not outbox.put(frame):
             self._counters["gossip_dropped"] += 1
             return False
         return True
 
-    async def _speak(self, peer: PeerId, frames: trio.MemoryReceiveChannel[bytes], scope: trio.CancelScope) -> None:
-        """Write what comes in `frames` until cancelled; a stream that breaks is opened anew, what it held is lost."""
+    async def _speak(self, peer: PeerId, outbox: "_Outbox", scope: trio.CancelScope) -> None:
+        """Write what comes into `outbox` until cancelled; a stream that breaks is opened anew, what it held is lost."""
         failures = 0
         with scope:
             while True:
                 begun = trio.current_time()
-                cause = await self._speak_once(peer, frames)
+                cause = await self._speak_once(peer, outbox)
                 failures = 1 if trio.current_time() - begun >= STEADY_S else failures + 1
                 self._counters["gossip_interrupted"] += 1
                 if failures >= FIRST_TOLD and failures.bit_count() == 1:
                     self._tell(GossipFailing(peer=peer, failures=failures, cause=root_cause(cause)))
                 await trio.sleep(PAUSES.wait_s(failures, self._rng))
 
-    async def _speak_once(self, peer: PeerId, frames: trio.MemoryReceiveChannel[bytes]) -> Exception:
+    async def _speak_once(self, peer: PeerId, outbox: "_Outbox") -> Exception:
         """Return why the stream did not open, or broke."""
         try:
             with trio.fail_after(self._settings.stream_idle_s):
@@ -144,7 +142,7 @@ class GossipStreams:
         except Exception as error:  # swarm, muxer, multiselect and socket have no common base for their errors
             return error
         try:
-            return await _write_all(stream, frames)
+            return await _write_all(stream, outbox)
         finally:
             await reset_stream(stream)
 
@@ -188,7 +186,7 @@ class GossipStreams:
             case Kind.MESSAGE:
                 if self._gossip.is_new(peer, frame.body, now):
                     self._deliver(peer, frame.body)
-                    for other in self._gossip.pass_on(frame.body, self._queues):
+                    for other in self._gossip.pass_on(frame.body, self._outboxes):
                         self._send(other, encode_message(frame.body))
             case Kind.HAVE:
                 if wanted := self._gossip.lacking(frame.names(), now):
@@ -198,17 +196,41 @@ class GossipStreams:
                     self._send(peer, encode_message(data))
 
 
-async def _write_all(stream: INetStream, frames: trio.MemoryReceiveChannel[bytes]) -> Exception:
-    """Write frames as they come, all that wait in one go; return why the stream broke."""
-    async for first in frames:
-        batch = bytearray(first)
+class _Outbox:
+    """What waits for one neighbour, in order."""
+
+    def __init__(self) -> None:
+        self._in, self._out = trio.open_memory_channel[bytes](OUTBOUND_FRAMES)
+        self._bytes = 0
+
+    def put(self, frame: bytes) -> bool:
+        """Return whether there was room."""
+        if self._bytes + len(frame) > OUTBOUND_BYTES:
+            return False
+        try:
+            self._in.send_nowait(frame)
+        except trio.WouldBlock:
+            return False
+        self._bytes += len(frame)
+        return True
+
+    async def take(self) -> bytes:
+        """Wait for a frame; return it with those that wait behind it, up to about BATCH_BYTES."""
+        batch = bytearray(await self._out.receive())
         while len(batch) < BATCH_BYTES:
             try:
-                batch += frames.receive_nowait()
+                batch += self._out.receive_nowait()
             except trio.WouldBlock:
                 break
+        self._bytes -= len(batch)
+        return bytes(batch)
+
+
+async def _write_all(stream: INetStream, outbox: _Outbox) -> Exception:
+    """Write frames as they come; return why the stream broke."""
+    while True:
+        batch = await outbox.take()
         try:
-            await stream.write(bytes(batch))
+            await stream.write(batch)
         except Exception as error:  # as above
             return error
-    raise AssertionError("the queue of a neighbour is never closed")

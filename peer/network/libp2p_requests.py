@@ -2,7 +2,7 @@
 owes."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -13,8 +13,9 @@ from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.peer.id import ID
 
 from peer.errors import ProtocolError, TransportError
+from peer.network.budget import MemoryBudget
 from peer.network.gate import Gate
-from peer.network.libp2p_framing import header, read_frame, read_header, read_parts, write_frame
+from peer.network.libp2p_framing import header, read_exactly, read_frame, read_header, read_parts, write_frame
 from peer.network.libp2p_guard import reset_stream
 from peer.network.libp2p_host import QuietHost
 from peer.network.libp2p_negotiation import proposal, read_consent
@@ -52,6 +53,7 @@ class RequestStreams:
         self._gate = gate
         self._counters = counters
         self._idle_s = idle_s
+        self._budget = MemoryBudget()
 
     def handle(self, protocol: str, handler: RequestHandler, *, strangers: bool) -> None:
         @asynccontextmanager
@@ -59,7 +61,8 @@ class RequestStreams:
             content = await handler(peer, data)
             if len(content) > MAX_MESSAGE_BYTES:
                 raise ValueError(f"a response is bounded at {MAX_MESSAGE_BYTES} bytes, got {len(content)}")
-            yield content
+            with self._budget.hold(peer, len(content)):
+                yield content
 
         self._handle(protocol, answer, strangers=strangers)
 
@@ -143,25 +146,32 @@ class RequestStreams:
     async def _answer(self, handler: DownloadHandler, stream: INetStream, *, strangers: bool) -> None:
         peer = PeerId(stream.muxed_conn.peer_id.to_base58())
         muxed = muxed_stream(stream)
-        data = await self._read_request(muxed)
-        if not self._admits(peer, len(data)):
-            await reset_stream(stream)
-            return
-        if not strangers:
-            await self._gate.wait_for(peer)
-        async with handler(peer, data) as content:
-            try:
-                await write_frame(muxed, content)
-            except Exception:  # the requester has given up, reads nothing, or is gone: nobody's mistake here
+        with ExitStack() as held:
+            data = await self._read_request(muxed, partial(self._hold, held, peer))
+            if not self._admits(peer, len(data)):
                 await reset_stream(stream)
                 return
+            if not strangers:
+                await self._gate.wait_for(peer)
+            async with handler(peer, data) as content:
+                try:
+                    await write_frame(muxed, content)
+                except Exception:  # the requester has given up, reads nothing, or is gone: nobody's mistake here
+                    await reset_stream(stream)
+                    return
         await _finish(stream)
 
-    async def _read_request(self, stream: YamuxStream) -> bytes:
-        """Read one request, so that a peer that opens a stream and sleeps, or breaks off, holds nothing."""
+    def _hold(self, held: ExitStack, peer: PeerId, size: int) -> None:
+        """Raises: ProtocolError when `peer` has us hold too much already."""
+        held.enter_context(self._budget.hold(peer, size))
+
+    async def _read_request(self, stream: YamuxStream, hold: Callable[[int], None]) -> bytes:
+        """Read one request, so that a peer that opens a stream and sleeps, or breaks off, holds nothing for long."""
         try:
             with trio.fail_after(self._idle_s):
-                return await read_frame(stream, max_bytes=MAX_MESSAGE_BYTES)
+                size = await read_header(stream, max_bytes=MAX_MESSAGE_BYTES)
+                hold(size)
+                return await read_exactly(stream, size)
         except trio.TooSlowError as error:
             raise ProtocolError("frame_too_slow", f"no whole request within {self._idle_s:g} s") from error
         except ProtocolError:
@@ -176,6 +186,9 @@ async def _finish(stream: INetStream) -> None:
         await stream.close()
     except Exception:  # the other end was quicker, in one of several ways
         await reset_stream(stream)
+    except BaseException:
+        await reset_stream(stream)
+        raise
 
 
 def _protocol_id(protocol: str) -> TProtocol:

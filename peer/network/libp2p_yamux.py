@@ -35,6 +35,9 @@ MAX_FRAME_BYTES = MAX_PLAINTEXT_BYTES - HEADER.size
 MAX_HALF_CLOSED = 256
 """Streams that we have closed and the other end has not; beyond it the oldest is reset."""
 
+MAX_UNREAD_BYTES = 4 * 1024 * 1024
+"""On streams of the other end, together: 16 windows. Handlers read at once, so an honest peer has little unread."""
+
 _BACKLOG = 32
 _MAX_PINGS = 16
 """That wait for an answer; of more than that the oldest get none."""
@@ -55,6 +58,7 @@ class YamuxConnection(IMuxedConn):
         self._is_closed = False
         self._streams: dict[int, YamuxStream] = {}
         self._half_closed: dict[int, YamuxStream] = {}
+        self._unread = 0
         self._next_id = 1 if secured.is_initiator else 2
         self._own_streams = trio.Semaphore(_MAX_OWN_STREAMS)
         self._accepted_in, self._accepted = trio.open_memory_channel[YamuxStream](_BACKLOG)
@@ -142,6 +146,11 @@ class YamuxConnection(IMuxedConn):
         """Send a window update, or flags alone. Raises: ConnectionClosedError."""
         await self._send(HEADER.pack(VERSION, WINDOW_UPDATE, flags, stream.stream_id, increment))
 
+    def note_taken(self, stream: YamuxStream, count: int) -> None:
+        """So many bytes of a stream have been read, or thrown away."""
+        if stream.is_theirs:
+            self._unread -= count
+
     async def note_closed(self, stream: YamuxStream) -> None:
         """Our end is closed: forget the stream if the other's is, too; it is not to keep it open for ever."""
         if stream.is_over:
@@ -219,7 +228,14 @@ class YamuxConnection(IMuxedConn):
             part = await self._secured.read_some(length)
             length -= len(part)
             if stream is not None:
-                stream.receive(part)
+                self._keep(stream, part)
+
+    def _keep(self, stream: YamuxStream, part: memoryview) -> None:
+        kept = stream.receive(part)
+        if stream.is_theirs:
+            self._unread += kept
+            if self._unread > MAX_UNREAD_BYTES:
+                raise ProtocolError("yamux_unread", f"{self._unread} bytes that nobody reads")
 
     async def _answer_pings(self) -> None:
         """In a task of its own: were it to wait for the socket, the reader would, and both ends for each other."""

@@ -31,11 +31,13 @@ class Frames(Protocol):
 
     async def note_closed(self, stream: "YamuxStream") -> None: ...
 
+    def note_taken(self, stream: "YamuxStream", count: int) -> None: ...
+
 
 class YamuxStream(IMuxedStream):
     """first_flags: SYN or ACK, for whatever is sent first. on_end: called once, when our end is closed or reset.
 
-    receivable: bytes that the other end may still send before we grant it more.
+    receivable: bytes that the other end may still send before we grant it more. is_theirs: the other end opened it.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class YamuxStream(IMuxedStream):
         self.muxed_conn = muxed_conn
         self.stream_id = stream_id
         self.receivable = INITIAL_WINDOW_BYTES
+        self.is_theirs = first_flags == ACK
         self._frames = frames
         self._flags = first_flags
         self._on_end = on_end
@@ -78,6 +81,7 @@ class YamuxStream(IMuxedStream):
             return bytes(await self.read_all())
         part = bytes(memoryview(self._unread)[:n])
         del self._unread[:n]
+        self._frames.note_taken(self, n)
         await self._grant()
         return part
 
@@ -85,6 +89,7 @@ class YamuxStream(IMuxedStream):
         """Return at least 1 byte, all that is here, without a copy. Raises: as `read`."""
         await self._wait_for_data()
         part, self._unread = self._unread, bytearray()
+        self._frames.note_taken(self, len(part))
         await self._grant()
         return part
 
@@ -142,12 +147,14 @@ class YamuxStream(IMuxedStream):
 
     # For the connection
 
-    def receive(self, data: memoryview) -> None:
-        """Keep what came in; the connection has compared it with `receivable`."""
+    def receive(self, data: memoryview) -> int:
+        """Keep what came in, and return how much of it; the connection has compared it with `receivable`."""
         self.receivable -= len(data)
-        if not self._is_reset:
-            self._unread += data
-            self._readers.unpark_all()
+        if self._is_reset:
+            return 0
+        self._unread += data
+        self._readers.unpark_all()
+        return len(data)
 
     def widen_sending(self, increment: int) -> None:
         self._sendable += increment
@@ -160,6 +167,7 @@ class YamuxStream(IMuxedStream):
     def break_off(self) -> None:
         """Fail everything that is under way on it."""
         self._is_reset = True
+        self._frames.note_taken(self, len(self._unread))
         self._unread.clear()
         self._end_sending()
         self.end_receiving()

@@ -8,7 +8,7 @@ import trio
 import peer.network.libp2p_gossip
 from peer.network.discovery.backoff import RedialPolicy
 from peer.network.gossip_frames import Kind, encode_message, encode_names, message_id
-from peer.network.libp2p_gossip import MAX_STREAMS
+from peer.network.libp2p_gossip import MAX_STREAMS, OUTBOUND_BYTES
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.transport import MAX_GOSSIP_BYTES, GossipFailing, GossipMessage, TransportEvent
 from tests.unit.network.loopback import (
@@ -16,6 +16,7 @@ from tests.unit.network.loopback import (
     RUN_ID,
     assert_serves,
     open_attacker,
+    open_cable,
     open_peer,
     peer_id,
     refuses_stream,
@@ -174,3 +175,18 @@ async def test_neighbour_that_leaves_is_not_told_as_one_that_takes_no_gossip() -
         await until(lambda: not speaker.connected_peers())
         await trio.sleep(0.5)
         assert not [event for event in told(speaker) if isinstance(event, GossipFailing)]
+
+
+async def test_what_waits_for_a_neighbour_that_reads_nothing_is_bounded_in_bytes() -> None:
+    async with (
+        open_peer(2) as hearer,
+        open_cable(hearer.listen_addresses[0]) as cable,
+        open_peer(1, ping_interval_s=1000.0) as speaker,
+    ):
+        await speaker.connect(cable.address)
+        cable.cut()
+        message = bytes(MAX_GOSSIP_BYTES - 1)
+        for n in range(256):  # 16 MiB, and fewer than the frames that may wait
+            await speaker.publish(message + bytes((n,)))
+        assert speaker.counters()["gossip_dropped"] > 0
+        assert speaker._speakers._outboxes[peer_id(2)]._bytes <= OUTBOUND_BYTES

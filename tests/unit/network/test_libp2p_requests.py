@@ -6,6 +6,7 @@ from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 
 from peer.errors import TransportError
+from peer.network.budget import MAX_HELD_FOR_ONE_BYTES
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.transport import MAX_MESSAGE_BYTES
 from peer.types import PeerId
@@ -160,3 +161,37 @@ async def test_request_that_is_cancelled_does_not_wait_for_a_peer_that_reads_not
                     requests.start_soon(one.request, other.local_peer, "echo/1", bytes(MAX_MESSAGE_BYTES))
         assert not too_late
         nursery.cancel_scope.cancel()
+
+
+async def test_requests_that_are_announced_and_never_sent_hold_no_more_than_a_share() -> None:
+    """Four of the largest are waited for at a time; the sender may try again when one of them is over."""
+    allowed = MAX_HELD_FOR_ONE_BYTES // MAX_MESSAGE_BYTES
+    largest = MAX_MESSAGE_BYTES.to_bytes(4, "big")
+    async with open_peer(1) as victim, open_attacker(2) as attacker:
+        victim.handle("echo/1", echo)
+        await attacker.connect(victim.listen_addresses[0])
+        streams = [await attacker.open_stream(victim.local_peer, "/murmur/echo/1") for _ in range(allowed + 1)]
+        for stream in streams:
+            await stream.write(largest)
+        assert await is_reset(streams[-1])
+        assert victim.counters()["frames_refused"] == 1
+        await assert_serves(victim)
+        await streams[0].reset()
+        await until(lambda: victim._requests._budget.held == (allowed - 1) * MAX_MESSAGE_BYTES)
+
+
+async def test_answers_that_nobody_takes_hold_no_more_than_a_share() -> None:
+    allowed = MAX_HELD_FOR_ONE_BYTES // MAX_MESSAGE_BYTES
+
+    async def large(peer: PeerId, data: bytes) -> bytes:
+        return bytes(MAX_MESSAGE_BYTES)
+
+    async with open_peer(1) as victim, open_attacker(2) as attacker:
+        victim.handle("large/1", large)
+        await attacker.connect(victim.listen_addresses[0])
+        for _ in range(allowed + 2):
+            stream = await attacker.open_stream(victim.local_peer, "/murmur/large/1")
+            await stream.write(b"\x00\x00\x00\x00")
+        await until(lambda: victim.counters()["frames_refused"] == 2)
+        assert victim._requests._budget.held == MAX_HELD_FOR_ONE_BYTES
+        await assert_serves(victim)

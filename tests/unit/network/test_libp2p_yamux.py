@@ -26,6 +26,7 @@ from peer.network.libp2p_yamux import (
     GO_AWAY,
     HEADER,
     MAX_HALF_CLOSED,
+    MAX_UNREAD_BYTES,
     PING,
     WINDOW_UPDATE,
     YamuxConnection,
@@ -278,3 +279,33 @@ async def test_what_a_cancelled_write_has_left_goes_out_before_the_next() -> Non
             while len(received) < len(data) + 4:
                 received += await far.recv(65_536)
     assert received == data + b"next"
+
+
+async def test_streams_that_nobody_reads_fill_no_more_than_the_connections_share() -> None:
+    """Each keeps to its window; together they would hold 64 MiB."""
+    request = proposal(TProtocol("/murmur/never/1")) + EMPTY_REQUEST
+    unread = INITIAL_WINDOW_BYTES - len(request)
+    async with open_frames() as (victim, frames):
+        victim.handle("never/1", never)
+        for number in range(MAX_UNREAD_BYTES // unread + 1):
+            assert victim.connected_peers(), f"{number} streams of {unread} bytes were too many"
+            await frames.send(DATA, SYN, data=request, stream=2 * number + 1)
+            await frames.next(DATA, stream=2 * number + 1)
+            await frames.send(DATA, data=bytes(unread), stream=2 * number + 1)
+        await until(lambda: not victim.connected_peers())
+        await assert_serves(victim)
+
+
+async def test_stream_that_is_reset_gives_its_unread_bytes_back() -> None:
+    request = proposal(TProtocol("/murmur/never/1")) + EMPTY_REQUEST
+    unread = INITIAL_WINDOW_BYTES - len(request)
+    async with open_frames() as (victim, frames):
+        victim.handle("never/1", never)
+        for number in range(2 * MAX_UNREAD_BYTES // unread):
+            await frames.send(DATA, SYN, data=request, stream=2 * number + 1)
+            await frames.next(DATA, stream=2 * number + 1)
+            await frames.send(DATA, data=bytes(unread), stream=2 * number + 1)
+            await frames.send(WINDOW_UPDATE, RST, stream=2 * number + 1)
+        await frames.send(PING, SYN, stream=0)
+        await frames.next(PING, stream=0)
+        assert victim.connected_peers()
