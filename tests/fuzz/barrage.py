@@ -63,12 +63,12 @@ _RAW, _NOISE, _MUXER, _NEGOTIATION = "raw port", "Noise handshake", "muxer", "st
 _GOSSIP_FRAMES, _GOSSIP_MESSAGES = "gossip frames", "gossip messages"
 
 _SHARES: Mapping[str, float] = {
-    _RAW: 0.04,
-    _NOISE: 0.04,
+    _RAW: 0.03,
+    _NOISE: 0.03,
     _MUXER: 0.08,
     _NEGOTIATION: 0.05,
     _GOSSIP_FRAMES: 0.04,
-    _GOSSIP_MESSAGES: 0.35,
+    _GOSSIP_MESSAGES: 0.4,
 }
 """Of all frames; the rest goes to the request protocols in equal parts."""
 
