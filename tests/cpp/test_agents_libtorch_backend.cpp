@@ -34,6 +34,11 @@ std::vector<PolicyLayout> layouts() {
           PolicyLayout({5, true, 3, {8, 8, 8, 8, 8}, Activation::kSilu, true})};
 }
 
+std::unique_ptr<PpoBackend> libtorch(const PolicyLayout& layout, Device device = Device::kCpu,
+                                     int threads = 1) {
+  return make_libtorch_backend(layout, device, std::make_shared<ThreadPool>(threads));
+}
+
 TEST(LibtorchBackend, TenUpdatesAgreeWithPlainLoops) {
   for (const PolicyLayout& layout : layouts()) {
     SCOPED_TRACE(std::to_string(layout.num_params()) + " parameters");
@@ -41,7 +46,7 @@ TEST(LibtorchBackend, TenUpdatesAgreeWithPlainLoops) {
     std::vector<float> params(layout.num_params());
     initialize_params(layout, 1, params);
     for (float& p : params) p += rng.uniform(-0.05F, 0.05F);  // biases and log_std away from zero
-    const auto torch = make_libtorch_backend(layout, Device::kCpu);
+    const auto torch = libtorch(layout);
     ScalarBackend plain(layout);
     torch->enter();
     torch->set_params(params);
@@ -66,9 +71,36 @@ TEST(LibtorchBackend, TenUpdatesAgreeWithPlainLoops) {
   }
 }
 
+TEST(LibtorchBackend, AMinibatchOfManyChunksAgreesWithTheFusedBackEndForAnyNumberOfThreads) {
+  for (const PolicyLayout& layout : {layouts()[0], layouts()[1], layouts()[5]}) {
+    Rng rng(7);
+    const std::vector<float> params = testing::random_params(layout, rng);
+    const auto plain = make_fused_backend(layout, Device::kCpu, std::make_shared<ThreadPool>(1));
+    plain->set_params(params);
+    Minibatch minibatch(layout, *plain, 5000, rng, 0.3F);  // two chunks and a part of one
+    minibatch.set_base(layout, *plain);
+    const PpoLossSettings loss{.entropy_coef = 0.01F, .kl_penalty = 0.5F};
+    std::vector<float> values(5000), expected_values(5000), one_thread;
+    plain->value(minibatch.observations, expected_values);
+    const std::vector<float> expected = testing::gradient_of(*plain, layout, minibatch.batch(), loss);
+    for (const int threads : {1, 2, 3}) {
+      const auto torch = libtorch(layout, Device::kCpu, threads);
+      torch->enter();
+      torch->set_params(params);
+      torch->value(minibatch.observations, values);
+      for (std::size_t i = 0; i < values.size(); ++i) ASSERT_NEAR(values[i], expected_values[i], 1e-4F);
+      const std::vector<float> gradient = testing::gradient_of(*torch, layout, minibatch.batch(), loss);
+      for (std::size_t i = 0; i < gradient.size(); ++i)
+        ASSERT_NEAR(gradient[i], expected[i], 1e-5F) << layout.describe(i);
+      if (threads == 1) one_thread = gradient;
+      EXPECT_EQ(gradient, one_thread) << threads << " threads";
+    }
+  }
+}
+
 TEST(LibtorchBackend, ABadMinibatchTouchesNothing) {
   const PolicyLayout layout = layouts()[1];
-  const auto backend = make_libtorch_backend(layout, Device::kCpu);
+  const auto backend = libtorch(layout);
   backend->enter();
   std::vector<float> params(layout.num_params());
   initialize_params(layout, 1, params);
@@ -92,7 +124,7 @@ TEST(LibtorchBackend, ABadMinibatchTouchesNothing) {
 
 TEST(LibtorchBackend, AnOverflowingGradientNamesItsTensorAndTouchesNothing) {
   const PolicyLayout layout({1, true, 2, {2}, Activation::kRelu});
-  const auto backend = make_libtorch_backend(layout, Device::kCpu);
+  const auto backend = libtorch(layout);
   backend->enter();
   // The critic sees 3e38 * 2e-38 = 6, so all outputs and the loss are finite; its weight's gradient is 3e38
   // times an error of about 100.
@@ -113,7 +145,7 @@ TEST(LibtorchBackend, AnOverflowingGradientNamesItsTensorAndTouchesNothing) {
 
 TEST(LibtorchBackend, AMinibatchBeyondTheKlLimitTouchesNothing) {
   const PolicyLayout layout = layouts()[0];
-  const auto backend = make_libtorch_backend(layout, Device::kCpu);
+  const auto backend = libtorch(layout);
   backend->enter();
   std::vector<float> params(layout.num_params());
   initialize_params(layout, 1, params);
@@ -129,18 +161,22 @@ TEST(LibtorchBackend, AMinibatchBeyondTheKlLimitTouchesNothing) {
 
 TEST(LibtorchBackend, WrongShapesAreNamed) {
   const PolicyLayout layout = layouts()[0];
-  const auto backend = make_libtorch_backend(layout, Device::kCpu);
+  const auto backend = libtorch(layout);
   std::vector<float> seven(7), two(2);
   EXPECT_MESSAGE(backend->act(seven, two), std::invalid_argument, "rows of 4");
+  Rng rng(6);
+  Minibatch minibatch(layout, *backend, 16, rng);
+  minibatch.log_probs.pop_back();
+  EXPECT_MESSAGE(backend->step(minibatch.batch(), {}, {}, 0.0), std::invalid_argument, "log_probs");
   EXPECT_MESSAGE(backend->set_params(seven), std::invalid_argument, "params");
   EXPECT_MESSAGE(backend->set_optimizer_state(AdamState(3)), std::invalid_argument, "moments");
 }
 
 TEST(LibtorchBackend, CudaWithoutADeviceIsRefusedAndAutoFallsBackAndSaysSo) {
   const PolicyLayout layout = layouts()[0];
-  const auto automatic = make_libtorch_backend(layout, Device::kAuto);
+  const auto automatic = libtorch(layout, Device::kAuto);
   if (automatic->name() != "libtorch on cpu") GTEST_SKIP() << "this machine has a CUDA device";
-  EXPECT_MESSAGE(make_libtorch_backend(layout, Device::kCuda), std::invalid_argument, "device is 'cuda'");
+  EXPECT_MESSAGE(libtorch(layout, Device::kCuda), std::invalid_argument, "device is 'cuda'");
 }
 
 class AgentOn : public ::testing::TestWithParam<Backend> {};
@@ -155,7 +191,7 @@ TEST_P(AgentOn, SameSeedSameCheckpointForAnyNumberOfThreads) {
       config.backend = GetParam();
       config.num_envs = 256;
       config.rollout_steps = 16;
-      config.minibatch_size = 1024;
+      config.minibatch_size = 4096;  // two of the libtorch back end's chunks
       config.normalize_observations = config.normalize_rewards = true;
       config.threads = threads;
       const auto agent = make_ppo_agent(env, config);

@@ -22,6 +22,9 @@ using testing::random_params;
 std::unique_ptr<PpoBackend> fused(const PolicyLayout& layout) {
   return make_fused_backend(layout, Device::kCpu, std::make_shared<ThreadPool>(1));
 }
+std::unique_ptr<PpoBackend> libtorch(const PolicyLayout& layout) {
+  return make_libtorch_backend(layout, Device::kCpu, std::make_shared<ThreadPool>(1));
+}
 
 torch::Tensor tensor(const std::vector<float>& values) {
   return torch::tensor(values, torch::kFloat).to(torch::kDouble);
@@ -119,7 +122,7 @@ void compare(const PolicyLayout& layout, const std::vector<float>& params, const
   const double* const gradient = expected.gradient.const_data_ptr<double>();
   const double scale = expected.gradient.abs().max().item<double>();
   for (const bool is_fused : {true, false}) {
-    const auto backend = is_fused ? fused(layout) : make_libtorch_backend(layout, Device::kCpu);
+    const auto backend = is_fused ? fused(layout) : libtorch(layout);
     SCOPED_TRACE(std::string(backend->name()));
     backend->enter();
     backend->set_params(params);
@@ -153,7 +156,7 @@ TEST(FusedGradient, AgreesWithAutogradOnRandomNetworksAndBatches) {
   for (int round = 0; round < 150; ++round) {
     const PolicyLayout layout = random_layout(rng);
     const std::vector<float> params = random_params(layout, rng, rng.uniform(0.01F, 0.2F));
-    const auto behaviour = make_libtorch_backend(layout, Device::kCpu);
+    const auto behaviour = libtorch(layout);
     behaviour->enter();
     behaviour->set_params(params);
     const std::size_t n = round % 6 == 0 ? 1 : 1 + rng.below(300);
@@ -181,7 +184,7 @@ TEST(FusedGradient, AgreesWithAutogradOnTheWidestNetworks) {
     for (const bool shared : {false, true}) {
       const PolicyLayout layout({17, i % 2 == 0, 3, sizes[i], kActivations[i % 3], shared});
       const std::vector<float> params = random_params(layout, rng, 0.02F);
-      const auto behaviour = make_libtorch_backend(layout, Device::kCpu);
+      const auto behaviour = libtorch(layout);
       behaviour->enter();
       behaviour->set_params(params);
       const Minibatch m(layout, *behaviour, 100 + 7 * i, rng, 0.3F);
@@ -200,7 +203,7 @@ struct Case {
         minibatch(layout, *behaviour(), n, rng, drift) {}
 
   std::unique_ptr<PpoBackend> behaviour() const {
-    auto backend = make_libtorch_backend(layout, Device::kCpu);
+    auto backend = libtorch(layout);
     backend->enter();
     backend->set_params(params);
     return backend;
@@ -272,7 +275,7 @@ TEST(FusedGradient, AgreesWithSaturatedSilu) {
     const PolicyLayout layout({4, true, 2, {64, 64}, Activation::kSilu, shared});
     Rng rng(98);
     const std::vector<float> params = random_params(layout, rng);
-    const auto behaviour = make_libtorch_backend(layout, Device::kCpu);
+    const auto behaviour = libtorch(layout);
     behaviour->enter();
     behaviour->set_params(params);
     Minibatch m(layout, *behaviour, 96, rng, 0.2F);
@@ -317,7 +320,7 @@ TEST(FusedUpdates, TenFromTheSameStateAgreeWithLibtorchAndStatesAreInterchangeab
     SCOPED_TRACE("round " + std::to_string(round));
     const std::vector<float> params = random_params(layout, rng);
     auto a = fused(layout);
-    auto b = make_libtorch_backend(layout, Device::kCpu);
+    auto b = libtorch(layout);
     b->enter();
     a->set_params(params);
     b->set_params(params);

@@ -78,7 +78,7 @@ class FusedBackend final : public PpoBackend {
 
   PpoLossStats step(const PpoBatch& batch, const PpoLossSettings& loss, const AdamSettings& adam,
                     double max_kl) override {
-    check_shapes(batch);
+    check_batch(spec(), batch);
     const PpoLossStats stats = networks_.compute(params_.data(), backward_weights_.data(), batch, loss);
     if (!std::isfinite(stats.loss)) throw NonFiniteError("the loss " + describe_non_finite(stats));
     if (max_kl > 0.0 && stats.approx_kl > max_kl) return stats;
@@ -99,19 +99,6 @@ class FusedBackend final : public PpoBackend {
                     std::to_string(observations.size()));
     }
     return observations.size() / spec().obs_dim;
-  }
-
-  void check_shapes(const PpoBatch& batch) const {
-    const std::size_t n = batch.size();
-    if (n == 0) throw_invalid("the minibatch is empty");
-    check_size("observations", n * spec().obs_dim, batch.observations.size());
-    check_size("actions", spec().discrete ? n : n * spec().action_dim, batch.actions.size());
-    check_size("log_probs", n, batch.log_probs.size());
-    check_size("advantages", n, batch.advantages.size());
-    check_size("values", n, batch.values.size());
-    if (batch.base_policy.empty()) return;
-    check_size("base_policy", n * spec().action_dim, batch.base_policy.size());
-    check_size("base_log_std", layout_.flat().log_std_size(), batch.base_log_std.size());
   }
 
   void take_step(const AdamSettings& settings, float factor) {

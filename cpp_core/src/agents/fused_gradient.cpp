@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <utility>
 
 namespace murmur {
@@ -71,7 +70,8 @@ void FusedGradient::value(const float* params, std::span<const float> observatio
 
 PpoLossStats FusedGradient::compute(const float* params, const float* backward_weights, const PpoBatch& batch,
                                     const PpoLossSettings& loss) {
-  normalize_advantages(batch.advantages, loss.normalize_advantages);
+  advantages_.resize(batch.size());
+  normalize_advantages(batch.advantages, loss.normalize_advantages, advantages_);
   const std::size_t n = batch.size();
   const std::size_t even = std::max(kMinChunk, (n + kMaxChunks - 1) / kMaxChunks);
   const std::size_t chunk = n <= kMinChunk ? n : (even + kFusedBlock - 1) / kFusedBlock * kFusedBlock;
@@ -118,35 +118,6 @@ void FusedGradient::run(const FusedNetwork& net, const float* params, std::span<
                            scratch, out.data() + row * width, Keep::kNothing);
              }
            });
-}
-
-/// Shift and scale to mean 0 and standard deviation 1 (Huang et al. 2022, detail 7), in double as ppo_loss
-/// does.
-void FusedGradient::normalize_advantages(std::span<const float> advantages, bool enabled) {
-  advantages_.resize(advantages.size());
-  // One sample has no spread: normalising would make its advantage zero and waste the step.
-  if (!enabled || advantages.size() < 2) {
-    std::ranges::copy(advantages, advantages_.begin());
-    return;
-  }
-  constexpr std::size_t kLanes = 8;  // fixed, for a sum that vectorises and never depends on the machine
-  const auto n = static_cast<double>(advantages.size());
-  auto sum = [&](auto term) {
-    double lane[kLanes] = {};
-    const std::size_t whole = advantages.size() - advantages.size() % kLanes;
-    for (std::size_t i = 0; i < whole; i += kLanes) {
-      for (std::size_t k = 0; k < kLanes; ++k) lane[k] += term(static_cast<double>(advantages[i + k]));
-    }
-    double total = 0.0;
-    for (const double x : lane) total += x;
-    for (std::size_t i = whole; i < advantages.size(); ++i) total += term(static_cast<double>(advantages[i]));
-    return total;
-  };
-  const double mean = sum([](double a) { return a; }) / n;
-  const double squares = sum([mean](double a) { return (a - mean) * (a - mean); });
-  const double inverse_std = 1.0 / (std::sqrt(squares / (n - 1.0)) + 1e-8);  // unbiased, as torch.std
-  for (std::size_t i = 0; i < advantages_.size(); ++i)
-    advantages_[i] = static_cast<float>((static_cast<double>(advantages[i]) - mean) * inverse_std);
 }
 
 kernels::LossSums FusedGradient::differentiate(Part part, const Shard& shard, const Problem& problem,

@@ -18,11 +18,12 @@ std::string why_not_cuda_kernels(const PolicyLayout& layout, const PpoConfig& co
 }
 
 /// For device 'cuda': our kernels where they run, else libtorch unless that was ruled out.
-std::unique_ptr<PpoBackend> make_gpu_backend(const PolicyLayout& layout, const PpoConfig& config) {
+std::unique_ptr<PpoBackend> make_gpu_backend(const PolicyLayout& layout, const PpoConfig& config,
+                                             const std::shared_ptr<ThreadPool>& pool) {
   const std::string why_not = why_not_cuda_kernels(layout, config);
   if (why_not.empty()) return cuda::make_cuda_backend(layout);
   if (config.backend != Backend::kFused && libtorch_has_cuda())
-    return make_libtorch_backend(layout, Device::kCuda, why_not);
+    return make_libtorch_backend(layout, Device::kCuda, pool, why_not);
   const std::string start = "device is 'cuda', but " + why_not;
   if (config.backend == Backend::kFused) {
     throw_invalid(start +
@@ -37,14 +38,14 @@ std::unique_ptr<PpoBackend> make_backend(const PolicyLayout& layout, const PpoCo
                                          const std::shared_ptr<ThreadPool>& pool) {
   const Backend wanted = config.backend;
   const Device device = config.device;
-  if (wanted == Backend::kLibtorch) return make_libtorch_backend(layout, device);
-  if (device == Device::kCuda) return make_gpu_backend(layout, config);
+  if (wanted == Backend::kLibtorch) return make_libtorch_backend(layout, device, pool);
+  if (device == Device::kCuda) return make_gpu_backend(layout, config, pool);
   if (device == Device::kAuto && why_not_cuda_kernels(layout, config).empty())
     return cuda::make_cuda_backend(layout);
   if (wanted == Backend::kFused) return make_fused_backend(layout, device, pool);
-  if (device == Device::kAuto && libtorch_has_cuda()) return make_libtorch_backend(layout, device);
+  if (device == Device::kAuto && libtorch_has_cuda()) return make_libtorch_backend(layout, device, pool);
   const std::string why_not = why_not_fused(layout);
-  if (!why_not.empty()) return make_libtorch_backend(layout, device, why_not);
+  if (!why_not.empty()) return make_libtorch_backend(layout, device, pool, why_not);
   return make_fused_backend(layout, device, pool);
 }
 

@@ -36,29 +36,6 @@ void check_shapes(const PpoBatch& batch, const PpoOutputs& outputs, const PpoOut
   check_size("value gradient", n, gradients.values.size());
 }
 
-/// Shift and scale that normalise the minibatch's advantages.
-struct AdvantageScale {
-  double mean = 0.0;
-  double inverse_std = 1.0;
-
-  [[nodiscard]] float operator()(double advantage) const noexcept {
-    return static_cast<float>((advantage - mean) * inverse_std);
-  }
-};
-
-AdvantageScale make_advantage_scale(std::span<const float> advantages, bool enabled) {
-  // One sample has no spread: normalising would make its advantage zero and waste the step.
-  if (!enabled || advantages.size() < 2) return {};
-  const auto n = static_cast<double>(advantages.size());
-  double sum = 0.0;
-  for (const double a : advantages) sum += a;
-  const double mean = sum / n;
-  double squares = 0.0;
-  for (const double a : advantages) squares += (a - mean) * (a - mean);
-  const double std = std::sqrt(squares / (n - 1.0));  // unbiased, as torch.std in the reference code
-  return {mean, 1.0 / (std + 1e-8)};
-}
-
 /// Clipped surrogate (Huang et al. 2022, detail 8) of one sample; returns d(policy loss)/d(log prob), not yet
 /// divided by B.
 float surrogate(float advantage, float log_ratio, float clip_range, PpoLossStats& sum) {
@@ -171,10 +148,46 @@ void finish(const PpoLossSettings& settings, std::size_t n, PpoLossStats& sum) {
 
 }  // namespace
 
+void add_share(PpoLossStats& mean, const PpoLossStats& x, double share) noexcept {
+  mean.loss += share * x.loss;
+  mean.policy_loss += share * x.policy_loss;
+  mean.value_loss += share * x.value_loss;
+  mean.entropy += share * x.entropy;
+  mean.approx_kl += share * x.approx_kl;
+  mean.clip_fraction += share * x.clip_fraction;
+  mean.base_kl += share * x.base_kl;
+}
+
 std::string describe_non_finite(const PpoLossStats& stats) {
   return "is not finite: policy " + std::to_string(stats.policy_loss) + ", value " +
          std::to_string(stats.value_loss) + ", entropy " + std::to_string(stats.entropy) + ", approx_kl " +
          std::to_string(stats.approx_kl) + ", base_kl " + std::to_string(stats.base_kl);
+}
+
+void normalize_advantages(std::span<const float> advantages, bool enabled, std::span<float> out) {
+  // One sample has no spread: normalising would make its advantage zero and waste the step.
+  if (!enabled || advantages.size() < 2) {
+    std::ranges::copy(advantages, out.begin());
+    return;
+  }
+  constexpr std::size_t kLanes = 8;  // fixed, for a sum that vectorises and never depends on the machine
+  const auto n = static_cast<double>(advantages.size());
+  auto sum = [&](auto term) {
+    double lane[kLanes] = {};
+    const std::size_t whole = advantages.size() - advantages.size() % kLanes;
+    for (std::size_t i = 0; i < whole; i += kLanes) {
+      for (std::size_t k = 0; k < kLanes; ++k) lane[k] += term(static_cast<double>(advantages[i + k]));
+    }
+    double total = 0.0;
+    for (const double x : lane) total += x;
+    for (std::size_t i = whole; i < advantages.size(); ++i) total += term(static_cast<double>(advantages[i]));
+    return total;
+  };
+  const double mean = sum([](double a) { return a; }) / n;
+  const double squares = sum([mean](double a) { return (a - mean) * (a - mean); });
+  const double inverse_std = 1.0 / (std::sqrt(squares / (n - 1.0)) + 1e-8);  // unbiased, as torch.std
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i] = static_cast<float>((static_cast<double>(advantages[i]) - mean) * inverse_std);
 }
 
 PpoLossStats ppo_loss(const PpoLossSettings& settings, const PpoBatch& batch, const PpoOutputs& outputs,
@@ -184,7 +197,8 @@ PpoLossStats ppo_loss(const PpoLossSettings& settings, const PpoBatch& batch, co
   const std::size_t width = outputs.policy.size() / n;
   const bool discrete = outputs.log_std.empty();
   const float inverse_n = 1.0F / static_cast<float>(n);
-  const AdvantageScale scale = make_advantage_scale(batch.advantages, settings.normalize_advantages);
+  std::vector<float> advantages(n);
+  normalize_advantages(batch.advantages, settings.normalize_advantages, advantages);
   const GaussianScale gaussian(outputs.log_std);
 
   std::vector<float> base_log_p(width), log_p(width);
@@ -192,7 +206,7 @@ PpoLossStats ppo_loss(const PpoLossSettings& settings, const PpoBatch& batch, co
   // d H / d log_std = 1 for every sample alike
   std::fill(gradients.log_std.begin(), gradients.log_std.end(), -settings.entropy_coef);
   for (std::size_t i = 0; i < n; ++i) {
-    const float advantage = scale(batch.advantages[i]);
+    const float advantage = advantages[i];
     const std::span<const float> row = outputs.policy.subspan(i * width, width);
     const std::span<float> grad = gradients.policy.subspan(i * width, width);
     if (discrete) {

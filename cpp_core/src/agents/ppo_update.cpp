@@ -28,20 +28,10 @@ double explained_variance(const RolloutBuffer& rollout) {
   return 1.0 - variance(rollout.returns, std::span(rollout.values).first(rollout.num_samples())) / total;
 }
 
-void add(PpoLossStats& sum, const PpoLossStats& x, double weight) {
-  sum.loss += weight * x.loss;
-  sum.policy_loss += weight * x.policy_loss;
-  sum.value_loss += weight * x.value_loss;
-  sum.entropy += weight * x.entropy;
-  sum.approx_kl += weight * x.approx_kl;
-  sum.clip_fraction += weight * x.clip_fraction;
-  sum.base_kl += weight * x.base_kl;
-}
-
 PpoLossStats mean_of(const std::vector<PpoLossStats>& minibatches) {
   PpoLossStats mean;
   for (const PpoLossStats& stats : minibatches)
-    add(mean, stats, 1.0 / static_cast<double>(minibatches.size()));
+    add_share(mean, stats, 1.0 / static_cast<double>(minibatches.size()));
   return mean;
 }
 

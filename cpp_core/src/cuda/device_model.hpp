@@ -95,7 +95,7 @@ class DeviceModel final : public PpoBackend {
 
   PpoLossStats step(const PpoBatch& batch, const PpoLossSettings& loss, const AdamSettings& adam,
                     double max_kl) override {
-    check_shapes(batch);
+    check_batch(layout_.spec(), batch);
     if (loss.kl_penalty > 0.0F && !batch.base_policy.empty())
       throw_invalid("kl_penalty has no CUDA kernel: use backend 'libtorch' or 'auto'");
     if (update_ == nullptr || update_->minibatch() != static_cast<int>(batch.size())) {
@@ -166,17 +166,6 @@ class DeviceModel final : public PpoBackend {
     grow(staged_[1], out.size());
     launch_forward(net, staged_[0].data(), static_cast<int>(rows), {}, staged_[1].data());
     executor_->download(staged_[1], out);
-  }
-
-  void check_shapes(const PpoBatch& batch) const {
-    const PolicySpec& spec = layout_.spec();
-    const std::size_t n = batch.size();
-    if (n == 0) throw_invalid("the minibatch is empty");
-    check_size("observations", n * spec.obs_dim, batch.observations.size());
-    check_size("actions", spec.discrete ? n : n * spec.action_dim, batch.actions.size());
-    check_size("log_probs", n, batch.log_probs.size());
-    check_size("advantages", n, batch.advantages.size());
-    check_size("values", n, batch.values.size());
   }
 
   [[nodiscard]] Samples upload(const PpoBatch& batch) {

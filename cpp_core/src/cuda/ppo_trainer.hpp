@@ -294,15 +294,6 @@ class PpoTrainer final : public DeviceTrainer {
     return stats;
   }
 
-  static void add_share(PpoLossStats& mean, const PpoLossStats& x, double share) {
-    mean.loss += share * x.loss;
-    mean.policy_loss += share * x.policy_loss;
-    mean.value_loss += share * x.value_loss;
-    mean.entropy += share * x.entropy;
-    mean.approx_kl += share * x.approx_kl;
-    mean.clip_fraction += share * x.clip_fraction;
-  }
-
   DeviceModel<Executor>& model_;
   PpoConfig config_;
   int num_envs_;

@@ -61,7 +61,6 @@ class FusedGradient {
   void parallel(std::size_t n, std::size_t grain, const Body& body);
   void run(const FusedNetwork& net, const float* params, std::span<const float> observations,
            std::size_t width, std::span<float> out);
-  void normalize_advantages(std::span<const float> advantages, bool enabled);
   [[nodiscard]] float* chunk_gradient(std::size_t chunk) noexcept {
     return gradients_.data() + chunk * layout_.size();
   }

@@ -11,6 +11,7 @@
 #include "murmur/agents/policy_layout.hpp"
 #include "murmur/agents/ppo_config.hpp"
 #include "murmur/agents/ppo_loss.hpp"
+#include "murmur/base/thread_pool.hpp"
 
 namespace murmur {
 
@@ -68,9 +69,13 @@ class PpoBackend {
                                                                     const RolloutCollector& collector);
 };
 
-/// Build the libtorch back end. `why`: why it was chosen, for its name; may be empty.
-/// Throws std::invalid_argument when `device` asks for CUDA and there is none.
+/// Throw std::invalid_argument, naming the array, unless `batch` has samples of a network of this `spec`.
+void check_batch(const PolicySpec& spec, const PpoBatch& batch);
+
+/// Build the libtorch back end, which shares work on the CPU out over `pool`. `why`: why it was chosen, for
+/// its name; may be empty. Throws std::invalid_argument when `device` asks for CUDA and there is none.
 [[nodiscard]] std::unique_ptr<PpoBackend> make_libtorch_backend(const PolicyLayout& layout, Device device,
+                                                                std::shared_ptr<ThreadPool> pool,
                                                                 std::string_view why = {});
 
 /// Whether libtorch finds a CUDA device.

@@ -59,8 +59,15 @@ struct PpoLossStats {
   double base_kl = 0.0;  ///< nats, mean of KL(base || policy); 0 without a base policy
 };
 
+/// mean += share * x, in every field.
+void add_share(PpoLossStats& mean, const PpoLossStats& x, double share) noexcept;
+
 /// "is not finite: policy ..., value ..." for the message of a NonFiniteError.
 [[nodiscard]] std::string describe_non_finite(const PpoLossStats& stats);
+
+/// Shift and scale `advantages` [B] to mean 0 and standard deviation 1 (Huang et al. 2022, detail 7) into
+/// `out` [B]; or copy them, when that is not `enabled` or there is one alone.
+void normalize_advantages(std::span<const float> advantages, bool enabled, std::span<float> out);
 
 /// Compute the loss over the batch and its gradient with respect to `outputs`.
 ///
