@@ -40,7 +40,7 @@ std::unique_ptr<PpoBackend> fused(const PolicyLayout& layout) {
 }
 
 // Widths below, at and between multiples of four and of the register blocks; one to three layers; both heads;
-// one network so wide that a block's tile has 16 rows.
+// one network so wide that a block's tile has 16 rows; every activation, apart and with a shared trunk.
 std::vector<PolicyLayout> layouts() {
   return {PolicyLayout({4, true, 2, {64, 64}, Activation::kTanh}),
           PolicyLayout({3, false, 1, {16, 32}, Activation::kTanh}),
@@ -49,7 +49,12 @@ std::vector<PolicyLayout> layouts() {
           PolicyLayout({1, true, 2, {1}, Activation::kTanh}),
           PolicyLayout({11, false, 6, {33, 96, 17}, Activation::kTanh}),
           PolicyLayout({5, true, 18, {120, 65}, Activation::kTanh}),
-          PolicyLayout({6, false, 2, {128, 124}, Activation::kTanh})};
+          PolicyLayout({6, false, 2, {128, 124}, Activation::kTanh}),
+          PolicyLayout({4, true, 3, {30, 64}, Activation::kSilu}),
+          PolicyLayout({3, false, 2, {9, 40, 23}, Activation::kSilu}),
+          PolicyLayout({4, true, 2, {64, 64}, Activation::kTanh, true}),
+          PolicyLayout({3, false, 2, {33}, Activation::kRelu, true}),
+          PolicyLayout({5, false, 4, {48, 31, 8}, Activation::kSilu, true})};
 }
 
 std::string describe(const PolicyLayout& layout, std::size_t n) {
@@ -118,8 +123,57 @@ TEST(CudaModel, GradientsAgreeWithPlainLoopsInDoublePrecision) {
   }
 }
 
-TEST(CudaModel, AMinibatchOfManyChunksAgreesWithTheFusedBackEnd) {
-  const PolicyLayout layout({2, true, 3, {8}, Activation::kTanh});
+TEST(CudaModel, ThePenaltyOnLeavingABasePolicyAgreesWithPlainLoopsInDoublePrecision) {
+  Rng rng(14);
+  for (const PolicyLayout& layout : layouts()) {
+    const auto device = emulated(layout);
+    ScalarBackend plain(layout);
+    plain.set_params(random_params(layout, rng, 0.2F));
+    Minibatch minibatch(layout, plain, 130, rng, 0.3F);
+    minibatch.set_base(layout, plain);
+    const std::vector<float> params = random_params(layout, rng, 0.2F);
+    device->set_params(params);
+    plain.set_params(params);
+    const PpoLossSettings loss{.entropy_coef = 0.02F, .normalize_advantages = false, .kl_penalty = 0.7F};
+    expect_close(gradient_of(*device, layout, minibatch.batch(), loss),
+                 gradient_of(plain, layout, minibatch.batch(), loss), layout, 2e-5F);
+    device->set_params(params);
+    plain.set_params(params);
+    const PpoLossStats a = device->step(minibatch.batch(), loss, {}, 0.0);
+    const PpoLossStats b = plain.step(minibatch.batch(), loss, {}, 0.0);
+    EXPECT_GT(b.base_kl, 1e-3);
+    EXPECT_NEAR(a.base_kl, b.base_kl, 1e-5 * (1.0 + b.base_kl));
+    EXPECT_NEAR(a.loss, b.loss, 1e-5 * (1.0 + std::abs(b.loss)));
+  }
+}
+
+TEST(CudaModel, WithoutABasePolicyThePenaltyIsOfNoEffect) {
+  const PolicyLayout layout = layouts()[1];
+  Rng rng(15);
+  const std::vector<float> params = random_params(layout, rng);
+  const auto device = emulated(layout);
+  device->set_params(params);
+  const Minibatch minibatch(layout, *device, 70, rng, 0.3F);
+  const std::vector<float> plain = gradient_of(*device, layout, minibatch.batch(), {});
+  device->set_params(params);
+  EXPECT_EQ(gradient_of(*device, layout, minibatch.batch(), {.kl_penalty = 5.0F}), plain);
+}
+
+TEST(CudaModel, ABasePolicyOfAnotherShapeIsRefused) {
+  const PolicyLayout layout = layouts()[1];
+  Rng rng(16);
+  const auto device = emulated(layout);
+  Minibatch minibatch(layout, *device, 8, rng);
+  minibatch.set_base(layout, *device);
+  minibatch.base_policy.pop_back();
+  EXPECT_MESSAGE(device->step(minibatch.batch(), {.kl_penalty = 1.0F}, {}, 0.0), std::invalid_argument,
+                 "base_policy");
+}
+
+class CudaModelOfManyChunks : public ::testing::TestWithParam<bool> {};
+
+TEST_P(CudaModelOfManyChunks, AgreesWithTheFusedBackEnd) {
+  const PolicyLayout layout({2, true, 3, {8}, Activation::kTanh, GetParam()});
   Rng rng(9);
   const std::vector<float> params = random_params(layout, rng);
   for (const std::size_t n :
@@ -132,6 +186,9 @@ TEST(CudaModel, AMinibatchOfManyChunksAgreesWithTheFusedBackEnd) {
                  gradient_of(*cpu, layout, minibatch.batch(), {}), layout, 1e-5F);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Trunk, CudaModelOfManyChunks, ::testing::Bool(),
+                         [](const auto& shared) { return shared.param ? "Shared" : "Apart"; });
 
 TEST(CudaModel, TenUpdatesAgreeWithTheFusedBackEnd) {
   for (const PolicyLayout& layout : layouts()) {
@@ -235,10 +292,6 @@ TEST(CudaModel, NetworksThatDoNotFitAreRefusedWithTheReason) {
   const PolicyLayout middle({4, true, 2, {136, 136}, Activation::kTanh});
   EXPECT_EQ(why_not_cuda_kernels(middle, kLargeShared), "");
   EXPECT_NE(why_not_cuda_kernels(middle, kSmallShared), "");
-  const PolicyLayout silu({4, true, 2, {8}, Activation::kSilu});
-  EXPECT_NE(why_not_cuda_kernels(silu, kLargeShared).find("'silu' has no CUDA kernel"), std::string::npos);
-  const PolicyLayout shared({4, true, 2, {8}, Activation::kTanh, true});
-  EXPECT_NE(why_not_cuda_kernels(shared, kLargeShared).find("share layers"), std::string::npos);
   const PolicyLayout deep({4, true, 2, {8, 8, 8, 8, 8}, Activation::kTanh});
   EXPECT_NE(why_not_cuda_kernels(deep, kLargeShared).find("5 hidden layers"), std::string::npos);
   const PolicyLayout broad({4, true, 65, {8}, Activation::kTanh});

@@ -369,6 +369,55 @@ TEST(CudaTrainer, ADivergenceAboveTheTargetEndsTheUpdateEarly) {
   EXPECT_TRUE(std::isfinite(stats.value_loss));
 }
 
+TEST(CudaTrainer, KlPenaltyKeepsThePolicyNearTheOneOfSetModel) {
+  for (const char* env : {"CartPole-v1", "Pendulum-v1"}) {
+    double kl[2] = {};
+    for (const bool penalised : {false, true}) {
+      PpoConfig config = small_config();
+      config.learning_rate = 0.02;
+      config.kl_penalty = penalised ? 30.0 : 1e-9;
+      const auto agent = make_agent(env, config, true);
+      EXPECT_EQ(agent->train(1, 1e9).base_kl, 0.0) << "no base yet";
+      agent->set_model(params_of(*agent), agent->moments().in_use());
+      agent->train(2 * config.batch_size(), 1e9);
+      kl[penalised ? 1 : 0] = agent->train(1, 1e9).base_kl;
+    }
+    EXPECT_GT(kl[0], 0.01) << env;
+    EXPECT_LT(kl[1], 0.2 * kl[0]) << env;
+    EXPECT_GT(kl[1], 0.0) << env;
+  }
+}
+
+TEST(CudaTrainer, CheckpointsHoldThePolicyThatTheKlPenaltyHoldsOnTo) {
+  PpoConfig config = small_config();
+  config.kl_penalty = 1.0;
+  config.activation = Activation::kSilu;
+  config.shared_trunk = true;
+  const auto first = make_agent("Pendulum-v1", config, true);
+  first->set_model(params_of(*first), first->moments().in_use());
+  first->train(config.batch_size(), 1e9);
+  const auto second = make_agent("Pendulum-v1", config, true);
+  second->load(first->save());
+  EXPECT_EQ(first->train(1, 1e9).base_kl, second->train(1, 1e9).base_kl);
+  EXPECT_EQ(second->save(), first->save());
+}
+
+TEST(CudaTrainer, ASharedTrunkOfSiluLearnsCartPole) {
+  PpoConfig config;
+  config.hidden = {32, 32};
+  config.activation = Activation::kSilu;
+  config.shared_trunk = true;
+  config.num_envs = 16;
+  config.rollout_steps = 64;
+  config.minibatch_size = 256;
+  config.epochs = 8;
+  config.learning_rate = 1e-3;
+  config.gae_lambda = 0.9;
+  const auto agent = make_agent("CartPole-v1", config, true);
+  agent->train(20'000, 1e9);
+  EXPECT_GT(agent->evaluate(50, 3), 120.0);
+}
+
 TEST(CudaTrainer, AssignedVariantsReachTheDevice) {
   const PpoConfig config = small_config();
   const auto agent = make_agent("MountainCarContinuous-v0", config, true);

@@ -46,22 +46,27 @@ TEST_F(Gpu, ForwardAndUpdatesHaveTheBytesOfTheEmulation) {
   for (const PolicyLayout& layout : {PolicyLayout({4, true, 2, {64, 64}, Activation::kTanh}),
                                      PolicyLayout({3, false, 1, {16, 32}, Activation::kTanh}),
                                      PolicyLayout({7, true, 5, {8}, Activation::kRelu}),
-                                     PolicyLayout({11, false, 6, {33, 96, 17}, Activation::kTanh})}) {
+                                     PolicyLayout({11, false, 6, {33, 96, 17}, Activation::kTanh}),
+                                     PolicyLayout({4, true, 3, {30, 64}, Activation::kSilu}),
+                                     PolicyLayout({5, false, 4, {48, 31, 8}, Activation::kSilu, true})}) {
     SCOPED_TRACE(std::to_string(layout.num_params()) + " parameters");
     const auto gpu = make_cuda_backend(layout), oracle = emulated(layout);
     Rng rng(5);
     const std::vector<float> params = random_params(layout, rng);
     gpu->set_params(params);
     oracle->set_params(params);
-    const Minibatch minibatch(layout, *oracle, 1000, rng, 0.2F);
+    Minibatch minibatch(layout, *oracle, 1000, rng, 0.2F);
+    minibatch.set_base(layout, *oracle);
     std::vector<float> a(1000 * layout.spec().action_dim), b(a.size());
     gpu->act(minibatch.observations, a);
     oracle->act(minibatch.observations, b);
     EXPECT_EQ(a, b);
+    const PpoLossSettings loss{.entropy_coef = 0.01F, .kl_penalty = 0.5F};
     for (int step = 0; step < 5; ++step) {
-      const PpoLossStats x = gpu->step(minibatch.batch(), {.entropy_coef = 0.01F}, {}, 0.0);
-      const PpoLossStats y = oracle->step(minibatch.batch(), {.entropy_coef = 0.01F}, {}, 0.0);
+      const PpoLossStats x = gpu->step(minibatch.batch(), loss, {}, 0.0);
+      const PpoLossStats y = oracle->step(minibatch.batch(), loss, {}, 0.0);
       EXPECT_EQ(x.loss, y.loss);
+      EXPECT_EQ(x.base_kl, y.base_kl);
       EXPECT_EQ(x.approx_kl, y.approx_kl);
       ASSERT_EQ(params_of(*gpu, layout), params_of(*oracle, layout)) << "step " << step;
     }

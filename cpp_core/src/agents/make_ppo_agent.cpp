@@ -12,15 +12,10 @@
 namespace murmur {
 namespace {
 
-std::string why_not_cuda_kernels(const PolicyLayout& layout, const PpoConfig& config) {
-  if (config.kl_penalty > 0.0) return "kl_penalty has no CUDA kernel";
-  return cuda::why_not_cuda(layout);
-}
-
 /// For device 'cuda': our kernels where they run, else libtorch unless that was ruled out.
 std::unique_ptr<PpoBackend> make_gpu_backend(const PolicyLayout& layout, const PpoConfig& config,
                                              const std::shared_ptr<ThreadPool>& pool) {
-  const std::string why_not = why_not_cuda_kernels(layout, config);
+  const std::string why_not = cuda::why_not_cuda(layout);
   if (why_not.empty()) return cuda::make_cuda_backend(layout);
   if (config.backend != Backend::kFused && libtorch_has_cuda())
     return make_libtorch_backend(layout, Device::kCuda, pool, why_not);
@@ -40,8 +35,7 @@ std::unique_ptr<PpoBackend> make_backend(const PolicyLayout& layout, const PpoCo
   const Device device = config.device;
   if (wanted == Backend::kLibtorch) return make_libtorch_backend(layout, device, pool);
   if (device == Device::kCuda) return make_gpu_backend(layout, config, pool);
-  if (device == Device::kAuto && why_not_cuda_kernels(layout, config).empty())
-    return cuda::make_cuda_backend(layout);
+  if (device == Device::kAuto && cuda::why_not_cuda(layout).empty()) return cuda::make_cuda_backend(layout);
   if (wanted == Backend::kFused) return make_fused_backend(layout, device, pool);
   if (device == Device::kAuto && libtorch_has_cuda()) return make_libtorch_backend(layout, device, pool);
   const std::string why_not = why_not_fused(layout);

@@ -170,7 +170,13 @@ void PpoAgent::set_model(std::span<const float> params, const RunningMoments& ba
   check_size("moments", moments_.size(), base.size());
   set_params(params);
   moments_.set(base, RunningMoments(moments_.size()));
-  if (config_.kl_penalty > 0.0) base_policy_.set(params);
+  set_base_policy(params);
+}
+
+void PpoAgent::set_base_policy(std::span<const float> params) {
+  if (!(config_.kl_penalty > 0.0)) return;
+  base_policy_.set(params);
+  if (trainer_) trainer_->set_base_policy(params);
 }
 
 void PpoAgent::assign_variants(std::span<const EnvVariant> variants) {
@@ -231,7 +237,7 @@ void PpoAgent::load(std::span<const std::byte> bytes) {
     backend_->set_params(params);
     backend_->set_optimizer_state(adam);
     moments_.set(base, fresh);
-    if (config_.kl_penalty > 0.0) base_policy_.set(base_params);
+    set_base_policy(base_params);
     env_steps_ = env_steps;
     shuffle_rng_ = Rng::from_state({state, increment});
   } catch (const std::invalid_argument& error) {

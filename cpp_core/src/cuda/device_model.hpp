@@ -26,13 +26,15 @@ namespace murmur::cuda {
   throw NonFiniteError("the gradient's norm overflows");
 }
 
-/// The coefficients of a minibatch of `minibatch` samples as the kernels take them.
+/// The coefficients of a minibatch of `minibatch` samples as the kernels take them. Without a base policy,
+/// `kl_penalty` must be 0.
 [[nodiscard]] inline LossSettings loss_settings(const PpoLossSettings& loss, std::size_t minibatch) {
   return {.clip_range = loss.clip_range,
           .value_clip_range = loss.value_clip_range,
           .entropy_coef = loss.entropy_coef,
           .value_coef = loss.value_coef,
-          .inverse_n = 1.0F / static_cast<float>(minibatch)};
+          .inverse_n = 1.0F / static_cast<float>(minibatch),
+          .kl_penalty = loss.kl_penalty};
 }
 
 /// Parameters and optimizer state on a device, behind the interface that every back end has.
@@ -96,14 +98,14 @@ class DeviceModel final : public PpoBackend {
   PpoLossStats step(const PpoBatch& batch, const PpoLossSettings& loss, const AdamSettings& adam,
                     double max_kl) override {
     check_batch(layout_.spec(), batch);
-    if (loss.kl_penalty > 0.0F && !batch.base_policy.empty())
-      throw_invalid("kl_penalty has no CUDA kernel: use backend 'libtorch' or 'auto'");
     if (update_ == nullptr || update_->minibatch() != static_cast<int>(batch.size())) {
       update_ =
           std::make_unique<PolicyUpdate<Executor>>(*executor_, plan_, static_cast<int>(batch.size()), 1);
     }
+    PpoLossSettings used = loss;
+    if (batch.base_policy.empty()) used.kl_penalty = 0.0F;
     const StepInputs inputs{.order = {},
-                            .loss = loss_settings(loss, batch.size()),
+                            .loss = loss_settings(used, batch.size()),
                             .adam = adam_scalars(adam, steps_ + 1),
                             .max_grad_norm = adam.max_grad_norm,
                             .max_kl = max_kl};
@@ -132,21 +134,26 @@ class DeviceModel final : public PpoBackend {
 
   /// Launch the critic on device rows [num_rows, D].
   void launch_value(const float* observations, int num_rows, const ObservationScale& see, float* values) {
-    launch_forward(plan_.critic, observations, num_rows, see, values);
+    launch_forward(plan_.critic, params_.data(), observations, num_rows, see, values);
+  }
+  /// Launch the actor with other parameters, device `params` [P].
+  void launch_policy(const float* params, const float* observations, int num_rows,
+                     const ObservationScale& see, float* policy) {
+    launch_forward(plan_.actor, params, observations, num_rows, see, policy);
   }
 
  private:
   using Floats = typename Executor::template Buffer<float>;
   static constexpr int kBlocksPerProcessor = 4;  // a block loads its weights once for all of its tiles
 
-  void launch_forward(const NetworkPlan& net, const float* observations, int num_rows,
+  void launch_forward(const NetworkPlan& net, const float* params, const float* observations, int num_rows,
                       const ObservationScale& see, float* out) {
     const int tiles = (num_rows + tile_.rows - 1) / tile_.rows;
     executor_->launch(ForwardRows{.net = net,
                                   .tile = tile_,
                                   .obs_dim = plan_.obs_dim,
                                   .num_rows = num_rows,
-                                  .params = params_.data(),
+                                  .params = params,
                                   .observations = observations,
                                   .see = see,
                                   .out = out},
@@ -164,7 +171,7 @@ class DeviceModel final : public PpoBackend {
     check_size("network output", rows * static_cast<std::size_t>(net.head().outputs), out.size());
     copy_in(observations, staged_[0]);
     grow(staged_[1], out.size());
-    launch_forward(net, staged_[0].data(), static_cast<int>(rows), {}, staged_[1].data());
+    launch_forward(net, params_.data(), staged_[0].data(), static_cast<int>(rows), {}, staged_[1].data());
     executor_->download(staged_[1], out);
   }
 
@@ -176,6 +183,8 @@ class DeviceModel final : public PpoBackend {
             .advantages = copy_in(batch.advantages, staged_[3]),
             .returns = copy_in(batch.returns, staged_[4]),
             .values = copy_in(batch.values, staged_[5]),
+            .base_policy = copy_in(batch.base_policy, staged_[6]),
+            .base_log_std = copy_in(batch.base_log_std, staged_[7]),
             .see = {}};
   }
 
@@ -197,7 +206,7 @@ class DeviceModel final : public PpoBackend {
   Floats first_;   // [P]
   Floats second_;  // [P]
   typename Executor::template Buffer<Control> control_;
-  Floats staged_[6];  // of calls with host memory
+  Floats staged_[8];  // of calls with host memory
   std::unique_ptr<PolicyUpdate<Executor>> update_;
   std::int64_t steps_ = 0;
 };

@@ -19,8 +19,14 @@ inline constexpr int kMaxChunks = 256;
   return (minibatch + chunk_rows(minibatch) - 1) / chunk_rows(minibatch);
 }
 
+/// Gradients of a chunk: where both networks have the same hidden layers, each block writes one of its own,
+/// in which what only the other network has stays zero.
+[[nodiscard]] MURMUR_HOST_DEVICE constexpr int gradients_per_chunk(const PolicyPlan& plan) noexcept {
+  return plan.shared_trunk ? 2 : 1;
+}
+
 /// Loss terms in the order of `loss_sums`.
-enum LossTerm : int { kPolicyLoss, kEntropy, kApproxKl, kClipped, kValueLoss };
+enum LossTerm : int { kPolicyLoss, kEntropy, kApproxKl, kClipped, kBaseKl, kValueLoss };
 
 /// Grid: steps * chunks blocks. The moments of each minibatch's advantages, chunk by chunk.
 struct AdvantageMoments {
@@ -70,7 +76,7 @@ struct Differentiate {
   const StepInputs* inputs;  // of this step
   const Control* control;
   const Moments* advantage_moments;  // of this step; null: advantages stay as they are
-  float* gradients;                  // [chunks, P]
+  float* gradients;                  // [chunks, gradients_per_chunk, P], zero at first
   double* loss_sums;                 // [chunks, kLossTerms]
 
   [[nodiscard]] static std::size_t shared_bytes(const PolicyPlan& plan, int rows) {
@@ -91,8 +97,8 @@ struct Differentiate {
     float* const weights = block.template shared<float>(own_bytes(tile.rows));
     const NetworkPlan& net = is_actor ? plan.actor : plan.critic;
     const TileNetwork network{net, tile, weights, weights + plan.weight_floats()};
-    float* const gradient =
-        gradients + static_cast<std::size_t>(chunk) * static_cast<std::size_t>(plan.num_params);
+    float* const gradient = gradients + static_cast<std::size_t>(plan.shared_trunk ? block.index() : chunk) *
+                                            static_cast<std::size_t>(plan.num_params);
 
     prepare(block);
     network.load_weights(block, params);
@@ -118,7 +124,7 @@ struct Differentiate {
   }
 
  private:
-  static constexpr int kRowTerms = 4;
+  static constexpr int kRowTerms = 5;
   // Shared memory: scale of advantages, slots, then per row an index and terms.
   static constexpr std::size_t kSlotsAt = sizeof(AdvantageScale);
   static constexpr std::size_t kHeaderBytes = kSlotsAt + kRowTerms * kLossSlots * sizeof(double);
@@ -194,13 +200,25 @@ struct Differentiate {
                                        advantage, gradient)
                     : gaussian_loss(inputs->loss, params + plan.log_std, out, plan.outputs, action,
                                     samples.log_probs[sample], advantage, gradient, log_std_gradient);
+          if (inputs->loss.kl_penalty > 0.0F)
+            row.base_kl = add_base_kl(out, sample, gradient, log_std_gradient);
         }
         terms(block)[kPolicyLoss * tile.rows + r] = row.policy_loss;
         terms(block)[kEntropy * tile.rows + r] = row.entropy;
         terms(block)[kApproxKl * tile.rows + r] = row.approx_kl;
         terms(block)[kClipped * tile.rows + r] = row.clipped;
+        terms(block)[kBaseKl * tile.rows + r] = row.base_kl;
       }
     });
+  }
+
+  [[nodiscard]] MURMUR_HOST_DEVICE float add_base_kl(const float* out, int sample, float* gradient,
+                                                     float* log_std_gradient) const noexcept {
+    const float* const base =
+        samples.base_policy + static_cast<std::size_t>(sample) * static_cast<std::size_t>(plan.outputs);
+    if (plan.discrete) return add_categorical_kl(inputs->loss, base, out, plan.outputs, gradient);
+    return add_gaussian_kl(inputs->loss, samples.base_log_std, base, params + plan.log_std, out, plan.outputs,
+                           gradient, log_std_gradient);
   }
 
   template <class Block>

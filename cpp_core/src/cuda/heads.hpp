@@ -12,17 +12,19 @@ inline constexpr float kHalfLogTwoPi = 0.918938533204672742F;
 /// Coefficients of the loss of one minibatch.
 struct LossSettings {
   float clip_range, value_clip_range, entropy_coef, value_coef, inverse_n;
+  float kl_penalty;  // 0: there is no base policy
 };
 
 /// Terms of one sample; sums over samples are taken in double.
 struct PolicyTerms {
-  float policy_loss, entropy, approx_kl, clipped;
+  float policy_loss, entropy, approx_kl, clipped, base_kl;
 };
 struct ValueTerm {
   float loss, slope;
 };
 
-/// The clipped surrogate; sets `terms` but the entropy, and returns d loss / d log p, not yet divided by B.
+/// The clipped surrogate; sets `terms` but `entropy` and `base_kl`, and returns d loss / d log p, not yet
+/// divided by B.
 MURMUR_HOST_DEVICE inline float surrogate(float log_ratio, float advantage, float clip_range,
                                           PolicyTerms& terms) noexcept {
   const ExpResult e = exp_with_excess(log_ratio);
@@ -73,6 +75,21 @@ MURMUR_HOST_DEVICE inline PolicyTerms categorical_loss(const LossSettings& setti
   return terms;
 }
 
+/// KL(base || policy) of one sample of a categorical head; adds the penalty's part to its gradient.
+MURMUR_HOST_DEVICE inline float add_categorical_kl(const LossSettings& settings, const float* base_logits,
+                                                   const float* logits, int outputs,
+                                                   float* gradient) noexcept {
+  const Softmax base(base_logits, outputs), head(logits, outputs);
+  float kl = 0.0F;
+  for (int j = 0; j < outputs; ++j) {
+    const float base_p = base.p(base_logits[j]);
+    kl = fma(base_p, base.log_p(base_logits[j]) - head.log_p(logits[j]), kl);
+    // d KL / d z_j = p_j - base_p_j
+    gradient[j] = fma(settings.kl_penalty * settings.inverse_n, head.p(logits[j]) - base_p, gradient[j]);
+  }
+  return kl;
+}
+
 /// log p(action | mean) of a diagonal Gaussian.
 MURMUR_HOST_DEVICE inline float gaussian_log_prob(const float* log_std, const float* means,
                                                   const float* actions, int outputs) noexcept {
@@ -103,6 +120,26 @@ MURMUR_HOST_DEVICE inline PolicyTerms gaussian_loss(const LossSettings& settings
     terms.entropy += log_std[j] + kHalfLogTwoPi + 0.5F;
   }
   return terms;
+}
+
+/// KL(base || policy) of one sample of a Gaussian head; adds the penalty's part to its gradients.
+MURMUR_HOST_DEVICE inline float add_gaussian_kl(const LossSettings& settings, const float* base_log_std,
+                                                const float* base_means, const float* log_std,
+                                                const float* means, int outputs, float* gradient,
+                                                float* log_std_gradient) noexcept {
+  const float weight = settings.kl_penalty * settings.inverse_n;
+  float kl = 0.0F;
+  for (int j = 0; j < outputs; ++j) {
+    const float inverse_std = exp(-log_std[j]);
+    const float z = (means[j] - base_means[j]) * inverse_std;
+    const float shrink = base_log_std[j] - log_std[j];
+    const float variance_ratio = exp(2.0F * shrink);
+    kl += fma(0.5F, fma(z, z, variance_ratio - 1.0F), -shrink);
+    // d KL / d mean = z / std ;  d KL / d log_std = 1 - ratio - z^2
+    gradient[j] = fma(weight * z, inverse_std, gradient[j]);
+    log_std_gradient[j] = fma(weight, 1.0F - fma(z, z, variance_ratio), log_std_gradient[j]);
+  }
+  return kl;
 }
 
 /// Half the squared error, clipped if `value_clip_range` > 0; the slope is not yet scaled.

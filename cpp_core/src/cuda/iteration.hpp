@@ -55,6 +55,9 @@ struct Samples {
   const float* advantages = nullptr;    // [B]
   const float* returns = nullptr;       // [B]
   const float* values = nullptr;        // [B]
+  // What the policy that the KL penalty holds on to says; read where there is a penalty only.
+  const float* base_policy = nullptr;   // [B, A], logits or means
+  const float* base_log_std = nullptr;  // [A], continuous only
   ObservationScale see;
 };
 

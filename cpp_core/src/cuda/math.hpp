@@ -70,6 +70,17 @@ MURMUR_HOST_DEVICE inline float exp(float x) noexcept {
   return exp_with_excess(x).value;
 }
 
+struct Silu {
+  float value, slope;
+};
+
+/// x * sigmoid(x), and its derivative, which the value alone does not tell. NaN stays NaN.
+MURMUR_HOST_DEVICE inline Silu silu(float x) noexcept {
+  const float sigmoid = 1.0F / (1.0F + exp(-x));  // 0 where exp has overflowed
+  const float value = x * sigmoid;
+  return {value, fma(value, 1.0F - sigmoid, sigmoid)};
+}
+
 /// Natural logarithm within 2 ulp of normal positive numbers; infinity and NaN stay. Polynomial of Cephes
 /// (logf.c), with the mantissa taken from [sqrt(1/2), sqrt(2)).
 MURMUR_HOST_DEVICE inline float log(float x) noexcept {

@@ -39,6 +39,7 @@ PolicyPlan plan_unchecked(const PolicyLayout& layout, std::size_t shared_limit) 
   plan.critic = plan_network(layout.critic(), spec.activation);
   plan.obs_dim = static_cast<int>(spec.obs_dim);
   plan.discrete = spec.discrete;
+  plan.shared_trunk = spec.shared_trunk;
   plan.outputs = static_cast<int>(spec.action_dim);
   plan.action_width = spec.discrete ? 1 : plan.outputs;
   plan.log_std = static_cast<int>(layout.log_std_offset());
@@ -54,6 +55,10 @@ TilePlan plan_tile(const PolicyPlan& plan, int rows) {
   tile.rows = rows;
   for (int l = 0; l <= plan.actor.num_hidden; ++l) {  // both networks have the same hidden layers
     tile.input_at[l] = tile.shared_floats;
+    tile.shared_floats += rows * plan.actor.layers[l].stride;
+  }
+  for (int l = 1; l <= plan.actor.num_hidden && plan.actor.activation == Activation::kSilu; ++l) {
+    tile.slope_at[l] = tile.shared_floats;
     tile.shared_floats += rows * plan.actor.layers[l].stride;
   }
   tile.out_stride = round_up(plan.outputs, 4);
@@ -76,12 +81,6 @@ int rows_that_fit(const PolicyPlan& plan, int wanted, int least, std::size_t oth
 
 std::string why_not_cuda_kernels(const PolicyLayout& layout, std::size_t shared_limit) {
   const PolicySpec& spec = layout.spec();
-  if (spec.activation != Activation::kTanh && spec.activation != Activation::kRelu) {
-    return "activation '" + std::string(to_string(spec.activation)) + "' has no CUDA kernel";
-  }
-  if (layout.actor().front().weight_offset == layout.critic().front().weight_offset) {
-    return "actor and critic share layers, which the CUDA kernels compute apart";
-  }
   if (spec.hidden.size() > static_cast<std::size_t>(kMaxHidden)) {
     return std::to_string(spec.hidden.size()) + " hidden layers are more than " + std::to_string(kMaxHidden);
   }

@@ -40,6 +40,7 @@ struct NetworkPlan {
 struct TilePlan {
   int rows = 0;
   int input_at[kMaxHidden + 1] = {};  // input of each layer, [rows, layer.stride]; 0: the observations
+  int slope_at[kMaxHidden + 1] = {};  // SiLU only: its derivative at each input but the first, likewise
   int out_at = 0, gradient_at = 0;    // [rows, out_stride], of the head's outputs
   int log_std_at = 0;                 // [rows, out_stride], gradients of log_std; continuous only
   int out_stride = 0;
@@ -50,9 +51,10 @@ struct PolicyPlan {
   NetworkPlan actor, critic;
   int obs_dim = 0;
   bool discrete = true;
-  int outputs = 0;       // of the actor's head
-  int action_width = 0;  // floats per action
-  int log_std = 0;       // offset of log_std [outputs] in the flat parameters; continuous only
+  bool shared_trunk = false;  // both networks have the same hidden parameters, and each computes them
+  int outputs = 0;            // of the actor's head
+  int action_width = 0;       // floats per action
+  int log_std = 0;            // offset of log_std [outputs] in the flat parameters; continuous only
   int num_params = 0;
   std::size_t shared_limit = 0;  // bytes that a block may have
 

@@ -18,11 +18,11 @@ struct ReduceGradient {
   static constexpr std::size_t kShared =
       kThreads * sizeof(double) + kParams * sizeof(double);  // the last block's sums are doubles
 
-  int num_params, num_chunks;
+  int num_params, num_gradients, num_chunks;
   int log_std, num_log_std;  // where the entropy bonus adds its gradient
   const StepInputs* inputs;
   const Control* control;
-  const float* gradients;   // [chunks, P]
+  const float* gradients;   // [num_gradients, P]
   const double* loss_sums;  // [chunks, kLossTerms]
   float* gradient;          // [P]
   double* squares;          // [param_blocks], partial sums of the gradient's squares
@@ -52,8 +52,8 @@ struct ReduceGradient {
       float sum = 0.0F;
       if (param < num_params) {
         MURMUR_UNROLL(8)
-        for (int c = thread / kParams; c < num_chunks; c += kLanes)
-          sum += gradients[static_cast<std::size_t>(c) * static_cast<std::size_t>(num_params) +
+        for (int g = thread / kParams; g < num_gradients; g += kLanes)
+          sum += gradients[static_cast<std::size_t>(g) * static_cast<std::size_t>(num_params) +
                            static_cast<std::size_t>(param)];
       }
       lanes[thread] = sum;
@@ -135,7 +135,8 @@ struct AdamStep {
 
  private:
   [[nodiscard]] MURMUR_HOST_DEVICE double sum_of_losses() const noexcept {
-    return total->terms[kPolicyLoss] + total->terms[kEntropy] + total->terms[kValueLoss];
+    return total->terms[kPolicyLoss] + total->terms[kEntropy] + total->terms[kBaseKl] +
+           total->terms[kValueLoss];
   }
 
   // No fused multiply-add: the formula, and given the same gradient the bytes, of adam_step in

@@ -25,9 +25,11 @@ struct ModelPointers {
                      .value_loss = sums.terms[kValueLoss] * scale,
                      .entropy = sums.terms[kEntropy] * scale,
                      .approx_kl = sums.terms[kApproxKl] * scale,
-                     .clip_fraction = sums.terms[kClipped] * scale};
+                     .clip_fraction = sums.terms[kClipped] * scale,
+                     .base_kl = sums.terms[kBaseKl] * scale};
   stats.loss = stats.policy_loss - static_cast<double>(settings.entropy_coef) * stats.entropy +
-               static_cast<double>(settings.value_coef) * stats.value_loss;
+               static_cast<double>(settings.value_coef) * stats.value_loss +
+               static_cast<double>(settings.kl_penalty) * stats.base_kl;
   return stats;
 }
 
@@ -46,7 +48,7 @@ class PolicyUpdate {
         totals_(executor, static_cast<std::size_t>(num_steps)),
         advantage_chunks_(executor, static_cast<std::size_t>(num_steps * num_moment_chunks(minibatch))),
         advantage_moments_(executor, static_cast<std::size_t>(num_steps)),
-        gradients_(executor, static_cast<std::size_t>(num_chunks(minibatch)) * num_params()),
+        gradients_(executor, static_cast<std::size_t>(num_gradients()) * num_params()),
         loss_sums_(executor, static_cast<std::size_t>(num_chunks(minibatch) * kLossTerms)),
         gradient_(executor, num_params()),
         squares_(executor, static_cast<std::size_t>(ReduceGradient::param_blocks(plan.num_params))) {}
@@ -95,6 +97,9 @@ class PolicyUpdate {
 
  private:
   [[nodiscard]] std::size_t num_params() const noexcept { return static_cast<std::size_t>(plan_.num_params); }
+  [[nodiscard]] int num_gradients() const noexcept {
+    return num_chunks(minibatch_) * gradients_per_chunk(plan_);
+  }
 
   void launch_step(int step, const Samples& samples, const ModelPointers& model,
                    const Moments* advantage_moments, Control* control) {
@@ -113,6 +118,7 @@ class PolicyUpdate {
                                    .loss_sums = loss_sums_.data()},
                      2 * chunks, Differentiate::shared_bytes(plan_, tile_.rows));
     executor_.launch(ReduceGradient{.num_params = plan_.num_params,
+                                    .num_gradients = num_gradients(),
                                     .num_chunks = chunks,
                                     .log_std = plan_.log_std,
                                     .num_log_std = plan_.discrete ? 0 : plan_.outputs,
@@ -149,7 +155,7 @@ class PolicyUpdate {
   typename Executor::template Buffer<StepInputs> inputs_;
   typename Executor::template Buffer<LossSums> totals_;
   typename Executor::template Buffer<Moments> advantage_chunks_, advantage_moments_;
-  typename Executor::template Buffer<float> gradients_;   // [chunks, P]
+  typename Executor::template Buffer<float> gradients_;   // [num_gradients, P]
   typename Executor::template Buffer<double> loss_sums_;  // [chunks, kLossTerms]
   typename Executor::template Buffer<float> gradient_;    // [P]
   typename Executor::template Buffer<double> squares_;

@@ -45,6 +45,8 @@ class PpoTrainer final : public DeviceTrainer {
         values_(executor(), rows() + finals()),
         advantages_(executor(), samples()),
         returns_(executor(), samples()),
+        base_params_(executor(), penalised() ? model.layout().num_params() : 0),
+        base_policy_(executor(), penalised() ? samples() * size(model.plan().outputs) : 0),
         moment_chunks_(executor(), size(kColumns * num_moment_chunks(static_cast<int>(samples())))),
         moments_(executor(), size(kColumns + kErrorColumns)),
         update_(executor(), model.plan(), static_cast<int>(config.minibatch_size), num_optimizer_steps()) {
@@ -66,6 +68,11 @@ class PpoTrainer final : public DeviceTrainer {
       for (std::size_t i = 0; i < rows.size(); ++i) dynamic_cast<BatchedEnv<E>&>(env).set_row(i, rows[i]);
       model_.executor().download(discounted_now_, discounted_returns);
     });
+  }
+
+  void set_base_policy(std::span<const float> params) override {
+    has_base_ = !params.empty();
+    if (has_base_) executor().upload(params, base_params_);
   }
 
   UpdateStats iterate(RolloutCollector& collector, ModelMoments& moments, RolloutTally& tally,
@@ -104,6 +111,7 @@ class PpoTrainer final : public DeviceTrainer {
     return static_cast<int>(config_.epochs) * steps_per_epoch();
   }
   [[nodiscard]] Executor& executor() noexcept { return model_.executor(); }
+  [[nodiscard]] bool penalised() const noexcept { return config_.kl_penalty > 0.0; }
 
   /// Few enough that every processor has work, many enough to share the weights; the bytes do not depend on
   /// it.
@@ -118,7 +126,8 @@ class PpoTrainer final : public DeviceTrainer {
                             .value_clip_range = static_cast<float>(config_.value_clip_range),
                             .entropy_coef = static_cast<float>(config_.entropy_coef),
                             .value_coef = static_cast<float>(config_.value_coef),
-                            .inverse_n = 1.0F / static_cast<float>(config_.minibatch_size)};
+                            .inverse_n = 1.0F / static_cast<float>(config_.minibatch_size),
+                            .kl_penalty = has_base_ ? static_cast<float>(config_.kl_penalty) : 0.0F};
     const AdamSettings adam{.learning_rate = scheduled_learning_rate(config_, env_steps),
                             .beta1 = config_.adam_beta1,
                             .beta2 = config_.adam_beta2,
@@ -192,6 +201,10 @@ class PpoTrainer final : public DeviceTrainer {
                       (num_envs_ + kThreads - 1) / kThreads, 0);
     reduce({.extra = {returns_.data(), returns_.data()}, .minus = {nullptr, values_.data()}, .num_extra = 2},
            moments_.data() + kColumns);
+    if (penalised()) {
+      model_.launch_policy(base_params_.data(), rollout.observations, static_cast<int>(samples()), see(),
+                           base_policy_.data());
+    }
     update_.launch({.size = static_cast<int>(samples()),
                     .observations = rollout.observations,
                     .actions = rollout.actions,
@@ -199,6 +212,8 @@ class PpoTrainer final : public DeviceTrainer {
                     .advantages = advantages_.data(),
                     .returns = returns_.data(),
                     .values = values_.data(),
+                    .base_policy = base_policy_.data(),
+                    .base_log_std = penalised() ? base_params_.data() + model_.plan().log_std : nullptr,
                     .see = see()},
                    model_.pointers(), config_.normalize_advantages, control);
   }
@@ -311,6 +326,9 @@ class PpoTrainer final : public DeviceTrainer {
   Buffer<double> return_sums_;
   Buffer<float> values_;  // of `observations_`
   Buffer<float> advantages_, returns_;
+  Buffer<float> base_params_;  // [P], of the policy that the KL penalty holds on to
+  Buffer<float> base_policy_;  // [T, N, A], what it says of this rollout
+  bool has_base_ = false;
   Buffer<Moments> moment_chunks_;
   Buffer<Moments> moments_;  // [kColumns + kErrorColumns]
   PolicyUpdate<Executor> update_;

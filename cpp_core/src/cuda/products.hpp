@@ -11,11 +11,12 @@
 
 namespace murmur::cuda {
 
+/// tanh or ReLU; SiLU is not told by its value alone (tile_network.hpp).
 MURMUR_HOST_DEVICE inline float activate(Activation f, float x) noexcept {
   if (f == Activation::kTanh) return tanh(x);
   return x < 0.0F ? 0.0F : x;  // NaN passes
 }
-/// f'(x), written in terms of h = f(x).
+/// f'(x) of these, written in terms of h = f(x).
 MURMUR_HOST_DEVICE inline float slope(Activation f, float h) noexcept {
   if (f == Activation::kTanh) return fma(-h, h, 1.0F);
   return h > 0.0F ? 1.0F : 0.0F;
@@ -45,12 +46,14 @@ MURMUR_HOST_DEVICE inline void forward_tiles(int thread, const LayerPlan& layer,
           for (int c = 0; c < C; ++c) sum[r][c] = fma(a[r].at[q], b[c].at[q], sum[r][c]);
     }
     for (int r = 0; r < R; ++r)
-      for (int c = 0; c < C; ++c)
-        out[(row + r * tile_rows) * out_stride + output + c * tile_columns] = finish(sum[r][c]);
+      for (int c = 0; c < C; ++c) {
+        const int at = (row + r * tile_rows) * out_stride + output + c * tile_columns;
+        out[at] = finish(sum[r][c], at);
+      }
   }
 }
 
-/// out [rows, outputs] = finish(x W^T + b); x, W and b in shared memory.
+/// out [rows, outputs] = finish(x W^T + b, where in `out`); x, W and b in shared memory.
 template <class Finish>
 MURMUR_HOST_DEVICE inline void forward_product(int thread, const LayerPlan& layer, const float* weights,
                                                const float* bias, int rows, const float* x, float* out,
@@ -66,10 +69,11 @@ MURMUR_HOST_DEVICE inline void forward_product(int thread, const LayerPlan& laye
   }
 }
 
-/// h [rows, inputs] = (d W) * f'(h), in place; d [rows, outputs].
-MURMUR_HOST_DEVICE inline void input_product(int thread, const LayerPlan& layer, Activation f,
-                                             const float* weights, int rows, const float* d, int d_stride,
-                                             float* h) {
+/// h [rows, inputs] = (d W) * slope(where in `h`), in place; d [rows, outputs].
+template <class Slope>
+MURMUR_HOST_DEVICE inline void input_product(int thread, const LayerPlan& layer, const float* weights,
+                                             int rows, const float* d, int d_stride, float* h,
+                                             const Slope& slope) {
   constexpr int R = 4;
   const int tile_rows = rows / R, tile_columns = round_up(layer.inputs, 4) / 4;
   for (int tile = thread; tile < tile_rows * tile_columns; tile += kThreads) {
@@ -85,8 +89,8 @@ MURMUR_HOST_DEVICE inline void input_product(int thread, const LayerPlan& layer,
       }
     }
     for (int r = 0; r < R; ++r) {
-      float* const to = h + (row + r * tile_rows) * layer.stride + column;
-      for (int c = 0; c < 4; ++c) to[c] = sum[r][c] * slope(f, to[c]);
+      const int at = (row + r * tile_rows) * layer.stride + column;
+      for (int c = 0; c < 4; ++c) h[at + c] = sum[r][c] * slope(at + c);
     }
   }
 }

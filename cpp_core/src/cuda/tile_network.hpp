@@ -16,6 +16,10 @@ struct TileNetwork {
   [[nodiscard]] MURMUR_HOST_DEVICE float* input(int layer) const noexcept {
     return rows + tile.input_at[layer];
   }
+  /// The derivative of the activation function at input(layer); SiLU only.
+  [[nodiscard]] MURMUR_HOST_DEVICE float* slopes(int layer) const noexcept {
+    return rows + tile.slope_at[layer];
+  }
   [[nodiscard]] MURMUR_HOST_DEVICE float* out() const noexcept { return rows + tile.out_at; }
   [[nodiscard]] MURMUR_HOST_DEVICE float* gradient() const noexcept { return rows + tile.gradient_at; }
 
@@ -39,20 +43,25 @@ struct TileNetwork {
     });
   }
 
-  /// From input(0) to out(); leaves the activations in input(1), ...
+  /// From input(0) to out(); leaves in input(1), ... and slopes(1), ... what `backward` needs.
   template <class Block>
   MURMUR_HOST_DEVICE void forward(Block& block) const {
     for (int l = 0; l < net.num_hidden; ++l) {
       block.each([&](int thread) {
         forward_product(thread, net.layers[l], weights + net.layers[l].weights_at,
                         weights + net.layers[l].bias_at, tile.rows, input(l), input(l + 1),
-                        net.layers[l + 1].stride, [f = net.activation](float x) { return activate(f, x); });
+                        net.layers[l + 1].stride, [&](float x, int at) {
+                          if (net.activation != Activation::kSilu) return activate(net.activation, x);
+                          const Silu y = silu(x);
+                          slopes(l + 1)[at] = y.slope;
+                          return y.value;
+                        });
       });
     }
     block.each([&](int thread) {
       const LayerPlan& head = net.head();
       forward_product(thread, head, weights + head.weights_at, weights + head.bias_at, tile.rows,
-                      input(net.num_hidden), out(), tile.out_stride, [](float x) { return x; });
+                      input(net.num_hidden), out(), tile.out_stride, [](float x, int /*at*/) { return x; });
     });
   }
 
@@ -70,8 +79,11 @@ struct TileNetwork {
       });
       if (l == 0) return;
       block.each([&](int thread) {
-        input_product(thread, layer, net.activation, weights + layer.weights_at, tile.rows, d, d_stride,
-                      input(l));
+        input_product(thread, layer, weights + layer.weights_at, tile.rows, d, d_stride, input(l),
+                      [&](int at) {
+                        return net.activation == Activation::kSilu ? slopes(l)[at]
+                                                                   : slope(net.activation, input(l)[at]);
+                      });
       });
       d = input(l);
       d_stride = layer.stride;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "murmur/agents/model_moments.hpp"
 #include "murmur/agents/ppo_update.hpp"
@@ -29,6 +30,10 @@ class DeviceTrainer {
   virtual void send(const RolloutCollector& collector) = 0;
   /// Bring the collector's environments to where the device is.
   virtual void fetch(RolloutCollector& collector) const = 0;
+
+  /// Let `kl_penalty` hold on to the policy of `params` [P] from now on, or, when they are empty, to none.
+  /// For learners with a penalty only.
+  virtual void set_base_policy(std::span<const float> params) = 0;
 
   /// Play one rollout and learn from it. Throws NonFiniteError as RolloutCollector::collect and
   /// PpoUpdate::run do.

@@ -107,6 +107,8 @@ class PpoAgent {
   [[nodiscard]] std::span<const int> callers_cpus() const noexcept;
   void train_once(TrainStats& stats, RolloutTally& tally);
   UpdateStats iterate(RolloutTally& tally);
+  /// Nothing to do without a penalty.
+  void set_base_policy(std::span<const float> params);
 
   PpoConfig config_;
   EnvFactory make_env_;
