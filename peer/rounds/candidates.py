@@ -58,7 +58,7 @@ class Candidates:
 
     def _update(self, tip: Entry) -> None:
         seen = self._pool.version, self._payloads.version, self._eligibility.version
-        if tip.digest == self._base and seen == self._seen:
+        if seen == self._seen and tip.digest == self._base:
             return
         is_same = tip.digest == self._base and seen[2] == self._seen[2]
         news = self._pool.added_since(self._seen[0]) if is_same else None

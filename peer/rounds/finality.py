@@ -8,6 +8,7 @@ final is the caller's to say (docs/adr/0048).
 
 import itertools
 from collections.abc import Sequence, Set
+from dataclasses import dataclass
 
 from peer.rounds.chain import Chain
 from peer.rounds.entry import Entry, electorate
@@ -16,8 +17,16 @@ from peer.rounds.votes import VoteBook
 from peer.types import PeerId
 
 
-def last_final(chain: Chain, votes: VoteBook, *, alive: frozenset[PeerId], above: int) -> Entry | None:
-    """Return the newest final entry of the line to the tip that is of a later round than `above`, or None.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """newest: the newest final entry, or None. short: so many votes are missing at least until another one is final."""
+
+    newest: Entry | None
+    short: int
+
+
+def count_votes(chain: Chain, votes: VoteBook, *, alive: frozenset[PeerId], above: int) -> Count:
+    """Find the newest final entry of the line to the tip that is of a later round than `above`.
 
     alive: the peers that can be reached, this one included. An entry is final after those before it only
     (docs/adr/0037). The root of the chain, whose votes may be forgotten, is taken to be final.
@@ -25,17 +34,18 @@ def last_final(chain: Chain, votes: VoteBook, *, alive: frozenset[PeerId], above
     line = chain.line_to(chain.tip)
     reaches = [_reaches(line, chain, votes, round_number) for round_number in votes.rounds() if round_number > above]
     newest: Entry | None = chain.root if chain.root.round > above else None
+    short = 1
     for parent, entry in itertools.pairwise(line):  # oldest first: a roster counts only after the rounds it comes from
         if entry.round <= above or not parent.roster:
             continue  # final already, or decided by those who build on it
         entitled = {peer for peer in electorate(parent, entry) if peer in chain.tip.members or peer in alive}
         if not entitled:
             continue
-        need = majority(len(entitled))
-        if not any(_behind(entry, entitled, camps) >= need for camps in reaches):
+        short = majority(len(entitled)) - max((_behind(entry, entitled, camps) for camps in reaches), default=0)
+        if short > 0:
             break
         newest = entry
-    return newest
+    return Count(newest=newest, short=max(1, short))
 
 
 def _behind(entry: Entry, entitled: Set[PeerId], camps: Sequence[tuple[int, Set[PeerId]]]) -> int:

@@ -6,7 +6,7 @@ from peer.rounds.branches import better
 from peer.rounds.company import Company
 from peer.rounds.effects import Applied, Effect, Finalised, ModelDiffers, Publish, Switched
 from peer.rounds.entry import Entry, electorate
-from peer.rounds.finality import last_final
+from peer.rounds.finality import count_votes
 from peer.rounds.ledger import Ledger
 from peer.rounds.manifest import STOP_RETURN
 from peer.rounds.roster import majority
@@ -32,6 +32,7 @@ class Follower:
         self._votes_seen = 0
         self._asked_votes = False
         self._counted: object = None
+        self._count_at = 0
         self._look_again_at: Seconds = 0.0
         self.final_round = _before(ledger.chain.root)
         self.repairing = False
@@ -123,13 +124,16 @@ class Follower:
         if self.final_round == self._ledger.tip.round or self._company.strangers(now):
             return []
         ledger, alive = self._ledger, self._company.alive
-        known = (ledger.tip.digest, ledger.chain.version, ledger.votes.version, alive, self._company.version)
-        if known == self._counted:
-            return []  # nothing has changed since the votes were counted
-        self._counted = known
-        if self.final_round < ledger.chain.root.round and self._is_root_disputed():
+        is_root_open = self.final_round < ledger.chain.root.round
+        known = (ledger.tip.digest, ledger.chain.version, alive, self._company.version if is_root_open else 0)
+        if known == self._counted and ledger.votes.version < self._count_at:
+            return []  # too little has changed since the votes were counted
+        self._counted, self._count_at = known, ledger.votes.version + 1
+        if is_root_open and self._is_root_disputed():
             return []
-        newest = last_final(ledger.chain, ledger.votes, alive=alive, above=self.final_round)
+        count = count_votes(ledger.chain, ledger.votes, alive=alive, above=self.final_round)
+        self._count_at = ledger.votes.version + count.short
+        newest = count.newest
         if newest is None or newest.round <= self.final_round:
             return []
         newly = [entry for entry in self._ledger.line() if self.final_round < entry.round <= newest.round]

@@ -25,6 +25,7 @@ class GroupCandidates:
         self._best: dict[int, Signed[GroupSeal]] = {}
         self._version = 0
         self._key: object = None
+        self._looked_at: object = None
         self._tip: Digest | None = None
         self._seen = 0
         self._members_seen: object = None
@@ -66,7 +67,11 @@ class GroupCandidates:
         return self._without_payload.values()
 
     def _update(self) -> None:
-        ledger, tip = self._ledger, self._ledger.tip
+        ledger, tip = self._ledger, self._ledger.chain.tip
+        seen = (tip.digest, ledger.work_version)
+        if seen == self._looked_at:
+            return
+        self._looked_at = seen
         if tip.grouping is None:
             if self._tip is not None:
                 self._start_again(None)

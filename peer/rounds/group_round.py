@@ -75,23 +75,28 @@ class GroupRound:
     def group_due(self, now: Seconds) -> Seconds | None:
         """Return when this peer should seal its group; None while that is not its turn to wait for, or done."""
         ledger = self._ledger
-        seals = ledger.groups.of_group(ledger.tip.digest, ledger.own_group)
-        key = (ledger.candidates_version, ledger.group_candidates.version, len(seals), self._company.alive)
+        rank = self._grouping.rank_of(ledger.me)
+        if rank is None or ledger.group_candidates.own() is not None:
+            self._group_due_key = None
+            return None
+        self._look()
+        tip, alive, expected = ledger.chain.tip.digest, self._company.alive, self._expected_group
+        candidates = ledger.candidate_peers()
+        is_complete = len(candidates) >= len(expected) and expected <= candidates
+        has_half = 2 * len(candidates) >= len(expected)
+        seals = ledger.groups.of_group(tip, ledger.own_group)
+        key = (tip, alive, is_complete, has_half, bool(candidates), len(seals))
         if key != self._group_due_key:
-            self._group_due_at = self._group_due(now)
+            self._group_due_at = self._group_due(now, rank=rank, is_complete=is_complete)
             self._group_due_key = key
         return self._group_due_at
 
-    def _group_due(self, now: Seconds) -> Seconds | None:
-        rank = self._grouping.rank_of(self._ledger.me)
-        if rank is None or self._ledger.group_candidates.own() is not None:
-            return None
-        ledger, group = self._ledger, self._grouping.group_of(self._ledger.me)
-        if not ledger.groups.takes(ledger.me, base=ledger.tip.digest, group=group, rank=rank):
+    def _group_due(self, now: Seconds, *, rank: int, is_complete: bool) -> Seconds | None:
+        ledger = self._ledger
+        if not ledger.groups.takes(ledger.me, base=ledger.tip.digest, group=ledger.own_group, rank=rank):
             return None  # sealed by an earlier life, whose payload is not here; or by enough others
-        self._look()
-        candidates, expected = self._ledger.candidate_peers(), self._expected_group
-        self._group.note(have=len(candidates), expected=len(expected), is_complete=expected <= candidates, now=now)
+        candidates, expected = ledger.candidate_peers(), self._expected_group
+        self._group.note(have=len(candidates), expected=len(expected), is_complete=is_complete, now=now)
         before = self._own_group()[:rank]
         view = self._view(
             self._group, opened_at=self._opened_at, candidates=len(candidates), expected=len(expected),
