@@ -89,10 +89,10 @@ def _round_of(signed: AnySigned) -> int:
 def _key(signed: AnySigned) -> _Key | None:
     """Return what may be said once only; None for statements of which there may be any number."""
     match signed.message:
+        case Ack() as ack:  # first, as most messages are votes
+            return "vote", signed.peer, signed.session, (ack.round, b"")
         case Manifest() | TopManifest() as manifest:
             return "manifest", signed.peer, signed.session, (manifest.round, manifest.previous)
-        case Ack() as ack:
-            return "vote", signed.peer, signed.session, (ack.round, b"")
         case DeltaHeader() as header:
             return "delta", signed.peer, signed.session, (header.sequence, b"")
         case _:

@@ -4,7 +4,8 @@ The surroundings exchange with random peers anyway; asking the right one at once
 here is an optimisation and rate-limited: at most one question a peer and pause, a few peers at a time.
 """
 
-from collections.abc import Set
+from collections.abc import Callable, Set
+from functools import partial
 
 from peer.rounds.company import Company
 from peer.rounds.effects import SyncWith
@@ -19,6 +20,8 @@ _MAX_QUESTIONS = 8
 _MAX_CLUES = 64
 _MIN_PAUSE_S = 0.1
 
+_Wanted = tuple[Callable[[], Set[PeerId]], Seconds, int]
+
 
 class Inquiries:
     """Clues to missing things, and when each peer was asked last."""
@@ -30,22 +33,33 @@ class Inquiries:
         self._pause_s = ledger.parts.rules.backup_gap_s
         self._clues: dict[Digest, tuple[PeerId, Seconds]] = {}
         self._asked_at: dict[PeerId, Seconds] = {}
+        self._seen: object = None
+        self._look_at: Seconds = 0.0
         self.wake: Seconds | None = None
 
     def unknown(self, manifest: Digest, *, source: PeerId, now: Seconds) -> None:
         """Note that `source` passed on something about a manifest that is not known here."""
-        if len(self._clues) < _MAX_CLUES:
-            self._clues.setdefault(manifest, (source, now + self._pause_s))
+        if len(self._clues) < _MAX_CLUES and manifest not in self._clues:
+            self._clues[manifest] = source, now + self._pause_s
+            self._seen = None
 
     def due(self, *, final_round: int, now: Seconds) -> list[SyncWith]:
-        """Return the questions to ask now, and set `wake` to when to look again."""
+        """Return the questions to ask now, and set `wake` to when to look again.
+
+        What is missing only gets less until then, unless the tip, the company or the clues change.
+        """
+        seen = (self._ledger.tip.digest, final_round, self._company.alive)
+        if seen == self._seen and now < self._look_at and not self._company.has_strangers:
+            return []
+        self._seen = seen
         self._asked_at = {peer: time for peer, time in self._asked_at.items() if now < time + self._pause_s}
         asked: list[PeerId] = []
         look_at: list[Seconds] = []
-        for peers, since, limit in self._wanted(final_round, now):
-            if since > now or not peers:
-                look_at += [since] if peers else []
+        for missing, since, limit in self._wanted(final_round, now):
+            if since > now:
+                look_at.append(since)
                 continue
+            peers = missing()
             within_reach = [peer for peer in peers if peer in self._company.alive and peer != self._ledger.me]
             waiting = {peer for peer in within_reach if peer not in self._asked_at and peer not in asked}
             room = max(0, limit - len(self._asked_at) - len(asked))
@@ -53,23 +67,23 @@ class Inquiries:
             look_at += [now + self._pause_s] if within_reach else []
         self._asked_at.update(dict.fromkeys(asked, now))
         self.wake = max(min(look_at), now + _MIN_PAUSE_S) if look_at else None
+        self._look_at = now + self._pause_s if self.wake is None else min(self.wake, now + self._pause_s)
         return [SyncWith(peer=peer) for peer in asked]
 
-    def _wanted(self, final_round: int, now: Seconds) -> list[tuple[Set[PeerId], Seconds, int]]:
+    def _wanted(self, final_round: int, now: Seconds) -> list[_Wanted]:
         """Return who should be asked, from when on, and up to how many in one pause; the most urgent reason first."""
-        strangers = frozenset(self._company.strangers(now))
-        wanted: list[tuple[Set[PeerId], Seconds, int]] = [(strangers, now, _MAX_STRANGERS)]
+        wanted: list[_Wanted] = [(lambda: frozenset(self._company.strangers(now)), now, _MAX_STRANGERS)]
         self._clues = {
             manifest: clue
             for manifest, clue in self._clues.items()
             if manifest not in self._ledger.chain and now < clue[1] + 4 * self._pause_s
         }
-        wanted += [(frozenset({source}), since, _MAX_QUESTIONS) for source, since in self._clues.values()]
+        wanted += [(partial(frozenset, {source}), since, _MAX_QUESTIONS) for source, since in self._clues.values()]
         if self._ledger.tip.stop == "":
             overdue = self._round.opened_at + self._ledger.parts.rules.train_s + self._pause_s
-            wanted.append((self._round.to_ask(), overdue, _MAX_QUESTIONS))
+            wanted.append((self._round.to_ask, overdue, _MAX_QUESTIONS))
         if final_round < self._ledger.tip.round:
-            wanted.append((self._silent_electors(), self._round.opened_at + 2 * self._pause_s, _MAX_QUESTIONS))
+            wanted.append((self._silent_electors, self._round.opened_at + 2 * self._pause_s, _MAX_QUESTIONS))
         return wanted
 
     def _silent_electors(self) -> Set[PeerId]:
