@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from peer.rounds.entry import Entry
 from peer.rounds.equivocation import Proof
 from peer.rounds.own_deltas import Piece
-from peer.types import Digest, ModelState, Params, PeerId
+from peer.types import Digest, ModelState, Params, PeerId, Seconds
 from peer.wire.sync import SnapshotOffer
 
 
@@ -51,7 +51,8 @@ class OpenRound:
     Whatever was being trained and is not announced goes on, moved over to the new base. remainder: what the codec left
     out of the last own delta that the chain holds; training starts from it too, but it is no work that waits.
     older_env_steps: of own work that the chain does not hold either and that is too old to train upon; the next header
-    announces it too.
+    announces it too. late_s: so long ago this peer first heard that the round before is sealed; its training for this
+    one ends as much earlier (docs/adr/0057).
     """
 
     round: int
@@ -60,6 +61,7 @@ class OpenRound:
     pieces: tuple[Piece, ...]
     remainder: Params | None = None
     older_env_steps: int = 0
+    late_s: Seconds = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

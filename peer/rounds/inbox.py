@@ -189,8 +189,15 @@ class Inbox:
             raise ProtocolError("bad_ack", f"round {round_number} for the manifest of round {entry.round}")
         self._ledger.votes.add(ack)
         if entry is None and round_number >= tip_round and not self._follower.distrusts(Digest(vote.manifest)):
-            self._inquiries.unknown(Digest(vote.manifest), source=source, now=now)
+            is_decided = self._is_next_decided(vote)
+            self._inquiries.unknown(Digest(vote.manifest), source=source, now=now, is_decided=is_decided)
         return ()
+
+    def _is_next_decided(self, vote: Ack) -> bool:
+        """Return whether a majority has voted for a successor of the tip that is not known here."""
+        tip = self._ledger.tip
+        voters = self._ledger.votes.voters(vote.round, Digest(vote.manifest), Digest(vote.model))
+        return vote.previous == tip.digest and 2 * len(voters & tip.electors) > len(tip.electors)
 
     def _link(self, entry: Entry) -> list[Refused]:
         """Add a manifest whose parent is known."""

@@ -12,12 +12,14 @@ from peer.rounds.effects import SyncWith
 from peer.rounds.entry import electorate
 from peer.rounds.ledger import Ledger
 from peer.rounds.round_in_progress import RoundInProgress
+from peer.rounds.rules import training_share
 from peer.types import Digest, PeerId, Seconds
 
 _MAX_STRANGERS = 12
 _MAX_QUESTIONS = 8
 """Questions in one pause, to strangers and to others: each answer brings all that the other holds for the round."""
 _MAX_CLUES = 64
+_MAX_HEARD = 16
 _MIN_PAUSE_S = 0.1
 
 _Wanted = tuple[Callable[[], Set[PeerId]], Seconds, int]
@@ -32,16 +34,29 @@ class Inquiries:
         self._round = current
         self._pause_s = ledger.parts.rules.backup_gap_s
         self._clues: dict[Digest, tuple[PeerId, Seconds]] = {}
+        self._heard_at: dict[Digest, Seconds] = {}
         self._asked_at: dict[PeerId, Seconds] = {}
         self._seen: object = None
         self._look_at: Seconds = 0.0
         self.wake: Seconds | None = None
 
-    def unknown(self, manifest: Digest, *, source: PeerId, now: Seconds) -> None:
-        """Note that `source` passed on something about a manifest that is not known here."""
-        if len(self._clues) < _MAX_CLUES and manifest not in self._clues:
-            self._clues[manifest] = source, now + self._pause_s
+    def unknown(self, manifest: Digest, *, source: PeerId, now: Seconds, is_decided: bool = False) -> None:
+        """Note that `source` passed on something about a manifest that is not known here.
+
+        It may still be on its way, so it is asked for a little later; at once when it is decided, as a majority has it.
+        """
+        if manifest not in self._heard_at:
+            self._heard_at[manifest] = now
+            if len(self._heard_at) > _MAX_HEARD:
+                del self._heard_at[next(iter(self._heard_at))]
+        clue = self._clues.get(manifest)
+        if (clue is None and len(self._clues) < _MAX_CLUES) or (clue is not None and is_decided and now < clue[1]):
+            self._clues[manifest] = source, now if is_decided else now + self._pause_s
             self._seen = None
+
+    def heard_at(self, manifest: Digest, *, default: Seconds) -> Seconds:
+        """Return when something about a manifest first came that was not known here; `default` if nothing did."""
+        return self._heard_at.get(manifest, default)
 
     def due(self, *, final_round: int, now: Seconds) -> list[SyncWith]:
         """Return the questions to ask now, and set `wake` to when to look again.
@@ -80,7 +95,8 @@ class Inquiries:
         }
         wanted += [(partial(frozenset, {source}), since, _MAX_QUESTIONS) for source, since in self._clues.values()]
         if self._ledger.tip.stop == "":
-            overdue = self._round.opened_at + self._ledger.parts.rules.train_s + self._pause_s
+            train_s = self._ledger.parts.rules.train_s * training_share(self._ledger.tip.round + 1)
+            overdue = self._round.opened_at + train_s + self._pause_s
             wanted.append((self._round.to_ask, overdue, _MAX_QUESTIONS))
         if final_round < self._ledger.tip.round:
             wanted.append((self._silent_electors, self._round.opened_at + 2 * self._pause_s, _MAX_QUESTIONS))

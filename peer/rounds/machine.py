@@ -334,5 +334,6 @@ class RoundMachine:
             pieces=recent,
             older_env_steps=sum(piece.env_steps for piece in unadmitted if not self._ledger.is_recent(piece)),
             remainder=self._ledger.remainder(),
+            late_s=now - self._inquiries.heard_at(self.tip.digest, default=now),
         )
         return [*effects, opened]

@@ -5,6 +5,15 @@ from dataclasses import dataclass
 from peer.rounds.quorum import AVAILABLE
 from peer.types import Seconds
 
+_SECOND_ROUND_SHARE = 0.25
+"""The first manifest is final with its successor only, as there was no roster before it, so whoever waits for a common
+model waits for both rounds (docs/adr/0056)."""
+
+
+def training_share(round_number: int) -> float:
+    """Return the part of a round's training time that this round is trained for."""
+    return _SECOND_ROUND_SHARE if round_number == 2 else 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundRules:

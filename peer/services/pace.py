@@ -4,15 +4,12 @@ Announcing early costs no training: the trainer goes on while the round is seale
 """
 
 from peer.rounds.entry import Entry
+from peer.rounds.rules import training_share
 from peer.types import PeerId, Seconds
 
 _OUTSIDER_SHARE = 0.5
 """Part of a round that a peer trains for while it is not on the roster: nobody waits for its delta, so it must come
 before the members' own. A joiner that catches up in the first half of a round is admitted in that very round."""
-
-_SECOND_ROUND_SHARE = 0.25
-"""Of the round after the first manifest. That one is final with its successor only, as there was no roster before it,
-so whoever waits for a common model waits for both (docs/adr/0056)."""
 
 _SMALLEST_SHARE = 0.25
 _RECOVERY = 0.125
@@ -34,13 +31,13 @@ class Pace:
         self._env_steps = env_steps
         self._share = 1.0
         self._outside = False
-        self._is_second = False
+        self._part = 1.0
 
     def note(self, base: Entry) -> None:
         """Look at the sealed round that the next one builds on: whether this peer's delta was in time for it."""
         missed = base.missed_by(self._me)
         self._outside = bool(base.roster) and missed is None
-        self._is_second = base.round == 1
+        self._part = training_share(base.round + 1)
         if missed is None:
             return
         self._share = max(_SMALLEST_SHARE, self._share / 2) if missed else min(1.0, self._share + _RECOVERY)
@@ -64,5 +61,4 @@ class Pace:
 
     @property
     def _current_share(self) -> float:
-        share = _OUTSIDER_SHARE if self._outside else self._share
-        return share * _SECOND_ROUND_SHARE if self._is_second else share
+        return self._part * (_OUTSIDER_SHARE if self._outside else self._share)

@@ -133,9 +133,9 @@ class Trainer:
         """Time in which the trainer had nothing to do because the network had not moved on."""
 
     def open_round(self, opened: OpenRound) -> None:
-        """Have the round trained for; its time begins now, also when the running slice ends later."""
+        """Have the round trained for; its time runs already, also when the running slice ends later."""
         self._newest = opened
-        self._opened_at = trio.current_time()
+        self._opened_at = trio.current_time() - opened.late_s
         self._rounds_open += 1
         self._wake.set()
 

@@ -261,7 +261,8 @@ class Courier:
             if peer.is_alive and peer.life == life and peer.opened is effect and not peer.machine.finished:
                 self._announce(peer)
 
-        self._loop.after(_SHORTEST_TRAINING_S if overtaken else peer.pace.seconds * peer.speed, finish)
+        train_s = 0.0 if overtaken else peer.pace.seconds * peer.speed - effect.late_s
+        self._loop.after(max(train_s, _SHORTEST_TRAINING_S), finish)
 
     def _announce(self, peer: PeerLife) -> None:
         work = peer.train(self._loop.now)

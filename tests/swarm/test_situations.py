@@ -18,7 +18,7 @@ from tests.swarm.judgement import (
 from tests.swarm.machine_swarm import Faults, MachineSwarm, Member
 
 RULES = RoundRules()
-GOLDEN_MODEL = "93d6a5c33b5693db10a912a81ed25892"
+GOLDEN_MODEL = "554c46822aa6e395120e07bd8dafbe9f"
 
 
 def test_lone_peer_seals_its_own_rounds_and_finds_them_final() -> None:

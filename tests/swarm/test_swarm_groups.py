@@ -59,7 +59,7 @@ def test_a_round_whose_electors_missed_it_is_final_soon_after(monkeypatch: pytes
     swarm.run(20.0)
     with monkeypatch.context() as patch:
         patch.setattr(Voter, "vote", lambda *_arguments, **_options: [])
-        swarm.run(4.0)
+        swarm.run(5.0)
         assert {member.machine.tip.round - member.machine.final_round for member in swarm.members} == {2}
     swarm.run(4.0)
     assert all(member.machine.tip.round - member.machine.final_round <= 1 for member in swarm.members)

@@ -115,12 +115,20 @@ class School:
             blocking=in_place,
         )
 
-    def opens(self, number: int, *, at: float = 0.0, pieces: tuple[Piece, ...] = (), roster: Roster = ()) -> OpenRound:
+    def opens(
+        self,
+        number: int,
+        *,
+        at: float = 0.0,
+        pieces: tuple[Piece, ...] = (),
+        roster: Roster = (),
+        late_s: Seconds = 0.0,
+    ) -> OpenRound:
         """Open round `number` on a base whose parameters are all `at`."""
         state = ModelState(params=np.full(4, at, np.float32), moments=Moments.empty(3))
         base: Entry = genesis(b"r" * 16, self.agent.schema, Digest(bytes([number]) * 32), state)
         base.round, base.roster = number - 1, roster
-        opened = OpenRound(round=number, base=base, state=state, pieces=pieces)
+        opened = OpenRound(round=number, base=base, state=state, pieces=pieces, late_s=late_s)
         self.tip = base.digest
         self.trainer.open_round(opened)
         return opened
@@ -274,6 +282,15 @@ async def test_a_peer_that_nobody_waits_for_announces_before_the_members_do(auto
         made.opens(3, roster=(RosterEntry("somebody", 0, 1000, 1), RosterEntry(ME, 0, 1000, 1)))
         await trio.sleep(5.0)
         assert [at for at, _ in made.announced] == pytest.approx([1.0, 7.0], abs=0.06)
+
+
+async def test_a_peer_that_heard_late_of_a_seal_announces_no_later_for_it(autojump_clock: MockClock) -> None:
+    async with school() as made:
+        made.opens(1, late_s=0.75)
+        await trio.sleep(5.0)
+        made.opens(3, late_s=7.0)
+        await trio.sleep(5.0)
+        assert [at for at, _ in made.announced] == pytest.approx([1.25, 5.05], abs=0.06)
 
 
 async def test_an_evaluation_longer_than_the_round_does_not_starve_training(autojump_clock: MockClock) -> None:
