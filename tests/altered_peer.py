@@ -7,7 +7,9 @@ of them. Used by the containers of tests/docker, by tests/process and by benchma
 """
 
 import argparse
+import os
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -23,6 +25,7 @@ leave_out_unused()  # as `murmur peer` does, and before anything imports libp2p
 import peer.errors  # noqa: E402
 import peer.process  # noqa: E402  # by the line above
 import peer.wire.envelope  # noqa: E402
+from peer.admission.swarm_key import SwarmKey  # noqa: E402
 from peer.agents.native_agent import NativeAgent  # noqa: E402
 from peer.cli import app  # noqa: E402
 from peer.network.identity import Identity  # noqa: E402
@@ -45,6 +48,7 @@ def main() -> None:
         "--attack", default="", help="a kind of peer.simulation.attacks that needs no knowledge of others"
     )
     parser.add_argument("--deaf", action="store_true", help="neither publishes nor hears gossip")
+    parser.add_argument("--swarm-secret", default="", help="64 hex digits, put into a key file; none when empty")
     parser.add_argument("--version", type=int, help="of the protocol that it speaks")
     changes = parser.parse_args(sys.argv[1:split])
     if changes.duty < 1.0:
@@ -53,6 +57,8 @@ def main() -> None:
         _replace("open_libp2p_transport", _open_deaf)
     elif changes.delay_s or changes.attack:
         _replace("open_libp2p_transport", partial(_open_altered, delay_s=changes.delay_s, attack=changes.attack))
+    if changes.swarm_secret:
+        os.environ["MURMUR_NETWORK__SWARM_KEY_FILE"] = _key_file(bytes.fromhex(changes.swarm_secret))
     if changes.version is not None:
         vars(peer.wire.envelope)["PROTOCOL_VERSION"] = changes.version
     sys.argv[1:] = sys.argv[split + 1 :]
@@ -193,6 +199,14 @@ async def _open_altered(
 async def _open_deaf(settings: Libp2pSettings, identity: Identity) -> AsyncIterator[DeafTransport]:
     async with open_libp2p_transport(settings, identity) as transport:
         yield DeafTransport(transport)
+
+
+def _key_file(secret: bytes) -> str:
+    """Return the path of a swarm key's file that this process alone can read."""
+    descriptor, path = tempfile.mkstemp(suffix=".key")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(SwarmKey(secret).text())
+    return path
 
 
 def _replace(name: str, by: Callable[..., object]) -> None:

@@ -19,11 +19,15 @@ _ALTERED = ("tini", "--", "python3", "-m", "tests.altered_peer")
 
 
 class ChaosSwarm:
-    """peers: replicas in health. Extra containers are made by `add`; `remove` ends everything."""
+    """peers: replicas in health. Extra containers are made by `add`; `remove` ends everything.
 
-    def __init__(self, swarm: ComposeSwarm, *, peers: int) -> None:
+    swarm_secret: of the swarm key that all have, 64 hex digits; an open swarm when empty.
+    """
+
+    def __init__(self, swarm: ComposeSwarm, *, peers: int, swarm_secret: str = "") -> None:
         self.swarm = swarm
         self.peers = peers
+        self._swarm_secret = swarm_secret
         self.judged_since = now()
         """Models are compared from here on: when a swarm was parted, rounds of the losing side are replaced."""
 
@@ -125,7 +129,15 @@ class ChaosSwarm:
         **options: Any,  # Any: as docker's create
     ) -> Container:
         """Start one more peer outside Compose, with a volume of its own. changes: of `tests.altered_peer`."""
-        command = [*changes, "--", "peer", "--config", "/app/configs/config.yaml", *settings]
+        command = [
+            f"--swarm-secret={self._swarm_secret}",
+            *changes,
+            "--",
+            "peer",
+            "--config",
+            "/app/configs/config.yaml",
+            *settings,
+        ]
         return self.add_program([*_ALTERED, *command], environment=environment, files=files, **options)
 
     def add_program(
@@ -156,6 +168,15 @@ class ChaosSwarm:
             container.put_archive("/data", _archive(files))
         container.start()
         return container
+
+    def revive(self) -> None:
+        """Let every container of the swarm run, whatever a scenario has done to it."""
+        for container in self.containers():
+            container.reload()
+            if container.attrs["State"]["Status"] == "paused":
+                container.unpause()
+            elif container.attrs["State"]["Status"] != "running":
+                container.start()
 
     def remove_extras(self) -> None:
         for container in self.swarm.client.containers.list(

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.docker.compose_swarm import TEST_IMAGE, ComposeSwarm, compose_commands, docker_sdk, run_compose
+from tests.docker.chaos_swarm import FILES, ChaosSwarm
+from tests.docker.compose_swarm import TEST_IMAGE, ComposeSwarm, compose_commands, docker_sdk, now, run_compose
 
 REQUIRED = "MURMUR_REQUIRE_DOCKER"
 
@@ -69,3 +70,29 @@ def make_swarm(engine: Any, image: Any, compose_command: list[str]) -> Iterator[
     finally:
         for swarm in made:
             swarm.remove()
+
+
+@pytest.fixture(scope="module")
+def chaos_swarm(request: pytest.FixtureRequest, make_swarm: Callable[..., ComposeSwarm]) -> Iterator[ChaosSwarm]:
+    """The swarm that the scenarios of a module share: of its PEERS, with its SWARM_SECRET if it has one."""
+    secret = getattr(request.module, "SWARM_SECRET", "")
+    swarm = make_swarm(files=FILES, env={"CHAOS_SWARM_SECRET": secret})
+    chaos = ChaosSwarm(swarm, peers=request.module.PEERS, swarm_secret=secret)
+    try:
+        chaos.start()
+        chaos.wait_healthy(within_s=180)
+        yield chaos
+    finally:
+        chaos.remove_extras()
+
+
+@pytest.fixture
+def chaos(chaos_swarm: ChaosSwarm) -> Iterator[ChaosSwarm]:
+    """The swarm in health; it must come back to it, with one model everywhere."""
+    chaos_swarm.wait_healthy()
+    chaos_swarm.judged_since = now()
+    yield chaos_swarm
+    chaos_swarm.remove_extras()
+    chaos_swarm.revive()
+    chaos_swarm.wait_healthy()
+    chaos_swarm.assert_one_model()

@@ -5,7 +5,6 @@ Every scenario begins and ends with a round that has everybody's delta in it, on
 
 import random
 import time
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -13,8 +12,8 @@ import pytest
 from peer.rounds.roster import seal_order
 from peer.types import Digest, PeerId
 from tests.docker import event_log, links
-from tests.docker.chaos_swarm import FILES, ChaosSwarm, read_file
-from tests.docker.compose_swarm import ComposeSwarm, Container, now
+from tests.docker.chaos_swarm import ChaosSwarm, read_file
+from tests.docker.compose_swarm import Container, now
 
 pytestmark = pytest.mark.chaos
 PEERS = 8
@@ -23,33 +22,6 @@ ROUND_S = 10.0
 
 SOON_S = 60.0
 RNG = random.Random(20260203)
-
-
-@pytest.fixture(scope="module")
-def chaos(make_swarm: Callable[..., ComposeSwarm]) -> Iterator[ChaosSwarm]:
-    chaos = ChaosSwarm(make_swarm(files=FILES), peers=PEERS)
-    try:
-        chaos.start()
-        chaos.wait_healthy(within_s=180)
-        yield chaos
-    finally:
-        chaos.remove_extras()
-
-
-@pytest.fixture(autouse=True)
-def from_health_to_health(chaos: ChaosSwarm) -> Iterator[None]:
-    chaos.wait_healthy()
-    chaos.judged_since = now()
-    yield
-    chaos.remove_extras()
-    for container in chaos.containers():
-        container.reload()
-        if container.attrs["State"]["Status"] == "paused":
-            container.unpause()
-        elif container.attrs["State"]["Status"] != "running":
-            container.start()
-    chaos.wait_healthy()
-    chaos.assert_one_model()
 
 
 def ids_of(containers: list[Container], chaos: ChaosSwarm) -> dict[str, Container]:

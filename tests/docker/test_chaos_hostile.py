@@ -1,15 +1,16 @@
 """Six containers that train, beside programs and peers that attack them: strangers, floods, liars and misfits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.docker import event_log
-from tests.docker.chaos_swarm import FILES, ChaosSwarm
-from tests.docker.compose_swarm import ComposeSwarm, now
+from tests.docker.chaos_swarm import ChaosSwarm
+from tests.docker.compose_swarm import now
 
 pytestmark = pytest.mark.chaos
 PEERS = 6
+SWARM_SECRET = "5e" * 32
 SOON_S = 60.0
 ATTACK_S = 15.0
 _PYTHON = ("tini", "--", "python3", "-m", "tests.docker.hostile_peer")
@@ -26,25 +27,9 @@ STRANGERS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def chaos(make_swarm: Callable[..., ComposeSwarm]) -> Iterator[ChaosSwarm]:
-    chaos = ChaosSwarm(make_swarm(files=FILES), peers=PEERS)
-    try:
-        chaos.start()
-        chaos.wait_healthy(within_s=180)
-        yield chaos
-    finally:
-        chaos.remove_extras()
-
-
 @pytest.fixture(autouse=True)
-def from_health_to_health(chaos: ChaosSwarm) -> Iterator[None]:
-    chaos.wait_healthy()
-    chaos.judged_since = now()
+def nobody_crashes(chaos: ChaosSwarm) -> Iterator[None]:
     yield
-    chaos.remove_extras()
-    chaos.wait_healthy()
-    chaos.assert_one_model()
     assert chaos.swarm.no_restarts()
     for container in chaos.containers():
         assert "Traceback" not in chaos.swarm.output(container)
@@ -92,23 +77,32 @@ def test_rounds_go_on_while_a_member_lies(chaos: ChaosSwarm, attack: str, reason
         ((), {"MURMUR_RUN__NAME": "another"}, "run"),
         ((), {"MURMUR_STOP__EPISODES": "6"}, "config"),
         (("--version=1",), {}, "version"),
+        ((f"--swarm-secret={'ff' * 32}",), {}, "swarm_key"),
+        (("--swarm-secret=",), {}, "swarm_key"),
     ],
-    ids=["another_run", "another_config", "older_protocol"],
+    ids=["another_run", "another_config", "older_protocol", "another_key", "no_key"],
 )
 def test_misfit_is_refused_and_named_on_both_sides(
     chaos: ChaosSwarm, changes: tuple[str, ...], environment: dict[str, str], reason: str
 ) -> None:
     begun = now()
     misfit = chaos.add("--duty=0.03", *changes, environment=environment)
-    for container in (misfit, chaos.containers()[0]):
+    chaos.wait_until(
+        lambda: event_log.named(chaos.recent(misfit, begun), "peer_started"), what="it has started", within_s=SOON_S
+    )
+    stranger = event_log.peer_id(chaos.recent(misfit, begun))
+    members = {event_log.peer_id(chaos.swarm.events(each)) for each in chaos.containers()}
+    for container, others in ((misfit, members), (chaos.containers()[0], {stranger})):
         chaos.wait_until(
-            lambda container=container: [  # type: ignore[misc]  # a default that binds the loop's variable
+            lambda container=container, others=others: [  # type: ignore[misc]  # defaults that bind the loop's variables
                 event
                 for event in event_log.named(chaos.recent(container, begun), "peer_refused")
-                if event["reason"] == reason
+                if event["reason"] == reason and event["remote"] in others
             ],
             what=f"refused because of its {reason}",
             within_s=SOON_S,
         )
+    refused = event_log.named(chaos.recent(chaos.containers()[0], begun), "peer_refused")
+    assert not members & {event["remote"] for event in refused}
     chaos.wait_sealed(chaos.containers(), since=now(), rounds=2, admitted=PEERS, within_s=SOON_S)
     assert all(event["roster"] == PEERS for event in chaos.sealed(chaos.containers()[0], begun)[-2:])
