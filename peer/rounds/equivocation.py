@@ -1,8 +1,8 @@
 """Proof that a peer signed two statements where the protocol lets it sign one.
 
 Only what an honest peer cannot do, a crash or a copied key included, is proof (docs/adr/0051): both statements must
-name the same session, that is be signed by one process. That process never seals twice on one parent, votes at most
-once a round, and numbers its headers upwards; it has all of that in its memory.
+name the same session, that is be signed by one process. That process never seals twice on one parent, neither the round
+nor its group, votes at most once a round, and numbers its headers upwards; it has all of that in its memory.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,15 @@ from typing import Literal
 from peer.errors import ProtocolError
 from peer.types import Digest, PeerId, Session
 from peer.wire.envelope import AnySigned, open_envelope
-from peer.wire.messages import Ack, DeltaHeader, Manifest, PeerCard, TopManifest
+from peer.wire.messages import Ack, DeltaHeader, GroupSeal, Manifest, PeerCard, TopManifest
 
-Kind = Literal["manifest", "vote", "delta"]
+Kind = Literal["manifest", "group", "vote", "delta"]
 Slot = tuple[int, bytes]
 _Key = tuple[Kind, PeerId, Session, Slot]
 
-_REMEMBERED: dict[Kind, int] = {"manifest": 64, "vote": 2048, "delta": 2048}
-"""Statements a kind that a second one can still be held against; a manifest has up to 60 KB, the others 0.5 KB."""
+_REMEMBERED: dict[Kind, int] = {"manifest": 64, "group": 256, "vote": 2048, "delta": 2048}
+"""Statements a kind that a second one can still be held against; a manifest has up to 60 KB, a group's seal 10 KB, the
+others 0.5 KB."""
 _ROUNDS = 32
 """And of so many rounds: later than that, a second statement confuses nobody any more."""
 
@@ -93,6 +94,8 @@ def _key(signed: AnySigned) -> _Key | None:
             return "vote", signed.peer, signed.session, (ack.round, b"")
         case Manifest() | TopManifest() as manifest:
             return "manifest", signed.peer, signed.session, (manifest.round, manifest.previous)
+        case GroupSeal() as group:
+            return "group", signed.peer, signed.session, (group.round, group.base)
         case DeltaHeader() as header:
             return "delta", signed.peer, signed.session, (header.sequence, b"")
         case _:
@@ -103,6 +106,7 @@ def _what(key: _Key) -> str:
     number = key[3][0]
     return {
         "manifest": f"it sealed round {number} twice, differently",
+        "group": f"it sealed its group in round {number} twice, differently",
         "vote": f"it voted twice in round {number}, differently",
         "delta": f"it announced two different deltas under the number {number}",
     }[key[0]]

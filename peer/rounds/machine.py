@@ -80,6 +80,7 @@ class RoundMachine:
         self._paused = False
         self._settled: object = None
         self._sealed: dict[Digest, None] = {}
+        self._sealed_groups: dict[Digest, None] = {}
 
     # What the surroundings may look at
 
@@ -290,24 +291,20 @@ class RoundMachine:
         if now < due:
             self._seal_at = min(due, self._seal_at or due)
             return []
-        self._remember_sealed()
+        _remember(self._sealed, self.tip.digest)
         entry = seal_round(self._ledger)
         self._ledger.chain.add(entry)
         assert entry.manifest is not None, "only genesis has none"
         return [Publish(data=announcement(entry.manifest.data, None)), *self._move_to(entry, now)]
 
-    def _remember_sealed(self) -> None:
-        self._sealed[self.tip.digest] = None
-        if len(self._sealed) > _MAX_SEALED:
-            del self._sealed[next(iter(self._sealed))]
-
     def _seal_group_if_due(self, now: Seconds) -> list[Effect]:
         due = self._round.groups.group_due(now)
-        if due is None:
-            return []
+        if due is None or self.tip.digest in self._sealed_groups:
+            return []  # as above: should its seal be lost, others seal for the group
         if now < due:
             self._seal_at = min(due, self._seal_at or due)
             return []
+        _remember(self._sealed_groups, self.tip.digest)
         seal, payload = seal_group(self._ledger)
         inline = payload if len(payload) <= INLINE_PAYLOAD_BYTES else None
         return [Publish(data=announcement(seal.data, inline))]
@@ -337,3 +334,10 @@ class RoundMachine:
             late_s=now - self._inquiries.heard_at(self.tip.digest, default=now),
         )
         return [*effects, opened]
+
+
+def _remember(parents: dict[Digest, None], parent: Digest) -> None:
+    """Note where this process has sealed, as far back as its chain can be turned about."""
+    parents[parent] = None
+    if len(parents) > _MAX_SEALED:
+        del parents[next(iter(parents))]

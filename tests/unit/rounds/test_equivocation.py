@@ -7,7 +7,7 @@ from peer.errors import ProtocolError
 from peer.network.identity import Identity
 from peer.rounds.equivocation import Witness, check_proof
 from peer.wire.envelope import AnySigned, Signed, seal
-from peer.wire.messages import Ack, DeltaHeader, PeerCard, TopManifest
+from peer.wire.messages import Ack, DeltaHeader, GroupMember, GroupSeal, PeerCard, TopManifest
 
 RUN = b"r" * 16
 EVIL, REBORN, OTHER = Identity.for_tests(1), Identity.for_tests(1, life=1), Identity.for_tests(2)
@@ -35,13 +35,24 @@ def card(name: str) -> PeerCard:
     return PeerCard(boot=1, name=name, addresses=(), config=b"c" * 32, schema=b"s" * 32)
 
 
-def signed(message: Ack | TopManifest | DeltaHeader | PeerCard, by: Identity = EVIL, run: bytes = RUN) -> AnySigned:
+def signed(
+    message: Ack | TopManifest | GroupSeal | DeltaHeader | PeerCard, by: Identity = EVIL, run: bytes = RUN
+) -> AnySigned:
     return seal(message, by, run=run)  # type: ignore[type-var, return-value]  # any of them, one at a time
+
+
+def group(weight: int = 100, base: bytes = b"b" * 32) -> GroupSeal:
+    return GroupSeal(
+        round=41, base=base, group=1, payload=b"y" * 32, payload_bytes=8, codec="float32", env_steps=100,
+        weight=weight, l2_norm=1.0, approx_kl=0.0, mean_return=1.0, eval_return=None, rejected=(),
+        members=(GroupMember(key=b"k" * 32, header=b"h" * 16, sequence=7, env_steps=100, steps_per_s=50),),
+    )  # fmt: skip
 
 
 CONTRADICTIONS = {
     "it voted twice in round 41, differently": (vote(), vote(manifest=b"n" * 32)),
     "it sealed round 41 twice, differently": (manifest(), manifest(score=6)),
+    "it sealed its group in round 41 twice, differently": (group(), group(weight=99)),
     "it announced two different deltas under the number 7": (delta(), delta(base=b"c" * 32)),
 }
 
@@ -65,6 +76,8 @@ def test_two_statements_for_one_slot_by_one_process_are_proof_that_anybody_can_c
         (signed(vote()), signed(vote())),  # said twice, the same
         (signed(vote()), signed(vote(manifest=b"n" * 32), REBORN)),  # a crash, or a copied key: another process
         (signed(manifest()), signed(manifest(score=6), REBORN)),
+        (signed(group()), signed(group(weight=99), REBORN)),
+        (signed(group()), signed(group(base=b"c" * 32))),
         (signed(delta()), signed(delta(base=b"c" * 32), REBORN)),
         (signed(vote()), signed(vote(42, b"n" * 32))),  # of two rounds
         (signed(manifest()), signed(manifest(previous=b"q" * 32))),  # on two parents: the branch was changed

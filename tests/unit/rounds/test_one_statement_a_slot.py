@@ -1,7 +1,10 @@
 """What an honest process never signs twice, however its chain is turned about: else it would be proven a liar."""
 
+import pytest
+
 from peer.rounds.effects import Effect, Publish
 from peer.rounds.equivocation import Witness
+from peer.rounds.rules import RoundRules
 from peer.services.conductor import _decode
 from peer.wire.envelope import open_envelope
 from tests.unit.services.chains import RUN, LoneChain, work
@@ -11,15 +14,17 @@ def published(effects: list[Effect]) -> list[bytes]:
     return [_decode(effect.data).envelope for effect in effects if isinstance(effect, Publish)]
 
 
-def test_a_process_that_comes_back_to_a_parent_does_not_seal_on_it_again() -> None:
+@pytest.mark.parametrize("flat_peers", [RoundRules().flat_peers, 0], ids=["flat", "in groups"])
+def test_a_process_that_comes_back_to_a_parent_does_not_seal_on_it_again(flat_peers: int) -> None:
     """A state that is known to be wrong is replaced by another's snapshot, of a round before the last one."""
-    chain = LoneChain()
+    chain = LoneChain(rules=RoundRules(flat_peers=flat_peers))
     chain.seal()
     machine, parent = chain.machine, chain.machine.tip
     witness = Witness()
     for data in published(chain.seal()):
         assert witness.see(open_envelope(data, run=RUN)) is None
     machine._ledger.restart_from(parent)
+    machine._ledger.groups.forget(keep=())  # what this process has said is not in its pools any more
     machine._follower.restarted()
     effects = machine._open_round(chain.now)
     effects += machine.announce(work(machine.tip, step=0.25), chain.now)
