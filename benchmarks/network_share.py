@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -204,6 +204,9 @@ class Swarm:
             except subprocess.TimeoutExpired:
                 child.kill()
 
+    def has_lost_peers(self) -> bool:
+        return any(child.poll() is not None for child in self._children)
+
     def _read(self, child: "subprocess.Popen[str]") -> None:
         assert child.stdout is not None
         for line in child.stdout:
@@ -220,13 +223,15 @@ def measure(*, peers: int, seconds: float, settle_s: float, settings: list[str])
     with tempfile.TemporaryDirectory() as name:
         swarm = Swarm(Path(name), peers=peers, seconds=seconds, settings=settings)
         try:
-            wait_until(lambda: swarm.full_since is not None, within_s=300.0, what="a round sealed by all")
+            wait_until(lambda: swarm.full_since is not None, within_s=300.0, what="a round sealed by all", swarm=swarm)
             time.sleep(settle_s)
             before = swarm.rounds
             swarm.go.touch()
             time.sleep(seconds)
             rounds = swarm.rounds - before
-            wait_until(lambda: all(path.exists() for path in swarm.results), within_s=30.0, what="all figures")
+            wait_until(
+                lambda: all(path.exists() for path in swarm.results), within_s=30.0, what="all figures", swarm=swarm
+            )
             time.sleep(0.5)
             found = [json.loads(path.read_text()) for path in swarm.results]
         finally:
@@ -249,9 +254,11 @@ def measure(*, peers: int, seconds: float, settle_s: float, settings: list[str])
     )
 
 
-def wait_until(condition: Any, *, within_s: float, what: str) -> None:  # Any: a callable without arguments
+def wait_until(condition: Callable[[], bool], *, within_s: float, what: str, swarm: Swarm) -> None:
     end = time.monotonic() + within_s
     while not condition():
+        if swarm.has_lost_peers():
+            raise RuntimeError("a peer has ended; its words are above")
         if time.monotonic() > end:
             raise TimeoutError(f"no {what} within {within_s:g} s")
         time.sleep(0.1)
