@@ -22,14 +22,14 @@ def tip_of(entry: Entry) -> Tip:
 
 def request(ledger: Ledger) -> SyncRequest:
     """Say what is held here: the line to the tip, the headers for the next round, the latest votes."""
-    line = ledger.line()[::-1]
+    line = ledger.line()[: -_MAX_RECENT - 1 : -1]
     tip = ledger.tip
     votes = ledger.votes.held(reversed(ledger.votes.rounds()))
     return SyncRequest(
         tip=tip_of(tip),
-        recent=tuple(entry.digest for entry in line[:_MAX_RECENT]),
-        headers=tuple(delta.digest for delta in islice(_waiting(ledger), _MAX_HELD)),
-        acks=tuple(ack.digest for ack in islice(votes, _MAX_HELD)),
+        recent=tuple([entry.digest for entry in line]),
+        headers=tuple([delta.digest for delta in _waiting(ledger)[:_MAX_HELD]]),
+        acks=tuple([ack.digest for ack in islice(votes, _MAX_HELD)]),
     )
 
 

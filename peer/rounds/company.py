@@ -2,12 +2,20 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from peer.rounds.pure_work import PureWork
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.sync import Tip
 
 _GREETERS = 16
+_MIXER = 0x9E3779B97F4A7C15
+"""2^64 over the golden ratio: spreads the bits of a product (Knuth, "The Art of Computer Programming", 6.4)."""
+
+
+@lru_cache(maxsize=8192)
+def _ticket(peer: PeerId) -> int:
+    return int.from_bytes(hashlib.sha256(peer.encode()).digest()[:8])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +35,7 @@ class Company:
     def __init__(self, me: PeerId, *, patience_s: Seconds, pure: PureWork, crowd: int = 64) -> None:
         """patience_s: how long a stranger is waited for before it counts as mute. crowd: more peers than this."""
         self._me = me
+        self._ticket = _ticket(me)
         self._pure = pure
         self._crowd = crowd
         self._patience_s = patience_s
@@ -60,8 +69,8 @@ class Company:
         self.alive, self._reachable = alive, None
 
     def _greets(self, peer: PeerId, size: int) -> bool:
-        ticket = hashlib.sha256(f"{self._me} {peer}".encode()).digest()
-        return int.from_bytes(ticket[:8]) % size < _GREETERS
+        mixed = ((self._ticket ^ _ticket(peer)) * _MIXER) >> 32 & 0xFFFFFFFF
+        return mixed % size < _GREETERS
 
     def heard(self, peer: PeerId, tip: Tip, *, voted: int) -> None:
         """Take note of what a peer says of its tip. voted: the last round of its votes known by now."""

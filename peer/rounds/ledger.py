@@ -206,7 +206,7 @@ class Ledger:
         self.pool.forget(keep=self._recent_bases(self.pool.bases()))
         self.groups.forget(keep=self._recent_bases(self.groups.bases()))
         self._without_payload = {digest: left for digest, left in self._without_payload.items() if digest in self.chain}
-        self.payloads.forget(keep={Digest(delta.message.payload) for delta in self._relevant_deltas()})
+        self.payloads.forget(keep={delta.message.payload for delta in self._relevant_deltas()})
 
     def restart_from(self, entry: Entry) -> list[PieceDropped]:
         """Hold nothing but `entry`, whose past is unknown here, and the own work that its chain lacks."""

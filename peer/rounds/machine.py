@@ -31,7 +31,6 @@ from peer.rounds.effects import (
     SealingPaused,
     SealingResumed,
     SnapshotApplied,
-    SyncWith,
 )
 from peer.rounds.entry import Entry
 from peer.rounds.fetches import Fetches
@@ -103,8 +102,11 @@ class RoundMachine:
 
     def next_wake(self) -> Seconds | None:
         """Return when `tick` should be called next, None while only messages can change anything."""
-        times = (self._seal_at, self._fetches.next_retry(), self._inquiries.wake)
-        return min([time for time in times if time is not None], default=None)
+        wake = self._seal_at
+        for time in (self._fetches.next_retry(), self._inquiries.wake):
+            if time is not None and (wake is None or time < wake):
+                wake = time
+        return wake
 
     def members_finished(self) -> bool:
         """Return whether every reachable member is known to have reached the tip."""
@@ -253,8 +255,8 @@ class RoundMachine:
             self._settled = None if self._company.has_strangers else seen
         effects += self._follower.finalise(now)
         effects += self._fetches.payloads(now)
-        questions: list[SyncWith] = self._inquiries.due(final_round=self.final_round, now=now)
-        return [*effects, *questions]
+        effects += self._inquiries.due(final_round=self.final_round, now=now)
+        return effects
 
     def _is_settled(self, now: Seconds) -> bool:
         """Return whether nothing has come but votes and time, and neither can move the tip or make a seal due now."""

@@ -1,7 +1,7 @@
 """Payloads held here: to apply manifests, and to serve to peers that lack them."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Set
 
 from peer.codec.codec import Codec
 from peer.errors import ProtocolError
@@ -85,10 +85,15 @@ class PayloadStore:
         """Return whether the payload of `header` is held, and is what the header says."""
         return _claim(header) in self._deltas
 
-    def forget(self, *, keep: Collection[Digest]) -> None:
-        self._bytes = {payload: data for payload, data in self._bytes.items() if payload in keep}
-        self._deltas = {claim: delta for claim, delta in self._deltas.items() if claim[0] in keep}
-        self._norms = {claim: norm for claim, norm in self._norms.items() if claim[0] in keep}
+    def forget(self, *, keep: Set[bytes]) -> None:
+        doomed = self._bytes.keys() - keep
+        if not doomed:
+            return
+        for payload in doomed:
+            del self._bytes[payload]
+        for claim in [claim for claim in self._deltas if claim[0] in doomed]:
+            del self._deltas[claim]
+            self._norms.pop(claim, None)
 
 
 def _claim(header: Delta) -> _Claim:

@@ -15,7 +15,7 @@ from peer.simulation.attacks.attack import Insight, Letter
 from peer.simulation.event_loop import EventLoop
 from peer.simulation.judge import Judge
 from peer.simulation.peer_life import LATE_ROUNDS, PeerLife
-from peer.simulation.post import Post
+from peer.simulation.post import CONNECTIONS, Post
 from peer.simulation.scenario import Scenario
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.hashing import digest_of
@@ -25,6 +25,8 @@ from peer.wire.sync import encode
 
 _RECONNECT_S = 0.25
 """How long connections take to tell of a crash, a start, or a cut."""
+_CROWD_RECONNECT_S = 1.0
+"""The same where there are more peers than connections: of most peers it is others that tell."""
 _SHORTEST_TRAINING_S = 0.05
 _MIN_TICK_S = 0.005
 _NOT_SERVED_S = 0.5
@@ -76,7 +78,8 @@ class Courier:
         """Tell every live peer, in a moment, whom it can reach."""
         if not self._reconnecting:
             self._reconnecting = True
-            self._loop.after(_RECONNECT_S, self._tell_reachable)
+            is_crowd = len(self._peers) > CONNECTIONS
+            self._loop.after(_CROWD_RECONNECT_S if is_crowd else _RECONNECT_S, self._tell_reachable)
 
     # Time
 

@@ -64,6 +64,7 @@ class Judge:
         self.sealed: dict[Digest, SealedRound] = {}
         self.rivals: dict[Digest, set[Digest]] = defaultdict(set)
         self.finality_s: list[Seconds] = []
+        self._finals: dict[int, set[Digest]] = defaultdict(set)
         self.divergent: dict[int, str] = {}
         self.refused: Counter[str] = Counter()
         self.blamed: dict[int, Counter[str]] = defaultdict(Counter)
@@ -132,10 +133,14 @@ class Judge:
         self._loop.after(_LOOK_S, self._look_again)
 
     def _compare(self, peers: Sequence[PeerLife]) -> None:
+        disputed = {number for number, digests in self._finals.items() if len(digests) > 1}
+        if not disputed:
+            return
         held: dict[tuple[int, int], tuple[PeerLife, Digest]] = {}
         for peer in peers:
             group = int(self._post.group[peer.number])
-            for number, digest in peer.final.items():
+            for number in peer.final.keys() & disputed:
+                digest = peer.final[number]
                 other, known = held.setdefault((group, number), (peer, digest))
                 if known != digest and number not in self.divergent:
                     where = f"at {self._loop.now:.1f} s {other.name} and {peer.name}"
@@ -159,6 +164,7 @@ class Judge:
     def _finalised(self, peer: PeerLife, effect: Finalised) -> None:
         entry = effect.entry
         peer.final[entry.round] = entry.digest
+        self._finals[entry.round].add(entry.digest)
         peer.final.pop(entry.round - _KEPT_FINALS, None)
         sealed = self.sealed.get(entry.digest)
         if sealed is not None:

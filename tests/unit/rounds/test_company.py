@@ -3,6 +3,7 @@
 from peer.network.identity import Identity
 from peer.rounds.company import Company
 from peer.rounds.pure_work import PureWork
+from peer.types import PeerId
 
 ME, A, B = (Identity.for_tests(number).peer_id for number in (1, 2, 3))
 
@@ -28,3 +29,15 @@ def test_reachable_leaves_this_peer_out_however_it_is_told() -> None:
     assert mine.reachable == {B}
     assert mine.alive == {B, ME}
     assert mine.strangers(now=1.0) == [B], "who is gone is a stranger no more"
+
+
+def test_in_a_crowd_about_sixteen_are_strangers_to_each_peer_whoever_it_is() -> None:
+    peers = frozenset(PeerId(f"peer {number}") for number in range(400))
+    met = {}
+    for me in sorted(peers)[:100]:
+        mine = Company(me, patience_s=3.0, pure=PureWork())
+        mine.meet(peers, now=0.0)
+        met[me] = set(mine.strangers(now=1.0))
+    assert 13 < sum(len(strangers) for strangers in met.values()) / len(met) < 19
+    assert all(5 <= len(strangers) <= 30 for strangers in met.values())
+    assert len({frozenset(strangers) for strangers in met.values()}) == len(met), "no cliques"
