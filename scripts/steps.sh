@@ -83,5 +83,5 @@ test_preset() {
   local preset=$1 title=$2
   shift 2
   step "cpp-$preset" "$title" build_preset "$preset"
-  (set -x; .venv/bin/ctest --preset "$preset" "$@")
+  (set -x; .venv/bin/ctest --preset "$preset" --parallel "$(nproc)" "$@")
 }

@@ -230,7 +230,7 @@ def test_flood_of_rivals_orphans_and_votes_stays_bounded(machine: RoundMachine) 
     assert machine.tip is tip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(position=st.integers(0, 5000), flip=st.integers(1, 255), which=st.integers(0, 2))
 def test_mutated_real_messages_never_crash_nor_enter(position: int, flip: int, which: int) -> None:
     swarm = MachineSwarm(2, seed=4)

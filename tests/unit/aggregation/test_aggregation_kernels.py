@@ -27,7 +27,7 @@ def stacks(draw: st.DrawFn) -> list[Params]:
     return list((scales * rng.uniform(-1, 1, size=(count, size))).astype(np.float32))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(deltas=stacks(), seed=st.integers(0, 2**32))
 def test_native_kernels_give_the_bits_of_the_reference(deltas: list[Params], seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -65,7 +65,7 @@ def test_checking_changes_no_byte_of_the_folder(folder: Path) -> None:
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(number=st.integers(1, ROUNDS), position=st.floats(0, 1, exclude_max=True), mended=st.booleans())
 def test_any_flipped_bit_of_a_manifest_is_found_in_its_round(
     folder: Path,

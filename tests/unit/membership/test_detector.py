@@ -280,7 +280,7 @@ def test_a_partition_of_many_asks_a_bounded_number_at_a_time_and_gives_all_up() 
     assert {died.peer for died in watch.all(Died)} == set(peers)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(1, 6))
 def test_whatever_happens_a_member_dies_once_and_only_after_a_suspicion(seed: int, size: int) -> None:
     rng = random.Random(seed)

@@ -83,7 +83,7 @@ class World:
         assert (held + coming + (0 if left is None else left)).tolist() == learned.tolist()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 2**32), steps=st.integers(1, 60))
 def test_on_every_branch_nothing_is_lost_and_nothing_counts_twice(seed: int, steps: int) -> None:
     world = World(seed)
