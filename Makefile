@@ -43,7 +43,7 @@ fuzz: setup ## fuzz every decoder of bytes from the network, guided by coverage 
 	@.venv/bin/python -m pip --disable-pip-version-check install -q $$(.venv/bin/python scripts/requirements.py fuzz)
 	@.venv/bin/python tests/fuzz/fuzz_decoders.py $(ARGS)
 
-fuzz-network: setup ## a million malformed frames on a peer that trains with two others (ARGS='--frames 20000'; 40 minutes)
+fuzz-network: setup ## a million malformed frames on a peer that trains with two others (ARGS='--frames 20000'; 50 minutes)
 	@.venv/bin/python tests/fuzz/fuzz_network.py $(ARGS)
 
 test-docker: ## build the image, run a swarm of containers, kill one (starts an engine if none runs and you are root)

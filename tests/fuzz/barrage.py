@@ -134,6 +134,8 @@ class Barrage:
         self._patience = 100 + frames // 100
         self._pause = 1 / rate
         self._next_at: Seconds = 0.0
+        self._may_send = trio.Event()
+        self._may_send.set()
         self._identities = itertools.count(seed << 32)
         self._decoders = {name: target.decode for name, target in targets().items()}
         self._examples = {name: target.examples for name, target in targets().items()}
@@ -153,6 +155,13 @@ class Barrage:
         async with trio.open_nursery() as nursery:
             for _ in range(_LANES):
                 nursery.start_soon(self._visit_until_done)
+
+    def rest(self) -> None:
+        """Send nothing until `go_on`."""
+        self._may_send = trio.Event()
+
+    def go_on(self) -> None:
+        self._may_send.set()
 
     async def _visit_until_done(self) -> None:
         while surfaces := +self._left:
@@ -188,6 +197,7 @@ class Barrage:
         self.tally.sent[batch.surface] += count
         self._next_at = max(self._next_at, trio.current_time() - _CATCH_UP_S) + count * self._pause
         await trio.sleep_until(self._next_at)
+        await self._may_send.wait()
 
     # Surfaces
 
