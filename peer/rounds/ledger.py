@@ -212,7 +212,7 @@ class Ledger:
         """Hold nothing but `entry`, whose past is unknown here, and the own work that its chain lacks."""
         entry.settle(self.parts.rules)
         left = self.tip
-        self.own.pin(self.chain.root.round + 1)  # the chain that is left may be come back to
+        self.own.pin(self.chain.root.held_of(self.me))  # the chain that is left may be come back to
         held = entry.held_of(self.me)
         lost = self.own.change_chain(
             held, from_round=left.round, to_round=entry.round, horizon=0 if held else entry.horizon
@@ -223,11 +223,11 @@ class Ledger:
         return report_dropped(lost)
 
     def _pin_breaks(self) -> None:
-        """Keep own pieces apart around the rounds in which members were lost: they may be going on without us."""
+        """Keep own pieces apart from the window on when members were lost: they may be going on without us, from any
+        round in it."""
         departed = {(entry.peer, entry.round) for entry in self.tip.departed}
-        new = [round_number for _, round_number in departed - self._departed]
-        if new:
-            self.own.pin(min(new))
+        if departed - self._departed:
+            self.own.pin(self.chain.root.held_of(self.me))
         self._departed = departed
 
     def _relevant_deltas(self) -> list[SignedDelta]:

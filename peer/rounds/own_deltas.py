@@ -62,11 +62,13 @@ class OwnDeltas:
         """Forget the pieces that a chain lacks which holds those up to number `held`."""
         self._kept = [kept for kept in self._kept if kept.first <= held]
 
-    def pin(self, since_round: int) -> None:
-        """Keep apart the pieces made for `since_round` and later, the last one before, and those about to come."""
-        before = [kept.last for kept in self._kept if kept.piece.round < since_round]
+    def pin(self, held: int) -> None:
+        """Keep apart the pieces after number `held`, and those about to come.
+
+        held: what every chain holds that may have parted from ours by now.
+        """
         if self._kept:
-            self._pins.append(range(max(before, default=self._kept[0].first), self._kept[-1].last + _PIN_AHEAD + 1))
+            self._pins.append(range(held, self._kept[-1].last + _PIN_AHEAD + 1))
             del self._pins[:-_MAX_PINS]
 
     def change_chain(self, held: int, *, from_round: int, to_round: int, horizon: int) -> list[Piece]:

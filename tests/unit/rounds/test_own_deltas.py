@@ -57,7 +57,7 @@ def test_a_chain_that_parted_at_a_pinned_break_gets_exactly_what_it_lacks(made: 
     for number in range(1, made + 1):
         own.add(number, piece(number, number))
         if number == broken:
-            own.pin(broken)
+            own.pin(broken - 1)
         own.compact(max(0, number - 1), root_round=max(0, number - 2))
     assert own.change_chain(held, from_round=made, to_round=5, horizon=0) == []
     assert steps(own.unadmitted(held)) == above(made, held)
@@ -102,12 +102,24 @@ def test_work_of_another_branch_is_as_old_as_the_branch_is_long() -> None:
     assert {one.round for one in own.unadmitted(2)} == {50 - 8}
 
 
+def test_what_came_late_before_a_break_is_kept_apart_from_what_the_others_hold() -> None:
+    """The others went on from round 2, which had admitted piece 1 alone; piece 2 was in the next round here."""
+    own = OwnDeltas()
+    for number in range(1, 11):
+        own.add(number, piece(number, number))
+        if number == 4:
+            own.pin(0)
+        own.compact(max(0, number - 4), root_round=max(0, number - 4))
+    assert own.change_chain(1, from_round=10, to_round=12, horizon=0) == []
+    assert steps(own.unadmitted(1)) == above(10, 1)
+
+
 def test_a_return_to_the_chain_that_was_left_brings_only_the_new() -> None:
     own = OwnDeltas()
     for number in range(1, 9):
         own.add(number, piece(number, number))
         own.compact(number - 4, root_round=number - 4)
-    own.pin(5)
+    own.pin(4)
     own.change_chain(0, from_round=8, to_round=30, horizon=0)
     own.add(9, piece(9, 31))
     own.compact(0, root_round=30)
