@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class GroupCandidates:
-    """The best sound seal of each group. Of rivals the one with more members wins, then the sealer's turn.
+    """The best sound seal of each group. One by a member of the group wins, then the one with more members, then the
+    sealer's turn.
 
     Asked for after every message, so nothing here looks through all seals unless the tip has moved.
     """
@@ -57,9 +58,16 @@ class GroupCandidates:
         self._update()
         return self._version
 
+    def of_members(self) -> dict[int, Signed[GroupSeal]]:
+        """Return those of `best` that a member of the group sealed, not somebody who is not on the roster."""
+        grouping = self._ledger.grouping
+        return {} if grouping is None else {n: s for n, s in self.best().items() if s.peer in grouping.contributors}
+
     def own(self) -> Signed[GroupSeal] | None:
-        """Return the seal of the own group, if a good one is known."""
-        return self.best().get(self._ledger.own_group)
+        """Return the seal of the own group, if a good one is known; to a member, only one by a member is."""
+        ledger = self._ledger
+        known = self.of_members() if ledger.me in ledger.tip.members else self.best()
+        return known.get(ledger.own_group)
 
     def without_payload(self) -> Collection[Signed[GroupSeal]]:
         """Return the seals on the tip whose payload is not held."""
@@ -110,11 +118,11 @@ class GroupCandidates:
             self._best[group] = best
         self._version += best is not known
 
-    def _standing(self, seal: Signed[GroupSeal]) -> tuple[int, int, bytes]:
+    def _standing(self, seal: Signed[GroupSeal]) -> tuple[bool, int, int, bytes]:
         grouping = self._ledger.grouping
         assert grouping is not None, "asked with groups only"
-        rank = grouping.rank_of(seal.peer)
-        return -len(seal.message.members), 0 if rank is None else rank, seal.digest
+        is_stranger, rank = seal.peer not in grouping.contributors, grouping.rank_of(seal.peer) or 0
+        return is_stranger, -len(seal.message.members), rank, seal.digest
 
     def _is_good(self, seal: Signed[GroupSeal]) -> bool:
         verdict = self._verdicts.get(seal.digest)

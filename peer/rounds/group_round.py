@@ -92,6 +92,8 @@ class GroupRound:
         return self._group_due_at
 
     def _group_due(self, now: Seconds, *, rank: int, is_complete: bool) -> Seconds | None:
+        """Members seal in the order of their places; who is not on the roster only when they have failed to, since a
+        chain whose members are all gone, or on another one, would never go on (docs/adr/0055)."""
         ledger = self._ledger
         if not ledger.groups.takes(ledger.me, base=ledger.tip.digest, group=ledger.own_group, rank=rank):
             return None  # sealed by an earlier life, whose payload is not here; or by enough others
@@ -108,7 +110,7 @@ class GroupRound:
         """Return when this peer should seal the round, None while it has nothing to seal."""
         self._look()
         best = self._ledger.group_candidates.best()
-        is_complete = self._expected_groups <= best.keys()
+        is_complete = self._expected_groups <= self._ledger.group_candidates.of_members().keys()
         self._top.note(have=len(best), expected=len(self._expected_groups), is_complete=is_complete, now=now)
         before, reachable_before = self._before
         view = self._view(
@@ -190,7 +192,7 @@ class GroupRound:
 
     def _has_place(self) -> bool:
         grouping, me = self._grouping, self._ledger.me
-        if grouping.rank_of(me) is not None:
+        if me in grouping.contributors:
             return True
         if me in grouping.idle:
             return False

@@ -45,9 +45,14 @@ class Grouping:
         return place[0] if place else int.from_bytes(self._ticket(peer)[:8]) % len(self.groups)
 
     def rank_of(self, peer: PeerId) -> int | None:
-        """Return a contributor's place among those who seal for its group; None: it does not seal for one."""
+        """Return a peer's place among those who seal for its group; None: it does not seal for one.
+
+        Who is not on the roster comes after all who are (docs/adr/0055).
+        """
         place = self._places.get(peer)
-        return place[1] if place else None
+        if place is not None:
+            return place[1]
+        return None if peer in self.idle else len(self.groups[self.group_of(peer)])
 
     def in_turn(self, peers: Sequence[PeerId], *, group: int) -> list[PeerId]:
         """Return those of `peers` that belong to a group: contributors in their order, then strangers by hash."""

@@ -1,5 +1,6 @@
 """Large swarms in small: groups of a few peers, through whatever a flat swarm goes through (docs/adr/0035)."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,9 +19,10 @@ from tests.swarm.torture import describe, judge
 
 RULES = RoundRules(flat_peers=3, group_peers=3)
 COMMITTEE = RoundRules(flat_peers=3, group_peers=2, grouped_peers=8, committee_peers=4, max_electors=5)
-QUICK = (5, 7, 8, 10, 13, 37, 64, 77, 216)
+QUICK = (5, 7, 8, 10, 13, 37, 64, 77, 186, 216, 227)
 """8, 37: two chains of one past that both became final (adr/0048). 64: an earlier life's seal whose payload is lost.
-77: a peer that came from a longer chain, taken for being there still. 216: a round that too few of its electors had."""
+77: a peer that came from a longer chain, taken for being there still. 216: a round that too few of its electors had.
+186, 227: sides of a partition that claimed on after they had met (adr/0054); those of 186 changed places (adr/0055)."""
 
 
 @pytest.mark.parametrize("seed", QUICK)
@@ -89,6 +91,34 @@ def test_a_joiner_takes_over_a_state_with_its_roster() -> None:
     joiner = swarm.members[8]
     assert joiner.abandoned, "by a snapshot"
     assert joiner.identity.peer_id in joiner.machine.tip.members
+
+
+def test_a_joiner_goes_on_when_the_whole_roster_has_died() -> None:
+    """It is on no roster yet, so nobody is left whose turn it would be to seal a group."""
+    swarm = MachineSwarm(9, seed=6, rules=RULES, late=1)
+    swarm.run(40.0)
+    swarm.start(8)
+    swarm.run(1.0)
+    joiner = swarm.members[8]
+    assert joiner.abandoned, "it has the state of the others"
+    assert joiner.identity.peer_id not in joiner.machine.tip.members
+    for number in range(8):
+        swarm.crash(number)
+    before = joiner.machine.tip.round
+    swarm.run(60.0)
+    assert joiner.machine.tip.round > before + 10
+    assert joiner.machine.final_round > before + 10
+    assert_each_piece_once(swarm)
+
+
+def test_a_stranger_leaves_a_group_to_its_members_while_they_seal_it() -> None:
+    swarm = MachineSwarm(9, seed=6, rules=RULES, late=1)
+    swarm.run(20.0)
+    swarm.start(8)
+    swarm.run(30.0)
+    line = swarm.chain(swarm.members[0].machine.tip)
+    for parent, entry in itertools.pairwise(line):
+        assert {seal.peer for seal in entry.groups} <= parent.members
 
 
 class Exaggerating:

@@ -53,7 +53,8 @@ def test_every_contributor_is_in_one_group_and_groups_are_alike_in_size(count: i
         assert [grouping.group_of(peer) for peer in group] == [number] * len(group)
         assert [grouping.rank_of(peer) for peer in group] == list(range(len(group)))
     stranger = PeerId("stranger")
-    assert grouping.rank_of(stranger) is None
+    assert grouping.rank_of(stranger) == len(grouping.groups[grouping.group_of(stranger)]), "after all members"
+    assert {grouping.rank_of(peer) for peer in grouping.idle} <= {None}
     assert grouping.in_turn([stranger, *line], group=grouping.group_of(stranger))[-1] == stranger
 
 
@@ -182,12 +183,19 @@ def of_members(signed: Signed[GroupSeal], swarm: MachineSwarm, members: tuple[Gr
     return resealed(signed, swarm, members=members, env_steps=sum(member.env_steps for member in members))
 
 
+def stranger_beside(parent: Entry, group: int) -> Identity:
+    """Return somebody who is not on the roster, and belongs to another group."""
+    assert parent.grouping is not None
+    others = (Identity.for_tests(number) for number in range(70, 99))
+    return next(other for other in others if parent.grouping.group_of(other.peer_id) != group)
+
+
 BAD: dict[str, Change] = {
     "another round": lambda s, _, w: resealed(s, w, round=s.message.round + 1),
     "another base": lambda s, _, w: resealed(s, w, base=bytes(32)),
     "no such group": lambda s, _, w: resealed(s, w, group=40),
     "a group that is not its own": lambda s, _, w: resealed(s, w, group=(s.message.group + 1) % 3),
-    "a sealer who is not on the roster": lambda s, _, _w: seal(s.message, Identity.for_tests(77), run=RUN),
+    "a stranger of another group": lambda s, p, _: seal(s.message, stranger_beside(p, s.message.group), run=RUN),
     "env steps": lambda s, _, w: resealed(s, w, env_steps=s.message.env_steps + 1),
     "weight": lambda s, _, w: resealed(s, w, weight=s.message.env_steps + 1),
     "members twice": lambda s, _, w: of_members(s, w, s.message.members[:1] * 2),
