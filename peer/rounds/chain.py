@@ -5,6 +5,9 @@ from collections.abc import Iterator, Sequence
 from peer.rounds.entry import Entry
 from peer.types import Digest
 
+_MAX_PASSED = 32
+"""Older entries that are recognised when a peer that is behind says where it is."""
+
 
 class Chain:
     """Entries by digest; every entry's parent is present except the root's, the oldest that is kept."""
@@ -16,6 +19,7 @@ class Chain:
         self._entries: dict[bytes, Entry] = {root.digest: root}
         self._line: list[Entry] = []
         self._line_key: object = None
+        self._passed: dict[Digest, None] = {}
         self._beside: list[Entry] = []
         self._beside_key: object = None
 
@@ -27,6 +31,10 @@ class Chain:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def has_passed(self, digest: Digest) -> bool:
+        """Return whether an entry was on the line to the tip not long ago and is older than the root now."""
+        return digest in self._passed
 
     def get(self, digest: bytes) -> Entry | None:
         return self._entries.get(digest)
@@ -109,6 +117,9 @@ class Chain:
         """Move the root up the tip's line to `history` rounds below the tip; drop what does not build on it."""
         line = self.line_to(self.tip)
         root = next(entry for entry in line if entry.round >= self.tip.round - history or entry is self.tip)
+        self._passed.update((entry.digest, None) for entry in line if entry.round < root.round)
+        while len(self._passed) > _MAX_PASSED:
+            del self._passed[next(iter(self._passed))]
         keep = {root.digest}
         for entry in sorted(self._entries.values(), key=lambda candidate: candidate.round):
             if entry.parent in keep:

@@ -20,10 +20,14 @@ def _ticket(peer: PeerId) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a peer said of its tip. voted: the last round of its votes known then, which are older than what it said."""
+    """What a peer said of its tip. voted: the last round of its votes known then, which are older than what it said.
+
+    apart: it offered its whole state, since it holds nothing that we hold.
+    """
 
     tip: Tip
     voted: int
+    apart: bool = False
 
 
 class Company:
@@ -46,6 +50,8 @@ class Company:
         self.version = 0  # grows with every tip that is told
         self.told: dict[PeerId, Told] = {}
         """What each reachable peer last said of its tip."""
+        self.apart: dict[PeerId, Told] = {}
+        """What those of them said who hold nothing that we hold."""
 
     @property
     def reachable(self) -> frozenset[PeerId]:
@@ -63,6 +69,7 @@ class Company:
         for peer in gone:
             self._met_at.pop(peer, None)
             self.told.pop(peer, None)
+            self.apart.pop(peer, None)
         others = len(alive) - 1
         strangers = new if others <= self._crowd else {peer for peer in new if self._greets(peer, others)}
         self._met_at.update(dict.fromkeys(strangers, now))
@@ -72,11 +79,14 @@ class Company:
         mixed = ((self._ticket ^ _ticket(peer)) * _MIXER) >> 32 & 0xFFFFFFFF
         return mixed % size < _GREETERS
 
-    def heard(self, peer: PeerId, tip: Tip, *, voted: int) -> None:
-        """Take note of what a peer says of its tip. voted: the last round of its votes known by now."""
+    def heard(self, peer: PeerId, told: Told) -> None:
+        """Take note of what a peer says of its tip."""
         self._met_at.pop(peer, None)
         if peer in self.alive:
-            self.told[peer] = Told(tip=tip, voted=voted)
+            self.told[peer] = told
+            self.apart.pop(peer, None)
+            if told.apart:
+                self.apart[peer] = told
             self.version += 1
 
     def last_tip(self, peer: PeerId) -> Digest | None:

@@ -81,6 +81,19 @@ class Finalised:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FinalityWithdrawn:
+    """Rounds after `final_round` are final no more: `peer` is on another chain, on which others may be final.
+
+    What the two chains agree on will be final again. is_apart: they may not even have a past in common, so that the
+    same goes for all rounds before.
+    """
+
+    final_round: int
+    peer: PeerId
+    is_apart: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switched:
     """The tip left its branch: `undone` rounds of it were replaced."""
 
@@ -160,6 +173,7 @@ Effect = (
     | OpenRound
     | Applied
     | Finalised
+    | FinalityWithdrawn
     | Switched
     | SnapshotApplied
     | Refused

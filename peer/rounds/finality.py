@@ -2,19 +2,19 @@
 
 Entitled to decide on a manifest is the roster before it, less the members that have dropped out of the roster since and
 cannot be reached: a dead peer must not keep rounds open for ever (mode `available`). A branch whose electors are alive
-elsewhere is therefore never final. Counting reaches back to the oldest entry that is kept; whether that is
-final is the caller's to say (docs/adr/0048).
+elsewhere is therefore never final. Where a reachable peer is known to be on a rival, nobody is left out: two sides that
+meet again may each have counted without the other (docs/adr/0054).
 """
 
 import itertools
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from peer.rounds.chain import Chain
 from peer.rounds.entry import Entry, electorate
 from peer.rounds.roster import majority
 from peer.rounds.votes import VoteBook
-from peer.types import PeerId
+from peer.types import Digest, PeerId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,27 +25,40 @@ class Count:
     short: int
 
 
-def count_votes(chain: Chain, votes: VoteBook, *, alive: frozenset[PeerId], above: int) -> Count:
+def count_votes(
+    chain: Chain, votes: VoteBook, *, alive: frozenset[PeerId], above: int, contested: Collection[Digest] = ()
+) -> Count:
     """Find the newest final entry of the line to the tip that is of a later round than `above`.
 
-    alive: the peers that can be reached, this one included. An entry is final after those before it only
-    (docs/adr/0037). The root of the chain, whose votes may be forgotten, is taken to be final.
+    alive: the peers that can be reached, this one included. contested: entries of the line on which a rival builds that
+    a reachable peer is known to be on. An entry is final after those before it only (docs/adr/0037).
     """
     line = chain.line_to(chain.tip)
     reaches = [_reaches(line, chain, votes, round_number) for round_number in votes.rounds() if round_number > above]
-    newest: Entry | None = chain.root if chain.root.round > above else None
+    newest: Entry | None = None
     short = 1
-    for parent, entry in itertools.pairwise(line):  # oldest first: a roster counts only after the rounds it comes from
-        if entry.round <= above or not parent.roster:
-            continue  # final already, or decided by those who build on it
-        entitled = {peer for peer in electorate(parent, entry) if peer in chain.tip.members or peer in alive}
-        if not entitled:
+    for electors, entry in _elections(line):  # oldest first: a roster counts only after the rounds it comes from
+        if entry.round <= above:
             continue
+        entitled = electors
+        if entry.parent not in contested:
+            entitled = {peer for peer in electors if peer in chain.tip.members or peer in alive}
+            if not entitled:
+                continue  # decided by those who build on it
         short = majority(len(entitled)) - max((_behind(entry, entitled, camps) for camps in reaches), default=0)
         if short > 0:
             break
         newest = entry
     return Count(newest=newest, short=max(1, short))
+
+
+def _elections(line: Sequence[Entry]) -> Iterator[tuple[Set[PeerId], Entry]]:
+    """Return who decides on each entry of a line from the root. Nobody can on the first round of all, as there was no
+    roster before it; on another root those decide who decide on what builds on it, as the roster before is forgotten.
+    """
+    yield line[0].electors, line[0]
+    for parent, entry in itertools.pairwise(line):
+        yield (electorate(parent, entry) if parent.roster else frozenset()), entry
 
 
 def _behind(entry: Entry, entitled: Set[PeerId], camps: Sequence[tuple[int, Set[PeerId]]]) -> int:

@@ -4,13 +4,13 @@ from functools import partial
 
 from peer.rounds.branches import better
 from peer.rounds.company import Company
-from peer.rounds.effects import Applied, Effect, Finalised, ModelDiffers, Publish, Switched
+from peer.rounds.effects import Applied, Effect, Finalised, FinalityWithdrawn, ModelDiffers, Publish, Switched
 from peer.rounds.entry import Entry, electorate
 from peer.rounds.finality import count_votes
 from peer.rounds.ledger import Ledger
 from peer.rounds.manifest import STOP_RETURN
 from peer.rounds.roster import majority
-from peer.rounds.strays import strays
+from peer.rounds.strays import contested, peers_apart, strays
 from peer.rounds.voting import Voter
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.messages import announcement
@@ -36,6 +36,8 @@ class Follower:
         self._look_again_at: Seconds = 0.0
         self.final_round = _before(ledger.chain.root)
         self.repairing = False
+        self.held_up_by: frozenset[PeerId] = frozenset()
+        """Who is known to be on another chain, so that nothing, or less, is final here."""
 
     def best(self, now: Seconds) -> Entry:
         """Return the entry that the tip should be, among those that can be applied; on a wrong state nothing can."""
@@ -119,38 +121,77 @@ class Follower:
     def distrusts(self, manifest: Digest) -> bool:
         return manifest in self._distrusted
 
-    def finalise(self, now: Seconds) -> list[Finalised]:
-        """Report what has become final; nothing while a stranger may know better."""
-        if self.final_round == self._ledger.tip.round or self._company.strangers(now):
+    def finalise(self, now: Seconds) -> list[Finalised | FinalityWithdrawn]:
+        """Report what has become final, nothing while a stranger may know better; and what is so no more."""
+        if self._is_settled() or self._company.strangers(now):
             return []
         ledger, alive = self._ledger, self._company.alive
-        is_root_open = self.final_round < ledger.chain.root.round
-        known = (ledger.tip.digest, ledger.chain.version, alive, self._company.version if is_root_open else 0)
-        if known == self._counted and ledger.votes.version < self._count_at:
+        chain, votes = ledger.chain, ledger.votes
+        is_root_open = self.final_round < chain.root.round
+        may_be_contested = is_root_open or chain.rivals() or bool(self._company.apart)
+        known = (ledger.tip.digest, chain.version, alive, self._company.version if may_be_contested else 0)
+        if known == self._counted and votes.version < self._count_at:
             return []  # too little has changed since the votes were counted
-        self._counted, self._count_at = known, ledger.votes.version + 1
-        if is_root_open and self._is_root_disputed():
-            return []
-        count = count_votes(ledger.chain, ledger.votes, alive=alive, above=self.final_round)
-        self._count_at = ledger.votes.version + count.short
-        newest = count.newest
-        if newest is None or newest.round <= self.final_round:
+        self._counted, self._count_at = known, votes.version + 1
+        apart = self._apart()
+        self.held_up_by = frozenset(apart)
+        if apart:
+            return self._withdraw_all(apart[0])
+        if is_root_open:
+            self.held_up_by = self._disputing_root()
+            if self.held_up_by:
+                return []
+        contested = self._contested()
+        self.held_up_by = frozenset(contested.values())
+        above = min(self.final_round, chain.root.round) if contested else self.final_round
+        count = count_votes(chain, votes, alive=alive, above=above, contested=contested)
+        newest, last = count.newest, count.newest.round if count.newest is not None else above
+        self._count_at = votes.version + (1 if may_be_contested else count.short)
+        if last < self.final_round:
+            self.final_round = last
+            rival = next(iter(contested.values()))
+            return [FinalityWithdrawn(final_round=last, peer=rival, is_apart=False)]
+        if newest is None or last <= self.final_round:
             return []
         newly = [entry for entry in self._ledger.line() if self.final_round < entry.round <= newest.round]
         self.final_round = newest.round
         return [Finalised(entry=entry) for entry in newly]
 
-    def _is_root_disputed(self) -> bool:
-        """Return whether what left the window undecided, or came as a snapshot, may have a rival that is final."""
+    def _is_settled(self) -> bool:
+        """Return whether all is final and nobody is known who holds anything else."""
+        chain, company = self._ledger.chain, self._company
+        return self.final_round == chain.tip.round and not chain.rivals() and not company.apart
+
+    def _withdraw_all(self, peer: PeerId) -> list[Finalised | FinalityWithdrawn]:
+        """Hold nothing as final while `peer` is on a chain that has nothing in common with ours, as far as is known."""
+        before = _before(self._ledger.chain.root)
+        if self.final_round <= before:
+            return []
+        self.final_round = before
+        return [FinalityWithdrawn(final_round=before, peer=peer, is_apart=True)]
+
+    def _apart(self) -> list[PeerId]:
+        ledger = self._ledger
+        return peers_apart(chain=ledger.chain, apart=self._company.apart, history=ledger.parts.rules.history)
+
+    def _contested(self) -> dict[Digest, PeerId]:
+        ledger, company = self._ledger, self._company
+        if not ledger.chain.rivals():
+            return {}
+        return contested(
+            company.reachable,
+            chain=ledger.chain,
+            votes=ledger.votes,
+            told=company.told,
+            history=ledger.parts.rules.history,
+        )
+
+    def _disputing_root(self) -> frozenset[PeerId]:
+        """Return who may hold a rival final of what left the window undecided here, or came as a snapshot."""
         ledger, tip = self._ledger, self._ledger.tip
         contributors = tip.members | {PeerId(entry.peer) for entry in tip.departed}
-        return bool(
-            strays(
-                contributors & self._company.reachable,
-                chain=ledger.chain,
-                votes=ledger.votes,
-                told=self._company.told,
-            )
+        return strays(
+            contributors & self._company.reachable, chain=ledger.chain, votes=ledger.votes, told=self._company.told
         )
 
     def doubt(self) -> list[ModelDiffers]:

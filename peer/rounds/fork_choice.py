@@ -64,6 +64,12 @@ def is_near(theirs: tuple[int, int], ours: tuple[int, int], *, zone: int) -> boo
     return abs(theirs[0] - ours[0]) <= _NEAR_ROUNDS and abs(theirs[1] - ours[1]) <= zone
 
 
+def is_plainly_behind(theirs: int, ours: Entry, *, history: int) -> bool:
+    """Return whether a chain of the score `theirs` is no threat to ours: behind by more than a full roster adds in as
+    many rounds as are kept, so that it still is when the two have met."""
+    return theirs + history * len(ours.roster) < ours.score
+
+
 def _lead(entry: Entry) -> tuple[int, str]:
     return -len(entry.roster), min(peers_of(entry.roster), default="")
 

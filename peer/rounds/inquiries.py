@@ -58,19 +58,20 @@ class Inquiries:
         """Return when something about a manifest first came that was not known here; `default` if nothing did."""
         return self._heard_at.get(manifest, default)
 
-    def due(self, *, final_round: int, now: Seconds) -> list[SyncWith]:
+    def due(self, *, final_round: int, elsewhere: frozenset[PeerId], now: Seconds) -> list[SyncWith]:
         """Return the questions to ask now, and set `wake` to when to look again.
 
-        What is missing only gets less until then, unless the tip, the company or the clues change.
+        elsewhere: who holds finality up by being on another chain, when last heard of. What is missing only gets less
+        until then, unless the tip, the company, the clues or `elsewhere` change.
         """
-        seen = (self._ledger.tip.digest, final_round, self._company.alive)
+        seen = (self._ledger.tip.digest, final_round, elsewhere, self._company.alive)
         if seen == self._seen and now < self._look_at and not self._company.has_strangers:
             return []
         self._seen = seen
         self._asked_at = {peer: time for peer, time in self._asked_at.items() if now < time + self._pause_s}
         asked: list[PeerId] = []
         look_at: list[Seconds] = []
-        for missing, since, limit in self._wanted(final_round, now):
+        for missing, since, limit in self._wanted(final_round, elsewhere, now):
             if since > now:
                 look_at.append(since)
                 continue
@@ -85,9 +86,11 @@ class Inquiries:
         self._look_at = now + self._pause_s if self.wake is None else min(self.wake, now + self._pause_s)
         return [SyncWith(peer=peer) for peer in asked]
 
-    def _wanted(self, final_round: int, now: Seconds) -> list[_Wanted]:
+    def _wanted(self, final_round: int, elsewhere: frozenset[PeerId], now: Seconds) -> list[_Wanted]:
         """Return who should be asked, from when on, and up to how many in one pause; the most urgent reason first."""
         wanted: list[_Wanted] = [(lambda: frozenset(self._company.strangers(now)), now, _MAX_STRANGERS)]
+        if elsewhere:
+            wanted.append((lambda: elsewhere, now, _MAX_QUESTIONS))
         self._clues = {
             manifest: clue
             for manifest, clue in self._clues.items()

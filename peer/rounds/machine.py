@@ -22,7 +22,7 @@ from collections.abc import Iterable
 
 from peer.errors import ProtocolError
 from peer.rounds import anti_entropy
-from peer.rounds.company import Company
+from peer.rounds.company import Company, Told
 from peer.rounds.effects import (
     Effect,
     OpenRound,
@@ -176,7 +176,8 @@ class RoundMachine:
         effects: list[Effect] = []
         for data in response.messages:
             effects += self._inbox.take(data, None, source, now)
-        self._company.heard(source, response.tip, voted=self._ledger.votes.last_round_of(source))
+        voted = self._ledger.votes.last_round_of(source)
+        self._company.heard(source, Told(tip=response.tip, voted=voted, apart=response.snapshot is not None))
         effects += self._advance(now)
         return [*effects, *self._snapshots.consider(response, source, repairing=self._follower.repairing, now=now)]
 
@@ -255,7 +256,8 @@ class RoundMachine:
             self._settled = None if self._company.has_strangers else seen
         effects += self._follower.finalise(now)
         effects += self._fetches.payloads(now)
-        effects += self._inquiries.due(final_round=self.final_round, now=now)
+        elsewhere = self._follower.held_up_by
+        effects += self._inquiries.due(final_round=self.final_round, elsewhere=elsewhere, now=now)
         return effects
 
     def _is_settled(self, now: Seconds) -> bool:

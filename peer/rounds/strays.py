@@ -2,15 +2,17 @@
 
 Within the window of a fork votes decide what is final: two majorities of the same electors share a voter. Beyond it the
 electors are forgotten, and no count can tell whether a rival line has become final there; but whoever holds it final is
-on it. So as long as a reachable peer is known to be elsewhere, nothing is concluded from age alone (docs/adr/0048).
+on it. So as long as a reachable peer is known to be elsewhere, nothing is concluded from age alone (docs/adr/0048), and
+what was final here is so no more until the two lines have become one (docs/adr/0054).
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from peer.rounds.chain import Chain
 from peer.rounds.company import Told
+from peer.rounds.fork_choice import is_plainly_behind
 from peer.rounds.votes import VoteBook
-from peer.types import PeerId
+from peer.types import Digest, PeerId
 
 
 def strays(
@@ -23,9 +25,44 @@ def strays(
     """
     seen = _admitted(chain)
     newest = {peer: (seen.get(peer, chain.root.round - 1), False) for peer in peers}
-    for peer, round_number, is_here in (*_votes(peers, chain, votes, told), *_tips(peers, chain, told)):
+    for peer, round_number, manifest, parent in _signs(peers, votes, told):
+        is_here = manifest in chain or parent in chain
         newest[peer] = max(newest[peer], (round_number, not is_here))  # of one round: which came later is not known
     return frozenset(peer for peer, (_, is_away) in newest.items() if is_away)
+
+
+def contested(
+    peers: Collection[PeerId], *, chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told], history: int
+) -> dict[Digest, PeerId]:
+    """Return the entries of the line to the tip on which a rival builds that one of `peers` is on, each with that peer.
+
+    Before the first round there is no roster that both sides share. There a rival does not count that is plainly
+    behind: who starts alone beside a swarm comes over to it.
+    """
+    tip = chain.tip
+    newest = {peer: (round_number, tip) for peer, round_number in _admitted(chain).items() if peer in peers}
+    for peer, round_number, manifest, _ in _signs(peers, votes, told):
+        entry = chain.get(manifest)
+        if entry is not None and (peer not in newest or round_number >= newest[peer][0]):
+            newest[peer] = round_number, entry
+    found: dict[Digest, PeerId] = {}
+    for peer, (_, entry) in sorted(newest.items()):
+        ancestor, ours, theirs = chain.fork(tip, entry)
+        if ours and theirs and (ancestor.roster or not is_plainly_behind(entry.score, tip, history=history)):
+            found[ancestor.digest] = peer
+    return found
+
+
+def peers_apart(*, chain: Chain, apart: Mapping[PeerId, Told], history: int) -> list[PeerId]:
+    """Return those of the peers `apart` from us, each with what it said, whose chain is unknown here and may replace this
+    one."""
+    return sorted(
+        peer
+        for peer, said in apart.items()
+        if said.tip.digest not in chain
+        and not chain.has_passed(Digest(said.tip.digest))
+        and not is_plainly_behind(said.tip.score, chain.tip, history=history)
+    )
 
 
 def _admitted(chain: Chain) -> dict[PeerId, int]:
@@ -35,17 +72,15 @@ def _admitted(chain: Chain) -> dict[PeerId, int]:
     return seen | {PeerId(entry.peer): tip.round - entry.missed - 1 for entry in tip.roster}
 
 
-def _votes(
-    peers: Collection[PeerId], chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]
-) -> Iterable[tuple[PeerId, int, bool]]:
+def _signs(
+    peers: Collection[PeerId], votes: VoteBook, told: Mapping[PeerId, Told]
+) -> Iterator[tuple[PeerId, int, bytes, bytes]]:
+    """Yield each sign of where a peer is: round, manifest, and the manifest before where that is known."""
     for round_number in votes.rounds():
         for peer, ack in votes.of(round_number).items():
             is_older = peer in told and round_number <= told[peer].voted
             if peer in peers and not is_older:
-                yield peer, round_number, ack.message.manifest in chain or ack.message.previous in chain
-
-
-def _tips(peers: Collection[PeerId], chain: Chain, told: Mapping[PeerId, Told]) -> Iterable[tuple[PeerId, int, bool]]:
+                yield peer, round_number, ack.message.manifest, ack.message.previous
     for peer in told.keys() & set(peers):
         tip = told[peer].tip
-        yield peer, tip.round, tip.digest in chain
+        yield peer, tip.round, tip.digest, b""

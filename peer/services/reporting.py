@@ -9,6 +9,7 @@ from peer.rounds.effects import (
     Effect,
     FetchSnapshot,
     Finalised,
+    FinalityWithdrawn,
     ModelDiffers,
     OpenRound,
     PieceDropped,
@@ -25,6 +26,7 @@ from peer.telemetry.counters import Counters
 from peer.telemetry.events import (
     BranchWorkReturned,
     DeltaCarried,
+    FinalityContested,
     MessageRefused,
     ModelDiffered,
     RobustnessChanged,
@@ -76,6 +78,9 @@ class Reporter:
             case Finalised():
                 entry = effect.entry
                 self._sink.emit(RoundFinal(round=entry.round, model=entry.model, roster=len(entry.roster)))
+            case FinalityWithdrawn():
+                last = None if effect.is_apart else effect.final_round
+                self._sink.emit(FinalityContested(round=last, remote=effect.peer))
             case Switched():
                 self._switched = effect
             case OpenRound():

@@ -12,6 +12,7 @@ from peer.rounds.effects import (
     Applied,
     Effect,
     Finalised,
+    FinalityWithdrawn,
     ModelDiffers,
     PieceDropped,
     Refused,
@@ -75,6 +76,7 @@ class Judge:
         self._arms: dict[type, Callable[..., None]] = {
             Applied: self._applied,
             Finalised: self._finalised,
+            FinalityWithdrawn: self._finality_withdrawn,
             Switched: self._switched,
             SnapshotApplied: self._snapshot_applied,
             Refused: self._refused,
@@ -171,6 +173,10 @@ class Judge:
             took = self._loop.now - max(sealed.first_s, peer.started_at)
             sealed.finality_s.append(took)
             self.finality_s.append(took)
+
+    def _finality_withdrawn(self, peer: PeerLife, effect: FinalityWithdrawn) -> None:
+        above = -1 if effect.is_apart else effect.final_round
+        peer.final = {number: digest for number, digest in peer.final.items() if number <= above}
 
     def _switched(self, peer: PeerLife, effect: Switched) -> None:
         self.switched += 1

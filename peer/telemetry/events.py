@@ -447,6 +447,14 @@ class RoundFinal(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FinalityContested(Event):
+    """`remote` is on another chain, so no round after `round` (None: none at all) is final until the two are one."""
+
+    round: int | None
+    remote: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TipReplaced(Event):
     """A better branch was adopted. undone: rounds left behind. carried: own deltas to be sent again."""
 

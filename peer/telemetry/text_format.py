@@ -284,6 +284,10 @@ _SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any:
     events.RoundFinal: lambda e, _: (
         f"round {e.round} is final among {_plural(e.roster, 'peer')}, model {short(e.model)}"
     ),
+    events.FinalityContested: lambda e, names: (
+        f"{'no round is final' if e.round is None else f'no round after {e.round} is final'} for now:"
+        f" {names.name_of(e.remote)} is on another chain; final again once the two are one"
+    ),
     events.TipReplaced: lambda e, _: (
         f"round {e.round}: took over a better branch, {_plural(e.undone, 'round')} undone,"
         f" {_plural(e.carried, 'own delta')} carried over; model {short(e.model)}"

@@ -25,6 +25,7 @@ from peer.rounds.effects import (
     FetchPayload,
     FetchSnapshot,
     Finalised,
+    FinalityWithdrawn,
     ModelDiffers,
     OpenRound,
     PieceDropped,
@@ -295,6 +296,8 @@ class MachineSwarm:
                     self.entries[effect.entry.digest] = effect.entry
                 case Finalised():
                     self._note_final(member, effect.entry)
+                case FinalityWithdrawn():
+                    self._unlearn(member, above=-1 if effect.is_apart else effect.final_round)
                 case Equivocated():
                     self.conflicts.append(f"honest {effect.proof.peer[-6:]} was proven a liar: {effect.proof.what}")
                 case Refused():

@@ -76,7 +76,6 @@ def beside_a_former_member() -> tuple[LoneChain, Entry]:
     left = replace(tip, departed=(DepartedEntry(OTHER.peer_id, 1, 1),), standing=None)
     chain = LoneChain(left)
     chain.machine.reachable(frozenset({OTHER.peer_id}), 0.0)
-    chain.machine._follower.restarted()  # alone, it held the root final at once
     return chain, left
 
 
@@ -84,13 +83,21 @@ def finals(effects: list[Effect]) -> list[int]:
     return [effect.entry.round for effect in effects if isinstance(effect, Finalised)]
 
 
+def test_a_saved_round_is_not_final_until_somebody_votes_for_what_builds_on_it() -> None:
+    """It may have been saved in the moment before its peer left it for another."""
+    root = three_rounds().machine.tip
+    chain = LoneChain(root)
+    assert finals(chain.effects) == []
+    assert finals(chain.seal()) == [root.round, root.round + 1]
+
+
 def test_a_root_is_not_final_while_a_former_member_is_elsewhere() -> None:
     chain, root = beside_a_former_member()
-    chain.machine._company.heard(OTHER.peer_id, Tip(ELSEWHERE, 9, 9), voted=0)
+    chain.machine._company.heard(OTHER.peer_id, Told(tip=Tip(ELSEWHERE, 9, 9), voted=0))
     assert finals(chain.seal()) == []
     assert chain.machine.final_round == root.round - 1
     tip = chain.machine.tip
-    chain.machine._company.heard(OTHER.peer_id, Tip(tip.digest, tip.round, tip.score), voted=0)
+    chain.machine._company.heard(OTHER.peer_id, Told(tip=Tip(tip.digest, tip.round, tip.score), voted=0))
     assert finals(chain.machine.tick(chain.now)) == [3, 4]
 
 
@@ -102,7 +109,7 @@ def test_a_peer_that_left_its_vote_behind_waits_for_those_who_may_count_it() -> 
     voted = chain.machine.tip.round
     donor = LoneChain(replace(chain.machine.tip, digest=ELSEWHERE)).machine.tip  # not of this chain
     voter.leave_for(donor)
-    chain.machine._company.heard(OTHER.peer_id, Tip(b"f" * 32, 99, 9), voted=0)
+    chain.machine._company.heard(OTHER.peer_id, Told(tip=Tip(b"f" * 32, 99, 9), voted=0))
     for _ in range(history):
         chain.seal()
         assert ledger.votes.vote_of(ledger.me, chain.machine.tip.round) is None

@@ -8,6 +8,7 @@ from peer.rounds.effects import (
     Effect,
     FetchSnapshot,
     Finalised,
+    FinalityWithdrawn,
     ModelDiffers,
     OpenRound,
     PieceDropped,
@@ -21,6 +22,7 @@ from peer.telemetry.counters import Counters
 from peer.telemetry.events import (
     DeltaCarried,
     Event,
+    FinalityContested,
     MessageRefused,
     ModelDiffered,
     RobustnessChanged,
@@ -167,6 +169,15 @@ def test_a_final_round_is_told_with_its_model() -> None:
     tip = chain.machine.tip
     (event,) = Desk().sees([Finalised(entry=tip)])
     assert event == RoundFinal(round=1, model=tip.model, roster=1)
+
+
+def test_rounds_that_are_final_no_more_are_told_with_who_is_elsewhere() -> None:
+    in_window = FinalityWithdrawn(final_round=4, peer=ALICE, is_apart=False)
+    apart = FinalityWithdrawn(final_round=4, peer=ALICE, is_apart=True)
+    assert Desk().sees([in_window, apart]) == [
+        FinalityContested(round=4, remote=ALICE),
+        FinalityContested(round=None, remote=ALICE),
+    ]
 
 
 def _piece(chain: LoneChain) -> Piece:
