@@ -1,8 +1,12 @@
 """Keeping up with the chain: which branch to follow, applying it, and what is final of it."""
 
+from collections import defaultdict
+from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 from peer.rounds.branches import better
+from peer.rounds.chain import Chain
 from peer.rounds.company import Company
 from peer.rounds.effects import Applied, Effect, Finalised, FinalityWithdrawn, ModelDiffers, Publish, Switched
 from peer.rounds.entry import Entry, electorate
@@ -51,30 +55,25 @@ class Follower:
         if seen == self._seen and not has_news and now < self._look_again_at:
             return best  # nothing that the choice depends on has changed
         self._asked_votes = False
-        for entry in self._ledger.chain.beside_tip():
-            if self._ledger.can_apply(entry):
-                bound = partial(self._is_bound, best, entry, now)
-                if better(entry, best, ledger=self._ledger, bound=bound) and not self._is_outdone(entry, best, now):
-                    best = entry
+        best = self._head(self._ledger.chain.root, now, _Tree.of(self._ledger.chain))
         self._seen, self._look_again_at, self._votes_seen = seen, now + RIVALS_LOOK_S, self._ledger.votes.version
         return best
 
-    def _is_outdone(self, challenger: Entry, current: Entry, now: Seconds) -> bool:
-        """Return whether another branch beats `challenger` where the two part after having parted from `current`.
+    def _head(self, entry: Entry, now: Seconds, tree: "_Tree") -> Entry:
+        """Return where the best of the branches from `entry` ends; `entry` itself when none is to be followed.
 
-        Forks are settled from the newest to the oldest. Else a challenger may win by a score that counts for nothing
-        once its own inner fork is decided, and three branches, each better than the one before, never come to rest.
+        Forks are settled from the newest to the oldest. Else a branch may win by a score that counts for nothing once
+        its own inner fork is decided, and three branches, each better than the one before, never come to rest.
         """
-        chain = self._ledger.chain
-        outer, _, _ = chain.fork(current, challenger)
-        for other in chain.beside_tip():
-            if other is challenger or not self._ledger.can_apply(other):
-                continue
-            inner, _, theirs = chain.fork(challenger, other)
-            bound = partial(self._is_bound, challenger, other, now)
-            if theirs and inner.round > outer.round and better(other, challenger, ledger=self._ledger, bound=bound):
-                return True
-        return False
+        best = entry
+        for child in tree.children[entry.digest]:
+            if child.digest in tree.line:
+                best = self._head(child, now, tree)  # where this peer is, it needs no reason to be
+            elif self._ledger.can_apply(child):
+                head = self._head(child, now, tree)
+                if better(head, best, ledger=self._ledger, bound=partial(self._is_bound, best, head, now)):
+                    best = head
+        return best
 
     def _is_bound(self, current: Entry, challenger: Entry, now: Seconds) -> bool:
         self._asked_votes = True
@@ -225,6 +224,22 @@ class Follower:
     def _majority_agrees(self, entry: Entry, electors: frozenset[str]) -> bool:
         agreeing = self._ledger.votes.voters(entry.round, entry.digest, entry.model)
         return len(agreeing & electors) >= majority(len(electors))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """children: of each entry, the one on the line to the tip first. line: the entries on it."""
+
+    children: dict[Digest, list[Entry]]
+    line: frozenset[Digest]
+
+    @classmethod
+    def of(cls, chain: Chain) -> Self:
+        on_line = chain.line_to(chain.tip)
+        children: dict[Digest, list[Entry]] = defaultdict(list)
+        for entry in (*on_line[1:], *chain.beside_tip()):
+            children[entry.parent].append(entry)
+        return cls(children, frozenset(entry.digest for entry in on_line))
 
 
 def _before(root: Entry) -> int:
