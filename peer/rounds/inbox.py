@@ -82,6 +82,7 @@ class Inbox:
             proof = None if signed.peer == self._ledger.me else self._witness.see(signed)
             if proof is not None:
                 self._proofs.append(proof)
+                self._ledger.discard_votes(proof.peer)
             if len(self._verified) > _MAX_VERIFIED:
                 del self._verified[next(iter(self._verified))]
         return signed

@@ -98,6 +98,11 @@ class Ledger:
         """Return the headers that could be candidates if their payload were held, sorted by peer id."""
         return self._candidates.waiting(self.chain.tip)
 
+    def discard_votes(self, peer: PeerId) -> None:
+        """Count no vote of a peer that is proven to contradict itself; what was decided is counted again."""
+        self.votes.discard(peer)
+        self.decisions.forget()
+
     def is_decided(self, first: Entry, electors: frozenset[PeerId]) -> bool:
         """Return whether a majority of `electors` stands behind `first` in some round (support.py)."""
         return self.decisions.is_decided(first, electors, chain=self.chain, votes=self.votes)

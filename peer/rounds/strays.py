@@ -54,7 +54,7 @@ def contested(
 
 
 def peers_apart(*, chain: Chain, apart: Mapping[PeerId, Told], history: int) -> list[PeerId]:
-    """Return those of the peers `apart` from us, each with what it said, whose chain is unknown here and may replace this
+    """Return those of the peers `apart`, each with what it said, whose chain is unknown here and may replace this
     one."""
     return sorted(
         peer

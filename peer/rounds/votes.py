@@ -19,15 +19,16 @@ class VoteBook:
         self._votes: dict[int, dict[PeerId, Signed[Ack]]] = {}
         self._camps: dict[int, dict[tuple[bytes, bytes], set[PeerId]]] = {}
         self._rounds: list[int] = []
+        self._liars: set[PeerId] = set()
 
     def add(self, ack: Signed[Ack]) -> bool:
-        """Count a vote; return False when this peer has voted in that round before, whichever way."""
+        """Count a vote; return False when this peer has voted in that round before, whichever way, or is discarded."""
         vote, peer = ack.message, ack.peer
         votes = self._votes.get(vote.round)
         if votes is None:
             votes = self._votes[vote.round] = {}
             self._camps[vote.round] = {}
-        if peer in votes or len(votes) >= _MAX_VOTERS:
+        if peer in votes or len(votes) >= _MAX_VOTERS or peer in self._liars:
             return False
         votes[peer] = ack
         camps, camp = self._camps[vote.round], (vote.manifest, vote.model)
@@ -37,6 +38,16 @@ class VoteBook:
             camps[camp] = {peer}
         self.version += 1
         return True
+
+    def discard(self, peer: PeerId) -> None:
+        """Count no vote of `peer`, which has signed contradicting statements: it may have voted for both rivals."""
+        self._liars.add(peer)
+        for votes in self._votes.values():
+            votes.pop(peer, None)
+        for camps in self._camps.values():
+            for camp in camps.values():
+                camp.discard(peer)
+        self.version += 1
 
     def of(self, round_number: int) -> Mapping[PeerId, Signed[Ack]]:
         return self._votes.get(round_number, _NOBODY)
@@ -55,7 +66,9 @@ class VoteBook:
         return next((number for number in reversed(self.rounds()) if peer in self._votes[number]), 0)
 
     def abstained(self, peer: PeerId, round_number: int) -> bool:
-        """Return whether `peer` has declared, by a later vote, that it gave none in that round."""
+        """Return whether `peer` has declared, by a later vote, that it gave none in that round; or is discarded."""
+        if peer in self._liars:
+            return True
         later = (
             votes[peer].message for number, votes in self._votes.items() if number > round_number and peer in votes
         )

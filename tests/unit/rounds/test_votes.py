@@ -40,3 +40,17 @@ def test_forgotten_rounds_have_no_camps() -> None:
     assert votes.camps(5) == {}
     votes.add(vote(1, 7, 1))
     assert votes.rounds() == [6, 7]
+
+
+def test_a_voter_that_contradicts_itself_is_in_no_camp_any_more() -> None:
+    votes = VoteBook()
+    for ack in (vote(1, 5, 1), vote(2, 5, 1), vote(1, 6, 1)):
+        votes.add(ack)
+    before = votes.version
+    liar, other = (Identity.for_tests(number).peer_id for number in (1, 2))
+    votes.discard(liar)
+    assert votes.version > before, "whoever has counted counts again"
+    assert set().union(*votes.camps(5).values(), *votes.camps(6).values()) == {other}
+    assert not votes.add(vote(1, 7, 1))
+    assert liar not in votes.of(5)
+    assert votes.abstained(liar, 7), "nobody waits for its vote to turn up"

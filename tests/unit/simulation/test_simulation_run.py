@@ -96,8 +96,10 @@ def test_partition_that_heals_ends_on_one_chain(shares: str) -> None:
     assert len({peer.tip.digest for peer in swarm.judge.honest()}) == 1
 
 
-def test_models_of_all_peers_are_the_same_bytes_at_the_end() -> None:
-    swarm = make_swarm(replace(SMALL, byzantine=(parse_byzantine("0.2:equivocate"),)))
+@pytest.mark.parametrize("seed", [3, 11])
+def test_models_of_all_peers_are_the_same_bytes_at_the_end(seed: int) -> None:
+    """Also when the honest are in two halves, and those who vote for both make each a majority (11)."""
+    swarm = make_swarm(replace(SMALL, seed=seed, byzantine=(parse_byzantine("0.2:equivocate"),)))
     swarm.run()
     models = [peer.tip.state for peer in swarm.judge.honest()]
     assert all(model is not None for model in models)
