@@ -18,7 +18,7 @@ from tests.swarm.judgement import (
 from tests.swarm.machine_swarm import Faults, MachineSwarm, Member
 
 RULES = RoundRules()
-GOLDEN_MODEL = "554c46822aa6e395120e07bd8dafbe9f"
+GOLDEN_MODEL = "7f969708b4f207b680ce436b9169d32b"
 
 
 def test_lone_peer_seals_its_own_rounds_and_finds_them_final() -> None:
