@@ -44,7 +44,7 @@ fuzz: setup ## fuzz every decoder of bytes from the network, guided by coverage 
 	@.venv/bin/python tests/fuzz/fuzz_decoders.py $(ARGS)
 
 fuzz-network: setup ## a million malformed frames on a peer that trains with two others (ARGS='--frames 20000'; 50 minutes)
-	@.venv/bin/python tests/fuzz/fuzz_network.py $(ARGS)
+	@.venv/bin/python -m tests.fuzz.fuzz_network $(ARGS)
 
 test-docker: ## build the image, run a swarm of containers, kill one (starts an engine if none runs and you are root)
 	@scripts/setup.sh lint

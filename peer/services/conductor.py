@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Never, Protocol
 
-import msgspec
 import trio
 
 from peer.errors import ProtocolError, TransportError
@@ -27,8 +26,8 @@ from peer.services.patience import Patience
 from peer.services.service import TaskStatus
 from peer.telemetry.counters import Counters
 from peer.types import Digest, PeerId, Seconds
-from peer.wire.limits import MAX_ANNOUNCEMENT_BYTES, MAX_RELAYED_BYTES
-from peer.wire.messages import Announcement
+from peer.wire.limits import MAX_RELAYED_BYTES
+from peer.wire.messages import Announcement, decode_announcement
 from peer.wire.sync import (
     HEADER_PROTOCOL,
     RELAY_PROTOCOL,
@@ -56,8 +55,6 @@ because CPU time is short, more questions make all of them later."""
 
 _MAX_MAIL = 256
 """Messages of gossip taken in at once: one look at what they change costs as much as one look after each."""
-
-_decode_announcement = msgspec.msgpack.Decoder(Announcement).decode
 
 
 class Observer(Protocol):
@@ -195,7 +192,7 @@ class Conductor:
 
     def _open(self, message: GossipMessage) -> Mail | None:
         try:
-            announcement = _decode(message.data)
+            announcement = decode_announcement(message.data)
         except ProtocolError as error:
             self._refuse(message.forwarder, error)
             return None
@@ -252,7 +249,7 @@ class Conductor:
     async def _take_header(self, peer: PeerId, data: bytes) -> bytes:
         """Take what a member of the own group hands over; in a large swarm headers are not gossiped."""
         await trio.lowlevel.checkpoint()
-        self._take(_decode(data), peer)
+        self._take(decode_announcement(data), peer)
         return b""
 
     # Effects
@@ -366,13 +363,3 @@ class Conductor:
                 self._counters.add("relays_used")
                 return peer
         return None
-
-
-def _decode(data: bytes) -> Announcement:
-    """Raises: ProtocolError when `data` is above the bound or no announcement."""
-    if len(data) > MAX_ANNOUNCEMENT_BYTES:
-        raise ProtocolError("oversize", f"gossip of {len(data)} bytes")
-    try:
-        return _decode_announcement(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError("malformed", f"gossip: {error}") from error

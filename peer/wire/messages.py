@@ -7,7 +7,16 @@ from typing import Annotated
 
 import msgspec
 
-from peer.wire.limits import MAX_ADMITTED, MAX_BLOB_BYTES, MAX_COUNT, MAX_GROUPS, MAX_ROSTER, MAX_ROUND
+from peer.wire.bounded import decode_bounded
+from peer.wire.limits import (
+    MAX_ADMITTED,
+    MAX_ANNOUNCEMENT_BYTES,
+    MAX_BLOB_BYTES,
+    MAX_COUNT,
+    MAX_GROUPS,
+    MAX_ROSTER,
+    MAX_ROUND,
+)
 
 Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 PeerText = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -197,3 +206,8 @@ AnyManifest = Manifest | TopManifest
 def announcement(envelope: bytes, payload: bytes | None) -> bytes:
     """Return the bytes to gossip for a signed envelope and a payload that rides along, if any."""
     return _encode(Announcement(envelope, payload))
+
+
+def decode_announcement(data: bytes) -> Announcement:
+    """Raises: ProtocolError when `data` is above the bound or no announcement."""
+    return decode_bounded(data, Announcement, max_bytes=MAX_ANNOUNCEMENT_BYTES)

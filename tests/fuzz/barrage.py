@@ -22,12 +22,11 @@ from peer.network.identity import Identity
 from peer.network.libp2p_negotiation import proposal
 from peer.network.libp2p_requests import PROTOCOL_PREFIX
 from peer.network.libp2p_yamux_stream import YamuxStream
-from peer.services.conductor import _decode as decode_announcement
 from peer.types import Seconds
 from peer.wire.admission import ADMISSION_PROTOCOL
 from peer.wire.envelope import open_envelope
 from peer.wire.membership import PROBE_PROTOCOL
-from peer.wire.messages import announcement
+from peer.wire.messages import announcement, decode_announcement
 from peer.wire.proofs import PROOFS_PROTOCOL
 from peer.wire.sessions import SESSION_PROTOCOL
 from peer.wire.sync import (

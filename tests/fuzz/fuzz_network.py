@@ -1,7 +1,7 @@
 """Pelt a running peer with a million malformed frames while it trains with two others; `make fuzz-network`.
 
-    python tests/fuzz/fuzz_network.py                        # a million frames; fifty minutes
-    python tests/fuzz/fuzz_network.py --frames 20000 --seed 2 --before-s 30
+    python -m tests.fuzz.fuzz_network                        # a million frames; fifty minutes
+    python -m tests.fuzz.fuzz_network --frames 20000 --seed 2 --before-s 30
 
 Three processes of `murmur peer` on loopback seal rounds of half a second; the two that are not pelted compute 5 % of
 their training time, so that two cores suffice. Measured on the one that is pelted: memory, descriptors and the time
@@ -25,20 +25,14 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import trio
 
-from peer.network.libp2p_unused import leave_out_unused
-
-leave_out_unused()  # before anything imports libp2p
-
-import trio  # noqa: E402
-
-from benchmarks.machine import describe_machine  # noqa: E402
-from peer.config.load import load_config  # noqa: E402
-from peer.round_parts import wire_run_id  # noqa: E402
-from peer.services.status_socket import read_status  # noqa: E402
-from tests.fuzz.barrage import Barrage  # noqa: E402
-from tests.process.murmur import START_S, Murmur, MurmurProcess, identity_of, port_of  # noqa: E402
+from benchmarks.machine import describe_machine
+from peer.config.load import load_config
+from peer.round_parts import wire_run_id
+from peer.services.status_socket import read_status
+from tests.fuzz.barrage import Barrage
+from tests.process.murmur import START_S, Murmur, MurmurProcess, identity_of, port_of
 
 _SETTINGS = ("round.train_s=0.5", "compute.threads=1", "round.eval_every=50")
 _SAMPLE_S = 1.0

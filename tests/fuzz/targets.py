@@ -23,14 +23,22 @@ from peer.network.transport import MAX_GOSSIP_BYTES
 from peer.rounds.rules import RoundRules
 from peer.rounds.sealed_rounds import decode_sealed, encode_sealed
 from peer.rounds.snapshot import decode_snapshot, encode_snapshot, max_snapshot_bytes
-from peer.services.conductor import _decode
 from peer.types import Digest, ModelDelta, ModelSchema, Moments
 from peer.wire import admission, membership, proofs, sessions
 from peer.wire.admission import AllowListRequest, AllowListResponse, Challenge, ChallengeAnswer
 from peer.wire.envelope import MAX_ENVELOPE_BYTES, open_envelope, seal
 from peer.wire.limits import MAX_ALLOW_LIST_BYTES, MAX_CLAIM_BYTES, MAX_MANIFEST_BYTES, MAX_PROBE_BYTES
 from peer.wire.membership import Probe, ProbeAnswer, StatementKind
-from peer.wire.messages import Ack, GroupMember, GroupSeal, PeerCard, Rejection, TopManifest, announcement
+from peer.wire.messages import (
+    Ack,
+    GroupMember,
+    GroupSeal,
+    PeerCard,
+    Rejection,
+    TopManifest,
+    announcement,
+    decode_announcement,
+)
 from peer.wire.proofs import ProofPair, ProofsRequest, ProofsResponse
 from peer.wire.sessions import SessionAnswer, SessionQuestion
 from peer.wire.sync import (
@@ -304,7 +312,7 @@ def _gossip_frames() -> Target:
 
 def _announcement() -> Target:
     examples = (announcement(b"envelope", b"payload"), announcement(b"envelope", None))
-    return Target(decode=_decode, examples=examples, max_bytes=4096)
+    return Target(decode=decode_announcement, examples=examples, max_bytes=4096)
 
 
 def _snapshot() -> Target:

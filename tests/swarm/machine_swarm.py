@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
-import msgspec
 import numpy as np
 
 from peer.aggregation.step import aggregator
@@ -41,14 +40,13 @@ from peer.rounds.rules import RoundRules
 from peer.rounds.snapshot import decode_snapshot, encode_snapshot
 from peer.types import Digest, ModelDelta, ModelSchema, ModelState, Moments, PeerId
 from peer.wire.envelope import open_envelope
-from peer.wire.messages import Announcement
+from peer.wire.messages import Announcement, decode_announcement
 
 RUN = b"r" * 16
 SCHEMA = ModelSchema(num_params=6, num_moments=2, digest=Digest(b"s" * 32))
 CONFIG = Digest(b"c" * 32)
 # Checking a signature is a pure function and most of the cost: the members of one process share the answers.
 vars(pure_work)["open_envelope"] = lru_cache(maxsize=4096)(open_envelope)
-_decode = msgspec.msgpack.Decoder(Announcement).decode
 LATE_ROUNDS = 2
 
 
@@ -318,7 +316,7 @@ class MachineSwarm:
             self._wake_later(member)
 
     def _publish(self, sender: Member, effect: Publish) -> None:
-        message = _decode(effect.data)
+        message = decode_announcement(effect.data)
         for other in self.members:
             if other is sender or (effect.to is not None and other.identity.peer_id not in effect.to):
                 continue

@@ -13,8 +13,8 @@ from peer.rounds.entry import Entry
 from peer.rounds.machine import LocalWork, Parts, RoundMachine
 from peer.types import Digest
 from peer.wire.envelope import open_envelope
-from peer.wire.messages import DeltaHeader
-from tests.swarm.machine_swarm import RUN, Faults, MachineSwarm, Member, _decode
+from peer.wire.messages import DeltaHeader, decode_announcement
+from tests.swarm.machine_swarm import RUN, Faults, MachineSwarm, Member
 
 Sum = npt.NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class LossySwarm(MachineSwarm):
         return work
 
     def _publish(self, sender: Member, effect: Publish) -> None:
-        signed = open_envelope(_decode(effect.data).envelope, run=RUN)
+        signed = open_envelope(decode_announcement(effect.data).envelope, run=RUN)
         if isinstance(signed.message, DeltaHeader):
             delta = sender.machine._ledger.payloads.delta(signed.message)
             self.decoded[signed.digest] = delta.params.astype(np.float64)

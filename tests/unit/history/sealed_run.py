@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import trio
 
@@ -19,14 +18,12 @@ from peer.run_folder import RunFolder
 from peer.settings import ppo_settings
 from peer.telemetry.sink import RecordingSink
 from peer.types import ModelDelta, Moments
-from peer.wire.messages import Announcement
+from peer.wire.messages import decode_announcement
 
 ME, OTHER = Identity.for_tests(1), Identity.for_tests(2)
 CONFIG: Config = load_config(
     [], {}, ["model.hidden=[3]", "round.snapshot_every=4", "stop.mean_return=null"], known_envs=known_envs()
 )
-
-_decode = msgspec.msgpack.Decoder(Announcement).decode
 
 
 def make_run(slot: Path, *, rounds: int, config: Config = CONFIG, max_payload_bytes: int = 1 << 20) -> Path:
@@ -86,7 +83,7 @@ class Pair:
         sender = ME.peer_id if source is self.mine else OTHER.peer_id
         for effect in effects:
             if isinstance(effect, Publish):
-                said = _decode(effect.data)
+                said = decode_announcement(effect.data)
                 answer = target.receive(said.envelope, payload=said.payload, source=sender, now=self.now)
                 self._spread(target, answer, seen)
 

@@ -1,6 +1,5 @@
 """A peer that hears of a seal before it has the manifest: when it asks, and how late the next round is for it."""
 
-import msgspec
 import pytest
 
 from peer.aggregation.step import aggregator
@@ -11,7 +10,7 @@ from peer.rounds.machine import Mail, Parts, RoundMachine
 from peer.rounds.rules import RoundRules
 from peer.types import Seconds
 from peer.wire.envelope import open_envelope, seal
-from peer.wire.messages import Ack, Announcement
+from peer.wire.messages import Ack, decode_announcement
 from tests.unit.services.chains import ME, RUN, SCHEMA, LoneChain, first_entry
 
 SEALED_AT: Seconds = 9.2
@@ -21,7 +20,7 @@ OTHER = Identity.for_tests(2)
 def mail(effects: list[Effect]) -> list[Mail]:
     """Return what somebody publishes as it comes to others."""
     published = [effect.data for effect in effects if isinstance(effect, Publish)]
-    found = [msgspec.msgpack.decode(data, type=Announcement) for data in published]
+    found = [decode_announcement(data) for data in published]
     return [(announcement.envelope, announcement.payload, ME.peer_id) for announcement in found]
 
 

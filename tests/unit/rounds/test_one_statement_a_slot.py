@@ -5,13 +5,13 @@ import pytest
 from peer.rounds.effects import Effect, Publish
 from peer.rounds.equivocation import Witness
 from peer.rounds.rules import RoundRules
-from peer.services.conductor import _decode
 from peer.wire.envelope import open_envelope
+from peer.wire.messages import decode_announcement
 from tests.unit.services.chains import RUN, LoneChain, work
 
 
 def published(effects: list[Effect]) -> list[bytes]:
-    return [_decode(effect.data).envelope for effect in effects if isinstance(effect, Publish)]
+    return [decode_announcement(effect.data).envelope for effect in effects if isinstance(effect, Publish)]
 
 
 @pytest.mark.parametrize("flat_peers", [RoundRules().flat_peers, 0], ids=["flat", "in groups"])
