@@ -1,7 +1,7 @@
 """The seam between the swarm's services and a network: gossip, requests, and who is connected.
 
 Two implementations: `memory_transport` (virtual time, faults on demand) and `libp2p_transport`. Both pass
-`tests/contract/test_transport.py`. No type of a networking library crosses this seam.
+`tests/contract/transport/`. No type of a networking library crosses this seam.
 """
 
 from collections.abc import Awaitable, Callable
