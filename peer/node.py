@@ -35,7 +35,7 @@ from peer.services.sessions import SessionDesk
 from peer.services.status import Running
 from peer.services.training import Trainer
 from peer.services.watch import StuckWatch
-from peer.telemetry.events import OwnIdentityRunsTwice
+from peer.telemetry.peer_events import OwnIdentityRunsTwice
 from peer.types import PeerId, Seconds
 
 _LINGER_LOOK_S = 0.1

@@ -53,20 +53,19 @@ from peer.storage.heartbeat import Heartbeat
 from peer.storage.proofs_file import FILE_NAME as PROOFS_FILE
 from peer.storage.slots import Slot, claim_slot
 from peer.telemetry.counters import Counters
-from peer.telemetry.events import (
+from peer.telemetry.disk_events import StateDamaged, StorageFailed
+from peer.telemetry.names import NameBook
+from peer.telemetry.peer_events import OwnIdentityRunsTwice
+from peer.telemetry.process_events import (
     Announcing,
     Listening,
     LookingFor,
-    OwnIdentityRunsTwice,
     PeerStarted,
     RunAlreadyFinished,
     RunFinished,
     ShutdownStarted,
-    StateDamaged,
-    StorageFailed,
     TrainingStarted,
 )
-from peer.telemetry.names import NameBook
 from peer.telemetry.sink import LogSink
 from peer.telemetry.trouble import TroubleKeeper
 from peer.types import Seconds

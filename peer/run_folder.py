@@ -22,7 +22,8 @@ from peer.storage.journal import Journal
 from peer.storage.model_file import ModelFile, save_model
 from peer.storage.payloads import PayloadFolder
 from peer.storage.snapshots import SnapshotStore
-from peer.telemetry.events import StateDamaged, StateRestored, StorageFailed
+from peer.telemetry.disk_events import StateDamaged, StorageFailed
+from peer.telemetry.process_events import StateRestored
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId
 

@@ -14,7 +14,7 @@ from peer.admission.swarm_key import NONCE_BYTES
 from peer.errors import ProtocolError, StorageError, TransportError
 from peer.network.transport import Transport
 from peer.services.service import TaskStatus
-from peer.telemetry.events import AllowListAdopted, AllowListRefused, NotAllowed
+from peer.telemetry.peer_events import AllowListAdopted, AllowListRefused, NotAllowed
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 from peer.wire.admission import (

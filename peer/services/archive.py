@@ -17,7 +17,7 @@ from peer.services.service import RunBlocking, TaskStatus, in_thread
 from peer.storage.journal import Journal, JournalEntry
 from peer.storage.payloads import PayloadFolder
 from peer.storage.snapshots import Snapshot, SnapshotStore
-from peer.telemetry.events import SnapshotSaved, StateSaved, StorageFailed
+from peer.telemetry.disk_events import SnapshotSaved, StateSaved, StorageFailed
 from peer.telemetry.sink import EventSink
 from peer.types import Digest
 

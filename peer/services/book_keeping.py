@@ -10,7 +10,7 @@ from peer.errors import ProtocolError, StorageError
 from peer.network.discovery.book import AddressBook
 from peer.services.service import RunBlocking, TaskStatus
 from peer.storage.atomic_file import read_framed, write_framed
-from peer.telemetry.events import StateDamaged, StorageFailed
+from peer.telemetry.disk_events import StateDamaged, StorageFailed
 from peer.telemetry.sink import EventSink
 from peer.types import Seconds
 

@@ -19,7 +19,8 @@ from peer.rounds.effects import Effect, Equivocated
 from peer.rounds.equivocation import Proof, check_proof
 from peer.services.service import RunBlocking, TaskStatus
 from peer.storage.proofs_file import load_proofs, save_proofs
-from peer.telemetry.events import MessageRefused, PeerDenied, StateDamaged, StorageFailed
+from peer.telemetry.disk_events import StateDamaged, StorageFailed
+from peer.telemetry.peer_events import MessageRefused, PeerDenied
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 from peer.wire.limits import MAX_DENIED, MAX_PASSED_PROOFS

@@ -15,7 +15,7 @@ from peer.network.discovery.book import MAX_PEERS, AddressBook, split_peer
 from peer.network.discovery.source import DiscoverySource
 from peer.network.transport import Transport
 from peer.services.service import TaskStatus
-from peer.telemetry.events import DialFailed, DialRetried, DiscoveryFailed
+from peer.telemetry.peer_events import DialFailed, DialRetried, DiscoveryFailed
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 

@@ -13,8 +13,8 @@ from peer.services.admission import AdmissionDesk
 from peer.services.service import TaskStatus
 from peer.services.sessions import SessionDesk, is_newer
 from peer.telemetry.counters import Counters
-from peer.telemetry.events import GossipInterrupted, PeerJoined, PeerLeft, PeerRefused
 from peer.telemetry.names import NameBook
+from peer.telemetry.peer_events import GossipInterrupted, PeerJoined, PeerLeft, PeerRefused
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds, Session
 from peer.wire.envelope import Signed, open_as

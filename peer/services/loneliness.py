@@ -7,7 +7,7 @@ import trio
 
 from peer.rounds.entry import Entry
 from peer.services.conductor import Exchanges
-from peer.telemetry.events import SealingAlone
+from peer.telemetry.process_events import SealingAlone
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 

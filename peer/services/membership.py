@@ -18,7 +18,7 @@ from peer.membership.timing import Timing
 from peer.network.transport import Transport
 from peer.services.service import TaskStatus
 from peer.telemetry.counters import Counters
-from peer.telemetry.events import PeerReturned, PeerSuspected
+from peer.telemetry.peer_events import PeerReturned, PeerSuspected
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 from peer.wire.envelope import Signer

@@ -4,7 +4,7 @@ from typing import Never
 
 import trio
 
-from peer.telemetry.events import RunningLate
+from peer.telemetry.process_events import RunningLate
 from peer.telemetry.sink import EventSink
 from peer.types import Seconds
 

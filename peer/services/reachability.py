@@ -12,7 +12,7 @@ from peer.network.discovery.book import with_peer
 from peer.network.transport import Transport
 from peer.services.service import TaskStatus
 from peer.telemetry.counters import Counters
-from peer.telemetry.events import AddressesUnreached, AddressReached
+from peer.telemetry.peer_events import AddressesUnreached, AddressReached
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 from peer.wire.envelope import Signed, open_as

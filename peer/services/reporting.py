@@ -23,11 +23,12 @@ from peer.rounds.entry import Entry
 from peer.rounds.manifest import agreed_return
 from peer.rounds.roster import Roster, peers_of
 from peer.telemetry.counters import Counters
-from peer.telemetry.events import (
+from peer.telemetry.disk_events import SnapshotAdopted
+from peer.telemetry.peer_events import MessageRefused
+from peer.telemetry.round_events import (
     BranchWorkReturned,
     DeltaCarried,
     FinalityContested,
-    MessageRefused,
     ModelDiffered,
     RobustnessChanged,
     RosterChanged,
@@ -35,7 +36,6 @@ from peer.telemetry.events import (
     RoundSealed,
     SealingStopped,
     SealingWentOn,
-    SnapshotAdopted,
     TipReplaced,
     WorkDropped,
 )

@@ -11,7 +11,7 @@ import trio
 
 from peer.errors import ProtocolError, TransportError
 from peer.network.transport import Transport
-from peer.telemetry.events import IdentityRunsTwice, OwnIdentityRunsTwice
+from peer.telemetry.peer_events import IdentityRunsTwice, OwnIdentityRunsTwice
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds, Session
 from peer.wire.envelope import Signed, Signer

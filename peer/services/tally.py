@@ -6,7 +6,7 @@ import trio
 
 from peer.network.transport import Transport
 from peer.telemetry.counters import Counters
-from peer.telemetry.events import InputRefused
+from peer.telemetry.peer_events import InputRefused
 from peer.telemetry.sink import EventSink
 from peer.types import Seconds
 

@@ -20,7 +20,8 @@ from peer.rounds.own_deltas import Piece
 from peer.rounds.roster import Roster
 from peer.services.pace import Pace
 from peer.services.service import RunBlocking, TaskStatus, in_thread
-from peer.telemetry.events import Evaluated, RoundStarted, StorageFailed, TasksTrained, TrainingDiverged
+from peer.telemetry.disk_events import StorageFailed
+from peer.telemetry.round_events import Evaluated, RoundStarted, TasksTrained, TrainingDiverged
 from peer.telemetry.sink import EventSink
 from peer.types import EnvTask, ModelDelta, ModelState, Moments, Params, PeerId, Seconds, TaskReturn, TrainStats
 

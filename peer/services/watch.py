@@ -9,8 +9,9 @@ from peer.errors import StorageError
 from peer.rounds.effects import Effect, OpenRound
 from peer.rounds.machine import RoundMachine
 from peer.storage.heartbeat import Heartbeat
-from peer.telemetry.events import StorageFailed, Waiting
+from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.names import NameBook
+from peer.telemetry.process_events import Waiting
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from peer.telemetry.events import PEER_FIELDS, Event
+from peer.telemetry.event import PEER_FIELDS, Event
 from peer.telemetry.names import NameBook
 from peer.types import PeerId
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from peer.telemetry.events import RepeatedEvent
+from peer.telemetry.event import RepeatedEvent
 from peer.types import Seconds
 
 MAX_KEYS = 256

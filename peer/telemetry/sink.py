@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Literal, Protocol, TextIO
 
 from peer.telemetry.counters import Counters
-from peer.telemetry.events import LEVELS, Event, Level, RepeatedEvent
+from peer.telemetry.event import LEVELS, Event, Level, RepeatedEvent
 from peer.telemetry.json_format import JsonFormat
 from peer.telemetry.line_writer import LineWriter
 from peer.telemetry.names import NameBook

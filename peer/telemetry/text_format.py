@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from peer.telemetry import events
+from peer.telemetry import disk_events, peer_events, process_events, round_events
+from peer.telemetry.event import Event, RepeatedEvent
 from peer.telemetry.names import NameBook
 from peer.types import Digest, PeerId
 
@@ -22,18 +23,18 @@ class TextFormat:
         self._names = names
         self._widths: dict[str, int] = {}
 
-    def line(self, event: events.Event, *, peer: str) -> str:
+    def line(self, event: Event, *, peer: str) -> str:
         """Return the line of text, without a line end; whatever came from outside is made printable."""
         marker = f"{event.level}: " if event.level in ("warning", "error") else ""
         text = f"{peer.ljust(NAME_WIDTH)} | {marker}{self._sentence(event)}"
         return printable(text if len(text) <= MAX_LINE else text[: MAX_LINE - 3] + "...")
 
-    def _sentence(self, event: events.Event) -> str:
-        if isinstance(event, events.RoundSealed):
+    def _sentence(self, event: Event) -> str:
+        if isinstance(event, round_events.RoundSealed):
             return self._round_line(event)
         return _sentence(event, self._names)
 
-    def _round_line(self, event: events.RoundSealed) -> str:
+    def _round_line(self, event: round_events.RoundSealed) -> str:
         returns = self._column("return", number(event.mean_return), 5)
         best = self._column("best", f"(best {number(event.best_return)})", 12, left=True)
         sealer = self._column("sealer", self._names.name_of(event.sealer), NAME_WIDTH, left=True)
@@ -55,15 +56,15 @@ class TextFormat:
         return text.ljust(width) if left else text.rjust(width)
 
 
-def sentence(event: events.Event, names: NameBook) -> str:
+def sentence(event: Event, names: NameBook) -> str:
     """Return what the log says of an event other than `RoundSealed`, without prefix, printable and bounded."""
     text = _sentence(event, names)
     return printable(text if len(text) <= MAX_LINE else text[: MAX_LINE - 3] + "...")
 
 
-def _sentence(event: events.Event, names: NameBook) -> str:
+def _sentence(event: Event, names: NameBook) -> str:
     text = _SENTENCES[type(event)](event, names)
-    if isinstance(event, events.RepeatedEvent) and event.count > 1:
+    if isinstance(event, RepeatedEvent) and event.count > 1:
         text += f" ({event.count} times)"
     return text
 
@@ -127,20 +128,20 @@ def _listed(words: Iterable[str]) -> str:
     return ", ".join(words)
 
 
-def _looking_for(event: events.LookingFor) -> str:
+def _looking_for(event: process_events.LookingFor) -> str:
     if not event.targets:
         return "looking for nobody (network.dns, network.addresses and network.mdns are unset): waiting to be dialled"
     return f"looking for peers at {_listed(event.targets)}"
 
 
-def _sealing_alone(event: events.SealingAlone) -> str:
+def _sealing_alone(event: process_events.SealingAlone) -> str:
     text = f"sealing alone for {duration(event.since_s)} although connected to {_plural(event.connected, 'peer')}: "
     if event.failures:
         return text + f"the last {_plural(event.failures, 'exchange')} with them failed ({event.cause})"
     return text + "they answer, but none takes part on the same chain yet"
 
 
-def _dial_cause(event: events.DialFailed | events.DialRetried) -> str:
+def _dial_cause(event: peer_events.DialFailed | peer_events.DialRetried) -> str:
     """Return the cause without the address, which the sentence names already."""
     return event.cause.removeprefix(f"cannot reach {event.address}: ")
 
@@ -159,7 +160,7 @@ def _place(addresses: tuple[str, ...]) -> str:
     return _listed(addresses) or "an unknown address"
 
 
-def _runs_twice(event: events.IdentityRunsTwice, names: NameBook) -> str:
+def _runs_twice(event: peer_events.IdentityRunsTwice, names: NameBook) -> str:
     return (
         f"{names.name_of(event.remote)} ({event.remote}) runs twice: as boot {event.boot} at {_place(event.addresses)},"
         f" which is served, and as boot {event.other_boot} at {_place(event.other_addresses)}, which is turned away."
@@ -167,7 +168,7 @@ def _runs_twice(event: events.IdentityRunsTwice, names: NameBook) -> str:
     )
 
 
-def _own_runs_twice(event: events.OwnIdentityRunsTwice, names: NameBook) -> str:
+def _own_runs_twice(event: peer_events.OwnIdentityRunsTwice, names: NameBook) -> str:
     if event.source is None:
         other = f"and at {_place(event.addresses)}"
     else:
@@ -181,19 +182,19 @@ def _own_runs_twice(event: events.OwnIdentityRunsTwice, names: NameBook) -> str:
     return f"this identity ({event.peer_id}) runs twice: here as boot {event.boot}, {other}.{verdict} {_TWICE}"
 
 
-def _robustness(event: events.RobustnessChanged, _names: NameBook) -> str:
+def _robustness(event: round_events.RobustnessChanged, _names: NameBook) -> str:
     if event.withstands:
         return f"{event.rule} withstands {event.withstands} bad of {event.roster} peers"
     return f"{event.rule} claims no robustness with {_plural(event.roster, 'peer')}: too few to tell who is wrong"
 
 
-def _roster(event: events.RosterChanged, names: NameBook) -> str:
+def _roster(event: round_events.RosterChanged, names: NameBook) -> str:
     changes = [f"{name} in" for name in sorted(map(names.name_of, event.added))]
     changes += [f"{name} out" for name in sorted(map(names.name_of, event.removed))]
     return f"roster of round {event.round}: {_listed(changes)}; {_plural(event.roster, 'peer')}"
 
 
-def _finished(event: events.RunFinished) -> str:
+def _finished(event: process_events.RunFinished) -> str:
     saved = f", saved to {event.model_path}" if event.model_path else ""
     return (
         f"finished ({event.reason}): return {number(event.mean_return)}"
@@ -203,132 +204,142 @@ def _finished(event: events.RunFinished) -> str:
     )
 
 
-_SENTENCES: dict[type[events.Event], Callable[[Any, NameBook], str]] = {  # Any: each takes its own key's type
-    events.PeerStarted: lambda e, _: (
+_SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each takes its own key's type
+    process_events.PeerStarted: lambda e, _: (
         f"started murmuration {e.version} as {e.peer_id}, boot {e.boot}; run {e.run}, env {e.env},"
         f" {e.num_params} parameters; data in {e.data_dir}"
     ),
-    events.Listening: lambda e, _: f"listening on {_listed(e.addresses)}",
-    events.Announcing: lambda e, _: (
+    process_events.Listening: lambda e, _: f"listening on {_listed(e.addresses)}",
+    process_events.Announcing: lambda e, _: (
         f"announcing {_listed(e.addresses)}" if e.addresses else "announcing nothing to other machines: loopback only"
     ),
-    events.LookingFor: lambda e, _: _looking_for(e),
-    events.StateRestored: lambda e, _: f"went on from round {e.round} on disk, model {short(e.model)}",
-    events.TrainingStarted: lambda e, _: (
+    process_events.LookingFor: lambda e, _: _looking_for(e),
+    process_events.StateRestored: lambda e, _: f"went on from round {e.round} on disk, model {short(e.model)}",
+    process_events.TrainingStarted: lambda e, _: (
         f"training on {e.device} with {_plural(e.threads, 'thread')}, {duration(e.startup_s)} after the start"
     ),
-    events.SealingAlone: lambda e, _: _sealing_alone(e),
-    events.RunningLate: lambda e, _: (
+    process_events.SealingAlone: lambda e, _: _sealing_alone(e),
+    process_events.RunningLate: lambda e, _: (
         f"short of CPU time: the event loop was late for {duration(e.late_s)} of the last {duration(e.window_s)}, and"
         " answers with it; give this machine fewer peers or more cores, or raise round.train_s"
     ),
-    events.Waiting: lambda e, _: f"round {e.round}: waiting for {e.what} since {duration(e.since_s)}",
-    events.ShutdownStarted: lambda e, _: f"stopping: {e.cause}",
-    events.RunFinished: lambda e, _: _finished(e),
-    events.RunAlreadyFinished: lambda e, _: (
+    process_events.Waiting: lambda e, _: f"round {e.round}: waiting for {e.what} since {duration(e.since_s)}",
+    process_events.ShutdownStarted: lambda e, _: f"stopping: {e.cause}",
+    process_events.RunFinished: lambda e, _: _finished(e),
+    process_events.RunAlreadyFinished: lambda e, _: (
         f"nothing to do: this run finished before ({e.reason}): return {number(e.mean_return)}"
         f" after {_plural(e.rounds, 'round')}, {amount(e.env_steps)} env steps; model {short(e.model)},"
         f" saved to {e.model_path}; to train anew, delete {e.data_dir} or set another run.name"
     ),
-    events.PeerJoined: lambda e, names: (
+    peer_events.PeerJoined: lambda e, names: (
         f"met {names.name_of(e.remote)} ({e.remote}, boot {e.boot}); {_plural(e.peers, 'peer')} connected"
     ),
-    events.GossipInterrupted: lambda e, names: (
+    peer_events.GossipInterrupted: lambda e, names: (
         f"{names.name_of(e.remote)} took no gossip in {e.failures} tries: {e.cause}; it hears of rounds by"
         f" anti-entropy, some seconds later; if this goes on, look at its log"
     ),
-    events.PeerSuspected: lambda e, names: (
+    peer_events.PeerSuspected: lambda e, names: (
         f"{names.name_of(e.remote)} does not answer (suspected by {e.by}); silent for {e.silent_s:.1f} s, given up in"
         f" {e.left_s:.1f} s unless it does"
     ),
-    events.PeerReturned: lambda e, names: f"{names.name_of(e.remote)} is back after {duration(e.silent_s)} of silence",
-    events.PeerLeft: lambda e, names: (
+    peer_events.PeerReturned: lambda e, names: (
+        f"{names.name_of(e.remote)} is back after {duration(e.silent_s)} of silence"
+    ),
+    peer_events.PeerLeft: lambda e, names: (
         f"lost {names.name_of(e.remote)}: {e.cause}; {_plural(e.peers, 'peer')} connected"
     ),
-    events.PeerRefused: lambda e, names: f"refused {names.name_of(e.remote)}: {e.reason}: {e.detail}",
-    events.DialRetried: lambda e, _: f"no answer from {e.address} yet: {_dial_cause(e)}",
-    events.DialFailed: lambda e, _: (
+    peer_events.PeerRefused: lambda e, names: f"refused {names.name_of(e.remote)}: {e.reason}: {e.detail}",
+    peer_events.DialRetried: lambda e, _: f"no answer from {e.address} yet: {_dial_cause(e)}",
+    peer_events.DialFailed: lambda e, _: (
         f"no answer from {e.address} in {e.failures} tries: {_dial_cause(e)}; trying on, next in {duration(e.retry_s)}"
     ),
-    events.AllowListAdopted: lambda e, names: (
+    peer_events.AllowListAdopted: lambda e, names: (
         f"allow-list version {e.version} holds now: {_plural(e.allowed, 'peer')} may take part"
         f" (from {'a file' if e.source is None else names.name_of(e.source)})"
     ),
-    events.AllowListRefused: lambda e, names: f"refused an allow-list of {names.name_of(e.remote)}: {e.cause}",
-    events.NotAllowed: lambda e, _: (
+    peer_events.AllowListRefused: lambda e, names: f"refused an allow-list of {names.name_of(e.remote)}: {e.cause}",
+    peer_events.NotAllowed: lambda e, _: (
         f"this peer is not on the allow-list, version {e.version}, and nobody takes it in:"
         f" have {e.peer_id} added and signed"
     ),
-    events.PeerDenied: lambda e, names: (
+    peer_events.PeerDenied: lambda e, names: (
         f"denied {names.name_of(e.remote)} ({e.remote}) from now on: {e.what}"
         f" ({'seen here' if e.source is None else f'proof from {names.name_of(e.source)}'})"
     ),
-    events.IdentityRunsTwice: _runs_twice,
-    events.OwnIdentityRunsTwice: _own_runs_twice,
-    events.DiscoveryFailed: lambda e, _: f"found no address by {e.source}: {e.cause}",
-    events.AddressReached: lambda e, names: f"reachable at {_listed(e.addresses)}, says {names.name_of(e.remote)}",
-    events.AddressesUnreached: lambda e, _: (
+    peer_events.IdentityRunsTwice: _runs_twice,
+    peer_events.OwnIdentityRunsTwice: _own_runs_twice,
+    peer_events.DiscoveryFailed: lambda e, _: f"found no address by {e.source}: {e.cause}",
+    peer_events.AddressReached: lambda e, names: f"reachable at {_listed(e.addresses)}, says {names.name_of(e.remote)}",
+    peer_events.AddressesUnreached: lambda e, _: (
         f"nobody could reach us at {_listed(e.addresses)} ({_plural(e.asked, 'peer')} tried); our own connections carry"
         f" everything, so training goes on. Next step: open or forward that TCP port, or set network.announce"
     ),
-    events.MessageRefused: lambda e, names: f"refused a message of {names.name_of(e.remote)}: {e.reason}: {e.detail}",
-    events.InputRefused: lambda e, _: (
+    peer_events.MessageRefused: lambda e, names: (
+        f"refused a message of {names.name_of(e.remote)}: {e.reason}: {e.detail}"
+    ),
+    peer_events.InputRefused: lambda e, _: (
         f"refused since the start: {_plural(e.frames, 'frame')}, {_plural(e.streams, 'stream')},"
         f" {_plural(e.messages, 'message')}; someone speaks another protocol on this port, or means harm"
     ),
-    events.RoundStarted: lambda e, _: f"round {e.round} started on {short(e.base)}",
-    events.TasksTrained: lambda e, _: (
+    round_events.RoundStarted: lambda e, _: f"round {e.round} started on {short(e.base)}",
+    round_events.TasksTrained: lambda e, _: (
         f"round {e.round}: training return "
         + ", ".join(f"{number(value)} on {task}" for task, value in zip(e.tasks, e.mean_returns, strict=True))
     ),
-    events.RoundFinal: lambda e, _: (
+    round_events.RoundFinal: lambda e, _: (
         f"round {e.round} is final among {_plural(e.roster, 'peer')}, model {short(e.model)}"
     ),
-    events.FinalityContested: lambda e, names: (
+    round_events.FinalityContested: lambda e, names: (
         f"{'no round is final' if e.round is None else f'no round after {e.round} is final'} for now:"
         f" {names.name_of(e.remote)} is on another chain; final again once the two are one"
     ),
-    events.TipReplaced: lambda e, _: (
+    round_events.TipReplaced: lambda e, _: (
         f"round {e.round}: took over a better branch, {_plural(e.undone, 'round')} undone,"
         f" {_plural(e.carried, 'own delta')} carried over; model {short(e.model)}"
     ),
-    events.BranchWorkReturned: lambda e, _: (
+    round_events.BranchWorkReturned: lambda e, _: (
         f"round {e.round}: {amount(e.env_steps)} env steps of own work on the branch that was left"
         f" come into the next delta"
     ),
-    events.SealingStopped: lambda e, _: (
+    round_events.SealingStopped: lambda e, _: (
         f"round {e.round}: stopped sealing: {e.reachable} of {e.roster} peers of the roster can be reached, no majority"
         f" (round.partition: strict); training on, sealing goes on when more are back"
     ),
-    events.SealingWentOn: lambda e, _: f"round {e.round}: sealing goes on, a majority of the roster can be reached",
-    events.RosterChanged: _roster,
-    events.RobustnessChanged: _robustness,
-    events.DeltaCarried: lambda e, _: f"round {e.round}: own delta carried over: {e.cause}",
-    events.ModelDiffered: lambda e, _: (
+    round_events.SealingWentOn: lambda e, _: (
+        f"round {e.round}: sealing goes on, a majority of the roster can be reached"
+    ),
+    round_events.RosterChanged: _roster,
+    round_events.RobustnessChanged: _robustness,
+    round_events.DeltaCarried: lambda e, _: f"round {e.round}: own delta carried over: {e.cause}",
+    round_events.ModelDiffered: lambda e, _: (
         f"round {e.round}: own model {short(e.own)} is not the majority's {short(e.majority)}; reloading and"
         f" replaying ({_plural(e.incidents, 'incident')} so far)"
     ),
-    events.Evaluated: lambda e, _: (
+    round_events.Evaluated: lambda e, _: (
         f"round {e.round}: greedy return {number(e.mean_return)} over {_plural(e.episodes, 'episode')}"
     ),
-    events.TrainingDiverged: lambda e, _: (
+    round_events.TrainingDiverged: lambda e, _: (
         f"round {e.round}: training diverged, {amount(e.env_steps)} env steps given up: {e.cause}; going on from the"
         f" common model (a lower ppo.learning_rate may help)"
     ),
-    events.WorkDropped: lambda e, _: f"gave up {amount(e.env_steps)} env steps of own work: the new chain may hold it",
-    events.TasksAssigned: lambda e, _: (
+    round_events.WorkDropped: lambda e, _: (
+        f"gave up {amount(e.env_steps)} env steps of own work: the new chain may hold it"
+    ),
+    round_events.TasksAssigned: lambda e, _: (
         f"round {e.round}: {'helping with' if e.helping else 'took'} {'task' if len(e.tasks) == 1 else 'tasks'}"
         f" {_listed(e.tasks)}"
     ),
-    events.TaskMoved: lambda e, names: (
+    round_events.TaskMoved: lambda e, names: (
         f"round {e.round}: task {e.task} moved from {_owner(e.previous_owner, names)}"
         f" to {_owner(e.new_owner, names)}: {e.why}"
     ),
-    events.SnapshotSaved: lambda e, _: f"round {e.round}: saved a snapshot, {size(e.size_bytes)}, {e.path}",
-    events.StateSaved: lambda e, _: f"saved round {e.round}, model {short(e.model)}; the next start goes on from there",
-    events.SnapshotAdopted: lambda e, names: (
+    disk_events.SnapshotSaved: lambda e, _: f"round {e.round}: saved a snapshot, {size(e.size_bytes)}, {e.path}",
+    disk_events.StateSaved: lambda e, _: (
+        f"saved round {e.round}, model {short(e.model)}; the next start goes on from there"
+    ),
+    disk_events.SnapshotAdopted: lambda e, names: (
         f"took the snapshot of round {e.round} from {names.name_of(e.donor)}, model {short(e.model)}"
     ),
-    events.StateDamaged: lambda e, _: f"{e.path} is damaged: {e.cause}; {e.remedy}",
-    events.StorageFailed: lambda e, _: f"could not {e.operation}: {e.cause}; training goes on",
+    disk_events.StateDamaged: lambda e, _: f"{e.path} is damaged: {e.cause}; {e.remedy}",
+    disk_events.StorageFailed: lambda e, _: f"could not {e.operation}: {e.cause}; training goes on",
 }

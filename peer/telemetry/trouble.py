@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from peer.telemetry.events import LEVELS, Event, Level
+from peer.telemetry.event import LEVELS, Event, Level
 from peer.telemetry.names import NameBook
 from peer.telemetry.sink import EventSink
 from peer.telemetry.text_format import sentence

@@ -35,8 +35,9 @@ from peer.services.archive import Archive
 from peer.storage.journal import Journal
 from peer.storage.snapshots import SnapshotStore
 from peer.telemetry.counters import Counters
-from peer.telemetry.events import Event, RoundFinal, RoundSealed
+from peer.telemetry.event import Event
 from peer.telemetry.names import NameBook
+from peer.telemetry.round_events import RoundFinal, RoundSealed
 from peer.telemetry.sink import RecordingSink
 from peer.types import Digest, PeerId, Seconds, TrainStats
 from peer.wire.admission import ChallengeAnswer, encode

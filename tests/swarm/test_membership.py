@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from peer.network.memory_network import LinkProfile, lognormal_latency
-from peer.telemetry.events import PeerLeft, PeerReturned, PeerSuspected
+from peer.telemetry.peer_events import PeerLeft, PeerReturned, PeerSuspected
 from tests.swarm.node_swarm import CALM, Node, NodeSwarm, check_finals, demo_config, play
 
 ENDLESS = demo_config(stop={"mean_return": None, "max_rounds": None})

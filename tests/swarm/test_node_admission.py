@@ -12,14 +12,8 @@ from peer.admission.swarm_key import SwarmKey
 from peer.errors import TransportError
 from peer.network.identity import Identity
 from peer.network.memory_transport import MemoryTransport
-from peer.telemetry.events import (
-    AllowListAdopted,
-    AllowListRefused,
-    NotAllowed,
-    PeerJoined,
-    PeerRefused,
-    RoundSealed,
-)
+from peer.telemetry.peer_events import AllowListAdopted, AllowListRefused, NotAllowed, PeerJoined, PeerRefused
+from peer.telemetry.round_events import RoundSealed
 from peer.wire.envelope import seal
 from peer.wire.messages import PeerCard
 from peer.wire.sync import BLOB_PROTOCOL, CARD_PROTOCOL, SYNC_PROTOCOL, BlobRequest, encode

@@ -7,7 +7,8 @@ import pytest
 import trio
 
 from peer.round_parts import wire_run_id
-from peer.telemetry.events import PeerDenied, PeerJoined, PeerRefused, RoundSealed
+from peer.telemetry.peer_events import PeerDenied, PeerJoined, PeerRefused
+from peer.telemetry.round_events import RoundSealed
 from peer.wire.envelope import seal
 from peer.wire.messages import Ack, announcement
 from peer.wire.sync import HEADER_PROTOCOL

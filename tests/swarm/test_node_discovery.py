@@ -5,7 +5,8 @@ from pathlib import Path
 import trio
 
 from peer.errors import TransportError
-from peer.telemetry.events import RoundSealed, SnapshotAdopted, TipReplaced
+from peer.telemetry.disk_events import SnapshotAdopted
+from peer.telemetry.round_events import RoundSealed, TipReplaced
 from tests.swarm.node_swarm import Node, NodeSwarm, demo_config, play
 
 QUICK = demo_config(network={"rediscover_s": 2.0, "redial_max_s": 4.0}, stop={"mean_return": None, "max_rounds": None})

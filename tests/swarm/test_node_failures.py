@@ -7,17 +7,9 @@ import pytest
 import trio
 
 from peer.network.memory_network import LinkProfile, fixed_latency
-from peer.telemetry.events import (
-    DeltaCarried,
-    PeerLeft,
-    RosterChanged,
-    RoundSealed,
-    SnapshotAdopted,
-    SnapshotSaved,
-    StateDamaged,
-    StorageFailed,
-    WorkDropped,
-)
+from peer.telemetry.disk_events import SnapshotAdopted, SnapshotSaved, StateDamaged, StorageFailed
+from peer.telemetry.peer_events import PeerLeft
+from peer.telemetry.round_events import DeltaCarried, RosterChanged, RoundSealed, WorkDropped
 from tests.swarm.node_swarm import NodeSwarm, SlowAgent, check_finals, demo_config, play
 
 ENDLESS = demo_config(stop={"mean_return": None, "max_rounds": None})

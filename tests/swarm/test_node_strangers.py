@@ -13,7 +13,7 @@ from peer.errors import ProtocolError, TransportError
 from peer.network.memory_transport import MemoryTransport
 from peer.network.transport import MAX_MESSAGE_BYTES, DownloadHandler, RequestHandler
 from peer.round_parts import wire_run_id
-from peer.telemetry.events import MessageRefused, PeerRefused
+from peer.telemetry.peer_events import MessageRefused, PeerRefused
 from peer.types import PeerId
 from peer.wire.admission import ADMISSION_PROTOCOL
 from peer.wire.envelope import seal

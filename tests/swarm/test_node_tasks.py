@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from peer.config.schema import EnvConfig, VariantConfig
-from peer.telemetry.events import TaskMoved, TasksAssigned
+from peer.telemetry.round_events import TaskMoved, TasksAssigned
 from peer.types import PeerId
 from tests.swarm.node_swarm import Node, NodeSwarm, demo_config, play
 

@@ -11,7 +11,9 @@ import trio
 
 import peer
 from peer.agents.numpy_agent import NumpyAgent
-from peer.telemetry.events import MessageRefused, TrainingDiverged, Waiting, WorkDropped
+from peer.telemetry.peer_events import MessageRefused
+from peer.telemetry.process_events import Waiting
+from peer.telemetry.round_events import TrainingDiverged, WorkDropped
 from peer.types import Seconds, TrainStats
 from tests.swarm.node_swarm import NodeSwarm, check_finals, demo_config, play
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from peer.telemetry.events import IdentityRunsTwice, OwnIdentityRunsTwice, PeerJoined, PeerLeft, RoundSealed
+from peer.telemetry.peer_events import IdentityRunsTwice, OwnIdentityRunsTwice, PeerJoined, PeerLeft
+from peer.telemetry.round_events import RoundSealed
 from tests.swarm.node_swarm import Node, NodeSwarm, check_finals, demo_config, play
 
 CONFIG = demo_config(stop={"mean_return": None})

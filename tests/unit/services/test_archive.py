@@ -14,7 +14,7 @@ from peer.services.archive import Archive
 from peer.services.service import RunBlocking
 from peer.storage.journal import Journal
 from peer.storage.snapshots import SnapshotStore
-from peer.telemetry.events import SnapshotSaved, StorageFailed
+from peer.telemetry.disk_events import SnapshotSaved, StorageFailed
 from peer.telemetry.sink import RecordingSink
 from tests.swarm.node_swarm import in_place
 from tests.unit.services.chains import RUN, SCHEMA, LoneChain, first_entry

@@ -12,7 +12,8 @@ from peer.network.identity import Identity
 from peer.rounds.effects import Equivocated
 from peer.rounds.equivocation import check_proof
 from peer.services.denial import DenialDesk
-from peer.telemetry.events import MessageRefused, PeerDenied, StateDamaged
+from peer.telemetry.disk_events import StateDamaged
+from peer.telemetry.peer_events import MessageRefused, PeerDenied
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
 from peer.wire.envelope import seal

@@ -12,8 +12,8 @@ from peer.network.identity import Identity
 from peer.network.transport import GossipFailing
 from peer.services.greeting import Greeter, Welcome
 from peer.telemetry.counters import Counters
-from peer.telemetry.events import GossipInterrupted, PeerJoined, PeerLeft, PeerRefused
 from peer.telemetry.names import NameBook
+from peer.telemetry.peer_events import GossipInterrupted, PeerJoined, PeerLeft, PeerRefused
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
 from peer.wire.envelope import seal

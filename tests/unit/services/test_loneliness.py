@@ -6,7 +6,7 @@ from trio.testing import MockClock
 from peer.rounds.entry import Entry
 from peer.services.conductor import Exchanges
 from peer.services.loneliness import PATIENCE_S, LonelinessWatch
-from peer.telemetry.events import SealingAlone
+from peer.telemetry.process_events import SealingAlone
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
 from tests.unit.services.chains import ME, LoneChain

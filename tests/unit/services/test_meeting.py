@@ -16,7 +16,8 @@ from peer.services.book_keeping import BookKeeper
 from peer.services.meeting import Cards, Meeting
 from peer.services.reachability import DIAL_S
 from peer.telemetry.counters import Counters
-from peer.telemetry.events import AddressesUnreached, AddressReached, MessageRefused, StateDamaged, StorageFailed
+from peer.telemetry.disk_events import StateDamaged, StorageFailed
+from peer.telemetry.peer_events import AddressesUnreached, AddressReached, MessageRefused
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
 from peer.wire.envelope import Signed, seal

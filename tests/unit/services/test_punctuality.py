@@ -2,7 +2,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from peer.services.punctuality import TOO_LATE, WINDOW_S, watch_punctuality
-from peer.telemetry.events import RunningLate
+from peer.telemetry.process_events import RunningLate
 from peer.telemetry.sink import RecordingSink
 
 

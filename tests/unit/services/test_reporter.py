@@ -19,17 +19,17 @@ from peer.rounds.effects import (
 from peer.rounds.own_deltas import Piece
 from peer.services.reporting import Reporter, Robustness, greedy_return
 from peer.telemetry.counters import Counters
-from peer.telemetry.events import (
+from peer.telemetry.disk_events import SnapshotAdopted
+from peer.telemetry.event import Event
+from peer.telemetry.peer_events import MessageRefused
+from peer.telemetry.round_events import (
     DeltaCarried,
-    Event,
     FinalityContested,
-    MessageRefused,
     ModelDiffered,
     RobustnessChanged,
     RosterChanged,
     RoundFinal,
     RoundSealed,
-    SnapshotAdopted,
     TipReplaced,
     WorkDropped,
 )

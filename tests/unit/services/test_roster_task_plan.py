@@ -1,8 +1,8 @@
 """The task plan of one peer: what it trains on, and what it tells about who trains on what."""
 
 from peer.services.task_plan import RosterTaskPlan
-from peer.telemetry.events import TaskMoved, TasksAssigned
 from peer.telemetry.names import NameBook
+from peer.telemetry.round_events import TaskMoved, TasksAssigned
 from peer.telemetry.sink import RecordingSink
 from peer.types import EnvTask, PeerId
 from peer.wire.messages import RosterEntry

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from peer.errors import SelfDialError, TransportError
 from peer.network.discovery.backoff import RedialPolicy
 from peer.services.discovery import Seeker
-from peer.telemetry.events import DialFailed, DialRetried, DiscoveryFailed
+from peer.telemetry.peer_events import DialFailed, DialRetried, DiscoveryFailed
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
 from tests.unit.services.scripted_transport import ScriptedTransport

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from peer.errors import ProtocolError
 from peer.network.identity import Identity
 from peer.services.sessions import SessionDesk, is_newer
-from peer.telemetry.events import IdentityRunsTwice, OwnIdentityRunsTwice
+from peer.telemetry.peer_events import IdentityRunsTwice, OwnIdentityRunsTwice
 from peer.telemetry.sink import RecordingSink
 from peer.types import Session
 from peer.wire.envelope import Signed, seal

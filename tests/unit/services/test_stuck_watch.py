@@ -8,8 +8,9 @@ from trio.testing import MockClock
 from peer.errors import StorageError
 from peer.services.watch import StuckWatch, beat_forever
 from peer.storage.heartbeat import Heartbeat
-from peer.telemetry.events import StorageFailed, Waiting
+from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.names import NameBook
+from peer.telemetry.process_events import Waiting
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
 from tests.unit.services.chains import ME, LoneChain, work

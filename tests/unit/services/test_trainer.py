@@ -19,7 +19,8 @@ from peer.rounds.machine import LocalWork
 from peer.rounds.own_deltas import Piece
 from peer.rounds.roster import Roster
 from peer.services.training import Trainer, TrainingPlan
-from peer.telemetry.events import Evaluated, StorageFailed, TasksTrained, TrainingDiverged
+from peer.telemetry.disk_events import StorageFailed
+from peer.telemetry.round_events import Evaluated, TasksTrained, TrainingDiverged
 from peer.telemetry.sink import RecordingSink
 from peer.types import Digest, EnvTask, ModelDelta, ModelState, Moments, Params, PeerId, Seconds, TaskReturn, TrainStats
 from peer.wire.messages import RosterEntry

@@ -4,7 +4,8 @@ import dataclasses
 import types
 import typing
 
-from peer.telemetry import events
+from peer.telemetry import disk_events, peer_events, process_events, round_events
+from peer.telemetry.event import Event, RepeatedEvent
 from peer.types import Digest, PeerId
 
 ALICE = PeerId("12D3KooWAliceAliceAliceAAA111")
@@ -13,8 +14,9 @@ DIGEST = Digest(bytes.fromhex("9f3ac2") + bytes(29))
 EVENT_TYPES = sorted(
     (
         kind
-        for kind in vars(events).values()
-        if isinstance(kind, type) and issubclass(kind, events.Event) and "RepeatedEvent" != kind.__name__ != "Event"
+        for module in (disk_events, peer_events, process_events, round_events)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Event) and kind not in (Event, RepeatedEvent)
     ),
     key=lambda kind: kind.__name__,
 )
@@ -30,14 +32,14 @@ _VALUES: dict[object, object] = {
 }
 
 
-def sample(kind: type[events.Event], **changes: object) -> events.Event:
+def sample(kind: type[Event], **changes: object) -> Event:
     hints = typing.get_type_hints(kind)
     values = {field.name: _value(hints[field.name]) for field in dataclasses.fields(kind)}
     return kind(**{**values, **changes})
 
 
-def round_sealed(**changes: object) -> events.RoundSealed:
-    event = events.RoundSealed(
+def round_sealed(**changes: object) -> round_events.RoundSealed:
+    event = round_events.RoundSealed(
         round=41,
         mean_return=312.4,
         best_return=340.1,

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import numpy as np
 import pytest
 
-from peer.telemetry import events
+from peer.telemetry import peer_events, process_events, round_events
+from peer.telemetry.event import Event
 from peer.telemetry.json_format import MAX_TEXT, JsonFormat, event_name, to_json
 from peer.telemetry.names import NameBook
 from tests.unit.telemetry.samples import ALICE, DIGEST, EVENT_TYPES, round_sealed, sample
@@ -15,7 +16,7 @@ from tests.unit.telemetry.samples import ALICE, DIGEST, EVENT_TYPES, round_seale
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 
 
-def record(event: events.Event) -> dict[str, object]:
+def record(event: Event) -> dict[str, object]:
     names = NameBook()
     names.learn(ALICE, "peer-1")
     line = JsonFormat(names=names).line(event, peer="peer-3", time=NOON)
@@ -31,7 +32,7 @@ def record(event: events.Event) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("kind", EVENT_TYPES, ids=lambda kind: kind.__name__)
-def test_every_event_is_one_object_with_the_common_keys(kind: type[events.Event]) -> None:
+def test_every_event_is_one_object_with_the_common_keys(kind: type[Event]) -> None:
     got = record(sample(kind))
     assert list(got)[:5] == ["event", "time", "level", "peer", "round"]
     assert got["event"] == event_name(sample(kind))
@@ -48,11 +49,11 @@ def test_sealed_round_has_the_fields_that_tools_read() -> None:
 
 
 def test_event_without_a_round_has_null() -> None:
-    assert record(events.Listening(addresses=()))["round"] is None
+    assert record(process_events.Listening(addresses=()))["round"] is None
 
 
 def test_absent_peer_has_no_name() -> None:
-    got = record(events.TaskMoved(round=1, task="t", previous_owner=None, new_owner=ALICE, why="new"))
+    got = record(round_events.TaskMoved(round=1, task="t", previous_owner=None, new_owner=ALICE, why="new"))
     assert got["previous_owner"] is None
     assert "previous_owner_name" not in got
     assert got["new_owner_name"] == "peer-1"
@@ -80,10 +81,10 @@ def test_text_is_bounded() -> None:
 
 def test_time_is_utc_wherever_the_clock_is() -> None:
     there = NOON.astimezone(timezone(timedelta(hours=-7)))
-    line = JsonFormat(names=NameBook()).line(events.Listening(addresses=()), peer="p", time=there)
+    line = JsonFormat(names=NameBook()).line(process_events.Listening(addresses=()), peer="p", time=there)
     assert json.loads(line)["time"] == "2026-03-01T12:00:00.123Z"
 
 
 def test_text_of_strangers_is_escaped() -> None:
-    got = record(events.MessageRefused(remote=ALICE, reason="bad", detail='\n\x1b\u2028\ud800"'))
+    got = record(peer_events.MessageRefused(remote=ALICE, reason="bad", detail='\n\x1b\u2028\ud800"'))
     assert got["detail"] == '\n\x1b\u2028\ud800"'

@@ -11,9 +11,9 @@ from typing import Any, TextIO
 
 import pytest
 
-from peer.telemetry import events
+from peer.telemetry import peer_events, round_events
 from peer.telemetry.counters import OVERFLOW, Counters
-from peer.telemetry.events import LEVELS, Level
+from peer.telemetry.event import LEVELS, Level
 from peer.telemetry.line_writer import MAX_BACKLOG
 from peer.telemetry.names import NameBook
 from peer.telemetry.rate_limit import MAX_KEYS, RateLimit
@@ -36,8 +36,8 @@ def log(stream: TextIO, **settings: Any) -> tuple[LogSink, Counters, Clock]:  # 
     return sink, counters, clock
 
 
-def refused(detail: str = "x", remote: PeerId = ALICE) -> events.MessageRefused:
-    return events.MessageRefused(remote=remote, reason="bad_signature", detail=detail)
+def refused(detail: str = "x", remote: PeerId = ALICE) -> peer_events.MessageRefused:
+    return peer_events.MessageRefused(remote=remote, reason="bad_signature", detail=detail)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -51,7 +51,7 @@ def test_only_events_of_the_level_and_above_are_written(level: Level) -> None:
 
 
 def test_final_rounds_are_for_machines_and_for_debugging() -> None:
-    final = events.RoundFinal(round=1, model=DIGEST, roster=4)
+    final = round_events.RoundFinal(round=1, model=DIGEST, roster=4)
     lines = {}
     for output in ("text", "json"):
         for level in ("debug", "info"):
@@ -94,7 +94,7 @@ def test_different_peers_and_reasons_do_not_hide_each_other() -> None:
     sink, _, _ = log(stream)
     sink.emit(refused())
     sink.emit(refused(remote=PeerId("other")))
-    sink.emit(events.MessageRefused(remote=ALICE, reason="stale", detail=""))
+    sink.emit(peer_events.MessageRefused(remote=ALICE, reason="stale", detail=""))
     assert stream.getvalue().count("\n") == 3
 
 
@@ -221,7 +221,7 @@ def test_reader_that_stopped_reading_holds_nobody_up_and_loses_only_the_oldest_l
         assert 0 < total - MAX_BACKLOG - lost < 1000, "what fitted into the pipe, and no more, was written"
         seen = [reader.readline()]
         while f" round {total - 1} " not in seen[-1]:
-            sink.emit(events.RoundStarted(round=0, base=DIGEST))  # not shown at info, but it lets held lines out
+            sink.emit(round_events.RoundStarted(round=0, base=DIGEST))  # not shown at info, but it lets held lines out
             seen.append(reader.readline())
     rounds = [int(line.split("|")[1].split()[1]) for line in seen]
     assert rounds == sorted(rounds)
@@ -234,9 +234,9 @@ def test_reader_that_stopped_reading_holds_nobody_up_and_loses_only_the_oldest_l
 def test_recording_sink_is_bounded() -> None:
     sink = RecordingSink(limit=10)
     for index in range(25):
-        sink.emit(events.RoundStarted(round=index, base=DIGEST))
+        sink.emit(round_events.RoundStarted(round=index, base=DIGEST))
     assert len(sink.events) <= 10
-    assert sink.events[-1] == events.RoundStarted(round=24, base=DIGEST)
+    assert sink.events[-1] == round_events.RoundStarted(round=24, base=DIGEST)
 
 
 def test_counters_add_merge_and_are_bounded() -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peer.telemetry import events
+from peer.telemetry import peer_events, process_events, round_events
+from peer.telemetry.event import Event
 from peer.telemetry.names import NameBook
 from peer.telemetry.text_format import MAX_LINE, TextFormat, amount, duration, printable, size
 from peer.types import PeerId
@@ -54,49 +55,49 @@ def test_return_that_is_not_known_yet_is_a_dash(text: TextFormat) -> None:
 
 
 @pytest.mark.parametrize("kind", EVENT_TYPES, ids=lambda kind: kind.__name__)
-def test_every_event_has_a_sentence(text: TextFormat, kind: type[events.Event]) -> None:
+def test_every_event_has_a_sentence(text: TextFormat, kind: type[Event]) -> None:
     line = text.line(sample(kind), peer="peer-3")
     assert line.startswith("peer-3 | ")
     marked = line.removeprefix("peer-3 | ").startswith(("warning: ", "error: "))
     assert marked == (kind.level in ("warning", "error"))
-    assert "  " not in line.removeprefix("peer-3 | ") or kind is events.RoundSealed
+    assert "  " not in line.removeprefix("peer-3 | ") or kind is round_events.RoundSealed
     assert line.isprintable()
 
 
 @pytest.mark.parametrize(
     ("event", "sentence"),
     [
-        (events.Listening(addresses=("/ip4/10.0.0.2/tcp/4001",)), "listening on /ip4/10.0.0.2/tcp/4001"),
-        (events.LookingFor(targets=("dns peer",)), "looking for peers at dns peer"),
+        (process_events.Listening(addresses=("/ip4/10.0.0.2/tcp/4001",)), "listening on /ip4/10.0.0.2/tcp/4001"),
+        (process_events.LookingFor(targets=("dns peer",)), "looking for peers at dns peer"),
         (
-            events.LookingFor(targets=()),
+            process_events.LookingFor(targets=()),
             "looking for nobody (network.dns, network.addresses and network.mdns are unset): waiting to be dialled",
         ),
         (
-            events.Waiting(what="the payload of peer-4", since_s=5.04, round=12),
+            process_events.Waiting(what="the payload of peer-4", since_s=5.04, round=12),
             "round 12: waiting for the payload of peer-4 since 5.0 s",
         ),
         (
-            events.SealingAlone(connected=7, since_s=20.0, failures=3, cause="no answer within 10 s"),
+            process_events.SealingAlone(connected=7, since_s=20.0, failures=3, cause="no answer within 10 s"),
             "warning: sealing alone for 20.0 s although connected to 7 peers: the last 3 exchanges with them failed"
             " (no answer within 10 s)",
         ),
         (
-            events.SealingAlone(connected=1, since_s=20.0, failures=0, cause=""),
+            process_events.SealingAlone(connected=1, since_s=20.0, failures=0, cause=""),
             "warning: sealing alone for 20.0 s although connected to 1 peer: they answer, but none takes part on the"
             " same chain yet",
         ),
         (
-            events.RunningLate(late_s=4.04, window_s=10.2),
+            process_events.RunningLate(late_s=4.04, window_s=10.2),
             "warning: short of CPU time: the event loop was late for 4.0 s of the last 10.2 s, and answers with it;"
             " give this machine fewer peers or more cores, or raise round.train_s",
         ),
         (
-            events.PeerLeft(remote=ALICE, cause="connection reset", peers=1),
+            peer_events.PeerLeft(remote=ALICE, cause="connection reset", peers=1),
             "lost peer-1: connection reset; 1 peer connected",
         ),
         (
-            events.IdentityRunsTwice(
+            peer_events.IdentityRunsTwice(
                 remote=ALICE, boot=6, addresses=("/ip4/192.0.2.7/tcp/1",), other_boot=5, other_addresses=()
             ),
             "warning: "
@@ -105,7 +106,7 @@ def test_every_event_has_a_sentence(text: TextFormat, kind: type[events.Event]) 
             " of its own, with no copied identity.key in it (`murmur identity new` makes another)",
         ),
         (
-            events.OwnIdentityRunsTwice(
+            peer_events.OwnIdentityRunsTwice(
                 peer_id=ALICE, boot=5, other_boot=6, other_name="peer-3", addresses=("/a",), source=ALICE, leaves=True
             ),
             "error: "
@@ -115,15 +116,15 @@ def test_every_event_has_a_sentence(text: TextFormat, kind: type[events.Event]) 
             " identity new` makes another)",
         ),
         (
-            events.TaskMoved(round=4, task="long-pole", previous_owner=ALICE, new_owner=None, why="peer-1 left"),
+            round_events.TaskMoved(round=4, task="long-pole", previous_owner=ALICE, new_owner=None, why="peer-1 left"),
             "round 4: task long-pole moved from peer-1 to nobody: peer-1 left",
         ),
         (
-            events.MessageRefused(remote=ALICE, reason="bad_signature", detail="header", count=3),
+            peer_events.MessageRefused(remote=ALICE, reason="bad_signature", detail="header", count=3),
             "warning: refused a message of peer-1: bad_signature: header (3 times)",
         ),
         (
-            events.RunFinished(
+            process_events.RunFinished(
                 reason="solved",
                 rounds=41,
                 env_steps=6_900_000,
@@ -139,20 +140,20 @@ def test_every_event_has_a_sentence(text: TextFormat, kind: type[events.Event]) 
         ),
     ],
 )
-def test_sentence_reads_well(text: TextFormat, event: events.Event, sentence: str) -> None:
+def test_sentence_reads_well(text: TextFormat, event: Event, sentence: str) -> None:
     assert text.line(event, peer="peer-3") == f"peer-3 | {sentence}"
 
 
 def test_text_of_strangers_can_neither_break_the_line_nor_the_terminal(text: TextFormat) -> None:
     detail = "x\npeer-9 | round 1\r\x1b[2J\x9b31m\u202eevil\u2028\x00\ud800"
-    line = text.line(events.MessageRefused(remote=ALICE, reason="bad", detail=detail), peer="peer-3")
+    line = text.line(peer_events.MessageRefused(remote=ALICE, reason="bad", detail=detail), peer="peer-3")
     assert line.isprintable()
     assert "\\n" in line
     line.encode("utf-8")
 
 
 def test_line_is_bounded(text: TextFormat) -> None:
-    event = events.PeerRefused(remote=ALICE, reason="version", detail="x" * 100_000)
+    event = peer_events.PeerRefused(remote=ALICE, reason="version", detail="x" * 100_000)
     line = text.line(event, peer="peer-3")
     assert len(line) == MAX_LINE
     assert line.endswith("...")

@@ -1,7 +1,8 @@
 """The keeper of warnings: bounded, newest first, no flood hides another trouble."""
 
-from peer.telemetry.events import LookingFor, StorageFailed
+from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.names import NameBook
+from peer.telemetry.process_events import LookingFor
 from peer.telemetry.sink import RecordingSink
 from peer.telemetry.trouble import KEPT, TroubleKeeper
 

@@ -1,0 +1,54 @@
+"""The disk: what is saved, adopted, damaged, or cannot be written."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from peer.telemetry.event import Event, Level, RepeatedEvent
+from peer.types import Digest, PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotSaved(Event):
+    level: ClassVar[Level] = "debug"
+    round: int
+    size_bytes: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateSaved(Event):
+    """The newest state of the common model is on disk, where the next start goes on from it."""
+
+    round: int
+    model: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotAdopted(Event):
+    """The state of `round` was taken from `donor` instead of being replayed."""
+
+    round: int
+    donor: PeerId
+    model: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateDamaged(Event):
+    """A file on disk could not be trusted. remedy: what was used instead."""
+
+    level: ClassVar[Level] = "warning"
+    path: str
+    cause: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageFailed(RepeatedEvent):
+    """The disk refused a write; training goes on with the last good state on disk."""
+
+    level: ClassVar[Level] = "error"
+    operation: str
+    cause: str
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.operation,)

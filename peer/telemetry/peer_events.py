@@ -1,0 +1,237 @@
+"""Other peers and the network: who is met, lost, refused, suspected, and why."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from peer.telemetry.event import Event, Level, RepeatedEvent
+from peer.types import PeerId, Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerJoined(Event):
+    """A peer of this run connected and passed the handshake. peers: connected now, this one included."""
+
+    remote: PeerId
+    boot: int
+    peers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerLeft(Event):
+    remote: PeerId
+    cause: str
+    peers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GossipInterrupted(RepeatedEvent):
+    """A connected peer does not take our gossip; failures: streams to it in a row that did not open, or broke."""
+
+    level: ClassVar[Level] = "warning"
+    remote: PeerId
+    failures: int
+    cause: str
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerSuspected(RepeatedEvent):
+    """Nobody asked gets an answer of a connected peer. by: peers who say so. left_s: until it is given up, at most."""
+
+    level: ClassVar[Level] = "warning"
+    remote: PeerId
+    by: int
+    silent_s: Seconds
+    left_s: Seconds
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerReturned(RepeatedEvent):
+    """A peer that was suspected or given up is there again. silent_s: how long nothing came of it."""
+
+    remote: PeerId
+    silent_s: Seconds
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerRefused(RepeatedEvent):
+    """Someone connected who cannot take part: another run, version, config or model."""
+
+    level: ClassVar[Level] = "warning"
+    remote: PeerId
+    reason: str
+    detail: str
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote, self.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowListAdopted(Event):
+    """A newer allow-list holds from now on. allowed: peers on it. source: who passed it on, None for a file."""
+
+    version: int
+    allowed: int
+    source: PeerId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowListRefused(RepeatedEvent):
+    """An allow-list was not valid: of this peer's own files, or passed on by another."""
+
+    level: ClassVar[Level] = "warning"
+    remote: PeerId
+    cause: str
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote, self.cause)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAllowed(RepeatedEvent):
+    """This very peer is not on the newest allow-list: nobody takes it in, and it trains alone."""
+
+    level: ClassVar[Level] = "error"
+    peer_id: PeerId
+    version: int
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (str(self.version),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerDenied(RepeatedEvent):
+    """There is proof that a peer contradicted itself: nobody takes it in any more. source: who brought the proof, None
+    when it was seen here."""
+
+    level: ClassVar[Level] = "warning"
+    remote: PeerId
+    what: str
+    source: PeerId | None
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityRunsTwice(RepeatedEvent):
+    """Two processes are connected with one identity: `boot`, which is served, and `other_boot`, which is turned away.
+
+    addresses, other_addresses: where each says that it listens.
+    """
+
+    level: ClassVar[Level] = "warning"
+    remote: PeerId
+    boot: int
+    addresses: tuple[str, ...]
+    other_boot: int
+    other_addresses: tuple[str, ...]
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnIdentityRunsTwice(RepeatedEvent):
+    """Another process runs with the identity of this one. leaves: it is the newer, and this one takes no part any more.
+
+    source: who says so, with the other's signature; None when we dialled it ourselves, `other_boot` is unknown then.
+    """
+
+    level: ClassVar[Level] = "error"
+    peer_id: PeerId
+    boot: int
+    other_boot: int | None
+    other_name: str
+    addresses: tuple[str, ...]
+    source: PeerId | None
+    leaves: bool
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (str(self.leaves), *self.addresses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialRetried(Event):
+    """A dial failed and follows again soon: usual while the others are still starting, or have just left."""
+
+    level: ClassVar[Level] = "debug"
+    address: str
+    cause: str
+    retry_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialFailed(RepeatedEvent):
+    """An address has not answered for a while. failures: in a row. retry_s: until the next try; dialling never ends."""
+
+    address: str
+    cause: str
+    retry_s: Seconds
+    failures: int
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.address,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveryFailed(RepeatedEvent):
+    """A source of addresses gave none: a name that does not resolve, for example."""
+
+    source: str
+    cause: str
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.source,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressReached(Event):
+    """A peer dialled us back at these of our announced addresses, and found us."""
+
+    addresses: tuple[str, ...]
+    remote: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressesUnreached(Event):
+    """None of `asked` peers could reach us at any address that we announce; our own connections carry everything."""
+
+    level: ClassVar[Level] = "warning"
+    addresses: tuple[str, ...]
+    asked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRefused(RepeatedEvent):
+    """reason: the counter's name, as in `ProtocolError.reason`."""
+
+    level: ClassVar[Level] = "warning"
+    remote: PeerId
+    reason: str
+    detail: str
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote, self.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputRefused(Event):
+    """Totals since the start of what came in and was refused, told when they have grown.
+
+    frames: connections that did not speak the protocol, and what was too large or too much. streams: requests and
+    gossip that broke off or could not be served. messages: those that were read, and judged bad.
+    """
+
+    level: ClassVar[Level] = "warning"
+    frames: int
+    streams: int
+    messages: int

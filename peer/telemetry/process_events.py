@@ -1,0 +1,120 @@
+"""The life of the process: starts, waits, ends."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from peer.telemetry.event import Event, Level
+from peer.types import Digest, PeerId, Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerStarted(Event):
+    """boot: number of starts of this identity. data_dir: the slot that holds identity and state."""
+
+    peer_id: PeerId
+    version: str
+    run: str
+    env: str
+    boot: int
+    data_dir: str
+    num_params: int
+    config_digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening(Event):
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcing(Event):
+    """What other machines are told to dial; peers on this one are told loopback as well."""
+
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookingFor(Event):
+    """targets: what discovery will try, in the user's words ("dns peer", a multiaddr); empty: nobody."""
+
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateRestored(Event):
+    """The peer went on from its own disk."""
+
+    round: int
+    model: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingStarted(Event):
+    """startup_s: from the start of the process to the first training step."""
+
+    device: str
+    threads: int
+    startup_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting(Event):
+    """The peer is stuck. what: what it waits for and from whom, as a clause ("for 2 deltas of peer-4")."""
+
+    what: str
+    since_s: Seconds
+    round: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealingAlone(Event):
+    """The peer has company and seals without it. failures: exchanges since the last one that succeeded, and the last
+    cause; 0: they succeed, but the others' chains are not joined to ours."""
+
+    level: ClassVar[Level] = "warning"
+    connected: int
+    since_s: Seconds
+    failures: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningLate(Event):
+    """The event loop was late by `late_s` in all, in a window of `window_s`."""
+
+    level: ClassVar[Level] = "warning"
+    late_s: Seconds
+    window_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShutdownStarted(Event):
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(Event):
+    """The summary. reason: `solved`, `max_rounds` or `stopped`. mean_return: greedy, NaN if not measured."""
+
+    reason: str
+    rounds: int
+    env_steps: int
+    wall_s: Seconds
+    bytes_sent: int
+    bytes_received: int
+    mean_return: float
+    model: Digest
+    model_path: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAlreadyFinished(Event):
+    """The state on disk is that of a finished run: there was nothing left to do. reason: as of `RunFinished`."""
+
+    reason: str
+    rounds: int
+    env_steps: int
+    mean_return: float
+    model: Digest
+    model_path: str
+    data_dir: str
