@@ -6,7 +6,6 @@ everything that was on its way to the peer and everything it was doing, as in li
 """
 
 import math
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,6 +16,7 @@ from peer.errors import IdentityInUseError, ProtocolError, SelfDialError, Transp
 from peer.network.counters import new_counters
 from peer.network.gate import Gate
 from peer.network.memory_network import Link, MemoryNetwork
+from peer.network.memory_replies import Download, Reply
 from peer.network.transport import (
     MAX_GOSSIP_BYTES,
     MAX_MESSAGE_BYTES,
@@ -39,64 +39,6 @@ DOWNLOAD_PART_BYTES = 256 * 1024
 """Each is an event, and may be lost."""
 
 
-class _Reply:
-    """The one answer that a request waits for; whoever settles it first wins."""
-
-    __slots__ = ("_settled", "link", "outcome", "peer")
-
-    def __init__(self, peer: PeerId, link: Link) -> None:
-        self.peer = peer
-        self.link = link
-        self.outcome: bytes | TransportError | None = None
-        self._settled = trio.Event()
-
-    def settle(self, outcome: bytes | TransportError) -> None:
-        if self.outcome is None:
-            self.outcome = outcome
-            self._settled.set()
-
-    async def wait(self) -> bytes:
-        await self._settled.wait()
-        if isinstance(self.outcome, bytes):
-            return self.outcome
-        assert self.outcome is not None, "a reply is settled with an outcome"
-        raise self.outcome
-
-
-class _Download(_Reply):
-    """A response under way in parts. max_bytes: refused above it."""
-
-    __slots__ = ("_came", "_missing", "_parts", "max_bytes")
-
-    def __init__(self, peer: PeerId, link: Link, *, max_bytes: int) -> None:
-        super().__init__(peer, link)
-        self.max_bytes = max_bytes
-        self._parts: deque[Content] = deque()
-        self._missing: int | None = None
-        self._came = trio.Event()
-
-    def settle(self, outcome: bytes | TransportError) -> None:
-        super().settle(outcome)
-        self._came.set()
-
-    def add(self, part: Content, total: int) -> None:
-        self._parts.append(part)
-        self._missing = (total if self._missing is None else self._missing) - len(part)
-        self._came.set()
-
-    async def drain(self, take: Callable[[Content], object]) -> None:
-        """Hand all parts to `take`. Raises: TransportError when it was broken off."""
-        while True:
-            await self._came.wait()
-            self._came = trio.Event()
-            while self._parts:
-                take(self._parts.popleft())
-            if self._missing == 0:
-                return
-            if isinstance(self.outcome, TransportError):
-                raise self.outcome
-
-
 class MemoryTransport:
     """One peer's attachment to a `MemoryNetwork`; open it with `open_memory_transport`."""
 
@@ -115,7 +57,7 @@ class MemoryTransport:
         self._open_handlers: set[str] = set()
         self._download_handlers: dict[str, DownloadHandler] = {}
         self._gate = Gate()
-        self._waiting: set[_Reply] = set()
+        self._waiting: set[Reply] = set()
         self._seen: dict[int, None] = {}
         self._life = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
@@ -213,7 +155,7 @@ class MemoryTransport:
         link = next((link for link in links if session in (None, link.other_end(self)._session)), None)
         if link is None:
             raise TransportError(f"not connected to {peer}")
-        reply = _Reply(peer, link)
+        reply = Reply(peer, link)
         self._waiting.add(reply)
         try:
             self._counters["bytes_sent"] += len(data)
@@ -233,7 +175,7 @@ class MemoryTransport:
         if not links:
             raise TransportError(f"not connected to {peer}")
         link = links[0]
-        download = _Download(peer, link, max_bytes=max_bytes)
+        download = Download(peer, link, max_bytes=max_bytes)
         self._waiting.add(download)
         try:
             self._counters["bytes_sent"] += len(data)
@@ -373,7 +315,7 @@ class MemoryTransport:
 
     # Requests.
 
-    def _send(self, link: Link, deliver: Callable[[], None], size: int, reply: _Reply) -> None:
+    def _send(self, link: Link, deliver: Callable[[], None], size: int, reply: Reply) -> None:
         """Carry one request or response to the other end of `link`; when it is lost, `reply` fails later."""
         target = link.other_end(self)
         direction = self._network.direction(self._peer, target._peer)
@@ -382,12 +324,12 @@ class MemoryTransport:
         else:
             target.schedule(trio.current_time() + direction.delay(size), deliver)
 
-    def _lose(self, reply: _Reply) -> None:
+    def _lose(self, reply: Reply) -> None:
         lost = TransportError(f"request to {reply.peer} was lost")
         at = trio.current_time() + self._network.profile.loss_delay_s
         self._network.schedule(at, reply.settle, lost)
 
-    def _arrive(self, link: Link, protocol: str, data: bytes, reply: _Reply) -> None:
+    def _arrive(self, link: Link, protocol: str, data: bytes, reply: Reply) -> None:
         """Start serving: runs when the request has crossed the link."""
         server = link.other_end(self)
         if not link.open or not self._network.passes(self._peer, server._peer):
@@ -396,7 +338,7 @@ class MemoryTransport:
             server._hear(self._peer, len(data))
             server._nursery.start_soon(server._serve, self, link, protocol, data, reply)
 
-    async def _serve(self, requester: "MemoryTransport", link: Link, protocol: str, data: bytes, reply: _Reply) -> None:
+    async def _serve(self, requester: "MemoryTransport", link: Link, protocol: str, data: bytes, reply: Reply) -> None:
         answer = await self._answer(requester._peer, protocol, data)
         size = len(answer) if isinstance(answer, bytes) else 0
         self._counters["bytes_sent"] += size
@@ -422,7 +364,7 @@ class MemoryTransport:
             return TransportError(f"{self._peer} answered {protocol} above {MAX_MESSAGE_BYTES} bytes")
         return bytes(answer)
 
-    def _settle(self, link: Link, reply: _Reply, answer: bytes | TransportError) -> None:
+    def _settle(self, link: Link, reply: Reply, answer: bytes | TransportError) -> None:
         server = link.other_end(self)
         if not link.open or not self._network.passes(server._peer, self._peer):
             self._lose(reply)
@@ -432,7 +374,7 @@ class MemoryTransport:
 
     # Downloads.
 
-    def _arrive_download(self, link: Link, protocol: str, data: bytes, download: _Download) -> None:
+    def _arrive_download(self, link: Link, protocol: str, data: bytes, download: Download) -> None:
         """Start serving: runs when the request has crossed the link."""
         server = link.other_end(self)
         if not link.open or not self._network.passes(self._peer, server._peer):
@@ -442,7 +384,7 @@ class MemoryTransport:
             server._nursery.start_soon(server._serve_download, self, link, protocol, data, download)
 
     async def _serve_download(
-        self, requester: "MemoryTransport", link: Link, protocol: str, data: bytes, download: _Download
+        self, requester: "MemoryTransport", link: Link, protocol: str, data: bytes, download: Download
     ) -> None:
         handler = self._download_handlers.get(protocol)
         refusal = f"{self._peer} does not serve {protocol}"
@@ -461,9 +403,7 @@ class MemoryTransport:
         if link.open and self._alive:
             self._send(link, partial(requester._settle, link, download, TransportError(refusal)), 0, download)
 
-    async def _send_parts(
-        self, requester: "MemoryTransport", link: Link, content: Content, download: _Download
-    ) -> None:
+    async def _send_parts(self, requester: "MemoryTransport", link: Link, content: Content, download: Download) -> None:
         """Send one part after the other, no faster than the link carries them, until nobody waits for them."""
         view, total, arrival = memoryview(content), len(content), -math.inf
         direction = self._network.direction(self._peer, requester._peer)
@@ -480,7 +420,7 @@ class MemoryTransport:
             if math.isfinite(direction.profile.bytes_per_s):
                 await trio.sleep(len(part) / direction.profile.bytes_per_s)
 
-    def _take_part(self, link: Link, download: _Download, part: Content, total: int) -> None:
+    def _take_part(self, link: Link, download: Download, part: Content, total: int) -> None:
         server = link.other_end(self)
         if download not in self._waiting or download.outcome is not None:
             return
