@@ -20,22 +20,26 @@ def tip_of(entry: Entry) -> Tip:
     return Tip(entry.digest, entry.round, entry.score)
 
 
-def request(ledger: Ledger) -> SyncRequest:
-    """Say what is held here: the line to the tip, the headers for the next round, the latest votes."""
+def request(ledger: Ledger, *, final: int) -> SyncRequest:
+    """Say what is held here: the line to the tip, the headers for the next round, and votes for rounds after `final`,
+    the newest one that is final here: first those for the next one, which others are to complete, then the latest.
+    """
     line = ledger.line()[: -_MAX_RECENT - 1 : -1]
     tip = ledger.tip
-    votes = ledger.votes.held(reversed(ledger.votes.rounds()))
+    rounds = [number for number in reversed(ledger.votes.rounds()) if number > final]
+    votes = ledger.votes.held(rounds[-1:] + rounds[:-1])
     return SyncRequest(
         tip=tip_of(tip),
         recent=tuple([entry.digest for entry in line]),
         headers=tuple([delta.digest for delta in _waiting(ledger)[:_MAX_HELD]]),
         acks=tuple([ack.digest for ack in islice(votes, _MAX_HELD)]),
+        final=max(0, final),
     )
 
 
 def empty_request(ledger: Ledger) -> SyncRequest:
     """Claim to hold nothing, so that the answer offers a snapshot."""
-    return SyncRequest(tip_of(ledger.chain.root), (), (), ())
+    return SyncRequest(tip_of(ledger.chain.root), (), (), (), 0)
 
 
 def response(
@@ -43,6 +47,7 @@ def response(
 ) -> SyncResponse:
     """Answer with what the asking peer lacks. source: who asks, None where that is not known.
 
+    Votes for the first round that is not final there are among it, however old: no later one is final before that.
     A snapshot is offered instead of manifests when our window does not reach back to what it has, or when payloads that
     it would need are not held here (a peer that restarted from a snapshot has none of that round's).
     """
@@ -55,7 +60,9 @@ def response(
     held = set(asked.headers) | set(asked.acks)
     newer: list[AnySigned] = [
         *_waiting(ledger, source),
-        *ledger.votes.held(number for number in reversed(ledger.votes.rounds()) if number >= oldest_votes),
+        *ledger.votes.held(
+            number for number in reversed(ledger.votes.rounds()) if number >= oldest_votes or number == asked.final + 1
+        ),
     ]
     envelopes = [data for entry in missing for data in _sealed(entry, held)] if can_replay else []
     envelopes += [signed.data for signed in newer if signed.digest not in held]

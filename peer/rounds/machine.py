@@ -165,7 +165,7 @@ class RoundMachine:
         """Return what to ask another peer for in an exchange of anti-entropy."""
         if self._follower.repairing:
             return anti_entropy.empty_request(self._ledger)
-        return anti_entropy.request(self._ledger)
+        return anti_entropy.request(self._ledger, final=self.final_round)
 
     def answer_sync(self, asked: SyncRequest, *, source: PeerId | None = None) -> SyncResponse:
         """Answer another peer's `sync_request`. source: who asks; a member of another group is spared our headers."""

@@ -37,12 +37,15 @@ class Tip(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
 
 
 class SyncRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What the asking peer has: tip, digests of recent manifests (newest first), headers and acks held at the tip."""
+    """What the asking peer has: tip, digests of recent manifests (newest first), headers held at the tip, and of the
+    votes for rounds after `final`, which is the newest one that is final there.
+    """
 
     tip: Tip
     recent: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=64)]
     headers: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=128)]
     acks: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=128)]
+    final: RoundNumber
 
 
 class SnapshotOffer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

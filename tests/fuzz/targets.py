@@ -97,7 +97,7 @@ def targets() -> Mapping[str, Target]:
         "snapshot": _snapshot(),
         "large snapshot": _large_snapshot(),
         "sealed round": _sealed_round(),
-        "sync request": _sync(SyncRequest, encode(SyncRequest(tip=tip, recent=(HASH,), headers=(HASH,), acks=()))),
+        "sync request": _sync(SyncRequest, encode(SyncRequest(tip, (HASH,), (HASH,), acks=(), final=1))),
         "sync response": _sync(SyncResponse, encode(SyncResponse(tip=tip, messages=(b"abc",), snapshot=offer))),
         "blob request": _sync(BlobRequest, encode(BlobRequest(blob=HASH, offset=0, length=10))),
         "peers response": _sync(PeersResponse, encode(PeersResponse(cards=(b"abc",)))),

@@ -40,7 +40,7 @@ class EagerMachine:
         return [SyncWith(peer=OTHER)]
 
     def sync_request(self) -> SyncRequest:
-        return SyncRequest(Tip(bytes(32), 0, 0), (), (), ())
+        return SyncRequest(Tip(bytes(32), 0, 0), (), (), (), 0)
 
 
 def conduct(machine: object, transport: ScriptedTransport) -> Conductor:

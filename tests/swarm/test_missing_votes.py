@@ -1,0 +1,32 @@
+"""A peer that missed votes gets them in an exchange, also of rounds that both have behind them."""
+
+import msgspec
+
+from peer.wire.envelope import open_envelope
+from peer.wire.messages import Ack
+from tests.swarm.machine_swarm import RUN, MachineSwarm
+
+
+def test_votes_for_the_first_round_that_is_not_final_where_it_is_asked_are_handed_over() -> None:
+    """Tips are equal; without these votes no round would be final there before the window has moved on."""
+    swarm = MachineSwarm(4, seed=3)
+    swarm.run(20.0)
+    one, other = swarm.members[0].machine, swarm.members[1].machine
+    assert one.tip.digest == other.tip.digest
+    stuck_at = one.tip.round - 3
+    asked = msgspec.structs.replace(one.sync_request(), acks=(), final=stuck_at)
+
+    signed = [open_envelope(data, run=RUN) for data in other.answer_sync(asked).messages]
+    votes = {each.peer for each in signed if isinstance(each.message, Ack) and each.message.round == stuck_at + 1}
+    assert votes == {member.identity.peer_id for member in swarm.members}
+
+
+def test_a_request_names_the_newest_final_round_and_lists_only_votes_for_later_ones() -> None:
+    swarm = MachineSwarm(4, seed=3)
+    swarm.run(20.0)
+    machine = swarm.members[0].machine
+    asked = machine.sync_request()
+    assert asked.final == machine.final_round > 0
+    votes = machine._ledger.votes
+    later = [number for number in votes.rounds() if number > asked.final]
+    assert set(asked.acks) == {vote.digest for vote in votes.held(later)}
