@@ -43,6 +43,7 @@ class Ledger:
         self._without_payload: dict[Digest, tuple[SignedDelta, ...]] = {}
         self.remainders = Remainders()
         self._departed: set[tuple[str, int]] = set()
+        self._held_before = 0
         self._own_group = 0
         self._mates: frozenset[PeerId] = frozenset()
         self._own_group_key: Digest | None = None
@@ -149,10 +150,10 @@ class Ledger:
 
     def unadmitted_pieces(self) -> list[Piece]:
         """Return own pieces that the chain to the tip does not hold, oldest first."""
-        return self.own.unadmitted(self.tip.held_of(self.me))
+        return self.own.unadmitted(self._held_at(self.tip))
 
     def give_up_pieces(self) -> None:
-        self.own.give_up(self.tip.held_of(self.me))
+        self.own.give_up(self._held_at(self.tip))
 
     def is_recent(self, piece: Piece) -> bool:
         """Return whether local training goes on from `piece`; older work is announced, but not trained upon."""
@@ -160,7 +161,15 @@ class Ledger:
 
     def remainder(self) -> Params | None:
         """Return what the codec left out of the last own delta that the chain to the tip holds."""
-        return self.remainders.after(self.tip.held_of(self.me))
+        return self.remainders.after(self._held_at(self.tip))
+
+    def _held_at(self, entry: Entry) -> int:
+        """Return the sequence up to which the chain to `entry` holds own work, also when so many have left since that
+        the chain no longer tells."""
+        held = entry.held_of(self.me)
+        if held or not entry.horizon:
+            return held
+        return max([self._held_before, *(earlier.held_of(self.me) for earlier in self.chain.line_to(entry))])
 
     def next_state(self, base: ModelState, deltas: Sequence[SignedDelta], *, keeps_model: bool) -> ModelState:
         """Return the model after a round that admits `deltas`. Raises: KeyError when a payload is not held."""
@@ -202,9 +211,12 @@ class Ledger:
     def forget(self) -> None:
         """Move the window up to the tip and drop what is out of it; own work is kept, older pieces as their sum."""
         self._pin_breaks()
+        line = self.line()
         self.chain.prune(history=self.parts.rules.history)
         root = self.chain.root
-        held, root_round = root.held_of(self.me), root.round
+        past = (entry.held_of(self.me) for entry in line if entry.round <= root.round)
+        self._held_before = max(self._held_before, *past)
+        held, root_round = self._held_at(root), root.round
         self.own.compact(held, root_round=root_round)
         self.remainders.forget(root_round=root_round, last_at_root=held)
         self.votes.forget(before_round=root_round)  # the root's own votes tell who has arrived there
@@ -223,6 +235,7 @@ class Ledger:
             held, from_round=left.round, to_round=entry.round, horizon=0 if held else entry.horizon
         )
         self.chain = Chain(entry)
+        self._held_before = 0
         self.decisions.forget()
         self._without_payload.clear()
         return report_dropped(lost)
