@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "arrays.hpp"
@@ -25,6 +26,14 @@ std::unique_ptr<Agent> make_agent(const std::string& env_name, const PpoConfig& 
 
 py::ssize_t num_params(Agent& self) {
   return self.peek([](PpoAgent& agent) { return static_cast<py::ssize_t>(agent.layout().num_params()); });
+}
+
+std::vector<std::pair<std::string, std::size_t>> tensors(Agent& self) {
+  return self.peek([](PpoAgent& agent) {
+    std::vector<std::pair<std::string, std::size_t>> named;
+    for (const NamedTensor& tensor : agent.layout().tensors()) named.emplace_back(tensor.name, tensor.size);
+    return named;
+  });
 }
 
 py::ssize_t num_moments(Agent& self) {
@@ -156,6 +165,8 @@ void bind_agents(py::module_& m) {
       .def(py::init(&make_agent), py::arg("env_name"), py::arg("config"),
            py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("num_params", &num_params, "Parameters of actor and critic, P.")
+      .def_property_readonly("tensors", &tensors,
+                             "Name and size of each run of the parameters, in their order.")
       .def_property_readonly("num_moments", &num_moments, "Observation dims, then one for the return.")
       .def_property_readonly(
           "schema_text", [](Agent& self) { return self.peek([](PpoAgent& a) { return a.schema_text(); }); },

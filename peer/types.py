@@ -62,12 +62,25 @@ class ModelSchema:
     """The shape of a model; two peers may average only when their schema digests are equal.
 
     num_outer: size of `ModelState.outer`, a multiple of num_params; it follows from the configuration, not the agent.
+    tensors: name and size of each run of the parameters in their order, together num_params; by default one.
     """
 
     num_params: int
     num_moments: int
     digest: Digest
     num_outer: int = 0
+    tensors: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.tensors:
+            object.__setattr__(self, "tensors", (("parameters", self.num_params),))
+        if (total := sum(size for _, size in self.tensors)) != self.num_params:
+            raise ValueError(f"the tensors hold {total} values, the model has {self.num_params} parameters")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Name what a model of this schema is made of: its tensors, its statistics, the outer optimizer's memory."""
+        return (*(name for name, _ in self.tensors), "statistics", "outer optimizer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

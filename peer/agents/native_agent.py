@@ -47,6 +47,7 @@ class NativeAgent:
         self._schema = ModelSchema(
             num_params=self._core.num_params,
             num_moments=self._core.num_moments,
+            tensors=tuple(self._core.tensors),
             digest=Digest(hashlib.sha256(self._core.schema_text.encode()).digest()),
         )
 

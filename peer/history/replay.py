@@ -10,7 +10,7 @@ from peer.rounds.manifest import STOP_RETURN
 from peer.rounds.parts import Parts
 from peer.storage.payloads import PayloadFolder
 from peer.types import Digest, ModelState
-from peer.wire.hashing import digest_of, model_hash
+from peer.wire.hashing import differing_parts, digest_of, model_hash
 
 
 class Replay:
@@ -84,6 +84,9 @@ class Replay:
         computed = model_hash(state)
         if computed != entry.model:
             text = f"its deltas give model {computed.hex()[:6]}, its manifest names {entry.model.hex()[:6]}"
+            assert entry.manifest is not None, "genesis has no deltas"
+            if parts := differing_parts(state, entry.manifest.message.parts, self._parts.schema):
+                text += f"; they differ in {', '.join(parts)}"
             self._findings.problem(entry.round, text)
             return None
         self._findings.models.append(entry.round)

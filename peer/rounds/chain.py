@@ -1,12 +1,14 @@
 """The tree of known manifests around the tip."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from peer.rounds.entry import Entry
 from peer.types import Digest
 
 _MAX_PASSED = 32
 """Older entries that are recognised when a peer that is behind says where it is."""
+_MAX_FORSAKEN = 128
+"""Entries of branches that left the window, which are recognised when a peer says that it is on one."""
 
 
 class Chain:
@@ -19,7 +21,8 @@ class Chain:
         self._entries: dict[bytes, Entry] = {root.digest: root}
         self._line: list[Entry] = []
         self._line_key: object = None
-        self._passed: dict[Digest, None] = {}
+        self._passed: dict[bytes, None] = {}
+        self._forsaken: dict[bytes, None] = {}
         self._beside: list[Entry] = []
         self._beside_key: object = None
 
@@ -35,6 +38,11 @@ class Chain:
     def has_passed(self, digest: Digest) -> bool:
         """Return whether an entry was on the line to the tip not long ago and is older than the root now."""
         return digest in self._passed
+
+    @property
+    def forsaken(self) -> Set[bytes]:
+        """Digests of entries that were on a branch beside the line when it left the window, not long ago."""
+        return self._forsaken.keys()
 
     def get(self, digest: bytes) -> Entry | None:
         return self._entries.get(digest)
@@ -117,13 +125,20 @@ class Chain:
         """Move the root up the tip's line to `history` rounds below the tip; drop what does not build on it."""
         line = self.line_to(self.tip)
         root = next(entry for entry in line if entry.round >= self.tip.round - history or entry is self.tip)
-        self._passed.update((entry.digest, None) for entry in line if entry.round < root.round)
-        while len(self._passed) > _MAX_PASSED:
-            del self._passed[next(iter(self._passed))]
+        _remember(self._passed, (entry.digest for entry in line if entry.round < root.round), at_most=_MAX_PASSED)
         keep = {root.digest}
         for entry in sorted(self._entries.values(), key=lambda candidate: candidate.round):
             if entry.parent in keep:
                 keep.add(entry.digest)
+        gone = (digest for digest in self._entries if digest not in keep and digest not in self._passed)
+        _remember(self._forsaken, gone, at_most=_MAX_FORSAKEN)
         self._entries = {digest: entry for digest, entry in self._entries.items() if digest in keep}
         self.root = root
         self.version += 1
+
+
+def _remember(memory: dict[bytes, None], digests: Iterable[bytes], *, at_most: int) -> None:
+    """Add `digests`, and forget the oldest beyond a number."""
+    memory.update((digest, None) for digest in digests)
+    while len(memory) > at_most:
+        del memory[next(iter(memory))]

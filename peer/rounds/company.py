@@ -1,6 +1,7 @@
 """Which other peers can be reached now, and what they were last heard to hold."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,7 +23,7 @@ def _ticket(peer: PeerId) -> int:
 class Told:
     """What a peer said of its tip. voted: the last round of its votes known then, which are older than what it said.
 
-    apart: it offered its whole state, since it holds nothing that we hold.
+    apart: it holds nothing that we hold and offered its whole state, or is on a branch that has left the window here.
     """
 
     tip: Tip
@@ -88,6 +89,11 @@ class Company:
             if told.apart:
                 self.apart[peer] = told
             self.version += 1
+
+    def lost_sight_of(self, peers: Mapping[PeerId, Told]) -> None:
+        """Take note that these, each with what it was last known to hold, are on a branch that has left the window."""
+        for peer, told in peers.items():
+            self.heard(peer, told)
 
     def last_tip(self, peer: PeerId) -> Digest | None:
         told = self.told.get(peer)

@@ -157,11 +157,13 @@ class SealingResumed:
 class ModelDiffers:
     """Applying `entry` here gave `computed`, another model than its manifest says.
 
+    parts: in which parts of the model it differs, by name, as far as the manifest tells; the sealer's word.
     repairing: a majority has the manifest's model, so this peer distrusts its own state and asks for a snapshot.
     """
 
     entry: Entry
     computed: Digest
+    parts: tuple[str, ...]
     repairing: bool
 
 

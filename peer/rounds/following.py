@@ -1,23 +1,25 @@
 """Keeping up with the chain: which branch to follow, applying it, and what is final of it."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
 from peer.rounds.branches import better
 from peer.rounds.chain import Chain
-from peer.rounds.company import Company
+from peer.rounds.company import Company, Told
 from peer.rounds.effects import Applied, Effect, Finalised, FinalityWithdrawn, ModelDiffers, Publish, Switched
 from peer.rounds.entry import Entry, electorate
 from peer.rounds.finality import count_votes
 from peer.rounds.ledger import Ledger
 from peer.rounds.manifest import STOP_RETURN
 from peer.rounds.roster import majority
-from peer.rounds.strays import contested, peers_apart, strays
+from peer.rounds.strays import beside_line, contested, is_forsaken, peers_apart, strays
 from peer.rounds.voting import Voter
 from peer.types import Digest, PeerId, Seconds
+from peer.wire.hashing import differing_parts
 from peer.wire.messages import announcement
+from peer.wire.sync import Tip
 
 RIVALS_LOOK_S = 0.5
 """While a rival branch is known, patience may run out at any time: look again this often."""
@@ -31,7 +33,7 @@ class Follower:
         self._ledger = ledger
         self._company = company
         self._voter = Voter(ledger, company)
-        self._distrusted: dict[Digest, tuple[Entry, frozenset[str], Digest]] = {}
+        self._distrusted: dict[Digest, tuple[ModelDiffers, frozenset[str]]] = {}
         self._seen: object = None
         self._votes_seen = 0
         self._asked_votes = False
@@ -113,9 +115,18 @@ class Follower:
         self._distrusted.clear()
 
     def forget(self) -> None:
+        """Move the window up to the tip. Who was seen on a rival that leaves it is on another chain from now on."""
+        ledger, company = self._ledger, self._company
+        rivals: dict[PeerId, Told] = {}
+        if ledger.chain.rivals():
+            rivals = beside_line(company.reachable, chain=ledger.chain, votes=ledger.votes, told=company.told)
+        ledger.forget()
+        company.lost_sight_of({peer: told for peer, told in rivals.items() if told.tip.digest not in ledger.chain})
         self._voter.forget()
         root_round = self._ledger.chain.root.round
-        self._distrusted = {digest: item for digest, item in self._distrusted.items() if item[0].round > root_round}
+        for digest, (found, _) in list(self._distrusted.items()):
+            if found.entry.round <= root_round:
+                del self._distrusted[digest]
 
     def distrusts(self, manifest: Digest) -> bool:
         return manifest in self._distrusted
@@ -193,13 +204,19 @@ class Follower:
             contributors & self._company.reachable, chain=ledger.chain, votes=ledger.votes, told=self._company.told
         )
 
+    def heard(self, peer: PeerId, tip: Tip, *, offers_state: bool) -> None:
+        """Take note of what a peer says of its tip. offers_state: it holds nothing that we hold."""
+        chain, votes = self._ledger.chain, self._ledger.votes
+        apart = offers_state or is_forsaken(Digest(tip.digest), chain=chain, votes=votes)
+        self._company.heard(peer, Told(tip=tip, voted=votes.last_round_of(peer), apart=apart))
+
     def doubt(self) -> list[ModelDiffers]:
         """Distrust the own state once a majority got the model of a manifest that this peer could not reproduce."""
-        for digest, (entry, electors, computed) in list(self._distrusted.items()):
-            if self._majority_agrees(entry, electors):
+        for digest, (found, electors) in list(self._distrusted.items()):
+            if self._majority_agrees(found.entry, electors):
                 del self._distrusted[digest]
                 self.repairing = True
-                return [ModelDiffers(entry=entry, computed=computed, repairing=True)]
+                return [replace(found, repairing=True)]
         return []
 
     def _apply(self, entry: Entry) -> ModelDiffers | None:
@@ -215,11 +232,14 @@ class Follower:
         electors = electorate(parent, entry)
         self._ledger.chain.remove_branch(entry)
         self.repairing = self.repairing or self._majority_agrees(entry, electors)
+        assert entry.manifest is not None, "genesis is never applied"
+        parts = differing_parts(state, entry.manifest.message.parts, self._ledger.parts.schema)
+        found = ModelDiffers(entry=entry, computed=computed, parts=parts, repairing=self.repairing)
         if not self.repairing:
-            self._distrusted[entry.digest] = (entry, electors, computed)
+            self._distrusted[entry.digest] = (found, electors)
             while len(self._distrusted) > _MAX_DISTRUSTED:
                 del self._distrusted[next(iter(self._distrusted))]
-        return ModelDiffers(entry=entry, computed=computed, repairing=self.repairing)
+        return found
 
     def _majority_agrees(self, entry: Entry, electors: frozenset[str]) -> bool:
         agreeing = self._ledger.votes.voters(entry.round, entry.digest, entry.model)

@@ -37,7 +37,7 @@ def prefer(challenger: Branch, current: Branch, *, bound: Callable[[], bool]) ->
         return challenger.decided
     if current.unwelcome != challenger.unwelcome:
         return current.unwelcome and not bound()
-    return _standing(challenger) > _standing(current) and not bound()
+    return _of_branch(challenger) > _of_branch(current) and not bound()
 
 
 def outranks(theirs: Entry, ours: Entry, *, history: int) -> bool:
@@ -45,13 +45,14 @@ def outranks(theirs: Entry, ours: Entry, *, history: int) -> bool:
 
     The higher score wins. Two chains that grow at the same pace would swap the lead for ever, so near a tie the chain
     with more members wins, and among equals the one whose roster has the lowest peer id, whatever the scores are at the
-    moment.
+    moment. Of two that are alike in all that, as rivals for the last round of a run may be, the one wins that wins as a
+    branch.
     """
     zone = history * max(len(ours.roster), len(theirs.roster))
     near = is_near((theirs.round, theirs.score), (ours.round, ours.score), zone=zone)
     lead_theirs, lead_ours = _lead(theirs), _lead(ours)
     if not near or lead_theirs == lead_ours:
-        return theirs.score > ours.score
+        return _rank(theirs.score, theirs.view, theirs.digest) > _rank(ours.score, ours.view, ours.digest)
     return lead_theirs < lead_ours
 
 
@@ -74,5 +75,9 @@ def _lead(entry: Entry) -> tuple[int, str]:
     return -len(entry.roster), min(peers_of(entry.roster), default="")
 
 
-def _standing(branch: Branch) -> tuple[int, int, bytes]:
-    return branch.score, -branch.first_view, bytes(255 - byte for byte in branch.first_digest)
+def _of_branch(branch: Branch) -> tuple[int, int, bytes]:
+    return _rank(branch.score, branch.first_view, branch.first_digest)
+
+
+def _rank(score: int, view: int, digest: Digest) -> tuple[int, int, bytes]:
+    return score, -view, bytes(255 - byte for byte in digest)

@@ -22,7 +22,7 @@ from collections.abc import Iterable
 
 from peer.errors import ProtocolError
 from peer.rounds import anti_entropy
-from peer.rounds.company import Company, Told
+from peer.rounds.company import Company
 from peer.rounds.effects import (
     Effect,
     OpenRound,
@@ -176,8 +176,7 @@ class RoundMachine:
         effects: list[Effect] = []
         for data in response.messages:
             effects += self._inbox.take(data, None, source, now)
-        voted = self._ledger.votes.last_round_of(source)
-        self._company.heard(source, Told(tip=response.tip, voted=voted, apart=response.snapshot is not None))
+        self._follower.heard(source, response.tip, offers_state=response.snapshot is not None)
         effects += self._advance(now)
         return [*effects, *self._snapshots.consider(response, source, repairing=self._follower.repairing, now=now)]
 
@@ -320,7 +319,6 @@ class RoundMachine:
     def _open_round(self, now: Seconds) -> list[Effect]:
         """Start the round after the tip with the pieces that the chain lacks, and forget what is out of the window."""
         self._round.open(now)
-        self._ledger.forget()
         self._follower.forget()
         effects: list[Effect] = [*self._inbox.link_orphans()]
         if self.finished:

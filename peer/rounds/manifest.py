@@ -103,6 +103,7 @@ def build_manifest(
     rejected: Sequence[Rejection],
     outcome: Outcome,
     model: Digest,
+    parts: bytes,
     rules: RoundRules = _RULES,
 ) -> Manifest:
     """Return the manifest that seals the round after `parent`; `headers` are sorted by peer id."""
@@ -119,6 +120,7 @@ def build_manifest(
         env_steps=outcome.env_steps,
         stop=outcome.stop,
         model=model,
+        parts=parts,
     )
 
 
@@ -130,6 +132,7 @@ def build_top_manifest(
     rejected: Sequence[Rejection],
     outcome: Outcome,
     model: Digest,
+    parts: bytes,
     rules: RoundRules = _RULES,
 ) -> TopManifest:
     """Return the manifest that seals the round after `parent` of a large swarm; `groups` are in their order."""
@@ -144,6 +147,7 @@ def build_top_manifest(
         env_steps=outcome.env_steps,
         stop=outcome.stop,
         model=model,
+        parts=parts,
     )
 
 

@@ -10,6 +10,7 @@ from peer.rounds.roster import seal_order
 from peer.rounds.standing import Standing
 from peer.types import Digest, ModelState
 from peer.wire.envelope import Signed, SignedDelta, seal
+from peer.wire.hashing import part_hashes
 from peer.wire.limits import MAX_ADMITTED
 from peer.wire.messages import DeltaHeader, Rejection
 
@@ -29,6 +30,7 @@ def _seal_flat(ledger: Ledger) -> Entry:
         rejected=_rejections(ledger, {header.digest for header in admitted}),
         outcome=outcome,
         model=model,
+        parts=part_hashes(state, parts.schema),
         rules=parts.rules,
     )
     return _settled(ledger, entry_of(seal(body, parts.signer, run=parts.run), tuple(admitted)), outcome, state)
@@ -46,6 +48,7 @@ def _seal_groups(ledger: Ledger) -> Entry:
         rejected=_rejected_seals(ledger, {signed.digest for signed in admitted}),
         outcome=outcome,
         model=model,
+        parts=part_hashes(state, parts.schema),
         rules=parts.rules,
     )
     return _settled(ledger, entry_of_groups(seal(body, parts.signer, run=parts.run), tuple(admitted)), outcome, state)

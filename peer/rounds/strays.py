@@ -10,9 +10,11 @@ from collections.abc import Collection, Iterator, Mapping
 
 from peer.rounds.chain import Chain
 from peer.rounds.company import Told
+from peer.rounds.entry import Entry
 from peer.rounds.fork_choice import is_plainly_behind
 from peer.rounds.votes import VoteBook
 from peer.types import Digest, PeerId
+from peer.wire.sync import Tip
 
 
 def strays(
@@ -40,17 +42,33 @@ def contested(
     behind: who starts alone beside a swarm comes over to it.
     """
     tip = chain.tip
-    newest = {peer: (round_number, tip) for peer, round_number in _admitted(chain).items() if peer in peers}
-    for peer, round_number, manifest, _ in _signs(peers, votes, told):
-        entry = chain.get(manifest)
-        if entry is not None and (peer not in newest or round_number >= newest[peer][0]):
-            newest[peer] = round_number, entry
     found: dict[Digest, PeerId] = {}
-    for peer, (_, entry) in sorted(newest.items()):
+    for peer, (_, entry) in sorted(_newest(peers, chain=chain, votes=votes, told=told).items()):
         ancestor, ours, theirs = chain.fork(tip, entry)
         if ours and theirs and (ancestor.roster or not is_plainly_behind(entry.score, tip, history=history)):
             found[ancestor.digest] = peer
     return found
+
+
+def beside_line(
+    peers: Collection[PeerId], *, chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]
+) -> dict[PeerId, Told]:
+    """Return those of `peers` that are known to be on a rival, with the newest entry of it that they were seen at."""
+    newest = _newest(peers, chain=chain, votes=votes, told=told)
+    return {
+        peer: Told(tip=Tip(entry.digest, entry.round, entry.score), voted=votes.last_round_of(peer), apart=True)
+        for peer, (_, entry) in newest.items()
+        if not chain.descends(chain.tip, entry) and not chain.descends(entry, chain.tip)
+    }
+
+
+def is_forsaken(tip: Digest, *, chain: Chain, votes: VoteBook) -> bool:
+    """Return whether `tip` is on a branch that has left the window, or builds on one as far as votes tell."""
+    forsaken = set(chain.forsaken)
+    for round_number in votes.rounds() if forsaken else ():
+        votes_cast = (ack.message for ack in votes.of(round_number).values())
+        forsaken.update(vote.manifest for vote in votes_cast if vote.previous in forsaken)
+    return tip in forsaken
 
 
 def peers_apart(*, chain: Chain, apart: Mapping[PeerId, Told], history: int) -> list[PeerId]:
@@ -63,6 +81,18 @@ def peers_apart(*, chain: Chain, apart: Mapping[PeerId, Told], history: int) -> 
         and not chain.has_passed(Digest(said.tip.digest))
         and not is_plainly_behind(said.tip.score, chain.tip, history=history)
     )
+
+
+def _newest(
+    peers: Collection[PeerId], *, chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]
+) -> dict[PeerId, tuple[int, Entry]]:
+    """Return where in the tree each of `peers` was last seen, and in which round; those that were not are left out."""
+    newest = {peer: (round_number, chain.tip) for peer, round_number in _admitted(chain).items() if peer in peers}
+    for peer, round_number, manifest, _ in _signs(peers, votes, told):
+        entry = chain.get(manifest)
+        if entry is not None and (peer not in newest or round_number >= newest[peer][0]):
+            newest[peer] = round_number, entry
+    return newest
 
 
 def _admitted(chain: Chain) -> dict[PeerId, int]:

@@ -112,7 +112,9 @@ class Reporter:
                 ModelDiffered(
                     round=effect.entry.round,
                     own=effect.computed,
-                    majority=effect.entry.model,
+                    sealed=effect.entry.model,
+                    parts=effect.parts,
+                    repairing=effect.repairing,
                     incidents=self._counters["models_differed"],
                 )
             )

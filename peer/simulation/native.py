@@ -43,6 +43,7 @@ class NativeSubject:
         self._schema = ModelSchema(
             num_params=self._judge.num_params,
             num_moments=self._judge.num_moments,
+            tensors=tuple(self._judge.tensors),
             digest=Digest(digest_of(self._judge.schema_text.encode())),
         )
 

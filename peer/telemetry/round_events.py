@@ -135,12 +135,18 @@ class DeltaCarried(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDiffered(Event):
-    """This peer's hash was not the majority's. It reloads and replays; `incidents` counts since the start."""
+    """This peer computed another model than a manifest names.
+
+    parts: the parts of the model that differ, by name, as the sealer has it; none where that is unknown. repairing: a
+    majority got what the manifest names, so this peer takes a snapshot. incidents: how many since the start.
+    """
 
     level: ClassVar[Level] = "error"
     round: int
     own: Digest
-    majority: Digest
+    sealed: Digest
+    parts: tuple[str, ...]
+    repairing: bool
     incidents: int
 
 

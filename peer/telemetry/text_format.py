@@ -14,6 +14,7 @@ NAME_WIDTH = 6
 """`peer-3` fits; a longer name widens only its own lines."""
 
 _DIGEST_DIGITS = 6
+_PARTS_NAMED = 4
 
 
 class TextFormat:
@@ -188,6 +189,17 @@ def _robustness(event: round_events.RobustnessChanged, _names: NameBook) -> str:
     return f"{event.rule} claims no robustness with {_plural(event.roster, 'peer')}: too few to tell who is wrong"
 
 
+def _model_differed(event: round_events.ModelDiffered, _names: NameBook) -> str:
+    first, others = event.parts[:_PARTS_NAMED], event.parts[_PARTS_NAMED:]
+    where = f" in {_listed((*first, f'{len(others)} others') if others else first)}" if first else ""
+    told = f"round {event.round}: own model {short(event.own)} is not the sealed {short(event.sealed)}{where}"
+    if event.repairing:
+        done = "a majority got the sealed one, so this peer takes a snapshot and replays from there"
+    else:
+        done = "not followed unless a majority votes for it"
+    return f"{told}; {done} ({_plural(event.incidents, 'incident')} so far)"
+
+
 def _roster(event: round_events.RosterChanged, names: NameBook) -> str:
     changes = [f"{name} in" for name in sorted(map(names.name_of, event.added))]
     changes += [f"{name} out" for name in sorted(map(names.name_of, event.removed))]
@@ -311,10 +323,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     round_events.RosterChanged: _roster,
     round_events.RobustnessChanged: _robustness,
     round_events.DeltaCarried: lambda e, _: f"round {e.round}: own delta carried over: {e.cause}",
-    round_events.ModelDiffered: lambda e, _: (
-        f"round {e.round}: own model {short(e.own)} is not the majority's {short(e.majority)}; reloading and"
-        f" replaying ({_plural(e.incidents, 'incident')} so far)"
-    ),
+    round_events.ModelDiffered: _model_differed,
     round_events.Evaluated: lambda e, _: (
         f"round {e.round}: greedy return {number(e.mean_return)} over {_plural(e.episodes, 'episode')}"
     ),

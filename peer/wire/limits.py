@@ -9,6 +9,9 @@ MAX_CARD_BYTES = 4096
 MAX_MANIFEST_BYTES = 60 * 1024
 """A manifest carries the signed headers it admits: about 450 bytes each, so the flat protocol fits 64 peers."""
 
+MAX_PART_HASH_BYTES = 512
+"""Hints in a manifest: 64 parts of a model; four hidden layers without a shared trunk and a log_std make 23."""
+
 MAX_ADMITTED = 64
 MAX_ROSTER = 128
 MAX_GROUPS = 64

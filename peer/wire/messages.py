@@ -14,11 +14,13 @@ from peer.wire.limits import (
     MAX_BLOB_BYTES,
     MAX_COUNT,
     MAX_GROUPS,
+    MAX_PART_HASH_BYTES,
     MAX_ROSTER,
     MAX_ROUND,
 )
 
 Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+PartHashes = Annotated[bytes, msgspec.Meta(max_length=MAX_PART_HASH_BYTES)]
 PeerText = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 RoundNumber = Annotated[int, msgspec.Meta(ge=0, le=MAX_ROUND)]
@@ -108,8 +110,9 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     previous: digest of the manifest before. view: rank of the sealer. admitted: signed headers, sorted by peer id.
     roster, departed, horizon, score, env_steps, stop follow from `previous` and `admitted` by fixed rules; receivers
     recompute them.
-    model: hash of the resulting model. score: admitted deltas since genesis, what fork choice weighs. horizon: the
-    last round in which a peer that neither `roster` nor `departed` names may have been admitted.
+    model: hash of the resulting model. parts: `hashing.part_hashes` of it, from which a peer that computes another one
+    tells where it went astray; a hint, checked by nobody. score: admitted deltas since genesis, what fork choice
+    weighs. horizon: the last round in which a peer that neither `roster` nor `departed` names may have been admitted.
     """
 
     round: RoundNumber
@@ -124,6 +127,7 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     env_steps: Count
     stop: Annotated[str, msgspec.Meta(max_length=16)]
     model: Hash
+    parts: PartHashes
 
 
 class GroupMember(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -182,6 +186,7 @@ class TopManifest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     env_steps: Count
     stop: Annotated[str, msgspec.Meta(max_length=16)]
     model: Hash
+    parts: PartHashes
 
 
 class Ack(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

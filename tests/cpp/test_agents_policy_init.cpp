@@ -53,6 +53,21 @@ TEST(PolicyInit, BytesAreGolden) {
   EXPECT_EQ(hash_of(pendulum_layout(), 2), 0xfd6239f5368589edULL);
 }
 
+TEST(PolicyLayout, TensorsTileTheFlatVectorInTheirOrder) {
+  PolicySpec shared{4, true, 2, {64, 32}, Activation::kTanh, true};
+  for (const PolicyLayout& layout : {cartpole_layout(), pendulum_layout(), PolicyLayout(shared)}) {
+    std::size_t next = 0;
+    for (const NamedTensor& tensor : layout.tensors()) {
+      EXPECT_EQ(tensor.offset, next) << tensor.name;
+      EXPECT_EQ(layout.describe(next), tensor.name);
+      next += tensor.size;
+      EXPECT_EQ(layout.describe(next - 1), tensor.name);
+    }
+    EXPECT_EQ(next, layout.num_params());
+    EXPECT_EQ(layout.describe(next), "out of range");
+  }
+}
+
 TEST(PolicyInit, SeedsDiffer) {
   EXPECT_NE(hash_of(cartpole_layout(), 1), hash_of(cartpole_layout(), 2));
 }

@@ -270,7 +270,7 @@ def _group_seal() -> GroupSeal:
 def _top_manifest() -> TopManifest:
     return TopManifest(
         round=3, previous=HASH, view=0, groups=(HASH, HASH), rejected=(), standing=HASH, score=5, env_steps=100,
-        stop="", model=HASH,
+        stop="", model=HASH, parts=HASH,
     )  # fmt: skip
 
 

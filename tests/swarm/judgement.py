@@ -37,7 +37,7 @@ def assert_nobody_blamed(swarm: MachineSwarm) -> None:
     """Honest peers never refuse each other's messages, and never compute different models."""
     for member in swarm.members:
         assert [(refused.reason, refused.detail) for refused in member.refused] == []
-        assert member.differs == 0
+        assert not member.differs
 
 
 def assert_bounded(swarm: MachineSwarm) -> None:

@@ -43,7 +43,7 @@ from peer.wire.envelope import open_envelope
 from peer.wire.messages import Announcement, decode_announcement
 
 RUN = b"r" * 16
-SCHEMA = ModelSchema(num_params=6, num_moments=2, digest=Digest(b"s" * 32))
+SCHEMA = ModelSchema(num_params=6, num_moments=2, digest=Digest(b"s" * 32), tensors=(("weight", 4), ("bias", 2)))
 CONFIG = Digest(b"c" * 32)
 # Checking a signature is a pure function and most of the cost: the members of one process share the answers.
 vars(pure_work)["open_envelope"] = lru_cache(maxsize=4096)(open_envelope)
@@ -86,7 +86,7 @@ class Member:
     bits: int = 0
     final: dict[int, Digest] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
-    differs: int = 0
+    differs: list[ModelDiffers] = field(default_factory=list)
     dropped_steps: int = 0
     switched: int = 0
     disk: bytes | None = None
@@ -301,7 +301,7 @@ class MachineSwarm:
                 case Refused():
                     member.refused.append(effect)
                 case ModelDiffers():
-                    member.differs += 1
+                    member.differs.append(effect)
                 case PieceDropped():
                     member.dropped_steps += effect.env_steps
                 case Switched():

@@ -70,7 +70,7 @@ def test_lossy_codecs_under_loss_lose_nothing_and_count_nothing_twice(codec: str
     swarm.run(60.0)
     for member in swarm.members:
         assert member.machine.tip.round >= 8
-        assert (member.abandoned, member.dropped_steps, member.differs) == ([], 0, 0)
+        assert (member.abandoned, member.dropped_steps, member.differs) == ([], 0, [])
         assert swarm.accounted(member) == pytest.approx(swarm.learned[member.number], abs=1e-8)
 
 

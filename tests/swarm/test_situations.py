@@ -18,7 +18,7 @@ from tests.swarm.judgement import (
 from tests.swarm.machine_swarm import Faults, MachineSwarm, Member
 
 RULES = RoundRules()
-GOLDEN_MODEL = "7f969708b4f207b680ce436b9169d32b"
+GOLDEN_MODEL = "b4d29282b94ad6d7d1d99392b50dd163"
 
 
 def test_lone_peer_seals_its_own_rounds_and_finds_them_final() -> None:
@@ -134,17 +134,18 @@ def test_goal_reached_all_peers_end_with_the_measured_model_also_those_behind(se
     assert all(member.machine.members_finished() for member in swarm.members)
 
 
-def test_corrupted_state_is_noticed_and_repaired_by_snapshot() -> None:
-    swarm = MachineSwarm(5, seed=2)
+@pytest.mark.parametrize("flat_peers", [48, 4], ids=["flat", "in groups"])
+def test_corrupted_state_is_noticed_named_and_repaired_by_snapshot(flat_peers: int) -> None:
+    swarm = MachineSwarm(5, seed=2, rules=RoundRules(flat_peers=flat_peers))
     swarm.run(10.0)
     victim = swarm.members[2]
     entry = victim.machine.tip
     assert entry.state is not None
     params = entry.state.params.copy()
-    params[0] += np.float32(1e-3)  # a flipped bit in memory
+    params[5] += np.float32(1e-3)  # a flipped bit in memory
     entry.state = ModelState(params=params, moments=entry.state.moments)
     swarm.run(20.0)
-    assert victim.differs >= 1
+    assert {effect.parts for effect in victim.differs} == {("bias",)}
     assert len(victim.abandoned) >= 1
     assert swarm.agreed_round() >= swarm.members[0].machine.tip.round - 1
     assert victim.machine.tip.state is not None

@@ -32,19 +32,26 @@ void PolicyLayout::place(std::size_t outputs, std::vector<DenseLayer>& layers) {
   add(outputs);
 }
 
-std::string PolicyLayout::describe(std::size_t index) const {
-  auto find = [&](const std::vector<DenseLayer>& layers, const std::string& net) -> std::string {
-    for (std::size_t i = 0; i < layers.size(); ++i) {
+std::vector<NamedTensor> PolicyLayout::tensors() const {
+  std::vector<NamedTensor> found;
+  auto add = [&](const std::vector<DenseLayer>& layers, std::size_t first, const std::string& net) {
+    for (std::size_t i = first; i < layers.size(); ++i) {
       const DenseLayer& layer = layers[i];
-      if (index < layer.weight_offset || index >= layer.bias_offset + layer.outputs) continue;
-      return (i < num_shared_layers() ? "trunk" : net) + " layer " + std::to_string(i) +
-             (index < layer.bias_offset ? " weight" : " bias");
+      const std::string name = (i < num_shared_layers() ? "trunk" : net) + " layer " + std::to_string(i);
+      found.push_back({name + " weight", layer.weight_offset, layer.inputs * layer.outputs});
+      found.push_back({name + " bias", layer.bias_offset, layer.outputs});
     }
-    return {};
   };
-  if (std::string name = find(actor_, "actor"); !name.empty()) return name;
-  if (std::string name = find(critic_, "critic"); !name.empty()) return name;
-  return index < num_params_ ? "log_std" : "out of range";
+  add(actor_, 0, "actor");
+  if (log_std_size() > 0) found.push_back({"log_std", log_std_offset_, log_std_size()});
+  add(critic_, num_shared_layers(), "critic");
+  return found;
+}
+
+std::string PolicyLayout::describe(std::size_t index) const {
+  for (const NamedTensor& tensor : tensors())
+    if (index >= tensor.offset && index < tensor.offset + tensor.size) return tensor.name;
+  return "out of range";
 }
 
 }  // namespace murmur

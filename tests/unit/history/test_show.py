@@ -17,6 +17,7 @@ from peer.errors import StorageError
 from peer.history.places import find_run
 from peer.storage.about_file import ABOUT_FILE, About, write_about
 from peer.storage.journal_reader import open_journal_reader
+from peer.telemetry.text_format import amount
 from tests.unit.history import tampering
 from tests.unit.history.sealed_run import ME, OTHER, make_run
 
@@ -78,8 +79,11 @@ def test_rounds_come_newest_first_each_with_its_contributors(data_dir: Path) -> 
     lines = shown("--data-dir", data_dir)
     heads = [line for line in lines if line.startswith("round ")]
     assert [line.split()[1] for line in heads] == ["6", "5", "4", "3", "2", "1"]
-    digest = tampering.rows(run_folder(data_dir))[5][0].hex()
-    assert heads[1].startswith(f"round 5 {digest[:10]} | return 2.0 | 2/2 peers | 1.7k env steps, ")
+    folder = run_folder(data_dir)
+    digest = tampering.rows(folder)[5][0].hex()
+    before, after = (tampering.manifest_of(folder, number).message.env_steps for number in (4, 5))
+    steps = f"{amount(after - before)} env steps, {amount(after)} in all"
+    assert heads[1].startswith(f"round 5 {digest[:10]} | return 2.0 | 2/2 peers | {steps} | ")
     at = lines.index(heads[1])
     assert {line.split()[0] for line in lines[at + 1 : at + 3]} == {"peer-1", OTHER.peer_id[-6:]}
     assert any(" 500 env steps | return     5.0 |" in line for line in lines[at + 1 : at + 3])

@@ -34,6 +34,13 @@ def test_params_round_trip(agent: PpoAgent) -> None:
     assert np.array_equal(agent.get_params(), params)
 
 
+def test_tensors_are_named_in_the_order_of_the_parameters(agent: PpoAgent) -> None:
+    layers = [("actor layer 0", 4, 8), ("actor layer 1", 8, 2), ("critic layer 0", 4, 8), ("critic layer 1", 8, 1)]
+    expected = [part for name, i, o in layers for part in ((f"{name} weight", i * o), (f"{name} bias", o))]
+    assert agent.tensors == expected
+    assert sum(size for _, size in agent.tensors) == agent.num_params
+
+
 def test_params_of_another_dtype_are_not_cast(agent: PpoAgent) -> None:
     with pytest.raises(TypeError, match="params must be float32, got float64"):
         agent.set_params(np.zeros(agent.num_params))  # type: ignore[arg-type]  # the mistake under test

@@ -20,7 +20,7 @@ def vote(round_number: int = 41, manifest: bytes = b"m" * 32) -> Ack:
 def manifest(previous: bytes = b"p" * 32, score: int = 5, view: int = 0) -> TopManifest:
     return TopManifest(
         round=41, previous=previous, view=view, groups=(b"g" * 32,), rejected=(), standing=b"s" * 32, score=score,
-        env_steps=100, stop="", model=b"x" * 32,
+        env_steps=100, stop="", model=b"x" * 32, parts=b"",
     )  # fmt: skip
 
 

@@ -1,11 +1,14 @@
 """Fork choice: a total order for everybody who knows the same, and no way back to an old state."""
 
 import itertools
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peer.rounds.fork_choice import Branch, is_near, prefer
+from peer.rounds.fork_choice import Branch, is_near, outranks, prefer
+from peer.types import Digest
+from tests.swarm.machine_swarm import first_entry
 
 branches = st.builds(
     Branch,
@@ -44,6 +47,24 @@ def test_never_preferred_both_ways(a: Branch, b: Branch) -> None:
 @given(branches, branches)
 def test_bound_peer_leaves_only_for_a_decided_branch(a: Branch, b: Branch) -> None:
     assert prefer(a, b, bound=held_back) == (a.decided and not b.decided)
+
+
+@given(st.permutations([(26, 0, b"a"), (26, 0, b"b"), (26, 1, b"a"), (25, 0, b"a")]))
+def test_rival_last_rounds_are_ranked_alike_by_joiners_and_by_those_who_see_the_fork(
+    order: list[tuple[int, int, bytes]],
+) -> None:
+    """Nothing grows any more, so a tie would keep a joiner that took the losing one for ever."""
+    rivals = [replace(first_entry(), score=score, view=view, digest=Digest(32 * name)) for score, view, name in order]
+    current = rivals[0]
+    for challenger in rivals[1:]:
+        assert outranks(challenger, current, history=6) != outranks(current, challenger, history=6)
+        as_branches = [
+            Branch(first_digest=entry.digest, first_view=entry.view, decided=False, score=entry.score)
+            for entry in (challenger, current)
+        ]
+        assert outranks(challenger, current, history=6) == prefer(*as_branches, bound=free)
+        current = challenger if outranks(challenger, current, history=6) else current
+    assert (current.score, current.view, current.digest) == (26, 0, 32 * b"a")
 
 
 def test_old_state_is_not_near_however_large_its_roster() -> None:

@@ -265,7 +265,7 @@ def test_the_largest_seal_and_top_manifest_keep_their_bounds() -> None:
     assert open_envelope(signed.data, run=RUN).message == body
     top = TopManifest(
         round=1 << 40, previous=bytes(32), view=far, groups=(bytes(32),) * 64, rejected=(rejected,) * 64,
-        standing=bytes(32), score=far, env_steps=far, stop="return", model=bytes(32),
+        standing=bytes(32), score=far, env_steps=far, stop="return", model=bytes(32), parts=bytes(512),
     )  # fmt: skip
     assert len(seal(top, me, run=RUN).data) <= MAX_TOP_MANIFEST_BYTES
 

@@ -125,3 +125,47 @@ def test_a_peer_that_left_its_vote_behind_votes_at_once_when_nobody_is_elsewhere
     chain.seal()
     ledger = chain.machine._ledger
     assert ledger.votes.vote_of(ledger.me, chain.machine.tip.round) == chain.machine.tip.digest
+
+
+def beside_a_rival() -> tuple[LoneChain, Entry]:
+    """Return a peer with a rival of its second round in the tree, on which `OTHER` has said that it is."""
+    chain = LoneChain()
+    chain.machine.reachable(frozenset({OTHER.peer_id}), 0.0)
+    chain.seal()
+    chain.seal()
+    ledger, tip = chain.machine._ledger, chain.machine.tip
+    rival = replace(tip, digest=ELSEWHERE, standing=None)
+    ledger.chain.add(rival)
+    chain.machine._company.heard(OTHER.peer_id, telling(rival)[OTHER.peer_id])
+    return chain, rival
+
+
+def test_who_was_seen_on_a_rival_that_leaves_the_window_is_on_another_chain() -> None:
+    """Whatever became final there is forgotten here with the rival, and only that peer still knows."""
+    chain, rival = beside_a_rival()
+    ledger, company = chain.machine._ledger, chain.machine._company
+    while rival.digest in ledger.chain:
+        assert company.apart == {}
+        chain.seal()
+    assert company.apart[OTHER.peer_id].tip.digest == rival.digest
+    assert set(ledger.chain.forsaken) == {rival.digest}
+    assert chain.machine._follower.held_up_by == {OTHER.peer_id}
+
+
+def test_a_tip_that_builds_on_a_forsaken_branch_is_on_another_chain_until_the_peer_says_that_it_came_over() -> None:
+    chain, rival = beside_a_rival()
+    while rival.digest in chain.machine._ledger.chain:
+        chain.seal()
+    ledger, company, follower = chain.machine._ledger, chain.machine._company, chain.machine._follower
+    tip = chain.machine.tip
+    names = [Digest(bytes([number]) * 32) for number in range(3)]
+    for number, (previous, manifest) in enumerate(zip([rival.digest, *names], names, strict=False)):
+        ack = Ack(tip.round + number, previous, manifest, b"x" * 32, tip.round + number - 1)
+        assert ledger.votes.add(seal(ack, OTHER, run=RUN))
+    follower.heard(OTHER.peer_id, Tip(names[-1], tip.round + 2, 9), offers_state=False)
+    assert set(company.apart) == {OTHER.peer_id}
+    follower.heard(OTHER.peer_id, Tip(bytes(31) + b"u", tip.round + 3, 9), offers_state=False)
+    assert company.apart == {}, "a tip that nothing is known of may build on ours"
+    follower.heard(OTHER.peer_id, Tip(names[-1], tip.round + 2, 9), offers_state=False)
+    follower.heard(OTHER.peer_id, Tip(tip.digest, tip.round, tip.score), offers_state=False)
+    assert company.apart == {}

@@ -1,6 +1,7 @@
 """The reporter: every fact of the machine becomes one event, with numbers that a reader can trust."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -142,10 +143,13 @@ def test_a_change_of_branch_is_told_once_with_what_is_carried_over() -> None:
 def test_a_model_that_differs_is_told_and_counted() -> None:
     desk, chain = Desk(), LoneChain()
     chain.seal()
-    differs = ModelDiffers(entry=chain.machine.tip, computed=Digest(b"x" * 32), repairing=True)
-    events = desk.sees([differs, differs])
-    assert [event.incidents for event in events if isinstance(event, ModelDiffered)] == [1, 2]
-    assert all(event.own == b"x" * 32 for event in events if isinstance(event, ModelDiffered))
+    tip = chain.machine.tip
+    differs = ModelDiffers(entry=tip, computed=Digest(b"x" * 32), parts=("log_std", "statistics"), repairing=False)
+    events = desk.sees([differs, replace(differs, repairing=True)])
+    first = ModelDiffered(
+        round=1, own=Digest(b"x" * 32), sealed=tip.model, parts=differs.parts, repairing=False, incidents=1
+    )
+    assert events == [first, replace(first, repairing=True, incidents=2)]
 
 
 def test_an_adopted_snapshot_names_its_donor() -> None:

@@ -138,6 +138,20 @@ def test_every_event_has_a_sentence(text: TextFormat, kind: type[Event]) -> None
             "finished (solved): return 487.2 after 41 rounds, 6.9M env steps, 2 min 05 s; sent 2.4 MB,"
             " received 900 B; model 9f3ac2, saved to runs/slot-2/model.bin",
         ),
+        (
+            round_events.ModelDiffered(
+                round=7, own=DIGEST, sealed=DIGEST, parts=("log_std", "statistics"), repairing=True, incidents=1
+            ),
+            "error: round 7: own model 9f3ac2 is not the sealed 9f3ac2 in log_std, statistics; a majority"
+            " got the sealed one, so this peer takes a snapshot and replays from there (1 incident so far)",
+        ),
+        (
+            round_events.ModelDiffered(
+                round=7, own=DIGEST, sealed=DIGEST, parts=tuple("abcdef"), repairing=False, incidents=2
+            ),
+            "error: round 7: own model 9f3ac2 is not the sealed 9f3ac2 in a, b, c, d, 2 others; not"
+            " followed unless a majority votes for it (2 incidents so far)",
+        ),
     ],
 )
 def test_sentence_reads_well(text: TextFormat, event: Event, sentence: str) -> None:

@@ -117,7 +117,7 @@ def test_one_kind_is_not_taken_for_another() -> None:
 
 
 def test_equal_messages_have_equal_bytes_and_survive_the_trip() -> None:
-    manifest = Manifest(1, HASH, 0, (b"x",), (), (RosterEntry(ME.peer_id, 0, 7, 3),), (), 0, 1, 5, "", HASH)
+    manifest = Manifest(1, HASH, 0, (b"x",), (), (RosterEntry(ME.peer_id, 0, 7, 3),), (), 0, 1, 5, "", HASH, b"")
     first, second = (seal(manifest, ME, run=RUN) for _ in range(2))
     assert first == second
     assert open_as(first.data, Manifest, run=RUN) == first

@@ -35,6 +35,13 @@ struct DenseLayer {
   std::size_t bias_offset = 0;    ///< b: [outputs]
 };
 
+/// A weight, a bias or log_std, as a run of the flat vector.
+struct NamedTensor {
+  std::string name;  ///< such as "actor layer 1 bias"
+  std::size_t offset = 0;
+  std::size_t size = 0;
+};
+
 class PolicyLayout {
  public:
   /// Throws std::invalid_argument when a dimension is zero.
@@ -53,7 +60,10 @@ class PolicyLayout {
   [[nodiscard]] std::size_t log_std_size() const noexcept { return spec_.discrete ? 0 : spec_.action_dim; }
   [[nodiscard]] std::size_t num_params() const noexcept { return num_params_; }
 
-  /// Name the tensor that holds flat index `index`, such as "actor layer 1 bias", for error messages.
+  /// All tensors in the order of the flat vector, which they tile.
+  [[nodiscard]] std::vector<NamedTensor> tensors() const;
+
+  /// Name the tensor that holds flat index `index`, for error messages.
   [[nodiscard]] std::string describe(std::size_t index) const;
 
  private:
