@@ -61,12 +61,12 @@ class Company:
             self._reachable = self.alive - {self._me}
         return self._reachable
 
-    def meet(self, peers: frozenset[PeerId], now: Seconds) -> None:
-        """Take over who is reachable; whether this peer is among them makes no difference."""
+    def meet(self, peers: frozenset[PeerId], now: Seconds) -> bool:
+        """Take over who is reachable, this peer among them or not; return whether anybody has come or gone."""
         alive = peers if self._me in peers else peers | {self._me}
         new, gone = self._pure.changes(self.alive, alive)
         if not new and not gone:
-            return
+            return False
         for peer in gone:
             self._met_at.pop(peer, None)
             self.told.pop(peer, None)
@@ -75,6 +75,7 @@ class Company:
         strangers = new if others <= self._crowd else {peer for peer in new if self._greets(peer, others)}
         self._met_at.update(dict.fromkeys(strangers, now))
         self.alive, self._reachable = alive, None
+        return True
 
     def _greets(self, peer: PeerId, size: int) -> bool:
         mixed = ((self._ticket ^ _ticket(peer)) * _MIXER) >> 32 & 0xFFFFFFFF

@@ -210,14 +210,14 @@ class Ledger:
 
     def forget(self) -> None:
         """Move the window up to the tip and drop what is out of it; own work is kept, older pieces as their sum."""
-        self._pin_breaks()
+        self._note_departures()
         line = self.line()
         self.chain.prune(history=self.parts.rules.history)
         root = self.chain.root
         past = (entry.held_of(self.me) for entry in line if entry.round <= root.round)
         self._held_before = max(self._held_before, *past)
         held, root_round = self._held_at(root), root.round
-        self.own.compact(held, root_round=root_round)
+        self.own.compact({self._held_at(entry) for entry in self.line()}, root_round=root_round)
         self.remainders.forget(root_round=root_round, last_at_root=held)
         self.votes.forget(before_round=root_round)  # the root's own votes tell who has arrived there
         self.pool.forget(keep=self._recent_bases(self.pool.bases()))
@@ -229,23 +229,27 @@ class Ledger:
         """Hold nothing but `entry`, whose past is unknown here, and the own work that its chain lacks."""
         entry.settle(self.parts.rules)
         left = self.tip
-        self.own.pin(self.chain.root.held_of(self.me))  # the chain that is left may be come back to
+        self.keep_own_work_apart()  # the chain that is left may be come back to
         held = entry.held_of(self.me)
+        forgotten = 0 if held else self.own.last_made_for(entry.horizon)
         lost = self.own.change_chain(
-            held, from_round=left.round, to_round=entry.round, horizon=0 if held else entry.horizon
+            max(held, forgotten), from_round=left.round, to_round=entry.round, forgotten=forgotten
         )
         self.chain = Chain(entry)
-        self._held_before = 0
+        self._held_before = forgotten
         self.decisions.forget()
         self._without_payload.clear()
         return report_dropped(lost)
 
-    def _pin_breaks(self) -> None:
-        """Keep own pieces apart from the window on when members were lost: they may be going on without us, from any
-        round in it."""
+    def keep_own_work_apart(self) -> None:
+        """Sum up no own work of the window or the next rounds: a chain may part from ours in any of them."""
+        self.own.keep_apart(self._held_at(self.chain.root))
+
+    def _note_departures(self) -> None:
+        """Keep own work apart when members were lost: they may be going on without us."""
         departed = {(entry.peer, entry.round) for entry in self.tip.departed}
         if departed - self._departed:
-            self.own.pin(self.chain.root.held_of(self.me))
+            self.keep_own_work_apart()
         self._departed = departed
 
     def _relevant_deltas(self) -> list[SignedDelta]:

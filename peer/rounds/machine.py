@@ -134,7 +134,8 @@ class RoundMachine:
 
     def reachable(self, peers: frozenset[PeerId], now: Seconds) -> list[Effect]:
         """Say which other peers are connected and were admitted by their card."""
-        self._company.meet(peers, now)
+        if self._company.meet(peers, now):
+            self._ledger.keep_own_work_apart()  # whoever came or went may know our chain and go on from it
         return self._advance(now)
 
     def allow(self, peers: frozenset[PeerId] | None, now: Seconds) -> list[Effect]:
@@ -319,6 +320,8 @@ class RoundMachine:
     def _open_round(self, now: Seconds) -> list[Effect]:
         """Start the round after the tip with the pieces that the chain lacks, and forget what is out of the window."""
         self._round.open(now)
+        if not self._company.reachable <= self.tip.members:
+            self._ledger.keep_own_work_apart()  # outsiders may go on from here too, and no roster would miss them
         self._follower.forget()
         effects: list[Effect] = [*self._inbox.link_orphans()]
         if self.finished:

@@ -6,7 +6,7 @@ and every manifest carries it (docs/adr/0025). A peer that changes to another ch
 number what it has to bring along.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,11 +14,12 @@ import numpy as np
 from peer.moments import merge_all
 from peer.types import ModelDelta, Moments, Params
 
-_MAX_PINS = 4
 _MAX_KEPT = 64
-"""Pieces and sums kept apart at most; the two oldest become one beyond it. Each is as large as the model."""
-_PIN_AHEAD = 3
-"""Pieces still to come that a pin keeps apart too: a break is noticed at once here, and a little later elsewhere."""
+_MAX_BYTES = 64 << 20
+_FEWEST = 32
+"""Pieces and sums kept apart at most: 64, or as many as have room in 64 MiB, but 32 however large the model is."""
+_AHEAD = 3
+"""Pieces still to come that a break keeps apart too: it is noticed at once here, and a little later elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,27 +33,30 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Kept:
-    """The sum of the pieces `first` to `last`, both included. made_for: the round of the oldest, on its own chain."""
+    """The sum of the pieces `first` to `last`, both included. made_for: the round of the oldest, on its own chain.
+
+    ends: another chain may end with piece `last`, so that no later one may be added. reported: as given up.
+    """
 
     first: int
     last: int
     made_for: int
     piece: Piece
+    ends: bool
+    reported: bool = False
 
 
 class OwnDeltas:
-    """Pieces of this life, oldest first. Those that no known chain can need apart any more are kept as one sum.
-
-    A *pin* keeps the pieces around a break of the swarm apart: another chain may hold any number of them.
-    """
+    """Pieces of this life, oldest first. Those that no chain can need apart any more are kept as one sum."""
 
     def __init__(self) -> None:
         self._kept: list[_Kept] = []
-        self._pins: list[range] = []
+        self._ahead = 0
 
     def add(self, number: int, piece: Piece) -> None:
         """Keep a new piece. number: higher than any before."""
-        self._kept.append(_Kept(number, number, piece.round, piece))
+        self._kept.append(_Kept(number, number, piece.round, piece, ends=self._ahead > 0))
+        self._ahead = max(0, self._ahead - 1)
 
     def unadmitted(self, held: int) -> list[Piece]:
         """Return the pieces that a chain lacks which holds those up to number `held`."""
@@ -62,57 +66,63 @@ class OwnDeltas:
         """Forget the pieces that a chain lacks which holds those up to number `held`."""
         self._kept = [kept for kept in self._kept if kept.first <= held]
 
-    def pin(self, held: int) -> None:
-        """Keep apart the pieces after number `held`, and those about to come.
+    def keep_apart(self, held: int) -> None:
+        """Sum up neither the pieces from number `held` on, nor the next few: somebody may go on without us from here.
 
         held: what every chain holds that may have parted from ours by now.
         """
-        if self._kept:
-            self._pins.append(range(held, self._kept[-1].last + _PIN_AHEAD + 1))
-            del self._pins[:-_MAX_PINS]
+        self._kept = [replace(kept, ends=True) if kept.last >= held and not kept.ends else kept for kept in self._kept]
+        self._ahead = _AHEAD
 
-    def change_chain(self, held: int, *, from_round: int, to_round: int, horizon: int) -> list[Piece]:
+    def last_made_for(self, round_number: int) -> int:
+        """Return the number of the last piece made for a round up to this one; 0 when there is none."""
+        return max((kept.last for kept in self._kept if kept.made_for <= round_number), default=0)
+
+    def change_chain(self, held: int, *, from_round: int, to_round: int, forgotten: int = 0) -> list[Piece]:
         """Make the pieces ready for a chain of unknown past that ends at `to_round`; return those given up.
 
-        horizon: that chain may hold pieces made up to this round that it does not tell of; 0: it tells of all.
+        forgotten: that chain may hold pieces up to this number and does not tell; at most `held`.
         Work of `from_round - k` on the branch that is left counts as k rounds old at least: both chains have moved on
-        since the fork. Given up is what cannot be told apart from work that the chain holds.
+        since the fork. Given up is what cannot be told apart from work that the chain holds: a sum that it holds a part
+        of, and what it has forgotten. All of that is still here, should a chain follow that holds less of it.
         """
-        lost = [kept for kept in self._kept if kept.first <= held < kept.last]
-        lost += [kept for kept in self._kept if kept.first > held and kept.made_for <= horizon]
-        self._kept = [kept for kept in self._kept if kept not in lost]
         coming = [kept.piece.round for kept in self._kept if kept.first > held]
         span = max(0, from_round - min(coming, default=from_round + 1) + 1)
-        self._kept = [
-            kept
-            if kept.first <= held
-            else replace(kept, piece=replace(kept.piece, round=max(0, min(kept.piece.round, to_round - span))))
-            for kept in self._kept
-        ]
-        return [kept.piece for kept in lost]
+        lost: list[Piece] = []
+        for at, kept in enumerate(self._kept):
+            if kept.first > held:
+                round_number = max(0, min(kept.piece.round, to_round - span))
+                self._kept[at] = replace(kept, piece=replace(kept.piece, round=round_number))
+            elif not kept.reported and (kept.last > held or kept.last <= forgotten):
+                lost.append(kept.piece)
+                self._kept[at] = replace(kept, reported=True)
+        return lost
 
-    def compact(self, held: int, *, root_round: int) -> None:
-        """Sum up what is older than the window. held: what the oldest entry of the window holds.
+    def compact(self, held: Collection[int], *, root_round: int) -> None:
+        """Sum up what is older than the window, and what there is no room for. held: what each entry of the window
+        holds.
 
-        Every chain that builds on that entry holds all of the older pieces up to `held`, and the others only together:
-        headers that announced some of them apart were for rounds that are over.
+        Every chain that builds on the oldest entry holds all of the older pieces up to its number, and the others only
+        together: headers that announced some of them apart were for rounds that are over.
         """
         summed: list[_Kept] = []
         for kept in self._kept:
-            if summed and kept.piece.round <= root_round and self._may_grow(summed[-1], held, root_round):
+            is_old = kept.piece.round <= root_round
+            if summed and is_old and summed[-1].piece.round <= root_round and _may_join(summed[-1], kept, held):
                 summed[-1] = _joined(summed[-1], kept)
             else:
                 summed.append(kept)
-        while len(summed) > _MAX_KEPT:
-            summed[:2] = [_joined(summed[0], summed[1])]
+        room = self._room()
+        while len(summed) > room and (at := _least(summed[: len(summed) - room // 2], held)) is not None:
+            summed[at : at + 2] = [_joined(summed[at], summed[at + 1])]
         self._kept = summed
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def _may_grow(self, kept: _Kept, held: int, root_round: int) -> bool:
-        pinned = any(kept.last in pin for pin in self._pins)
-        return kept.piece.round <= root_round and kept.last != held and not pinned
+    def _room(self) -> int:
+        piece_bytes = self._kept[0].piece.delta.params.nbytes if self._kept else 0
+        return max(_FEWEST, min(_MAX_KEPT, _MAX_BYTES // max(1, piece_bytes)))
 
 
 def sum_pieces(pieces: Sequence[Piece], shares: Sequence[float] | None = None) -> Piece:
@@ -140,9 +150,28 @@ def l2_norm(params: Params) -> float:
     return float(np.sqrt(np.sum(np.square(params, dtype=np.float64))))
 
 
+def _may_join(older: _Kept, newer: _Kept, held: Collection[int]) -> bool:
+    return not older.ends and not _parts(older, newer, held)
+
+
+def _parts(older: _Kept, newer: _Kept, held: Collection[int]) -> bool:
+    """Return whether one of the chains that hold so much needs `newer` and not `older`, or some of it only."""
+    return any(older.first <= number < newer.first for number in held)
+
+
+def _least(kept: Sequence[_Kept], held: Collection[int]) -> int | None:
+    """Return where the neighbours begin that make the smallest sum, the oldest of those."""
+    pairs = [at for at in range(len(kept) - 1) if not _parts(kept[at], kept[at + 1], held)]
+    return min(pairs, key=lambda at: kept[at + 1].last - kept[at].first, default=None)
+
+
 def _joined(older: _Kept, newer: _Kept) -> _Kept:
     """Sum two neighbours; the round is the mean over their env steps, as it says how stale they are."""
     total = sum_pieces([older.piece, newer.piece])
     steps = (older.piece.env_steps * older.piece.round, newer.piece.env_steps * newer.piece.round)
     made_for = min(older.made_for, newer.made_for)
-    return _Kept(older.first, newer.last, made_for, replace(total, round=sum(steps) // total.env_steps))
+    mean_round = sum(steps) // total.env_steps
+    return _Kept(
+        older.first, newer.last, made_for, replace(total, round=mean_round), ends=newer.ends,
+        reported=older.reported and newer.reported,
+    )  # fmt: skip

@@ -19,10 +19,9 @@ def assert_caught_up(swarm: MachineSwarm) -> None:
 def assert_each_piece_once(swarm: MachineSwarm) -> None:
     """No stretch of training counts twice on any live peer's chain; of peers that never died, none is lost.
 
-    Whatever chains they were on in between: each stretch is in the common chain, or on its way to it. Where a roster
-    has groups, a peer may have to give work up that it cannot tell apart any more (docs/adr/0035); it says so then.
+    Whatever chains they were on in between: each stretch is in the common chain, or on its way to it. A peer may give
+    work up, and says so then, only for a chain that has forgotten some who left it.
     """
-    has_groups = swarm.rules.flat_peers < len(swarm.members)
     for member in swarm.alive:
         counted = swarm.counted(member.machine.tip)
         if member.life == 1:
@@ -30,7 +29,7 @@ def assert_each_piece_once(swarm: MachineSwarm) -> None:
             made = (1 << member.bits) - 1
             lost = made - counted.get(member.number, 0) - pending
             assert 0 <= lost <= member.dropped_steps
-            assert member.dropped_steps == 0 or has_groups
+            assert member.dropped_steps == 0 or member.has_been_forgotten
 
 
 def assert_nobody_blamed(swarm: MachineSwarm) -> None:
@@ -49,4 +48,4 @@ def assert_bounded(swarm: MachineSwarm) -> None:
         assert len(ledger.chain) <= rounds * (peers + 1)
         assert len(ledger.votes) <= (rounds + 8) * peers
         assert len(ledger.payloads) <= (rounds + 16) * peers * 2
-        assert len(ledger.own) <= 40
+        assert len(ledger.own) <= 64

@@ -48,6 +48,8 @@ CONFIG = Digest(b"c" * 32)
 # Checking a signature is a pure function and most of the cost: the members of one process share the answers.
 vars(pure_work)["open_envelope"] = lru_cache(maxsize=4096)(open_envelope)
 LATE_ROUNDS = 2
+TOLD_APART = 48
+"""Stretches of a peer that are told apart; later ones count one env step each, or no manifest could count them all."""
 
 
 def first_entry() -> Entry:
@@ -88,6 +90,7 @@ class Member:
     refused: list[Refused] = field(default_factory=list)
     differs: list[ModelDiffers] = field(default_factory=list)
     dropped_steps: int = 0
+    has_been_forgotten: bool = False
     switched: int = 0
     disk: bytes | None = None
     disk_full: bool = False
@@ -309,6 +312,8 @@ class MachineSwarm:
                     self._unlearn(member, above=effect.ancestor_round)
                 case SnapshotApplied():
                     member.abandoned.append(effect.abandoned)
+                    is_known = effect.entry.held_of(member.identity.peer_id) > 0
+                    member.has_been_forgotten |= effect.entry.horizon > 0 and not is_known
                     self._unlearn(member, above=-1)
                 case _:
                     pass
@@ -384,7 +389,7 @@ class MachineSwarm:
         return member.alive and member.life == life and member.train_token == token and not member.machine.finished
 
     def _work(self, member: Member, base: Digest) -> LocalWork:
-        steps = 1 << (member.bits % 52)
+        steps = 1 << member.bits if member.bits < TOLD_APART else 1
         member.bits += 1
         noise = np.asarray([self.rng.gauss(0, 1e-3) for _ in range(6)], np.float32)
         moments = Moments(count=np.full(2, 3.0), mean=np.full(2, self.rng.random()), m2=np.full(2, self.rng.random()))
