@@ -70,7 +70,8 @@ class Watch(trio.abc.Instrument):
         self._looking = self._in_step = False
         self._owners: defaultdict[str, float] = defaultdict(float)
         self._functions: defaultdict[str, float] = defaultdict(float)
-        self._steps = self._turns = 0
+        self._steps: Counter[str] = Counter()
+        self._turns = 0
         self._last = 0.0
 
     def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002  # trio's signature
@@ -84,13 +85,13 @@ class Watch(trio.abc.Instrument):
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         if self._in_step:
             self._in_step = False
-            self._steps += 1
             self._charge(_whose(_awaiting(task.coro)) or (_EVENT_LOOP, task.name.rpartition(".")[2]))
 
     def _charge(self, whose: tuple[str, str]) -> None:
         now = time.thread_time()
         self._owners[whose[0]] += now - self._last
         self._functions[": ".join(whose)] += now - self._last
+        self._steps[": ".join(whose)] += 1
         self._last = time.thread_time()  # finding out whom to charge is charged to nobody
 
     def watch(self) -> None:
@@ -111,7 +112,7 @@ class Watch(trio.abc.Instrument):
             "main_thread_s": sum(self._owners.values()),
             "owners": dict(self._owners),
             "functions": dict(self._functions),
-            "steps": self._steps,
+            "steps": dict(self._steps),
             "turns": self._turns,
         }
         self._path.write_text(json.dumps(found))
@@ -156,14 +157,15 @@ def run_peer(path: Path, go: Path, for_s: float, arguments: list[str]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """Of all peers together. rounds: sealed in the time looked at. steps, turns: of tasks, of the event loop."""
+    """Of all peers together. rounds: sealed in the time looked at. steps: of tasks, and of the event loop between them.
+    turns: of the event loop."""
 
     peers: int
     seconds: float
     rounds: int
     cpu_s: float
     main_thread_s: float
-    steps: int
+    steps: dict[str, int]
     turns: int
     owners: dict[str, float]
     functions: dict[str, float]
@@ -238,16 +240,18 @@ def measure(*, peers: int, seconds: float, settle_s: float, settings: list[str])
             swarm.stop()
     owners: Counter[str] = Counter()
     functions: Counter[str] = Counter()
+    steps: Counter[str] = Counter()
     for figures in found:
         owners.update(figures["owners"])
         functions.update(figures["functions"])
+        steps.update(figures["steps"])
     return Share(
         peers=peers,
         seconds=seconds,
         rounds=rounds,
         cpu_s=sum(figures["cpu_s"] for figures in found),
         main_thread_s=sum(figures["main_thread_s"] for figures in found),
-        steps=sum(figures["steps"] for figures in found),
+        steps=dict(steps),
         turns=sum(figures["turns"] for figures in found),
         owners=dict(owners),
         functions=dict(functions.most_common(_TOP)),
@@ -267,16 +271,17 @@ def wait_until(condition: Callable[[], bool], *, within_s: float, what: str, swa
 def report(share: Share) -> None:
     print(f"{share.peers} peers, {share.seconds:g} s, {share.rounds} rounds sealed")
     each = 1.0 / (share.seconds * share.peers)
-    print(
-        f"a second and peer: {share.turns * each:.0f} turns of the event loop, {share.steps * each:.0f} steps of tasks"
-    )
+    steps = sum(count for name, count in share.steps.items() if name != ": ".join(_LOOP))
+    print(f"a second and peer: {share.turns * each:.0f} turns of the event loop, {steps * each:.0f} steps of tasks")
     print(f"CPU time of all peers {share.cpu_s:.1f} s, of that in their main threads {share.main_thread_s:.1f} s")
     for owner, seconds in sorted(share.owners.items(), key=lambda item: -item[1]):
         print(f"  {owner:18s} {seconds:7.2f} s  {100 * seconds / share.cpu_s:6.2f} %")
     low, high = share.part("network"), share.part("network", _EVENT_LOOP)
     print(f"network: {100 * low:.1f} % of all CPU time, {100 * high:.1f} % with all of the event loop")
+    each = 1.0 / max(1, share.rounds * share.peers)
+    print("a peer and round:")
     for function, seconds in share.functions.items():
-        print(f"    {1e3 * seconds / max(1, share.rounds * share.peers):7.2f} ms a peer and round  {function}")
+        print(f"    {1e3 * seconds * each:7.2f} ms {share.steps[function] * each:7.1f} steps  {function}")
 
 
 def main() -> int:

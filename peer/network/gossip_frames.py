@@ -76,7 +76,7 @@ class FrameReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Frame]:
+    def feed(self, data: bytes | bytearray) -> Iterator[Frame]:
         """Yield the frames that `data` completes.
 
         Raises: ProtocolError `frame_too_large` once a length says so, before its bytes are kept, and `frame_malformed`.

@@ -17,11 +17,14 @@ SMALL_BYTES = 64 * 1024
 class ByteStream(Protocol):
     """As much of a stream as framing needs. Reads return at least one byte, or raise at the end."""
 
+    @property
+    def has_unread(self) -> bool: ...
+
     async def read(self, n: int | None = None) -> bytes: ...
 
-    async def read_all(self) -> bytearray: ...
+    async def pour(self, size: int, take: Callable[[Content], object]) -> None: ...
 
-    async def write(self, data: bytes | bytearray | memoryview) -> None: ...
+    async def write(self, data: Content, *, is_last: bool = False) -> None: ...
 
 
 def header(size: int) -> bytes:
@@ -29,13 +32,13 @@ def header(size: int) -> bytes:
     return size.to_bytes(HEADER_BYTES, "big")
 
 
-async def write_frame(stream: ByteStream, data: Content) -> None:
-    """Send one frame. Raises whatever the stream raises when it breaks."""
+async def write_last_frame(stream: ByteStream, data: Content) -> None:
+    """Send one frame, and that nothing follows it. Raises whatever the stream raises when it breaks."""
     if len(data) <= SMALL_BYTES:
-        await stream.write(b"".join((header(len(data)), data)))
+        await stream.write(b"".join((header(len(data)), data)), is_last=True)
     else:
         await stream.write(header(len(data)))
-        await stream.write(data)
+        await stream.write(data, is_last=True)
 
 
 async def read_frame(stream: ByteStream, *, max_bytes: int) -> bytes:
@@ -60,14 +63,9 @@ async def read_parts(stream: ByteStream, size: int, take: Callable[[Content], ob
 
     Raises: ProtocolError `frame_too_large` when more bytes follow them; else as `read_frame`.
     """
-    while size:
-        part = await stream.read_all()
-        if not part:
-            raise ProtocolError("frame_truncated", f"{size} bytes are missing")
-        if len(part) > size:
-            raise ProtocolError("frame_too_large", f"{len(part) - size} bytes more than announced")
-        size -= len(part)
-        take(memoryview(part))
+    await stream.pour(size, take)
+    if stream.has_unread:
+        raise ProtocolError("frame_too_large", f"more than the {size} bytes announced")
 
 
 async def read_exactly(stream: ByteStream, size: int) -> bytes:

@@ -12,6 +12,7 @@ import trio
 from libp2p.abc import IHost, INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
+from libp2p.stream_muxer.exceptions import MuxedStreamError
 
 from peer.errors import ProtocolError
 from peer.network.discovery.backoff import RedialPolicy
@@ -21,6 +22,7 @@ from peer.network.gossip_frames import Frame, FrameReader, Kind, encode_message,
 from peer.network.libp2p_guard import reset_stream
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_upgrade import root_cause
+from peer.network.libp2p_yamux_stream import YamuxStream, muxed_stream
 from peer.network.transport import GossipFailing
 from peer.types import PeerId, Seconds
 
@@ -31,7 +33,6 @@ OUTBOUND_BYTES = 4 * 1024 * 1024
 BATCH_BYTES = 64 * 1024
 """What has been waiting goes out in one write of about this size: a small write costs as much as a large one."""
 
-READ_BYTES = 64 * 1024
 MAX_STREAMS = 4
 """Of one neighbour at a time: one is enough, a second lives for a moment when it connects anew."""
 
@@ -142,7 +143,7 @@ class GossipStreams:
         except Exception as error:  # swarm, muxer, multiselect and socket have no common base for their errors
             return error
         try:
-            return await _write_all(stream, outbox)
+            return await _write_all(muxed_stream(stream), outbox)
         finally:
             await reset_stream(stream)
 
@@ -166,13 +167,11 @@ class GossipStreams:
 
     async def _read_all(self, peer: PeerId, stream: INetStream) -> None:
         """Raises: ProtocolError at the first frame that is none."""
-        reader = FrameReader()
+        reader, muxed = FrameReader(), muxed_stream(stream)
         while True:
             try:
-                data = await stream.read(READ_BYTES)
-            except Exception:  # the other end is gone, in one of many ways
-                return
-            if not data:
+                data = await muxed.read_all()
+            except MuxedStreamError:  # the other end is gone
                 return
             for frame in reader.feed(data):
                 if not self._gate.is_open_to(peer):
@@ -226,7 +225,7 @@ class _Outbox:
         return bytes(batch)
 
 
-async def _write_all(stream: INetStream, outbox: _Outbox) -> Exception:
+async def _write_all(stream: YamuxStream, outbox: _Outbox) -> Exception:
     """Write frames as they come; return why the stream broke."""
     while True:
         batch = await outbox.take()

@@ -7,6 +7,7 @@ of the swarm, so one wrapper there covers gossip, ping and our own protocols.
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Protocol
 
 import trio
 from libp2p.abc import INetStream
@@ -67,7 +68,13 @@ class StreamGuard:
         return guarded
 
 
-async def reset_stream(stream: INetStream) -> None:
+class Resettable(Protocol):
+    """A stream of any layer."""
+
+    async def reset(self) -> None: ...
+
+
+async def reset_stream(stream: Resettable) -> None:
     """Reset a stream, even when being cancelled; without a reset the other end would wait for ever."""
     with trio.move_on_after(RESET_PATIENCE_S) as patience:
         patience.shield = True

@@ -10,16 +10,17 @@ import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.network.connection.swarm_connection import SwarmConn
-from libp2p.peer.id import ID
+from libp2p.stream_muxer.exceptions import MuxedStreamError
 
 from peer.errors import ProtocolError, TransportError
 from peer.network.budget import MemoryBudget
 from peer.network.gate import Gate
-from peer.network.libp2p_framing import header, read_exactly, read_frame, read_header, read_parts, write_frame
+from peer.network.libp2p_framing import header, read_exactly, read_frame, read_header, read_parts, write_last_frame
 from peer.network.libp2p_guard import reset_stream
 from peer.network.libp2p_host import QuietHost
 from peer.network.libp2p_negotiation import proposal, read_consent
 from peer.network.libp2p_upgrade import root_cause
+from peer.network.libp2p_yamux import YamuxConnection
 from peer.network.libp2p_yamux_stream import YamuxStream, muxed_stream
 from peer.network.transport import MAX_MESSAGE_BYTES, Content, DownloadHandler, RequestHandler
 from peer.types import PeerId, Seconds
@@ -69,15 +70,12 @@ class RequestStreams:
     def handle_download(self, protocol: str, handler: DownloadHandler) -> None:
         self._handle(protocol, handler, strangers=False)
 
-    async def request(self, peer: PeerId, protocol: str, data: bytes, *, conn: SwarmConn | None = None) -> bytes:
-        """Send one request, return the response. Raises: TransportError, after a reset of the stream.
-
-        conn: the connection to take; any of the peer's if None.
-        """
-        return await self._ask(peer, protocol, data, partial(read_frame, max_bytes=MAX_MESSAGE_BYTES), conn=conn)
+    async def request(self, conn: SwarmConn, protocol: str, data: bytes) -> bytes:
+        """Send one request, return the response. Raises: TransportError, after a reset of the stream."""
+        return await self._ask(conn, protocol, data, partial(read_frame, max_bytes=MAX_MESSAGE_BYTES))
 
     async def download(
-        self, peer: PeerId, protocol: str, data: bytes, *, max_bytes: int, take: Callable[[Content], object]
+        self, conn: SwarmConn, protocol: str, data: bytes, *, max_bytes: int, take: Callable[[Content], object]
     ) -> None:
         """Send one request, hand the parts of the response to `take`. Raises: as `request`."""
 
@@ -86,31 +84,22 @@ class RequestStreams:
             await stream.widen(min(size, DOWNLOAD_WINDOW_BYTES))
             await read_parts(stream, size, take)
 
-        await self._ask(peer, protocol, data, read)
+        await self._ask(conn, protocol, data, read)
 
     async def _ask(
-        self,
-        peer: PeerId,
-        protocol: str,
-        data: bytes,
-        read: Callable[[YamuxStream], Awaitable[_T]],
-        *,
-        conn: SwarmConn | None = None,
+        self, conn: SwarmConn, protocol: str, data: bytes, read: Callable[[YamuxStream], Awaitable[_T]]
     ) -> _T:
-        wanted = _protocol_id(protocol)
+        wanted, peer = _protocol_id(protocol), conn.muxed_conn.peer_id
         try:
             with trio.fail_after(self._idle_s):
-                opened = self._host.swarm.new_stream(ID.from_base58(peer)) if conn is None else conn.new_stream()
-                stream = await opened
-        except Exception as error:  # swarm and muxer have no common base for their errors
+                stream = await _muxer_of(conn).open_stream()
+        except (MuxedStreamError, trio.TooSlowError) as error:
             raise TransportError(f"{peer} takes no {protocol} request: {root_cause(error)}") from error
-        stream.set_protocol(wanted)
-        muxed = muxed_stream(stream)
         try:
-            await muxed.write(b"".join((proposal(wanted), header(len(data)), data)))
+            await stream.write(b"".join((proposal(wanted), header(len(data)), data)), is_last=True)
             with trio.fail_after(self._idle_s):
-                await read_consent(muxed, wanted)
-            answer = await read(muxed)
+                await read_consent(stream, wanted)
+            answer = await read(stream)
         except ProtocolError as error:
             if error.reason == "frame_too_large":
                 self._counters["frames_refused"] += 1
@@ -155,11 +144,11 @@ class RequestStreams:
                 await self._gate.wait_for(peer)
             async with handler(peer, data) as content:
                 try:
-                    await write_frame(muxed, content)
+                    await write_last_frame(muxed, content)
                 except Exception:  # the requester has given up, reads nothing, or is gone: nobody's mistake here
                     await reset_stream(stream)
                     return
-        await _finish(stream)
+        await _finish(muxed)
 
     def _hold(self, held: ExitStack, peer: PeerId, size: int) -> None:
         """Raises: ProtocolError when `peer` has us hold too much already."""
@@ -180,7 +169,13 @@ class RequestStreams:
             raise ProtocolError("frame_truncated", root_cause(error)) from error
 
 
-async def _finish(stream: INetStream) -> None:
+def _muxer_of(conn: SwarmConn) -> YamuxConnection:
+    """Return what is under a connection: streams of ours need none of what the swarm keeps of each."""
+    assert isinstance(conn.muxed_conn, YamuxConnection), "there is no other muxer"
+    return conn.muxed_conn
+
+
+async def _finish(stream: YamuxStream) -> None:
     """Close our end; when that fails, the answer is here all the same."""
     try:
         await stream.close()

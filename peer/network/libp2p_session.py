@@ -5,8 +5,10 @@ about six times on its way in. Here what has come in is taken at once, and decip
 the same: messages of at most 65,535 bytes, each with its length before it.
 """
 
+from collections import deque
 from typing import cast
 
+import trio
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from libp2p.abc import ISecureConn
@@ -23,8 +25,11 @@ from peer.network.libp2p_tcp import CountedTcpStream
 MAC_BYTES = 16
 LENGTH_BYTES = 2
 MAX_PLAINTEXT_BYTES = 65_535 - MAC_BYTES
-_RECEIVE_BYTES = 2 * (LENGTH_BYTES + 65_535)
-"""Room for a message that is not whole yet, and for another behind it."""
+_RECEIVE_BYTES = 8 * (LENGTH_BYTES + 65_535)
+"""Taken in at a time, the beginning of a message that was not whole before included."""
+
+_incoming: trio.lowlevel.RunVar[memoryview] = trio.lowlevel.RunVar("incoming bytes")
+"""Where all connections of an event loop read into: it is empty again before another task runs."""
 
 
 class NoiseSession(BaseSession):
@@ -46,9 +51,8 @@ class NoiseSession(BaseSession):
         self._sealing = _Cipher(protocol.cipher_state_encrypt)
         self._opening = _Cipher(protocol.cipher_state_decrypt)
         self._tcp = tcp
-        self._raw = memoryview(bytearray(_RECEIVE_BYTES))
-        self._begin = self._end = 0  # of what has come in and was not deciphered
-        self._plain = memoryview(b"")  # deciphered, and not read
+        self._begun = b""  # of a message that is not whole
+        self._plain: deque[memoryview] = deque()  # deciphered, and not read
 
     async def read(self, n: int | None = None) -> bytes:
         """Return between 1 and `n` bytes. Raises: ConnectionClosedError at the end, and on a forged message."""
@@ -57,9 +61,12 @@ class NoiseSession(BaseSession):
     async def read_some(self, most: int) -> memoryview:
         """As `read`, without a copy."""
         while not self._plain:
-            self._plain = memoryview(await self._next_message())
-        part, self._plain = self._plain[:most], self._plain[most:]
-        return part
+            await self._receive()
+        part = self._plain[0]
+        if len(part) <= most:
+            return self._plain.popleft()
+        self._plain[0] = part[most:]
+        return part[:most]
 
     async def read_exactly(self, size: int) -> memoryview:
         """Return so many bytes, without a copy if they came in one message."""
@@ -74,21 +81,12 @@ class NoiseSession(BaseSession):
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything. Raises: ConnectionClosedError.
 
-        What a cancelled writer has left goes first, before anything is sealed: so it is never more than one write.
+        What a cancelled writer has left goes first, before anything is sealed: so it is never more than one message.
         """
-        await self._tcp.flush()
         plain = memoryview(data)
-        messages = -(-len(plain) // MAX_PLAINTEXT_BYTES)
-        sealed = memoryview(bytearray(len(plain) + messages * (LENGTH_BYTES + MAC_BYTES)))
-        at = 0
         for start in range(0, len(plain), MAX_PLAINTEXT_BYTES):
-            part = plain[start : start + MAX_PLAINTEXT_BYTES]
-            size = len(part) + MAC_BYTES
-            sealed[at : at + LENGTH_BYTES] = size.to_bytes(LENGTH_BYTES, "big")
-            at += LENGTH_BYTES
-            self._sealing.encrypt_into(part, sealed[at : at + size])
-            at += size
-        await self._tcp.write(sealed)
+            await self._tcp.flush()
+            await self._tcp.write(self._sealed(plain[start : start + MAX_PLAINTEXT_BYTES]))
 
     async def close(self) -> None:
         await self._tcp.close()
@@ -102,27 +100,42 @@ class NoiseSession(BaseSession):
     def get_connection_type(self) -> ConnectionType:
         return ConnectionType.DIRECT
 
-    async def _next_message(self) -> bytes:
-        while True:
-            have = self._end - self._begin
-            if have >= LENGTH_BYTES:
-                size = LENGTH_BYTES + int.from_bytes(self._raw[self._begin : self._begin + LENGTH_BYTES], "big")
-                if have >= size:
-                    message = self._raw[self._begin + LENGTH_BYTES : self._begin + size]
-                    self._begin += size
-                    return self._opening.decrypt(message)
-            await self._receive()
+    def _sealed(self, plain: memoryview) -> memoryview:
+        size = len(plain) + MAC_BYTES
+        message = memoryview(bytearray(LENGTH_BYTES + size))
+        message[:LENGTH_BYTES] = size.to_bytes(LENGTH_BYTES, "big")
+        self._sealing.encrypt_into(plain, message[LENGTH_BYTES:])
+        return message
 
     async def _receive(self) -> None:
-        """Take in what the socket has, behind the beginning of a message if there is one."""
-        if self._begin:
-            have = self._end - self._begin
-            self._raw[:have] = self._raw[self._begin : self._end]
-            self._begin, self._end = 0, have
-        count = await self._tcp.read_into(self._raw[self._end :])
+        """Take in what the socket has, and decipher every message that is whole with it."""
+        await self._tcp.wait_for_bytes()
+        raw, begin, end = _shared_buffer(), 0, len(self._begun)
+        raw[:end] = self._begun
+        count = self._tcp.read_now(raw[end:])
+        if count is None:
+            return
         if not count:
             raise ConnectionClosedError("closed by the other end", transport="tcp")
-        self._end += count
+        end += count
+        while end - begin >= LENGTH_BYTES:
+            start = begin + LENGTH_BYTES
+            size = int.from_bytes(raw[begin:start], "big")
+            if end - start < size:
+                break
+            begin = start + size
+            if plain := self._opening.decrypt(raw[start:begin]):
+                self._plain.append(memoryview(plain))
+        self._begun = bytes(raw[begin:end])
+
+
+def _shared_buffer() -> memoryview:
+    try:
+        return _incoming.get()
+    except LookupError:
+        buffer = memoryview(bytearray(_RECEIVE_BYTES))
+        _incoming.set(buffer)
+        return buffer
 
 
 class _Cipher:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import trio
+from libp2p.network.connection.swarm_connection import SwarmConn
 
 from peer.errors import TransportError
 from peer.network.addresses import parse_tcp_address
@@ -140,13 +141,13 @@ class Libp2pTransport:
     async def request(self, peer: PeerId, protocol: str, data: bytes, *, session: Session | None = None) -> bytes:
         if len(data) > MAX_MESSAGE_BYTES:
             raise ValueError(f"a request is bounded at {MAX_MESSAGE_BYTES} bytes, got {len(data)}")
-        self._require_connected(peer)
-        if session is None:
-            return await self._requests.request(peer, protocol, data)
-        found = self._connections.of_session(peer, session)
-        if not found:
-            raise TransportError(f"not connected to that process of {peer}")
-        return await self._requests.request(peer, protocol, data, conn=found[-1])
+        conn = self._connection_to(peer)
+        if session is not None:
+            found = self._connections.of_session(peer, session)
+            if not found:
+                raise TransportError(f"not connected to that process of {peer}")
+            conn = found[-1]
+        return await self._requests.request(conn, protocol, data)
 
     def handle_download(self, protocol: str, handler: DownloadHandler) -> None:
         self._requests.handle_download(protocol, handler)
@@ -154,17 +155,19 @@ class Libp2pTransport:
     async def download(
         self, peer: PeerId, protocol: str, data: bytes, *, max_bytes: int, take: Callable[[Content], object]
     ) -> None:
-        self._require_connected(peer)
-        await self._requests.download(peer, protocol, data, max_bytes=max_bytes, take=take)
+        await self._requests.download(self._connection_to(peer), protocol, data, max_bytes=max_bytes, take=take)
 
     def close(self) -> None:
         """Refuse further use; the context manager that made this does the rest."""
         self._is_open = False
 
-    def _require_connected(self, peer: PeerId) -> None:
+    def _connection_to(self, peer: PeerId) -> SwarmConn:
+        """Return the newest connection. Raises: TransportError when there is none."""
         self._require_open()
-        if not self._connections.of_peer(peer):
+        found = self._connections.of_peer(peer)
+        if not found:
             raise TransportError(f"not connected to {peer}")
+        return found[-1]
 
     def _require_open(self) -> None:
         if not self._is_open:

@@ -7,12 +7,14 @@ hangs.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import trio
 from libp2p.abc import IMuxedConn, IRawConnection, ISecureConn
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.connection.swarm_connection import SwarmConn
+from libp2p.network.stream.net_stream import NetStream
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
 
@@ -21,6 +23,7 @@ from peer.network.identity import session_of
 from peer.network.libp2p_session import NoiseSession
 from peer.network.libp2p_tcp import CountedTcpStream
 from peer.network.libp2p_yamux import YamuxConnection
+from peer.network.libp2p_yamux_stream import YamuxStream
 from peer.types import PeerId, Session
 
 _T = TypeVar("_T")
@@ -70,11 +73,16 @@ async def join_swarm(
 
     async def join() -> SwarmConn:
         await swarm.upgrader.muxer_multistream.select_transport(secured.secured)  # there is only one to agree on
-        muxed = YamuxConnection(secured.secured, ID.from_base58(secured.peer))
+        muxed = YamuxConnection(secured.secured, ID.from_base58(secured.peer), serve=partial(_serve, swarm))
         note_socket(muxed, secured.tcp)
         return await swarm.add_conn(muxed, direction="outbound" if secured.is_initiator else "inbound")
 
     return await _or_close(secured.tcp.stream, f"connection to {secured.peer} broke while starting", join)
+
+
+async def _serve(swarm: Swarm, stream: YamuxStream) -> None:
+    """Do what the swarm's connection would, without its tasks, locks and registers: none of them is looked at here."""
+    await swarm.common_stream_handler(NetStream(stream, None, None))
 
 
 async def _secured(swarm: Swarm, raw: IRawConnection, *, is_initiator: bool) -> ISecureConn:

@@ -7,6 +7,7 @@ reads, and runs two more tasks for each connection. The wire is that of the spec
 """
 
 import inspect
+import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable
 from struct import Struct
@@ -38,7 +39,9 @@ MAX_HALF_CLOSED = 256
 MAX_UNREAD_BYTES = 4 * 1024 * 1024
 """On streams of the other end, together: 16 windows. Handlers read at once, so an honest peer has little unread."""
 
-_BACKLOG = 32
+FRAMES_AT_ONCE = 32
+"""Of one connection, before others have their turn: thousands of small ones may have come in one piece."""
+
 _MAX_PINGS = 16
 """That wait for an answer; of more than that the oldest get none."""
 
@@ -48,9 +51,11 @@ _MAX_OWN_STREAMS = 256
 class YamuxConnection(IMuxedConn):
     """Runs in `start`. A breach of the protocol by the other end, or an error of its socket, ends the connection."""
 
-    def __init__(self, secured: ISecureConn, peer_id: ID) -> None:
+    def __init__(self, secured: ISecureConn, peer_id: ID, *, serve: Callable[[YamuxStream], Awaitable[None]]) -> None:
+        """serve: what to do with each stream that the other end opens, in a task of its own; it must not raise."""
         assert isinstance(secured, NoiseSession), "frames are read without copies"
         self._secured = secured
+        self._serve = serve
         self.peer_id = peer_id
         self.event_started = trio.Event()
         self.on_close: Callable[[], Awaitable[None] | None] | None = None
@@ -61,7 +66,7 @@ class YamuxConnection(IMuxedConn):
         self._unread = 0
         self._next_id = 1 if secured.is_initiator else 2
         self._own_streams = trio.Semaphore(_MAX_OWN_STREAMS)
-        self._accepted_in, self._accepted = trio.open_memory_channel[YamuxStream](_BACKLOG)
+        self._closed = trio.Event()
         self._writing = trio.Lock()
         self._pings: deque[int] = deque(maxlen=_MAX_PINGS)
         self._answering = False
@@ -81,12 +86,11 @@ class YamuxConnection(IMuxedConn):
     async def start(self) -> None:
         """Serve the connection until it ends."""
         self.event_started.set()
-        try:
-            async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery:
+            try:
                 await self._take_frames(nursery)
-                nursery.cancel_scope.cancel()
-        finally:
-            await self.close()
+            finally:
+                await self.close()  # so that whoever serves a stream learns that it is over
 
     async def close(self) -> None:
         """End the connection at once; what is under way on its streams fails."""
@@ -97,7 +101,7 @@ class YamuxConnection(IMuxedConn):
             stream.break_off()
         self._streams.clear()
         self._half_closed.clear()
-        self._accepted_in.close()
+        self._closed.set()
         with trio.CancelScope(shield=True):  # neither waits for the other end
             await self._secured.close()
             closing = None if self.on_close is None else self.on_close()
@@ -106,7 +110,10 @@ class YamuxConnection(IMuxedConn):
 
     async def open_stream(self) -> YamuxStream:
         """Return a new stream; the other end hears of it by what is first written to it."""
-        await self._own_streams.acquire()
+        try:
+            self._own_streams.acquire_nowait()  # as in `_send`
+        except trio.WouldBlock:
+            await self._own_streams.acquire()
         if self._is_closed:
             self._own_streams.release()
             raise MuxedStreamError("the connection is closed")
@@ -116,11 +123,12 @@ class YamuxConnection(IMuxedConn):
         return stream
 
     async def accept_stream(self) -> YamuxStream:
-        """Wait for a stream of the other end. Raises: MuxedConnUnavailable when the connection is closed."""
-        try:
-            return await self._accepted.receive()
-        except trio.EndOfChannel:
-            raise MuxedConnUnavailable("the connection is closed") from None
+        """Wait for the end: `serve` is told of streams, without the tasks and locks of the layers above.
+
+        Raises: MuxedConnUnavailable when the connection is closed.
+        """
+        await self._closed.wait()
+        raise MuxedConnUnavailable("the connection is closed")
 
     def get_transport_addresses(self) -> list[Multiaddr]:
         return self._secured.get_transport_addresses()
@@ -133,14 +141,17 @@ class YamuxConnection(IMuxedConn):
 
     # For its streams
 
-    async def send_data(self, stream: YamuxStream, flags: int, data: memoryview) -> None:
-        """Send as many frames as `data` takes, as one piece. Raises: ConnectionClosedError."""
-        parts: list[bytes | memoryview] = []
+    async def send_data(self, stream: YamuxStream, flags: int, data: memoryview, *, last_flags: int) -> None:
+        """Send as many frames as `data` takes. Raises: ConnectionClosedError.
+
+        flags: for the first frame. last_flags: for the last one.
+        """
         for start in range(0, len(data), MAX_FRAME_BYTES):
             part = data[start : start + MAX_FRAME_BYTES]
-            parts += (HEADER.pack(VERSION, DATA, flags, stream.stream_id, len(part)), part)
+            if start + len(part) == len(data):
+                flags |= last_flags
+            await self._send(b"".join((HEADER.pack(VERSION, DATA, flags, stream.stream_id, len(part)), part)))
             flags = 0
-        await self._send(b"".join(parts))
 
     async def send_window(self, stream: YamuxStream, flags: int, increment: int) -> None:
         """Send a window update, or flags alone. Raises: ConnectionClosedError."""
@@ -161,20 +172,29 @@ class YamuxConnection(IMuxedConn):
                 await next(iter(self._half_closed.values())).reset()
 
     async def _send(self, frames: bytes) -> None:
-        async with self._writing:
+        try:
+            self._writing.acquire_nowait()  # nearly always free; `acquire` would take a turn of the event loop even so
+        except trio.WouldBlock:
+            await self._writing.acquire()
+        try:
             await self._secured.write(frames)
+        finally:
+            self._writing.release()
 
     def _forget(self, stream: YamuxStream) -> None:
-        self._streams.pop(stream.stream_id, None)
-        self._half_closed.pop(stream.stream_id, None)
+        if self._streams.get(stream.stream_id) is stream:
+            del self._streams[stream.stream_id]
+            self._half_closed.pop(stream.stream_id, None)
 
     # Reading
 
     async def _take_frames(self, nursery: trio.Nursery) -> None:
         """Return when the connection is over, whichever end is to blame; the swarm is told by `on_close`."""
         try:
-            while True:
+            for taken in itertools.count(1):
                 await self._take_frame(nursery)
+                if taken % FRAMES_AT_ONCE == 0:
+                    await trio.lowlevel.checkpoint()
         except (IOException, ProtocolError, _GoneAwayError):
             return
 
@@ -183,7 +203,7 @@ class YamuxConnection(IMuxedConn):
         if version != VERSION:
             raise ProtocolError("yamux_version", f"frame of version {version}")
         if kind in (DATA, WINDOW_UPDATE):
-            await self._take_stream_frame(kind, flags, stream_id, length)
+            await self._take_stream_frame(nursery, kind, flags, stream_id, length)
         elif kind == PING:
             if flags & SYN:
                 self._pings.append(length)
@@ -195,7 +215,9 @@ class YamuxConnection(IMuxedConn):
         else:
             raise ProtocolError("yamux_type", f"frame of type {kind}")
 
-    async def _take_stream_frame(self, kind: int, flags: int, stream_id: int, length: int) -> None:
+    async def _take_stream_frame(
+        self, nursery: trio.Nursery, kind: int, flags: int, stream_id: int, length: int
+    ) -> None:
         if flags & SYN:
             self._check_new(stream_id)
             self._streams[stream_id] = YamuxStream(self, self, stream_id, first_flags=ACK)
@@ -214,7 +236,7 @@ class YamuxConnection(IMuxedConn):
             if stream.is_over:
                 self._forget(stream)
         if flags & SYN:
-            await self._accepted_in.send(stream)
+            nursery.start_soon(self._serve, stream)
 
     def _check_new(self, stream_id: int) -> None:
         theirs = stream_id != 0 and (stream_id % 2 == 0) == self._secured.is_initiator

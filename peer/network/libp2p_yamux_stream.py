@@ -9,6 +9,7 @@ from libp2p.io.exceptions import IOException
 from libp2p.network.stream.net_stream import NetStream
 from libp2p.stream_muxer.exceptions import MuxedStreamEOF, MuxedStreamError, MuxedStreamReset
 
+from peer.network.transport import Content
 from peer.types import Seconds
 
 SYN, ACK, FIN, RST = 1, 2, 4, 8
@@ -16,7 +17,7 @@ INITIAL_WINDOW_BYTES = 256 * 1024
 """What either end may send unasked, by the specification."""
 
 MAX_WRITE_BYTES = 256 * 1024
-"""Written as one piece, while which others that write to the same connection wait."""
+"""Written before others have their turn, where the socket has room for it."""
 
 STALL_S: Seconds = 10.0
 """How long a writer waits for a reader that takes nothing."""
@@ -25,7 +26,7 @@ STALL_S: Seconds = 10.0
 class Frames(Protocol):
     """The connection, as far as its streams need it."""
 
-    async def send_data(self, stream: "YamuxStream", flags: int, data: memoryview) -> None: ...
+    async def send_data(self, stream: "YamuxStream", flags: int, data: memoryview, *, last_flags: int) -> None: ...
 
     async def send_window(self, stream: "YamuxStream", flags: int, increment: int) -> None: ...
 
@@ -35,7 +36,7 @@ class Frames(Protocol):
 
 
 class YamuxStream(IMuxedStream):
-    """first_flags: SYN or ACK, for whatever is sent first. on_end: called once, when our end is closed or reset.
+    """first_flags: SYN or ACK, for whatever is sent first. on_end: called once, when it is closed or reset.
 
     receivable: bytes that the other end may still send before we grant it more. is_theirs: the other end opened it.
     """
@@ -59,9 +60,10 @@ class YamuxStream(IMuxedStream):
         self._window = INITIAL_WINDOW_BYTES
         self._sendable = INITIAL_WINDOW_BYTES
         self._unread = bytearray()
+        self._sink: _Sink | None = None
         self._readers = trio.lowlevel.ParkingLot()
         self._writers = trio.lowlevel.ParkingLot()
-        self._sending_closed = self._receiving_closed = self._is_reset = False
+        self._sending_closed = self._receiving_closed = self._is_reset = self._is_left = False
 
     @property
     def is_over(self) -> bool:
@@ -93,15 +95,44 @@ class YamuxStream(IMuxedStream):
         await self._grant()
         return part
 
-    async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send everything. Raises: MuxedStreamError when the stream is closed, and when the other end takes nothing."""
+    async def pour(self, size: int, take: Callable[[Content], object]) -> None:
+        """Hand the next `size` bytes to `take`, as they come: without copies, and without waking us for each part.
+
+        Raises: as `read`, when they do not come; what `take` raises.
+        """
+        self._sink = sink = _Sink(size, take)
+        here = self._unread
+        self._unread = bytearray(sink.pour(memoryview(here)))
+        self._frames.note_taken(self, len(here) - len(self._unread))
+        try:
+            while not sink.is_done:
+                self._check_receiving()
+                await self._grant()
+                await self._readers.park()
+        finally:
+            self._sink = None
+        if sink.error is not None:
+            raise sink.error
+
+    async def write(self, data: bytes | bytearray | memoryview, *, is_last: bool = False) -> None:
+        """Send everything. It waits for the other end to take it, and else yields to nobody.
+
+        is_last: and close our direction with its end; the stream is left by `close` all the same.
+        Raises: MuxedStreamError when the stream is closed, and when the other end takes nothing.
+        """
         rest = memoryview(data)
         while rest:
-            await self._wait_for_window()
+            if not self._sendable or self._sending_closed:
+                await self._wait_for_window()
             part = rest[: min(self._sendable, MAX_WRITE_BYTES)]
             rest = rest[len(part) :]
             self._sendable -= len(part)
-            await self._frames.send_data(self, self._take_flags(), part)
+            last_flags = FIN if is_last and not rest else 0
+            await self._frames.send_data(self, self._take_flags(), part, last_flags=last_flags)
+            if rest:
+                await trio.lowlevel.checkpoint()
+        if is_last:
+            self._end_sending()
 
     async def widen(self, window_bytes: int) -> None:
         """Let the other end be so far ahead of us, from now on: a small window makes a long way slow."""
@@ -112,19 +143,23 @@ class YamuxStream(IMuxedStream):
             await self._frames.send_window(self, self._take_flags(), increment)
 
     async def close(self) -> None:
-        """End our direction; the other may go on."""
-        if self._sending_closed:
+        """End our direction; the other may go on, with nobody to read it."""
+        if self._is_left:
             return
-        self._end_sending()
-        try:
-            await self._frames.send_window(self, self._take_flags() | FIN, 0)
-        except IOException:  # the connection is gone, and the stream with it
-            self.break_off()
+        self._leave()
+        if not self._sending_closed:
+            self._end_sending()
+            try:
+                await self._frames.send_window(self, self._take_flags() | FIN, 0)
+            except IOException:  # the connection is gone, and the stream with it
+                self.break_off()
         await self._frames.note_closed(self)
 
     async def reset(self) -> None:
         """End both directions at once, and say so to the other end."""
         if self.is_over:
+            self._leave()
+            await self._frames.note_closed(self)
             return
         unknown = self._flags == SYN  # the other end has not heard of it
         self.break_off()
@@ -152,8 +187,11 @@ class YamuxStream(IMuxedStream):
         self.receivable -= len(data)
         if self._is_reset:
             return 0
+        if self._sink is not None:
+            data = self._sink.pour(data)
         self._unread += data
-        self._readers.unpark_all()
+        if self._sink is None or self._sink.is_done or self._grantable():
+            self._readers.unpark_all()
         return len(data)
 
     def widen_sending(self, increment: int) -> None:
@@ -171,20 +209,27 @@ class YamuxStream(IMuxedStream):
         self._unread.clear()
         self._end_sending()
         self.end_receiving()
+        self._leave()
 
     def _end_sending(self) -> None:
-        if not self._sending_closed:
-            self._sending_closed = True
-            self._writers.unpark_all()
+        self._sending_closed = True
+        self._writers.unpark_all()
+
+    def _leave(self) -> None:
+        if not self._is_left:
+            self._is_left = True
             self._on_end()
 
     async def _wait_for_data(self) -> None:
         while not self._unread:
-            if self._is_reset:
-                raise MuxedStreamReset("the stream was reset")
-            if self._receiving_closed:
-                raise MuxedStreamEOF("the other end has closed the stream")
+            self._check_receiving()
             await self._readers.park()
+
+    def _check_receiving(self) -> None:
+        if self._is_reset:
+            raise MuxedStreamReset("the stream was reset")
+        if self._receiving_closed:
+            raise MuxedStreamEOF("the other end has closed the stream")
 
     async def _wait_for_window(self) -> None:
         with trio.move_on_after(STALL_S):
@@ -199,8 +244,8 @@ class YamuxStream(IMuxedStream):
 
     async def _grant(self) -> None:
         """Let the other end send as much again as was read, once that is half of the window."""
-        taken = self._window - self.receivable - len(self._unread)
-        if 2 * taken < self._window or self._receiving_closed:
+        taken = self._grantable()
+        if not taken:
             return
         self.receivable += taken
         try:
@@ -208,9 +253,40 @@ class YamuxStream(IMuxedStream):
         except IOException:
             return  # the connection is gone; what was read before is good
 
+    def _grantable(self) -> int:
+        """Return by how much to widen the window now; 0: there is time, or nothing more to come."""
+        taken = self._window - self.receivable - len(self._unread)
+        is_enough = self._sink is not None and self._sink.missing <= self.receivable
+        return 0 if 2 * taken < self._window or self._receiving_closed or is_enough else taken
+
     def _take_flags(self) -> int:
         flags, self._flags = self._flags, 0
         return flags
+
+
+class _Sink:
+    """Where the next bytes of a stream go. missing: how many have not come. error: what `take` has raised; it gets no
+    more then."""
+
+    def __init__(self, size: int, take: Callable[[Content], object]) -> None:
+        self.missing = size
+        self.error: Exception | None = None
+        self._take = take
+
+    @property
+    def is_done(self) -> bool:
+        return not self.missing or self.error is not None
+
+    def pour(self, data: memoryview) -> memoryview:
+        """Take what is missing, and return the rest."""
+        part, rest = data[: self.missing], data[self.missing :]
+        self.missing -= len(part)
+        if part and self.error is None:
+            try:
+                self._take(part)
+            except Exception as error:  # it is not to end the connection that brings the bytes
+                self.error = error
+        return rest
 
 
 def muxed_stream(stream: INetStream) -> YamuxStream:

@@ -10,19 +10,18 @@ import trio
 from libp2p.custom_types import TProtocol
 from libp2p.exceptions import BaseLibp2pError
 from libp2p.peer.id import ID
-from libp2p.stream_muxer.exceptions import MuxedConnUnavailable
 
 from peer.admission.allow_list import Authority
 from peer.errors import ProtocolError, TransportError
 from peer.network.counters import new_counters
 from peer.network.identity import Identity
-from peer.network.libp2p_framing import header, read_frame, write_frame
+from peer.network.libp2p_framing import header, read_frame, write_last_frame
 from peer.network.libp2p_guard import StreamGuard
 from peer.network.libp2p_host import build_host
 from peer.network.libp2p_negotiation import choose, proposal, read_consent
 from peer.network.libp2p_requests import PROTOCOL_PREFIX
 from peer.network.libp2p_settings import Libp2pSettings
-from peer.network.libp2p_upgrade import secure
+from peer.network.libp2p_upgrade import SecuredSocket, secure
 from peer.network.libp2p_yamux import YamuxConnection
 from peer.network.libp2p_yamux_stream import YamuxStream
 from peer.network.transport import MAX_MESSAGE_BYTES
@@ -56,9 +55,9 @@ async def open_socket_from_anywhere(port: int, rng: random.Random) -> trio.Socke
 class HostilePeer:
     """One connection to a peer, which has admitted us. secured: for bytes below the muxer."""
 
-    def __init__(self, muxed: YamuxConnection, *, run: bytes, identity: Identity) -> None:
-        self.muxed = muxed
-        self.secured = muxed._secured
+    def __init__(self, socket: SecuredSocket, *, run: bytes, identity: Identity) -> None:
+        self.muxed = YamuxConnection(socket.secured, ID.from_base58(socket.peer), serve=self._serve_stream)
+        self.secured = socket.secured
         self._run = run
         self._identity = identity
         self.ended = trio.Event()
@@ -96,14 +95,10 @@ class HostilePeer:
 
     async def serve(self) -> None:
         """Answer what is asked of us, until the connection ends."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.muxed.start)
-            try:
-                while True:
-                    nursery.start_soon(self._serve_stream, await self.muxed.accept_stream())
-            except MuxedConnUnavailable:
-                self.ended.set()
-                nursery.cancel_scope.cancel()
+        try:
+            await self.muxed.start()
+        finally:
+            self.ended.set()
 
     async def _serve_stream(self, stream: YamuxStream) -> None:
         try:
@@ -112,7 +107,7 @@ class HostilePeer:
                 while await stream.read_all():
                     pass
             else:
-                await write_frame(stream, answer(await read_frame(stream, max_bytes=MAX_MESSAGE_BYTES)))
+                await write_last_frame(stream, answer(await read_frame(stream, max_bytes=MAX_MESSAGE_BYTES)))
                 await stream.close()
         except BROKEN:  # we are nobody to complain
             await stream.reset()
@@ -132,7 +127,7 @@ async def be_hostile(
         stream = await open_socket_from_anywhere(port, rng)
         secured = await secure(host.swarm, stream, new_counters(), is_initiator=True)
         await host.swarm.upgrader.muxer_multistream.select_transport(secured.secured)
-    peer = HostilePeer(YamuxConnection(secured.secured, ID.from_base58(secured.peer)), run=run, identity=identity)
+    peer = HostilePeer(secured, run=run, identity=identity)
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(peer.serve)

@@ -69,7 +69,7 @@ async def test_a_request_starts_no_task_to_tell_of_its_stream() -> None:
             assert await one.request(other.local_peer, "/echo/1", b"there and back") == b"there and back"
         finally:
             trio.lowlevel.remove_instrument(spawned)
-        assert any("muxed_stream" in name for name in spawned.names)  # the one that serves it is seen
+        assert any("_serve" in name for name in spawned.names)  # the one that serves it is seen
         assert not [name for name in spawned.names if "_notify" in name]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from libp2p.custom_types import TProtocol
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.peer.id import ID
@@ -14,6 +15,7 @@ from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicat
 from libp2p.stream_muxer.yamux.yamux import Yamux
 
 import peer.network.libp2p_yamux_stream
+from peer.errors import TransportError
 from peer.network.addresses import parse_tcp_address
 from peer.network.counters import new_counters
 from peer.network.libp2p_dial import open_socket
@@ -23,6 +25,7 @@ from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.libp2p_upgrade import secure
 from peer.network.libp2p_yamux import (
     DATA,
+    FRAMES_AT_ONCE,
     GO_AWAY,
     HEADER,
     MAX_HALF_CLOSED,
@@ -55,11 +58,12 @@ class Frames:
     def __init__(self, attacker: Attacker) -> None:
         self._swarm = attacker._host.swarm
 
-    async def connect(self, victim: Libp2pTransport) -> None:
+    async def connect(self, victim: Libp2pTransport, *, peers: int = 1) -> None:
+        """peers: how many the victim is connected to then."""
         stream = await open_socket(parse_tcp_address(victim.listen_addresses[0]))
         self.secured = (await secure(self._swarm, stream, new_counters(), is_initiator=True)).secured
         await self._swarm.upgrader.muxer_multistream.select_transport(self.secured)
-        await until(lambda: bool(victim.connected_peers()))
+        await until(lambda: len(victim.connected_peers()) == peers)
 
     async def send(
         self, kind: int, flags: int = 0, *, length: int = 0, data: bytes = b"", stream: int = 1, version: int = 0
@@ -309,3 +313,119 @@ async def test_stream_that_is_reset_gives_its_unread_bytes_back() -> None:
         await frames.send(PING, SYN, stream=0)
         await frames.next(PING, stream=0)
         assert victim.connected_peers()
+
+
+async def test_request_and_response_each_close_their_direction_with_the_last_frame() -> None:
+    """A frame for that alone would cost both ends a turn of the event loop, twice a request."""
+    async with open_frames() as (victim, frames), trio.open_nursery() as nursery:
+        await frames.send(DATA, SYN | FIN, data=ECHO + EMPTY_REQUEST)
+        consent = await frames.next(DATA)
+        assert (consent[0], consent[2]) == (ACK, ECHO)
+        assert await frames.next(DATA) == (FIN, 4, EMPTY_REQUEST)
+        await until(lambda: not theirs(victim))
+        nursery.start_soon(victim.request, peer_id(2), "anything/1", b"hello")
+        expected = proposal(TProtocol("/murmur/anything/1")) + b"\x00\x00\x00\x05hello"
+        with trio.fail_after(PATIENCE_S):
+            while True:
+                _, kind, flags, _, length = HEADER.unpack(await frames.secured.read_exactly(HEADER.size))
+                if kind == DATA and bytes(await frames.secured.read_exactly(length)) == expected:
+                    break
+        assert flags == SYN | FIN
+        nursery.cancel_scope.cancel()
+
+
+async def test_messages_cut_in_the_middle_are_kept_apart_by_connection() -> None:
+    """All connections read into the same memory."""
+    async with open_frames() as (victim, one), open_attacker(3) as attacker:
+        other = Frames(attacker)
+        await other.connect(victim, peers=2)
+        ping = HEADER.pack(0, PING, SYN, 0, 77)
+        halves = [(frames, frames.secured._sealed(memoryview(ping))) for frames in (one, other)]
+        for part in (slice(None, 9), slice(9, 20), slice(20, None)):
+            for frames, message in halves:
+                await frames.secured._tcp.write(message[part])
+                await trio.sleep(0.05)
+        for frames in (one, other):
+            assert await frames.next(PING, stream=0) == (ACK, 77, b"")
+
+
+class _Turns(trio.abc.Instrument):
+    """Counts the turns of the event loop."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def before_io_wait(self, timeout: float) -> None:  # trio's signature
+        self.count += 1
+
+
+async def test_thousands_of_frames_that_come_at_once_leave_others_their_turns() -> None:
+    async with open_frames() as (_, frames):
+        strays = HEADER.pack(0, WINDOW_UPDATE, 0, 99, 1) * 2000
+        turns = _Turns()
+        trio.lowlevel.add_instrument(turns)
+        try:
+            await frames.secured.write(strays + HEADER.pack(0, PING, SYN, 0, 1))
+            await frames.next(PING, stream=0)
+        finally:
+            trio.lowlevel.remove_instrument(turns)
+        assert turns.count >= 2000 // FRAMES_AT_ONCE
+
+
+async def test_what_needs_no_waiting_is_sent_without_a_turn_of_the_event_loop() -> None:
+    near, far = trio.socket.socketpair()
+    tcp = CountedTcpStream(trio.SocketStream(near), new_counters())
+    with trio.testing.assert_no_checkpoints():
+        await tcp.write(b"at once")
+    assert await far.recv(100) == b"at once"
+
+
+async def test_download_that_its_taker_breaks_off_ends_alone() -> None:
+    """What takes the parts runs in the task that reads the connection."""
+
+    @asynccontextmanager
+    async def blob(_peer: PeerId, _data: bytes) -> AsyncIterator[bytes]:
+        yield bytes(1_000_000)
+
+    def take(_part: object) -> None:
+        raise OSError("no room")
+
+    async with open_peer(1) as holder, open_peer(2) as puller:
+        holder.handle_download("blob/1", blob)
+        holder.handle("echo/1", echo)
+        await puller.connect(holder.listen_addresses[0])
+        with pytest.raises(TransportError, match="no room"), trio.fail_after(PATIENCE_S):
+            await puller.download(peer_id(1), "blob/1", b"", max_bytes=1_000_000, take=take)
+        assert await puller.request(peer_id(1), "echo/1", b"x") == b"x"
+
+
+async def test_parts_of_a_download_wake_nobody_but_the_reader_of_the_connection() -> None:
+    """4 MB come in with a step of the waiting task for each half of the window, not for each part."""
+
+    @asynccontextmanager
+    async def blob(_peer: PeerId, _data: bytes) -> AsyncIterator[bytes]:
+        yield bytes(4_000_000)
+
+    taken: list[int] = []
+    async with open_peer(1) as holder, open_peer(2) as puller:
+        holder.handle_download("blob/1", blob)
+        await puller.connect(holder.listen_addresses[0])
+        steps = 0
+
+        class Count(trio.abc.Instrument):
+            def before_task_step(self, task: trio.lowlevel.Task) -> None:
+                nonlocal steps
+                steps += task is this
+
+        this, count = trio.lowlevel.current_task(), Count()
+        trio.lowlevel.add_instrument(count)
+        try:
+            with trio.fail_after(PATIENCE_S):
+                await puller.download(
+                    peer_id(1), "blob/1", b"", max_bytes=4_000_000, take=lambda part: taken.append(len(part))
+                )
+        finally:
+            trio.lowlevel.remove_instrument(count)
+        assert sum(taken) == 4_000_000
+        assert len(taken) > 50
+        assert steps < 12
