@@ -204,10 +204,11 @@ class RoundMachine:
         self._fetches.failed(payload, now=now)
         return self._advance(now)
 
-    def receive_snapshot(self, data: bytes, *, source: PeerId, now: Seconds) -> list[Effect]:
-        """Take over a whole state, if it is ahead of ours (or ours is known to be wrong)."""
+    def receive_snapshot(self, blob: Digest, data: bytes, *, source: PeerId, now: Seconds) -> list[Effect]:
+        """Take in the snapshot `blob` that `FetchSnapshot` asked for; take it over if it is ahead of our state, or that
+        is known to be wrong."""
         try:
-            entry = self._snapshots.judge(data, source, repairing=self._follower.repairing, now=now)
+            entry = self._snapshots.judge(blob, data, repairing=self._follower.repairing, now=now)
         except ProtocolError as error:
             return [Refused(reason=error.reason, peer=source, detail=error.detail)]
         if entry is None:

@@ -25,7 +25,6 @@ class Snapshots:
         self._offers: dict[Digest, SnapshotOffer] = {}
         self._data: dict[Digest, bytes] = {}
         self._names: dict[Digest, Digest] = {}
-        self._pulling: dict[PeerId, Digest] = {}
 
     def offer(self) -> SnapshotOffer | None:
         """Return the offer of the state at the tip; None at genesis, which everybody has. Cost: O(P), once a tip."""
@@ -84,12 +83,13 @@ class Snapshots:
             return [Refused(reason="oversize", peer=source, detail=f"a snapshot of {offer.blob_bytes} bytes")]
         if not self._fetches.begin(Digest(offer.blob), now=now):
             return []
-        self._pulling[source] = Digest(offer.blob)
         return [FetchSnapshot(offer=offer, holder=source)]
 
-    def judge(self, data: bytes, source: PeerId, *, repairing: bool, now: Seconds) -> Entry | None:
-        """Return the state in a snapshot if it should replace ours. Raises: ProtocolError when it is invalid."""
-        blob = self._pulling.pop(source, digest_of(data))  # `source` may have sent something else than it offered
+    def judge(self, blob: Digest, data: bytes, *, repairing: bool, now: Seconds) -> Entry | None:
+        """Return the state in a snapshot if it should replace ours. blob: what was asked for, whatever has come.
+
+        Raises: ProtocolError when it is invalid.
+        """
         self._fetches.done(blob)
         try:
             parts = self._ledger.parts

@@ -315,7 +315,7 @@ class Conductor:
         if data is None:
             self._carry_out(self.machine.payload_failed(blob, now))
         else:
-            self._carry_out(self.machine.receive_snapshot(data, source=effect.holder, now=now))
+            self._carry_out(self.machine.receive_snapshot(blob, data, source=effect.holder, now=now))
 
     async def _pull(self, blob: Digest, size: int, holders: tuple[PeerId, ...]) -> bytes | None:
         """Ask `holders` first, then everybody else: equal bytes have equal names on every peer.

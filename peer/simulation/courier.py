@@ -219,8 +219,9 @@ class Courier:
         self._pull(peer, effect.payload, list(effect.holders), arrive, others=True)
 
     def _fetch_snapshot(self, peer: PeerLife, effect: FetchSnapshot) -> None:
-        arrive = partial(RoundMachine.receive_snapshot, source=effect.holder)
-        self._pull(peer, Digest(effect.offer.blob), [effect.holder], arrive, others=False)
+        blob = Digest(effect.offer.blob)
+        arrive = partial(RoundMachine.receive_snapshot, blob=blob, source=effect.holder)
+        self._pull(peer, blob, [effect.holder], arrive, others=False)
 
     def _pull(
         self, peer: PeerLife, blob: Digest, holders: list[PeerId], arrive: Callable[..., list[Effect]], *, others: bool

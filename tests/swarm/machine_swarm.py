@@ -363,7 +363,7 @@ class MachineSwarm:
         self.after(
             2 * self._delay(),
             lambda: self._to(
-                member, life, lambda m: m.receive_snapshot(found, source=effect.holder, now=self.clock(member))
+                member, life, lambda m: m.receive_snapshot(blob, found, source=effect.holder, now=self.clock(member))
             ),
         )
 

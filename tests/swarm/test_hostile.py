@@ -212,8 +212,8 @@ def test_snapshots_that_lie_are_refused(machine: RoundMachine) -> None:
     for position in range(0, len(good), 7):
         spoilt = bytearray(good)
         spoilt[position] ^= 1
-        assert len(refusals(machine.receive_snapshot(bytes(spoilt), source=SOURCE, now=15.3))) == 1
-    assert refusals(machine.receive_snapshot(bytes(1 << 23), source=SOURCE, now=15.3)) == ["oversize"]
+        assert len(refusals(machine.receive_snapshot(digest_of(good), bytes(spoilt), source=SOURCE, now=15.3))) == 1
+    assert refusals(machine.receive_snapshot(digest_of(good), bytes(1 << 23), source=SOURCE, now=15.3)) == ["oversize"]
     assert machine.tip is tip
 
 
