@@ -3,10 +3,11 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/silu.h>
-#include <ATen/ops/tanh.h>
 #include <ATen/ops/zeros.h>
 
 #include <utility>
+
+#include "murmur/agents/torch_tanh.hpp"
 
 namespace murmur {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 at::Tensor apply(Activation activation, const at::Tensor& x) {
   switch (activation) {
     case Activation::kTanh:
-      return at::tanh(x);
+      return fast_tanh(x);
     case Activation::kRelu:
       return at::relu(x);
     case Activation::kSilu:
