@@ -106,6 +106,10 @@ class Entry:
         """Return how many rounds in a row a member has missed; None for one that is not on the roster."""
         return self.settle(_RULES).missed.get(peer)
 
+    def left_in(self, peer: PeerId) -> int | None:
+        """Return in which round a peer that has left the roster was last admitted; None for any other."""
+        return self.settle(_RULES).left.get(peer)
+
 
 def genesis(run: bytes, schema: ModelSchema, config: Digest, state: ModelState) -> Entry:
     """Return round 0, the same on every peer of a run: empty roster, the seeded initial model."""

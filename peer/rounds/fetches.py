@@ -7,6 +7,9 @@ from peer.wire.envelope import SignedDelta
 
 _RETRY_S = 1.0
 
+_Wanted = tuple[SignedDelta, tuple[PeerId, ...]]
+"""What announces a payload, and who holds it."""
+
 
 class Fetches:
     """Each blob is asked for once at a time; whoever carries a fetch out always reports how it ended."""
@@ -15,7 +18,7 @@ class Fetches:
         self._ledger = ledger
         self._under_way: set[Digest] = set()
         self._retry_at: dict[Digest, Seconds] = {}
-        self._missing: dict[Digest, FetchPayload] = {}
+        self._missing: dict[Digest, _Wanted] = {}
         self._missing_key: object = None
 
     def begin(self, blob: Digest, *, now: Seconds) -> bool:
@@ -44,18 +47,16 @@ class Fetches:
         key = (ledger.work_version, ledger.votes.version if ledger.chain.rivals() else 0)
         if key != self._missing_key:
             self._missing_key = key
-            wanted = self._wanted() if ledger.lacks_payloads() else {}
-            self._missing = {
-                payload: FetchPayload(payload=payload, payload_bytes=header.message.payload_bytes, holders=holders)
-                for payload, (header, holders) in wanted.items()
-            }
-        if not self._missing:
-            return []
-        return [fetch for payload, fetch in self._missing.items() if self.begin(payload, now=now)]
+            self._missing = self._wanted() if ledger.lacks_payloads() else {}
+        return [
+            FetchPayload(payload=payload, payload_bytes=delta.message.payload_bytes, holders=holders)
+            for payload, (delta, holders) in self._missing.items()
+            if self.begin(payload, now=now)
+        ]
 
-    def _wanted(self) -> dict[Digest, tuple[SignedDelta, tuple[PeerId, ...]]]:
+    def _wanted(self) -> dict[Digest, _Wanted]:
         ledger, tip = self._ledger, self._ledger.tip
-        wanted: dict[Digest, tuple[SignedDelta, tuple[PeerId, ...]]] = {
+        wanted: dict[Digest, _Wanted] = {
             Digest(header.message.payload): (header, (header.peer,)) for header in ledger.headers_without_payload()
         }
         wanted |= {

@@ -50,16 +50,24 @@ class Follower:
         best = self._ledger.tip
         if not self._ledger.chain.rivals() or self.repairing:
             return best
-        seen = (self._ledger.work_version, self._company.alive)
         has_news = self._ledger.votes.version != self._votes_seen and (
             self._asked_votes or self._ledger.decisions.anything_new(self._ledger.chain, self._ledger.votes)
         )
-        if seen == self._seen and not has_news and now < self._look_again_at:
+        if self._what_matters() == self._seen and not has_news and now < self._look_again_at:
             return best  # nothing that the choice depends on has changed
         self._asked_votes = False
         best = self._head(self._ledger.chain.root, now, _Tree.of(self._ledger.chain))
-        self._seen, self._look_again_at, self._votes_seen = seen, now + RIVALS_LOOK_S, self._ledger.votes.version
+        self._seen, self._look_again_at = self._what_matters(), now + RIVALS_LOOK_S
+        self._votes_seen = self._ledger.votes.version
         return best
+
+    def _what_matters(self) -> object:
+        """Return what the choice depends on besides votes and time. Work for the next round does not matter to it."""
+        ledger, chain, alive = self._ledger, self._ledger.chain, self._company.alive
+        if self._asked_votes:
+            return ledger.work_version, alive  # patience may run out: whatever comes is an occasion to look
+        applicable = [entry.digest for entry in chain.beside_tip() if ledger.can_apply(entry)]
+        return chain.tip.digest, chain.version, ledger.eligibility.version, alive, applicable
 
     def _head(self, entry: Entry, now: Seconds, tree: "_Tree") -> Entry:
         """Return where the best of the branches from `entry` ends; `entry` itself when none is to be followed.

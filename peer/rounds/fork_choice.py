@@ -37,7 +37,7 @@ def prefer(challenger: Branch, current: Branch, *, bound: Callable[[], bool]) ->
         return challenger.decided
     if current.unwelcome != challenger.unwelcome:
         return current.unwelcome and not bound()
-    return _of_branch(challenger) > _of_branch(current) and not bound()
+    return _of_branch(challenger) < _of_branch(current) and not bound()
 
 
 def outranks(theirs: Entry, ours: Entry, *, history: int) -> bool:
@@ -52,7 +52,7 @@ def outranks(theirs: Entry, ours: Entry, *, history: int) -> bool:
     near = is_near((theirs.round, theirs.score), (ours.round, ours.score), zone=zone)
     lead_theirs, lead_ours = _lead(theirs), _lead(ours)
     if not near or lead_theirs == lead_ours:
-        return _rank(theirs.score, theirs.view, theirs.digest) > _rank(ours.score, ours.view, ours.digest)
+        return _rank(theirs.score, theirs.view, theirs.digest) < _rank(ours.score, ours.view, ours.digest)
     return lead_theirs < lead_ours
 
 
@@ -80,4 +80,5 @@ def _of_branch(branch: Branch) -> tuple[int, int, bytes]:
 
 
 def _rank(score: int, view: int, digest: Digest) -> tuple[int, int, bytes]:
-    return score, -view, bytes(255 - byte for byte in digest)
+    """Return rule 4 as a value: the lower, the better."""
+    return -score, view, digest

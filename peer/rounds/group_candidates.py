@@ -60,14 +60,19 @@ class GroupCandidates:
 
     def of_members(self) -> dict[int, Signed[GroupSeal]]:
         """Return those of `best` that a member of the group sealed, not somebody who is not on the roster."""
-        grouping = self._ledger.grouping
-        return {} if grouping is None else {n: s for n, s in self.best().items() if s.peer in grouping.contributors}
+        return {group: seal for group, seal in self.best().items() if self._is_by_member(seal)}
 
     def own(self) -> Signed[GroupSeal] | None:
         """Return the seal of the own group, if a good one is known; to a member, only one by a member is."""
         ledger = self._ledger
-        known = self.of_members() if ledger.me in ledger.tip.members else self.best()
-        return known.get(ledger.own_group)
+        known = self.best().get(ledger.own_group)
+        if known is None or self._is_by_member(known) or ledger.me not in ledger.tip.members:
+            return known
+        return None
+
+    def _is_by_member(self, seal: Signed[GroupSeal]) -> bool:
+        grouping = self._ledger.grouping
+        return grouping is not None and seal.peer in grouping.contributors
 
     def without_payload(self) -> Collection[Signed[GroupSeal]]:
         """Return the seals on the tip whose payload is not held."""

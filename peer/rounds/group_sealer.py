@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from peer.rounds.group_delta import GroupDelta
+from peer.rounds.headers import NAME_BYTES
 from peer.types import Digest
 from peer.wire.envelope import Signed, seal
 from peer.wire.limits import MAX_ADMITTED
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 _DENSE_CODEC = "int8+zstd"
 """Of groups whose members send the largest coordinates alone: together those are no longer few."""
-_DIGEST_BYTES = 16
 _public_key = lru_cache(maxsize=8192)(public_key_of)
 _MAX_TOLD = 16
 """Rejections in a seal: a group has few, and strangers that find no room are no news."""
@@ -43,11 +43,12 @@ def is_true(ledger: "Ledger", signed: Signed[GroupSeal]) -> bool | None:
     A sound seal's payload is kept, so that it need not be pulled.
     """
     body = signed.message
-    known = {header.digest[:_DIGEST_BYTES]: header for header in ledger.pool.on_base(Digest(body.base))}
-    headers = [known.get(member.header) for member in body.members]
-    found = [header for header in headers if header is not None and header.message in ledger.payloads]
-    if len(found) < len(body.members):
-        return None
+    found: list[Signed[DeltaHeader]] = []
+    for member in body.members:
+        header = ledger.pool.named(Digest(body.base), member.header)
+        if header is None or header.message not in ledger.payloads:
+            return None
+        found.append(header)
     if body.codec not in ledger.parts.codecs:
         return False
     result = _delta_of(ledger, found, body.codec)
@@ -101,7 +102,7 @@ def _member(header: Signed[DeltaHeader]) -> GroupMember:
     message = header.message
     return GroupMember(
         key=_public_key(header.peer),
-        header=header.digest[:_DIGEST_BYTES],
+        header=header.digest[:NAME_BYTES],
         sequence=message.sequence,
         env_steps=message.env_steps,
         steps_per_s=message.steps_per_s,

@@ -9,6 +9,8 @@ from peer.wire.messages import DeltaHeader
 
 _MAX_BASES = 16
 _MAX_PEERS_PER_BASE = 128
+NAME_BYTES = 16
+"""As much of a header's digest as a group seal names it by."""
 _NEWS = 64
 """Headers that came last and can be asked for; whoever has not looked for longer looks through all."""
 
@@ -21,6 +23,7 @@ class HeaderPool:
         self._by_base: dict[Digest, dict[PeerId, Signed[DeltaHeader]]] = {}
         self._sorted: dict[Digest, list[Signed[DeltaHeader]]] = {}
         self._peers: dict[Digest, frozenset[PeerId]] = {}
+        self._named: dict[Digest, dict[bytes, Signed[DeltaHeader]]] = {}
         self._news: deque[Signed[DeltaHeader]] = deque(maxlen=_NEWS)
 
     def add(self, header: Signed[DeltaHeader]) -> bool:
@@ -31,9 +34,12 @@ class HeaderPool:
             return False
         if known is None and len(peers) >= _MAX_PEERS_PER_BASE:
             return False
+        named = self._named.setdefault(Digest(header.message.base), {})
         if known is None:
             self._peers.pop(Digest(header.message.base), None)
-        peers[header.peer] = header
+        else:
+            del named[known.digest[:NAME_BYTES]]
+        peers[header.peer] = named[header.digest[:NAME_BYTES]] = header
         self.version += 1
         self._news.append(header)
         self._sorted.pop(Digest(header.message.base), None)
@@ -64,6 +70,10 @@ class HeaderPool:
             self._peers[base] = frozenset(self._by_base[base])
         return self._peers[base]
 
+    def named(self, base: Digest, name: bytes) -> Signed[DeltaHeader] | None:
+        """Return the header for the round after `base` whose digest begins with `name`, of NAME_BYTES bytes."""
+        return self._named.get(base, {}).get(name)
+
     def bases(self) -> list[Digest]:
         return list(self._by_base)
 
@@ -75,5 +85,6 @@ class HeaderPool:
         del self._by_base[base]
         self._sorted.pop(base, None)
         self._peers.pop(base, None)
+        self._named.pop(base, None)
         self._news.clear()
         self.version += 1  # with no news: everybody looks through all that is left

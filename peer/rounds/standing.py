@@ -43,6 +43,11 @@ class Standing:
         return {PeerId(entry.peer): entry.missed for entry in self._roster}
 
     @cached_property
+    def left(self) -> dict[PeerId, int]:
+        """The round in which each peer that has left the roster was last admitted."""
+        return {PeerId(entry.peer): entry.round for entry in self._departed}
+
+    @cached_property
     def line(self) -> list[PeerId]:
         """The members in the order in which they seal the next round."""
         return seal_order(self._digest, self.members)

@@ -6,7 +6,7 @@ on it. So as long as a reachable peer is known to be elsewhere, nothing is concl
 what was final here is so no more until the two lines have become one (docs/adr/0054).
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 
 from peer.rounds.chain import Chain
 from peer.rounds.company import Told
@@ -25,8 +25,10 @@ def strays(
     told: what each peer last said of its tip; it knows best where it is, so of its votes only those count that were not
     known by then. A peer that has given no sign since the line last admitted its work, or since the root, is none.
     """
-    seen = _admitted(chain)
-    newest = {peer: (seen.get(peer, chain.root.round - 1), False) for peer in peers}
+    newest: dict[PeerId, tuple[int, bool]] = {}
+    for peer in peers:
+        admitted = _last_admitted(chain.tip, peer)
+        newest[peer] = chain.root.round - 1 if admitted is None else admitted, False
     for peer, round_number, manifest, parent in _signs(peers, votes, told):
         is_here = manifest in chain or parent in chain
         newest[peer] = max(newest[peer], (round_number, not is_here))  # of one round: which came later is not known
@@ -34,7 +36,7 @@ def strays(
 
 
 def contested(
-    peers: Collection[PeerId], *, chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told], history: int
+    peers: Set[PeerId], *, chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told], history: int
 ) -> dict[Digest, PeerId]:
     """Return the entries of the line to the tip on which a rival builds that one of `peers` is on, each with that peer.
 
@@ -43,7 +45,8 @@ def contested(
     """
     tip = chain.tip
     found: dict[Digest, PeerId] = {}
-    for peer, (_, entry) in sorted(_newest(peers, chain=chain, votes=votes, told=told).items()):
+    for peer in sorted(_seen_beside(chain, votes, told) & peers):
+        entry = _whereabouts(peer, chain, votes, told)
         ancestor, ours, theirs = chain.fork(tip, entry)
         if ours and theirs and (ancestor.roster or not is_plainly_behind(entry.score, tip, history=history)):
             found[ancestor.digest] = peer
@@ -51,13 +54,14 @@ def contested(
 
 
 def beside_line(
-    peers: Collection[PeerId], *, chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]
+    peers: Set[PeerId], *, chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]
 ) -> dict[PeerId, Told]:
     """Return those of `peers` that are known to be on a rival, with the newest entry of it that they were seen at."""
-    newest = _newest(peers, chain=chain, votes=votes, told=told)
+    seen = sorted(_seen_beside(chain, votes, told) & peers)
+    places = {peer: _whereabouts(peer, chain, votes, told) for peer in seen}
     return {
         peer: Told(tip=Tip(entry.digest, entry.round, entry.score), voted=votes.last_round_of(peer), apart=True)
-        for peer, (_, entry) in newest.items()
+        for peer, entry in places.items()
         if not chain.descends(chain.tip, entry) and not chain.descends(entry, chain.tip)
     }
 
@@ -83,23 +87,31 @@ def peers_apart(*, chain: Chain, apart: Mapping[PeerId, Told], history: int) -> 
     )
 
 
-def _newest(
-    peers: Collection[PeerId], *, chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]
-) -> dict[PeerId, tuple[int, Entry]]:
-    """Return where in the tree each of `peers` was last seen, and in which round; those that were not are left out."""
-    newest = {peer: (round_number, chain.tip) for peer, round_number in _admitted(chain).items() if peer in peers}
-    for peer, round_number, manifest, _ in _signs(peers, votes, told):
+def _seen_beside(chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]) -> set[PeerId]:
+    """Return who has ever given a sign of an entry beside the line to the tip: few, and only they may be on a rival."""
+    beside = {entry.digest for entry in chain.beside_tip()}
+    camps = (camp for round_number in votes.rounds() for camp in votes.camps(round_number).items())
+    seen = {peer for (manifest, _), voters in camps if manifest in beside for peer in voters}
+    return seen | {peer for peer, said in told.items() if said.tip.digest in beside}
+
+
+def _whereabouts(peer: PeerId, chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]) -> Entry:
+    """Return the known entry that a peer's newest sign is of; the tip while that has its newest work."""
+    place, newest = chain.tip, _last_admitted(chain.tip, peer)
+    for _, round_number, manifest, _ in _signs((peer,), votes, told):
         entry = chain.get(manifest)
-        if entry is not None and (peer not in newest or round_number >= newest[peer][0]):
-            newest[peer] = round_number, entry
-    return newest
+        if entry is not None and (newest is None or round_number >= newest):
+            place, newest = entry, round_number
+    return place
 
 
-def _admitted(chain: Chain) -> dict[PeerId, int]:
-    """Return the last round on which each peer that the tip names built work which the line to the tip admitted."""
-    tip = chain.tip
-    seen = {PeerId(entry.peer): entry.round - 1 for entry in tip.departed}
-    return seen | {PeerId(entry.peer): tip.round - entry.missed - 1 for entry in tip.roster}
+def _last_admitted(tip: Entry, peer: PeerId) -> int | None:
+    """Return the last round on which a peer that the tip names built work which the line to the tip admitted."""
+    missed = tip.missed_by(peer)
+    if missed is not None:
+        return tip.round - missed - 1
+    left = tip.left_in(peer)
+    return None if left is None else left - 1
 
 
 def _signs(
@@ -107,10 +119,12 @@ def _signs(
 ) -> Iterator[tuple[PeerId, int, bytes, bytes]]:
     """Yield each sign of where a peer is: round, manifest, and the manifest before where that is known."""
     for round_number in votes.rounds():
-        for peer, ack in votes.of(round_number).items():
-            is_older = peer in told and round_number <= told[peer].voted
-            if peer in peers and not is_older:
+        cast = votes.of(round_number)
+        for peer in peers:
+            ack = cast.get(peer)
+            if ack is not None and not (peer in told and round_number <= told[peer].voted):
                 yield peer, round_number, ack.message.manifest, ack.message.previous
-    for peer in told.keys() & set(peers):
-        tip = told[peer].tip
-        yield peer, tip.round, tip.digest, b""
+    for peer in peers:
+        if peer in told:
+            tip = told[peer].tip
+            yield peer, tip.round, tip.digest, b""
