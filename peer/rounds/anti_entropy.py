@@ -21,13 +21,14 @@ def tip_of(entry: Entry) -> Tip:
 
 
 def request(ledger: Ledger, *, final: int) -> SyncRequest:
-    """Say what is held here: the line to the tip, the headers for the next round, and votes for rounds after `final`,
-    the newest one that is final here: first those for the next one, which others are to complete, then the latest.
+    """Say what is held here: the line to the tip, the headers for the next round, and votes. final: the newest round
+    that is final here; first come the votes for the next one, which others are to complete, then the latest.
     """
     line = ledger.line()[: -_MAX_RECENT - 1 : -1]
     tip = ledger.tip
-    rounds = [number for number in reversed(ledger.votes.rounds()) if number > final]
-    votes = ledger.votes.held(rounds[-1:] + rounds[:-1])
+    rounds = ledger.votes.rounds()[::-1]
+    pending = [number for number in rounds if number > final]
+    votes = ledger.votes.held(pending[-1:] + pending[:-1] + rounds[len(pending) :])
     return SyncRequest(
         tip=tip_of(tip),
         recent=tuple([entry.digest for entry in line]),

@@ -110,7 +110,7 @@ class GroupRound:
         """Return when this peer should seal the round, None while it has nothing to seal."""
         self._look()
         best = self._ledger.group_candidates.best()
-        is_complete = self._expected_groups <= self._ledger.group_candidates.of_members().keys()
+        is_complete = self._is_top_complete(len(best))
         self._top.note(have=len(best), expected=len(self._expected_groups), is_complete=is_complete, now=now)
         before, reachable_before = self._before
         view = self._view(
@@ -119,6 +119,12 @@ class GroupRound:
         )  # fmt: skip
         due = seal_time(view, self._rules)
         return due if due is None or self._may_seal() else None
+
+    def _is_top_complete(self, known: int) -> bool:
+        """Return whether a member's seal is in of every group that anybody alive belongs to. known: seals that are in,
+        so that they are looked through when there may be enough."""
+        expected = self._expected_groups
+        return len(expected) <= known and expected <= self._ledger.group_candidates.of_members().keys()
 
     def missing(self) -> frozenset[PeerId]:
         """Return the peers of the own group whose deltas it still waits for; none once it is sealed."""

@@ -88,10 +88,10 @@ class Ledger:
         return tip.digest, self._candidates.version(tip)
 
     def lacks_payloads(self) -> bool:
-        """Return whether a header or a group seal on the tip, or a manifest in the tree, may lack a payload."""
+        """Return whether a header or a group seal on the tip, or a manifest in the tree, lacks a payload."""
         return (
             bool(self.headers_without_payload())
-            or any(entry.state is None for entry in self.chain.beside_tip())
+            or not all(self.can_apply(entry) for entry in self.chain.beside_tip())
             or bool(self.group_candidates.without_payload())
         )
 

@@ -21,7 +21,7 @@ def test_votes_for_the_first_round_that_is_not_final_where_it_is_asked_are_hande
     assert votes == {member.identity.peer_id for member in swarm.members}
 
 
-def test_a_request_names_the_newest_final_round_and_lists_only_votes_for_later_ones() -> None:
+def test_a_request_lists_the_votes_that_are_held_those_for_rounds_that_are_not_final_first() -> None:
     swarm = MachineSwarm(4, seed=3)
     swarm.run(20.0)
     machine = swarm.members[0].machine
@@ -29,4 +29,17 @@ def test_a_request_names_the_newest_final_round_and_lists_only_votes_for_later_o
     assert asked.final == machine.final_round > 0
     votes = machine._ledger.votes
     later = [number for number in votes.rounds() if number > asked.final]
-    assert set(asked.acks) == {vote.digest for vote in votes.held(later)}
+    pending = {vote.digest for vote in votes.held(later)}
+    assert set(asked.acks[: len(pending)]) == pending
+    assert set(asked.acks) == {vote.digest for vote in votes.held(votes.rounds())}
+
+
+def test_an_answer_repeats_no_vote_that_the_request_lists() -> None:
+    swarm = MachineSwarm(4, seed=3)
+    swarm.run(20.0)
+    one, other = swarm.members[0].machine, swarm.members[1].machine
+    assert one.tip.digest == other.tip.digest
+    assert one.final_round == one.tip.round, "all votes of the newest round are here"
+    asked = one.sync_request()
+    signed = [open_envelope(data, run=RUN) for data in other.answer_sync(asked).messages]
+    assert [each for each in signed if isinstance(each.message, Ack)] == []
