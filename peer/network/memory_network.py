@@ -20,7 +20,7 @@ from peer.errors import TransportError
 from peer.types import PeerId, Seconds
 
 if TYPE_CHECKING:
-    from peer.network.memory_transport import MemoryTransport
+    from peer.network.memory_end import MemoryEnd
 
 _Arg = TypeVar("_Arg")
 
@@ -88,11 +88,11 @@ class Link:
 
     __slots__ = ("ends", "open")
 
-    def __init__(self, one: "MemoryTransport", other: "MemoryTransport") -> None:
+    def __init__(self, one: "MemoryEnd", other: "MemoryEnd") -> None:
         self.ends = (one, other)
         self.open = True
 
-    def other_end(self, end: "MemoryTransport") -> "MemoryTransport":
+    def other_end(self, end: "MemoryEnd") -> "MemoryEnd":
         return self.ends[1] if self.ends[0] is end else self.ends[0]
 
 
@@ -126,7 +126,7 @@ class MemoryNetwork:
         self.dial_timeout_s = dial_timeout_s
         self.gossip_degree = gossip_degree
         self.tick_s = tick_s
-        self._attached: dict[str, MemoryTransport] = {}
+        self._attached: dict[str, MemoryEnd] = {}
         self._directions: dict[tuple[PeerId, PeerId], Direction] = {}
         self._group_of: dict[PeerId, int] = {}
         self._links: dict[Link, int] = {}  # live link -> number of the cut it is under, 0 when whole
@@ -179,28 +179,28 @@ class MemoryNetwork:
         The others notice after `crash_detection_s`; with `silent` (the machine is gone) after `detection_s`.
         Raises: ValueError when no such peer is attached.
         """
-        for transport in list(self._attached.values()):
-            if transport.local_peer == peer:
-                transport.kill(notice_s=self.detection_s if silent else self.crash_detection_s)
+        for end in list(self._attached.values()):
+            if end.peer == peer:
+                end.kill(notice_s=self.detection_s if silent else self.crash_detection_s)
                 return
         raise ValueError(f"no attached peer {peer}")
 
     def attached_peers(self) -> tuple[PeerId, ...]:
         """Return who is attached, in order of arrival."""
-        return tuple(transport.local_peer for transport in self._attached.values())
+        return tuple(end.peer for end in self._attached.values())
 
-    # For the transports.
+    # For the ends.
 
-    def attach(self, address: str, transport: "MemoryTransport") -> None:
+    def attach(self, address: str, end: "MemoryEnd") -> None:
         """Raises: TransportError when the address is taken."""
         if address in self._attached:
-            raise TransportError(f"address {address} is in use by {self._attached[address].local_peer}")
-        self._attached[address] = transport
+            raise TransportError(f"address {address} is in use by {self._attached[address].peer}")
+        self._attached[address] = end
 
     def detach(self, address: str) -> None:
         self._attached.pop(address, None)
 
-    def listener(self, address: str) -> "MemoryTransport | None":
+    def listener(self, address: str) -> "MemoryEnd | None":
         return self._attached.get(address)
 
     def direction(self, source: PeerId, target: PeerId) -> Direction:
@@ -236,7 +236,7 @@ class MemoryNetwork:
             self._pause.deadline = at
 
     async def pump(self) -> Never:
-        """Work off timed events for ever. Every transport runs one; the eldest works, the others stand by.
+        """Work off timed events for ever. Every end runs one; the eldest works, the others stand by.
 
         One pump for all, because waking a task costs ten times what an event costs.
         """
@@ -258,7 +258,7 @@ class MemoryNetwork:
     def _reconsider_links(self) -> None:
         for link, cut in self._links.items():
             one, other = link.ends
-            whole = self.is_whole(one.local_peer, other.local_peer)
+            whole = self.is_whole(one.peer, other.peer)
             if whole:
                 self._links[link] = 0
             elif not cut:
@@ -268,8 +268,8 @@ class MemoryNetwork:
                 for end in link.ends:
                     end.schedule(at, partial(self._give_up, end, link, self._cuts))
 
-    def _give_up(self, end: "MemoryTransport", link: Link, cut: int) -> None:
+    def _give_up(self, end: "MemoryEnd", link: Link, cut: int) -> None:
         if not link.open or self._links.get(link) == cut:
             link.open = False
             self.remove_link(link)
-            end.drop_link(link, "no answer to pings")
+            end.links.drop(link, "no answer to pings")

@@ -21,7 +21,7 @@ def held_by(node: Node) -> dict[str, int]:
     assert node.transport is not None
     found: dict[str, int] = {}
     seen = {id(node), id(node.sink), id(node.times), id(node.sink.events)}
-    waiting: list[tuple[str, object]] = [("handlers", node.transport._handlers)]
+    waiting: list[tuple[str, object]] = [("handlers", node.transport._end.requests._handlers)]
     while waiting:
         holder, item = waiting.pop()
         if id(item) in seen:
