@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from peer.commands import common
+
+if TYPE_CHECKING:
+    from peer.admission.allow_list import AllowListFile
 
 allow_list_app = typer.Typer(
     help="Make, change, sign and show allow-lists: who may take part in a run.\n\n"
@@ -87,10 +90,10 @@ def show_command(file: ListFile) -> None:
     _show(file)
 
 
-def _change(file: Path, change: Callable[..., object]) -> None:
+def _change(file: Path, change: Callable[["AllowListFile"], "AllowListFile"]) -> None:
     from peer.storage.allow_list_file import load_allow_list, save_allow_list
 
-    common.or_exit(lambda: save_allow_list(file, change(load_allow_list(file))))  # type: ignore[arg-type]  # the types are imported late
+    common.or_exit(lambda: save_allow_list(file, change(load_allow_list(file))))
     _show(file)
 
 
