@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
 
 MISSING = (
     "needs root"
@@ -21,7 +22,6 @@ class Namespaces:
         tag = f"m{os.getpid() % 100_000}"
         self.router = f"{tag}-open"
         self.hosts = {host: f"{tag}-{host}" for host in hosts}
-        self._tag = tag
 
     def router_address(self, host: str) -> str:
         """Return where `host` reaches the router."""
@@ -32,21 +32,15 @@ class Namespaces:
         _run("ip", "-n", self.router, "link", "set", "lo", "up")
         for host, namespace in self.hosts.items():
             number = self._number(host)
-            inside, outside = f"{self._tag}i{number}", f"{self._tag}o{number}"
-            _run("ip", "netns", "add", namespace)
-            _run("ip", "-n", namespace, "link", "set", "lo", "up")
-            _run("ip", "-n", self.router, "link", "add", outside, "type", "veth", "peer", "name", inside)
-            _run("ip", "-n", self.router, "link", "set", inside, "netns", namespace)
-            _run("ip", "-n", namespace, "link", "set", inside, "name", "eth0")
-            for name, device, address in ((self.router, outside, 1), (namespace, "eth0", 2)):
-                _run("ip", "-n", name, "address", "add", f"10.231.{number}.{address}/24", "dev", device)
-                _run("ip", "-n", name, "link", "set", device, "up")
+            socket = f"host{number}"
+            _add_host(namespace, self.router, socket)
+            _set_up(self.router, socket, f"10.231.{number}.1/24")
+            _set_up(namespace, "eth0", f"10.231.{number}.2/24")
             for rule in (("-i", "lo", "-j", "ACCEPT"), ("-p", "tcp", "--syn", "-j", "DROP")):
                 _run("ip", "netns", "exec", namespace, "iptables", "-A", "INPUT", *rule)
 
     def remove(self) -> None:
-        for namespace in (*self.hosts.values(), self.router):
-            subprocess.run(["ip", "netns", "delete", namespace], check=False, capture_output=True)
+        _delete(*self.hosts.values(), self.router)
 
     def _number(self, host: str) -> int:
         return list(self.hosts).index(host) + 1
@@ -56,9 +50,9 @@ class Lan:
     """Hosts on one bridge, each in a namespace of its own: what one multicasts reaches the others."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
-        self._tag = f"n{os.getpid() % 100_000}"
-        self._bridge = f"{self._tag}-lan"
-        self.hosts = {host: f"{self._tag}-{host}" for host in hosts}
+        tag = f"n{os.getpid() % 100_000}"
+        self._bridge = f"{tag}-lan"
+        self.hosts = {host: f"{tag}-{host}" for host in hosts}
 
     def make(self) -> None:
         """The bridge has a namespace too, so that nothing of this machine's own network is touched."""
@@ -66,38 +60,51 @@ class Lan:
         _run("ip", "-n", self._bridge, "link", "add", "lan", "type", "bridge")
         _run("ip", "-n", self._bridge, "link", "set", "lan", "up")
         for number, namespace in enumerate(self.hosts.values(), start=1):
-            inside, outside = f"{self._tag}i{number}", f"{self._tag}o{number}"
-            _run("ip", "netns", "add", namespace)
-            _run("ip", "-n", namespace, "link", "set", "lo", "up")
-            _run("ip", "-n", self._bridge, "link", "add", outside, "type", "veth", "peer", "name", inside)
-            _run("ip", "-n", self._bridge, "link", "set", inside, "netns", namespace)
-            _run("ip", "-n", self._bridge, "link", "set", outside, "master", "lan")
-            _run("ip", "-n", self._bridge, "link", "set", outside, "up")
-            _run("ip", "-n", namespace, "link", "set", inside, "name", "eth0")
-            _run("ip", "-n", namespace, "address", "add", f"10.232.0.{number}/24", "dev", "eth0")
-            _run("ip", "-n", namespace, "link", "set", "eth0", "up")
+            socket = f"host{number}"
+            _add_host(namespace, self._bridge, socket)
+            _run("ip", "-n", self._bridge, "link", "set", socket, "master", "lan", "up")
+            _set_up(namespace, "eth0", f"10.232.0.{number}/24")
 
     def remove(self) -> None:
-        for namespace in (*self.hosts.values(), self._bridge):
-            subprocess.run(["ip", "netns", "delete", namespace], check=False, capture_output=True)
+        _delete(*self.hosts.values(), self._bridge)
+
+
+_World = TypeVar("_World", Namespaces, Lan)
+
+
+def lan(hosts: Sequence[str]) -> AbstractContextManager[Lan]:
+    return _standing(Lan(hosts))
+
+
+def nat_world(hosts: Sequence[str]) -> AbstractContextManager[Namespaces]:
+    return _standing(Namespaces(hosts))
 
 
 @contextmanager
-def lan(hosts: Sequence[str]) -> Iterator[Lan]:
-    world = Lan(hosts)
-    with ExitStack() as stack:
-        stack.callback(world.remove)
+def _standing(world: _World) -> Iterator[_World]:
+    try:
         world.make()
         yield world
+    finally:
+        world.remove()
 
 
-@contextmanager
-def nat_world(hosts: Sequence[str]) -> Iterator[Namespaces]:
-    world = Namespaces(hosts)
-    with ExitStack() as stack:
-        stack.callback(world.remove)
-        world.make()
-        yield world
+def _add_host(namespace: str, centre: str, socket: str) -> None:
+    """Add a namespace whose eth0 is plugged into the interface `socket` of the namespace `centre`."""
+    _run("ip", "netns", "add", namespace)
+    _run("ip", "-n", namespace, "link", "set", "lo", "up")
+    plug = ("peer", "name", "eth0", "netns", namespace)
+    _run("ip", "-n", centre, "link", "add", socket, "type", "veth", *plug)
+
+
+def _set_up(namespace: str, interface: str, address: str) -> None:
+    _run("ip", "-n", namespace, "address", "add", address, "dev", interface)
+    _run("ip", "-n", namespace, "link", "set", interface, "up")
+
+
+def _delete(*namespaces: str) -> None:
+    for namespace in namespaces:
+        subprocess.run(["ip", "netns", "delete", namespace], check=False, capture_output=True)
 
 
 def _run(*command: str) -> None:
