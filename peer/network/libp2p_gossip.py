@@ -11,17 +11,19 @@ from typing import Never
 import trio
 from libp2p.abc import IHost, INetStream
 from libp2p.custom_types import TProtocol
-from libp2p.peer.id import ID
+from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.stream_muxer.exceptions import MuxedStreamError
 
-from peer.errors import ProtocolError
+from peer.errors import ProtocolError, TransportError
 from peer.network.discovery.backoff import RedialPolicy
 from peer.network.gate import Gate
 from peer.network.gossip import Gossip
 from peer.network.gossip_frames import Frame, FrameReader, Kind, encode_message, encode_names
 from peer.network.libp2p_guard import reset_stream
+from peer.network.libp2p_negotiation import proposal, read_consent
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_upgrade import root_cause
+from peer.network.libp2p_yamux import muxer_of
 from peer.network.libp2p_yamux_stream import YamuxStream, muxed_stream
 from peer.network.transport import GossipFailing
 from peer.types import PeerId, Seconds
@@ -60,17 +62,19 @@ class GossipStreams:
         nursery: trio.Nursery,
         *,
         peers: Callable[[], frozenset[PeerId]],
+        connection_to: Callable[[PeerId], SwarmConn],
         deliver: Deliver,
         admits: Admits,
         counters: dict[str, int],
         gate: Gate,
         tell: Callable[[GossipFailing], None],
     ) -> None:
-        """tell: of neighbours that cannot be spoken to."""
+        """connection_to: raises TransportError when there is none. tell: of neighbours that cannot be spoken to."""
         self._host = host
         self._settings = settings
         self._nursery = nursery
         self._peers = peers
+        self._connection_to = connection_to
         self._deliver = deliver
         self._admits = admits
         self._counters = counters
@@ -138,12 +142,16 @@ class GossipStreams:
     async def _speak_once(self, peer: PeerId, outbox: "_Outbox") -> Exception:
         """Return why the stream did not open, or broke."""
         try:
-            with trio.fail_after(self._settings.stream_idle_s):
-                stream = await self._host.new_stream(ID.from_base58(peer), [self._protocol])
-        except Exception as error:  # swarm, muxer, multiselect and socket have no common base for their errors
+            stream = await muxer_of(self._connection_to(peer)).open_stream()
+        except (TransportError, MuxedStreamError) as error:
             return error
         try:
-            return await _write_all(muxed_stream(stream), outbox)
+            with trio.fail_after(self._settings.stream_idle_s):
+                await stream.write(proposal(self._protocol))
+                await read_consent(stream, self._protocol)
+            await _write_all(stream, outbox)
+        except Exception as error:  # it breaks with errors of several layers
+            return error
         finally:
             await reset_stream(stream)
 
@@ -225,11 +233,7 @@ class _Outbox:
         return bytes(batch)
 
 
-async def _write_all(stream: YamuxStream, outbox: _Outbox) -> Exception:
-    """Write frames as they come; return why the stream broke."""
+async def _write_all(stream: YamuxStream, outbox: _Outbox) -> Never:
+    """Write frames as they come. Raises: why the stream broke."""
     while True:
-        batch = await outbox.take()
-        try:
-            await stream.write(batch)
-        except Exception as error:  # as above
-            return error
+        await stream.write(await outbox.take())

@@ -7,7 +7,6 @@ of the swarm, so one wrapper there covers gossip, ping and our own protocols.
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
 
 import trio
 from libp2p.abc import INetStream
@@ -15,6 +14,7 @@ from libp2p.custom_types import StreamHandlerFn
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
 
+from peer.network.libp2p_yamux_stream import YamuxStream, muxed_stream
 from peer.types import PeerId
 
 RESET_PATIENCE_S = 1.0
@@ -68,17 +68,12 @@ class StreamGuard:
         return guarded
 
 
-class Resettable(Protocol):
-    """A stream of any layer."""
-
-    async def reset(self) -> None: ...
-
-
-async def reset_stream(stream: Resettable) -> None:
+async def reset_stream(stream: INetStream | YamuxStream) -> None:
     """Reset a stream, even when being cancelled; without a reset the other end would wait for ever."""
+    muxed = stream if isinstance(stream, YamuxStream) else muxed_stream(stream)  # the swarm keeps none of ours
     with trio.move_on_after(RESET_PATIENCE_S) as patience:
         patience.shield = True
         try:
-            await stream.reset()
+            await muxed.reset()
         except Exception:  # a broken connection has no streams left to reset; its own end is noticed elsewhere
             return

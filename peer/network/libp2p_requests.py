@@ -20,7 +20,7 @@ from peer.network.libp2p_guard import reset_stream
 from peer.network.libp2p_host import QuietHost
 from peer.network.libp2p_negotiation import proposal, read_consent
 from peer.network.libp2p_upgrade import root_cause
-from peer.network.libp2p_yamux import YamuxConnection
+from peer.network.libp2p_yamux import muxer_of
 from peer.network.libp2p_yamux_stream import YamuxStream, muxed_stream
 from peer.network.transport import MAX_MESSAGE_BYTES, Content, DownloadHandler, RequestHandler
 from peer.types import PeerId, Seconds
@@ -92,7 +92,7 @@ class RequestStreams:
         wanted, peer = _protocol_id(protocol), conn.muxed_conn.peer_id
         try:
             with trio.fail_after(self._idle_s):
-                stream = await _muxer_of(conn).open_stream()
+                stream = await muxer_of(conn).open_stream()
         except (MuxedStreamError, trio.TooSlowError) as error:
             raise TransportError(f"{peer} takes no {protocol} request: {root_cause(error)}") from error
         try:
@@ -167,12 +167,6 @@ class RequestStreams:
             raise
         except Exception as error:  # a stream breaks with errors of several layers
             raise ProtocolError("frame_truncated", root_cause(error)) from error
-
-
-def _muxer_of(conn: SwarmConn) -> YamuxConnection:
-    """Return what is under a connection: streams of ours need none of what the swarm keeps of each."""
-    assert isinstance(conn.muxed_conn, YamuxConnection), "there is no other muxer"
-    return conn.muxed_conn
 
 
 async def _finish(stream: YamuxStream) -> None:

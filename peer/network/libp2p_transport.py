@@ -162,12 +162,9 @@ class Libp2pTransport:
         self._is_open = False
 
     def _connection_to(self, peer: PeerId) -> SwarmConn:
-        """Return the newest connection. Raises: TransportError when there is none."""
+        """Raises: TransportError when there is none."""
         self._require_open()
-        found = self._connections.of_peer(peer)
-        if not found:
-            raise TransportError(f"not connected to {peer}")
-        return found[-1]
+        return _connection_to(self._connections, peer)
 
     def _require_open(self) -> None:
         if not self._is_open:
@@ -206,6 +203,7 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
                 settings,
                 nursery,
                 peers=connections.peers,
+                connection_to=partial(_connection_to, connections),
                 deliver=deliver,
                 admits=limits.admits_message,
                 counters=counters,
@@ -246,6 +244,14 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
                     await connections.close_all(cause="closed by us")
                     await host.close()  # inside run(): outside it, its connections would leak
         nursery.cancel_scope.cancel()
+
+
+def _connection_to(connections: ConnectionTable, peer: PeerId) -> SwarmConn:
+    """Return the newest one. Raises: TransportError when there is none."""
+    found = connections.of_peer(peer)
+    if not found:
+        raise TransportError(f"not connected to {peer}")
+    return found[-1]
 
 
 def _deliver(

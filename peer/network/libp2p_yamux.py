@@ -17,6 +17,7 @@ from libp2p.abc import IMuxedConn, ISecureConn
 from libp2p.connection_types import ConnectionType
 from libp2p.custom_types import TProtocol
 from libp2p.io.exceptions import IOException
+from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.peer.id import ID
 from libp2p.stream_muxer.exceptions import MuxedConnUnavailable, MuxedStreamError
 from multiaddr import Multiaddr
@@ -268,6 +269,12 @@ class YamuxConnection(IMuxedConn):
             return  # the reader will find out, too
         finally:
             self._answering = False
+
+
+def muxer_of(conn: SwarmConn) -> YamuxConnection:
+    """Return what is under a connection of the swarm: streams of ours need nothing of what that keeps of each."""
+    assert isinstance(conn.muxed_conn, YamuxConnection), "there is no other muxer"
+    return conn.muxed_conn
 
 
 class _GoneAwayError(Exception):
