@@ -19,7 +19,9 @@ class Fetches:
         self._under_way: set[Digest] = set()
         self._retry_at: dict[Digest, Seconds] = {}
         self._missing: dict[Digest, _Wanted] = {}
-        self._missing_key: object = None
+        self._work_seen: object = None
+        self._votes_seen: int | None = None
+        self._lacks = False
 
     def begin(self, blob: Digest, *, now: Seconds) -> bool:
         """Return whether to ask for `blob` now; it counts as under way then."""
@@ -44,10 +46,13 @@ class Fetches:
         if self._retry_at:
             self._retry_at = {blob: time for blob, time in self._retry_at.items() if time > now}
         ledger = self._ledger
-        key = (ledger.work_version, ledger.votes.version if ledger.chain.rivals() else 0)
-        if key != self._missing_key:
-            self._missing_key = key
-            self._missing = self._wanted() if ledger.lacks_payloads() else {}
+        if ledger.work_version != self._work_seen:
+            self._work_seen, self._votes_seen = ledger.work_version, None
+            self._lacks = ledger.lacks_payloads()
+        if self._lacks and ledger.votes.version != self._votes_seen:  # they tell which branches matter
+            self._votes_seen, self._missing = ledger.votes.version, self._wanted()
+        if not self._lacks:
+            return []
         return [
             FetchPayload(payload=payload, payload_bytes=delta.message.payload_bytes, holders=holders)
             for payload, (delta, holders) in self._missing.items()

@@ -47,19 +47,25 @@ class Follower:
 
     def best(self, now: Seconds) -> Entry:
         """Return the entry that the tip should be, among those that can be applied; on a wrong state nothing can."""
-        best = self._ledger.tip
-        if not self._ledger.chain.rivals() or self.repairing:
-            return best
-        has_news = self._ledger.votes.version != self._votes_seen and (
-            self._asked_votes or self._ledger.decisions.anything_new(self._ledger.chain, self._ledger.votes)
-        )
-        if self._what_matters() == self._seen and not has_news and now < self._look_again_at:
-            return best  # nothing that the choice depends on has changed
+        if self.has_no_choice() or (self._what_matters() == self._seen and self.rests_on_votes(now)):
+            return self._ledger.tip
         self._asked_votes = False
         best = self._head(self._ledger.chain.root, now, _Tree.of(self._ledger.chain))
         self._seen, self._look_again_at = self._what_matters(), now + RIVALS_LOOK_S
         self._votes_seen = self._ledger.votes.version
         return best
+
+    def has_no_choice(self) -> bool:
+        return not self._ledger.chain.rivals() or self.repairing
+
+    def rests_on_votes(self, now: Seconds) -> bool:
+        """Return whether neither votes nor time that have passed since the last choice call for another."""
+        ledger = self._ledger
+        if now >= self._look_again_at:
+            return False
+        return ledger.votes.version == self._votes_seen or not (
+            self._asked_votes or ledger.decisions.anything_new(ledger.chain, ledger.votes)
+        )
 
     def _what_matters(self) -> object:
         """Return what the choice depends on besides votes and time. Work for the next round does not matter to it."""

@@ -76,6 +76,7 @@ class RoundMachine:
         self._fetches = Fetches(self._ledger)
         self._snapshots = Snapshots(self._ledger, self._fetches)
         self._seal_at: Seconds | None = None
+        self._look_at: Seconds | None = None
         self._paused = False
         self._settled: object = None
         self._sealed: dict[Digest, None] = {}
@@ -103,7 +104,7 @@ class RoundMachine:
     def next_wake(self) -> Seconds | None:
         """Return when `tick` should be called next, None while only messages can change anything."""
         wake = self._seal_at
-        for time in (self._fetches.next_retry(), self._inquiries.wake):
+        for time in (self._look_at, self._fetches.next_retry(), self._inquiries.wake):
             if time is not None and (wake is None or time < wake):
                 wake = time
         return wake
@@ -249,12 +250,14 @@ class RoundMachine:
         """Do everything that is possible now: follow the best branch, seal, count votes, ask for what is missing."""
         effects: list[Effect] = [*self._follower.doubt()]
         if effects or not self._is_settled(now):
+            looked_at = self._work()  # before looking: to judge a seal of the own group may bring its payload
             while moved := self._follow(now) or self._seal_if_due(now):
                 effects += moved
+                looked_at = self._work()
             effects += self._ledger.group_candidates.accusations()
             effects += self._tell_pause()
-            seen = (self._ledger.work_version, self._company.alive)
-            self._settled = None if self._company.has_strangers else seen
+            self._settled = None if self._company.has_strangers else looked_at
+        self._look_at = now + RIVALS_LOOK_S if self._ledger.chain.rivals() else None
         effects += self._follower.finalise(now)
         effects += self._fetches.payloads(now)
         elsewhere = self._follower.held_up_by
@@ -264,9 +267,15 @@ class RoundMachine:
     def _is_settled(self, now: Seconds) -> bool:
         """Return whether nothing has come but votes and time, and neither can move the tip or make a seal due now."""
         is_due = self._seal_at is not None and now >= self._seal_at
-        if is_due or self._ledger.chain.rivals() or self._company.has_strangers:
+        if is_due or self._company.has_strangers:
             return False
-        return (self._ledger.work_version, self._company.alive) == self._settled
+        if self._work() != self._settled:
+            return False
+        return self._follower.has_no_choice() or self._follower.rests_on_votes(now)
+
+    def _work(self) -> object:
+        """Return what the next tip and the next seal depend on, besides votes and time."""
+        return self._ledger.work_version, self._company.alive
 
     def _tell_pause(self) -> list[Effect]:
         paused = self._round.is_paused() and not self.finished
@@ -283,7 +292,7 @@ class RoundMachine:
         return [] if best is self.tip else self._move_to(best, now)
 
     def _seal_if_due(self, now: Seconds) -> list[Effect]:
-        self._seal_at = now + RIVALS_LOOK_S if self._ledger.chain.rivals() else None
+        self._seal_at = None
         if self.finished or (self._follower.repairing and self._company.reachable):
             return []  # a peer that knows its own state to be wrong seals only when nobody else is there
         if self._ledger.grouping is not None and (sealed := self._seal_group_if_due(now)):

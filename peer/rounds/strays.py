@@ -97,12 +97,19 @@ def _seen_beside(chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]) -> 
 
 def _whereabouts(peer: PeerId, chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]) -> Entry:
     """Return the known entry that a peer's newest sign is of; the tip while that has its newest work."""
-    place, newest = chain.tip, _last_admitted(chain.tip, peer)
-    for _, round_number, manifest, _ in _signs((peer,), votes, told):
-        entry = chain.get(manifest)
-        if entry is not None and (newest is None or round_number >= newest):
-            place, newest = entry, round_number
-    return place
+    place, newest, said = chain.tip, _last_admitted(chain.tip, peer), told.get(peer)
+    for round_number in reversed(votes.rounds()):
+        if said is not None and round_number <= said.voted:
+            break
+        vote = votes.vote_of(peer, round_number)
+        entry = chain.get(vote) if vote is not None else None
+        if entry is not None:
+            if newest is None or round_number >= newest:
+                place, newest = entry, round_number
+            break
+    entry = chain.get(said.tip.digest) if said is not None else None
+    is_newer = said is not None and (newest is None or said.tip.round >= newest)
+    return entry if entry is not None and is_newer else place
 
 
 def _last_admitted(tip: Entry, peer: PeerId) -> int | None:
