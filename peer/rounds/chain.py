@@ -1,6 +1,7 @@
 """The tree of known manifests around the tip."""
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+import itertools
+from collections.abc import Iterator, Sequence, Set
 
 from peer.rounds.entry import Entry
 from peer.types import Digest
@@ -22,7 +23,7 @@ class Chain:
         self._line: list[Entry] = []
         self._line_key: object = None
         self._passed: dict[bytes, None] = {}
-        self._forsaken: dict[bytes, None] = {}
+        self._forsaken: dict[bytes, int] = {}  # and the round of the tip when they left the window
         self._beside: list[Entry] = []
         self._beside_key: object = None
 
@@ -41,7 +42,7 @@ class Chain:
 
     @property
     def forsaken(self) -> Set[bytes]:
-        """Digests of entries that were on a branch beside the line when it left the window, not long ago."""
+        """Digests of entries that were on a branch beside the line when it left the window, a window ago at most."""
         return self._forsaken.keys()
 
     def get(self, digest: bytes) -> Entry | None:
@@ -125,20 +126,16 @@ class Chain:
         """Move the root up the tip's line to `history` rounds below the tip; drop what does not build on it."""
         line = self.line_to(self.tip)
         root = next(entry for entry in line if entry.round >= self.tip.round - history or entry is self.tip)
-        _remember(self._passed, (entry.digest for entry in line if entry.round < root.round), at_most=_MAX_PASSED)
+        self._passed.update((entry.digest, None) for entry in line if entry.round < root.round)
+        while len(self._passed) > _MAX_PASSED:
+            del self._passed[next(iter(self._passed))]
         keep = {root.digest}
         for entry in sorted(self._entries.values(), key=lambda candidate: candidate.round):
             if entry.parent in keep:
                 keep.add(entry.digest)
+        self._forsaken = {digest: at for digest, at in self._forsaken.items() if at + history > self.tip.round}
         gone = (digest for digest in self._entries if digest not in keep and digest not in self._passed)
-        _remember(self._forsaken, gone, at_most=_MAX_FORSAKEN)
+        self._forsaken |= dict.fromkeys(itertools.islice(gone, _MAX_FORSAKEN - len(self._forsaken)), self.tip.round)
         self._entries = {digest: entry for digest, entry in self._entries.items() if digest in keep}
         self.root = root
         self.version += 1
-
-
-def _remember(memory: dict[bytes, None], digests: Iterable[bytes], *, at_most: int) -> None:
-    """Add `digests`, and forget the oldest beyond a number."""
-    memory.update((digest, None) for digest in digests)
-    while len(memory) > at_most:
-        del memory[next(iter(memory))]

@@ -7,13 +7,14 @@ import pytest
 
 from peer.rounds.machine import RoundMachine
 from peer.rounds.rules import RoundRules
+from peer.types import Digest
 from tests.swarm.machine_swarm import Faults, MachineSwarm
 
 FLAT = RoundRules()
 GROUPS = RoundRules(flat_peers=3, group_peers=3)
 
 
-def life(seed: int, rules: RoundRules) -> list[object]:
+def life(seed: int, rules: RoundRules) -> list[tuple[Digest, int, int, int]]:
     """Return what became of nine peers that lose messages and are cut in two for a while.
 
     In groups, seeds 10 and 13 bring seals whose payload is found by judging them.
