@@ -8,7 +8,6 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 import numpy as np
@@ -41,6 +40,7 @@ from peer.rounds.snapshot import decode_snapshot, encode_snapshot
 from peer.types import Digest, ModelDelta, ModelSchema, ModelState, Moments, PeerId
 from peer.wire.envelope import open_envelope
 from peer.wire.messages import Announcement, decode_announcement
+from tests.swarm.swarm_member import Faults, Member
 
 RUN = b"r" * 16
 SCHEMA = ModelSchema(num_params=6, num_moments=2, digest=Digest(b"s" * 32), tensors=(("weight", 4), ("bias", 2)))
@@ -55,49 +55,6 @@ TOLD_APART = 48
 def first_entry() -> Entry:
     state = ModelState(params=np.zeros(6, np.float32), moments=Moments.empty(2))
     return genesis(RUN, SCHEMA, CONFIG, state)
-
-
-def nothing_blocked(_a: int, _b: int) -> bool:
-    return False
-
-
-@dataclass
-class Faults:
-    """Rates are probabilities; times in seconds of virtual time. `blocked(a, b)` cuts the link between two peers;
-    `deaf(a, b)` loses what `a` sends to `b`, although both think that they are connected. corrupt: of blobs pulled."""
-
-    loss: float = 0.0
-    latency_s: float = 0.02
-    duplicate: float = 0.0
-    blocked: Callable[[int, int], bool] = nothing_blocked
-    deaf: Callable[[int, int], bool] = nothing_blocked
-    corrupt: float = 0.0
-
-
-@dataclass
-class Member:
-    number: int
-    identity: Identity
-    machine: RoundMachine
-    alive: bool = True
-    life: int = 0
-    speed: float = 1.0
-    train_token: int = 0
-    rounds_open: int = 0
-    wake_at: float | None = None
-    bits: int = 0
-    final: dict[int, Digest] = field(default_factory=dict)
-    refused: list[Refused] = field(default_factory=list)
-    differs: list[ModelDiffers] = field(default_factory=list)
-    dropped_steps: int = 0
-    has_been_forgotten: bool = False
-    switched: int = 0
-    disk: bytes | None = None
-    disk_full: bool = False
-    unsaved: int = 0
-    clock_ahead_s: float = 0.0
-    paused_until: float = 0.0
-    abandoned: list[Entry] = field(default_factory=list)
 
 
 class MachineSwarm:

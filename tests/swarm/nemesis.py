@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import partial
 
 from peer.rounds.rules import RoundRules
-from tests.swarm.machine_swarm import Faults, MachineSwarm, nothing_blocked
+from tests.swarm.machine_swarm import MachineSwarm
+from tests.swarm.swarm_member import Faults, nothing_blocked
 
 CHAOS_S = 45.0
 CALM_S = 25.0

@@ -4,7 +4,8 @@ import random
 from collections.abc import Collection
 from functools import partial
 
-from tests.swarm.machine_swarm import Faults, MachineSwarm, nothing_blocked
+from tests.swarm.machine_swarm import MachineSwarm
+from tests.swarm.swarm_member import Faults, nothing_blocked
 
 CHAOS_S = 45.0
 CALM_S = 30.0

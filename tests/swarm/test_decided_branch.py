@@ -1,7 +1,8 @@
 """A branch that a majority has decided is followed whatever its score: its payloads must be pulled (docs/adr/0048)."""
 
 from peer.rounds.effects import FetchPayload
-from tests.swarm.machine_swarm import MachineSwarm, nothing_blocked
+from tests.swarm.machine_swarm import MachineSwarm
+from tests.swarm.swarm_member import nothing_blocked
 
 
 def test_payloads_of_a_decided_branch_are_pulled_although_its_score_is_lower() -> None:

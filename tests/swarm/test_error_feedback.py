@@ -14,7 +14,8 @@ from peer.rounds.machine import LocalWork, Parts, RoundMachine
 from peer.types import Digest
 from peer.wire.envelope import open_envelope
 from peer.wire.messages import DeltaHeader, decode_announcement
-from tests.swarm.machine_swarm import RUN, Faults, MachineSwarm, Member
+from tests.swarm.machine_swarm import RUN, MachineSwarm
+from tests.swarm.swarm_member import Faults, Member
 
 Sum = npt.NDArray[np.float64]
 

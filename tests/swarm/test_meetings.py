@@ -7,7 +7,8 @@ import itertools
 
 import pytest
 
-from tests.swarm.machine_swarm import MachineSwarm, Member, nothing_blocked
+from tests.swarm.machine_swarm import MachineSwarm
+from tests.swarm.swarm_member import Member, nothing_blocked
 
 
 def apart(_a: int, _b: int) -> bool:

@@ -6,8 +6,9 @@ from functools import partial
 import pytest
 
 from tests.swarm.judgement import assert_caught_up, assert_each_piece_once, assert_nobody_blamed
-from tests.swarm.machine_swarm import Faults, MachineSwarm
+from tests.swarm.machine_swarm import MachineSwarm
 from tests.swarm.nemesis import MORE_PLANS, PLANS
+from tests.swarm.swarm_member import Faults
 from tests.swarm.torture import describe, judge
 
 QUICK = (2, 3, 5, 36, 58, 91, 119, 274, 440)

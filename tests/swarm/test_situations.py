@@ -15,7 +15,8 @@ from tests.swarm.judgement import (
     assert_each_piece_once,
     assert_nobody_blamed,
 )
-from tests.swarm.machine_swarm import Faults, MachineSwarm, Member
+from tests.swarm.machine_swarm import MachineSwarm
+from tests.swarm.swarm_member import Faults, Member
 
 RULES = RoundRules()
 GOLDEN_MODEL = "b4d29282b94ad6d7d1d99392b50dd163"

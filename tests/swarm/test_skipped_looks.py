@@ -8,7 +8,8 @@ import pytest
 from peer.rounds.machine import RoundMachine
 from peer.rounds.rules import RoundRules
 from peer.types import Digest
-from tests.swarm.machine_swarm import Faults, MachineSwarm
+from tests.swarm.machine_swarm import MachineSwarm
+from tests.swarm.swarm_member import Faults, nothing_blocked
 
 FLAT = RoundRules()
 GROUPS = RoundRules(flat_peers=3, group_peers=3)
@@ -24,7 +25,7 @@ def life(seed: int, rules: RoundRules) -> list[tuple[Digest, int, int, int]]:
     swarm.run(12.0)
     faults.blocked = lambda one, other: (one < 4) != (other < 4)
     swarm.run(8.0)
-    faults.blocked = lambda one, other: False  # noqa: ARG005  # the links are mended
+    faults.blocked = nothing_blocked
     swarm.run(16.0)
     return [(each.machine.tip.digest, each.machine.final_round, each.switched, each.bits) for each in swarm.members]
 

@@ -4,7 +4,8 @@ the two chains share, or do not, is lost when they meet (docs/adr/0059)."""
 from peer.rounds.effects import OpenRound
 from peer.types import Digest
 from tests.swarm.judgement import assert_each_piece_once
-from tests.swarm.machine_swarm import Faults, MachineSwarm, Member, nothing_blocked
+from tests.swarm.machine_swarm import MachineSwarm
+from tests.swarm.swarm_member import Faults, Member, nothing_blocked
 
 
 def meet_again(swarm: MachineSwarm, *, loser: int) -> None:

@@ -221,16 +221,21 @@ async def test_proposal_of_what_is_not_served_is_refused_and_is_nobodys_mistake(
         assert victim.counters()["protocol_errors"] == 0
 
 
+async def flags_of_data(frames: Frames, expected: bytes) -> int:
+    """Wait for the frame that carries just `expected`, whatever comes before it."""
+    with trio.fail_after(PATIENCE_S):
+        while True:
+            _, kind, flags, _, length = HEADER.unpack(await frames.secured.read_exactly(HEADER.size))
+            if kind == DATA and bytes(await frames.secured.read_exactly(length)) == expected:
+                return int(flags)
+
+
 async def test_request_goes_out_without_waiting_for_the_protocol() -> None:
     """Three ways there and back become one."""
     async with open_frames() as (victim, frames), trio.open_nursery() as nursery:
         nursery.start_soon(victim.request, peer_id(2), "anything/1", b"hello")
         expected = proposal(TProtocol("/murmur/anything/1")) + b"\x00\x00\x00\x05hello"
-        with trio.fail_after(PATIENCE_S):
-            while True:
-                _, kind, _, _, length = HEADER.unpack(await frames.secured.read_exactly(HEADER.size))
-                if kind == DATA and bytes(await frames.secured.read_exactly(length)) == expected:
-                    break
+        await flags_of_data(frames, expected)
         nursery.cancel_scope.cancel()
 
 
@@ -325,12 +330,7 @@ async def test_request_and_response_each_close_their_direction_with_the_last_fra
         await until(lambda: not theirs(victim))
         nursery.start_soon(victim.request, peer_id(2), "anything/1", b"hello")
         expected = proposal(TProtocol("/murmur/anything/1")) + b"\x00\x00\x00\x05hello"
-        with trio.fail_after(PATIENCE_S):
-            while True:
-                _, kind, flags, _, length = HEADER.unpack(await frames.secured.read_exactly(HEADER.size))
-                if kind == DATA and bytes(await frames.secured.read_exactly(length)) == expected:
-                    break
-        assert flags == SYN | FIN
+        assert await flags_of_data(frames, expected) == SYN | FIN
         nursery.cancel_scope.cancel()
 
 

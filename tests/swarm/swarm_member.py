@@ -1,0 +1,53 @@
+"""One peer of a `MachineSwarm` with all that happens to it, and the faults of the links between peers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from peer.network.identity import Identity
+from peer.rounds.effects import ModelDiffers, Refused
+from peer.rounds.entry import Entry
+from peer.rounds.machine import RoundMachine
+from peer.types import Digest
+
+
+def nothing_blocked(_a: int, _b: int) -> bool:
+    return False
+
+
+@dataclass
+class Faults:
+    """Rates are probabilities; times in seconds of virtual time. `blocked(a, b)` cuts the link between two peers;
+    `deaf(a, b)` loses what `a` sends to `b`, although both think that they are connected. corrupt: of blobs pulled."""
+
+    loss: float = 0.0
+    latency_s: float = 0.02
+    duplicate: float = 0.0
+    blocked: Callable[[int, int], bool] = nothing_blocked
+    deaf: Callable[[int, int], bool] = nothing_blocked
+    corrupt: float = 0.0
+
+
+@dataclass
+class Member:
+    number: int
+    identity: Identity
+    machine: RoundMachine
+    alive: bool = True
+    life: int = 0
+    speed: float = 1.0
+    train_token: int = 0
+    rounds_open: int = 0
+    wake_at: float | None = None
+    bits: int = 0
+    final: dict[int, Digest] = field(default_factory=dict)
+    refused: list[Refused] = field(default_factory=list)
+    differs: list[ModelDiffers] = field(default_factory=list)
+    dropped_steps: int = 0
+    has_been_forgotten: bool = False
+    switched: int = 0
+    disk: bytes | None = None
+    disk_full: bool = False
+    unsaved: int = 0
+    clock_ahead_s: float = 0.0
+    paused_until: float = 0.0
+    abandoned: list[Entry] = field(default_factory=list)
