@@ -20,6 +20,7 @@ from peer.admission.policy import AdmissionPolicy
 from peer.agents.native_agent import NativeAgent
 from peer.config.digest import digest
 from peer.config.schema import Config
+from peer.early_signals import EarlySignals, keeping
 from peer.errors import StorageError
 from peer.native import AggregationKernels
 from peer.network.addresses import bound_port
@@ -71,6 +72,7 @@ from peer.telemetry.trouble import TroubleKeeper
 from peer.types import Seconds
 
 _STOP_REASONS = {"return": "solved", "rounds": "max_rounds"}
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _REMIND_S: Seconds = 60.0
 """Between two lines in the log of a process that takes no part any more."""
 
@@ -146,7 +148,8 @@ class PeerProcess:
             return
         self._tell_health_check()
         quiet_libp2p_logging()
-        trio.run(self._take_part, folder, boot, agent, root)
+        with keeping(*_STOP_SIGNALS) as early:
+            trio.run(self._take_part, folder, boot, agent, root, early)
 
     def _introduce(self, boot: Boot, folder: RunFolder, agent: NativeAgent) -> None:
         self._sink.emit(
@@ -181,10 +184,13 @@ class PeerProcess:
             )
         )
 
-    async def _take_part(self, folder: RunFolder, boot: Boot, agent: NativeAgent, root: Entry | None) -> None:
+    async def _take_part(
+        self, folder: RunFolder, boot: Boot, agent: NativeAgent, root: Entry | None, early: EarlySignals
+    ) -> None:
         """Be part of the swarm. The transport is the outermost block: what it raises must not come in a group."""
         newer: OwnIdentityRunsTwice | None = None
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with trio.open_signal_receiver(*_STOP_SIGNALS) as signals:
+            early.pass_on()
             async with (
                 open_libp2p_transport(transport_settings(self._config), self._identity) as transport,
                 trio.open_nursery() as nursery,

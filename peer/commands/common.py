@@ -79,6 +79,14 @@ def exit_before_start(_number: int, _frame: object) -> NoReturn:
     sys.exit(0)  # nothing has begun: nothing to save
 
 
+def exit_unfinished(number: int, _frame: object) -> NoReturn:
+    """End as a shell reports a signal: what a command was asked to find out is not known, and nothing is to be saved.
+
+    At once, for an exception raised in the middle of an event loop would be reported as an error of the loop.
+    """
+    os._exit(128 + number)
+
+
 def process_age() -> float:
     """Return the seconds since the kernel started this process, the interpreter's own start included."""
     try:

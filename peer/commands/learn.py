@@ -94,7 +94,7 @@ def bench_command(
       murmur bench train --setting throughput --threads 2 --json
       murmur bench env --env Pendulum-v1 ppo.num_envs=4096   another number of envs
     """
-    common.on_stop(common.exit_before_start)
+    common.on_stop(common.exit_unfinished)
     from peer.solo.bench import bench_env, bench_train
     from peer.solo.settings import BenchOptions
 

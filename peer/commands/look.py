@@ -30,7 +30,7 @@ def doctor_command(
     """
     from peer.network.libp2p_unused import leave_out_unused
 
-    common.on_stop(common.exit_before_start)
+    common.on_stop(common.exit_unfinished)
     settings = common.load(config, overrides)
     leave_out_unused()
     from peer.doctor.examine import examine

@@ -51,7 +51,7 @@ def simulate_command(
       murmur simulate --partition 20s-40s:0.5 --rounds 60 --seeds 20
       murmur simulate --agent native --peers 4 stop.mean_return=475 round.train_s=2
     """
-    common.on_stop(common.exit_before_start)
+    common.on_stop(common.exit_unfinished)
     settings = common.load(config, overrides)
     from peer.simulation.arguments import parse_byzantine, parse_duration, parse_partition
     from peer.simulation.scenario import Scenario

@@ -25,6 +25,15 @@ class _Datetime(datetime.datetime):
 datetime.datetime = _Datetime
 '''
 
+STOPPED_AS_THE_LOOP_STARTS = '''
+"""Loaded by the interpreter at its start: SIGTERM comes in the middle of the event loop's own start."""
+import functools, os, signal, trio
+class _Stop(trio.abc.Instrument):
+    def before_run(self):
+        signal.raise_signal(signal.SIGTERM)
+trio.run = functools.partial(trio.run, instruments=[_Stop()])
+'''
+
 
 def test_peer_stopped_by_a_signal_goes_on_where_it_stopped(murmur: Murmur) -> None:
     first = murmur.peer("a")
@@ -54,6 +63,22 @@ def test_signal_while_libraries_load_ends_the_peer_without_a_traceback(murmur: M
         time.sleep(0.002)
     assert peer.stop(number) == 0, peer.output
     assert "Traceback" not in peer.output
+
+
+def test_signal_while_the_event_loop_starts_ends_the_peer_as_later_ones_do(murmur: Murmur) -> None:
+    (murmur.folder / "sitecustomize.py").write_text(STOPPED_AS_THE_LOOP_STARTS)
+    peer = murmur.peer("a", env={"PYTHONPATH": os.pathsep.join([str(murmur.folder), *sys.path])})
+    assert peer.wait(within_s=START_S) == 0, peer.output
+    assert "Traceback" not in peer.output
+    assert [event["cause"] for event in peer.named("shutdown_started")] == ["SIGTERM"]
+
+
+def test_doctor_interrupted_in_its_event_loop_claims_no_verdict(murmur: Murmur) -> None:
+    (murmur.folder / "sitecustomize.py").write_text(STOPPED_AS_THE_LOOP_STARTS)
+    path = os.pathsep.join([str(murmur.folder), *sys.path])
+    doctor = murmur.run("doctor", "network.listen_host=127.0.0.1", "network.port=0", env={"PYTHONPATH": path})
+    assert doctor.wait(within_s=START_S) == 128 + signal.SIGTERM, doctor.output
+    assert "Traceback" not in doctor.output
 
 
 def test_impatient_user_who_presses_ctrl_c_again_loses_nothing(murmur: Murmur) -> None:
