@@ -10,6 +10,11 @@ def assert_caught_up(swarm: MachineSwarm) -> None:
     assert swarm.agreed_round() >= top - 2
     assert min(member.machine.final_round for member in swarm.alive) >= top - 3
     assert top >= 8, "the swarm went on through all faults"
+    assert_states_are_tips(swarm)
+
+
+def assert_states_are_tips(swarm: MachineSwarm) -> None:
+    """Whoever is at a tip holds the model that its manifest names."""
     for member in swarm.alive:
         state = member.machine.tip.state
         assert state is not None

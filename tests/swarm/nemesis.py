@@ -1,6 +1,6 @@
 """Every trouble that a swarm may meet, as seeded plans over one `MachineSwarm`; each seed draws some of them together.
 
-Faults last for 45 s of virtual time, then all links are whole, everybody runs, and 25 s of calm follow.
+Faults last for 45 s of virtual time, then all links are whole, everybody runs, and calm follows.
 """
 
 import random
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from functools import partial
 
 from peer.rounds.rules import RoundRules
+from tests.swarm.calm import Calm, live_through_calm
 from tests.swarm.machine_swarm import MachineSwarm
 from tests.swarm.swarm_member import Faults, nothing_blocked
 
 CHAOS_S = 45.0
-CALM_S = 25.0
 
 Plan = Callable[[MachineSwarm, random.Random], None]
 
@@ -131,9 +131,11 @@ def draw_rules(rng: random.Random) -> RoundRules:
     )  # fmt: skip
 
 
-def torment(seed: int, *, groups: bool = False) -> tuple[MachineSwarm, list[str]]:
-    """Run one seeded life; return the swarm after the calm, and what it went through. groups: of a large swarm, by
-    rules under which four to twelve peers are one."""
+def torment(seed: int, *, groups: bool = False) -> tuple[MachineSwarm, list[str], Calm]:
+    """Run one seeded life; return the swarm after the calm, what it went through, and how it came to rest.
+
+    groups: of a large swarm, by rules under which four to twelve peers are one.
+    """
     rng = random.Random(f"nemesis {seed}")
     faults = Faults(
         loss=rng.choice([0.0, 0.0, 0.05, 0.15, 0.3]),
@@ -154,11 +156,11 @@ def torment(seed: int, *, groups: bool = False) -> tuple[MachineSwarm, list[str]
     told = [f"{len(swarm.members)} peers", f"loss {faults.loss}", f"latency {faults.latency_s} s"]
     told += [f"duplicates {faults.duplicate}", f"corrupt {faults.corrupt}", *names]
     swarm.run(CHAOS_S)
-    calm_down(swarm)
-    return swarm, told
+    stop_faults(swarm)
+    return swarm, told, live_through_calm(swarm)
 
 
-def calm_down(swarm: MachineSwarm) -> None:
+def stop_faults(swarm: MachineSwarm) -> None:
     swarm.faults.loss = swarm.faults.corrupt = 0.0
     swarm.faults.deaf = nothing_blocked
     swarm.faults.latency_s = min(swarm.faults.latency_s, 0.1)
@@ -166,7 +168,6 @@ def calm_down(swarm: MachineSwarm) -> None:
     for member in swarm.members:
         member.disk_full = False
         start_if_dead(swarm, member.number)
-    swarm.run(CALM_S)
 
 
 def start_if_dead(swarm: MachineSwarm, number: int) -> None:

@@ -5,6 +5,8 @@ from functools import partial
 
 import pytest
 
+from peer.rounds.voting import Voter
+from tests.swarm.calm import assert_one_again, live_through_calm
 from tests.swarm.judgement import assert_caught_up, assert_each_piece_once, assert_nobody_blamed
 from tests.swarm.machine_swarm import MachineSwarm
 from tests.swarm.nemesis import MORE_PLANS, PLANS
@@ -60,6 +62,26 @@ def test_a_full_disk_and_a_clock_an_hour_ahead_cost_no_work_of_peers_that_live()
     assert_caught_up(swarm)
     assert_each_piece_once(swarm)
     assert_nobody_blamed(swarm)
+
+
+def test_a_swarm_that_stays_cut_in_two_is_not_judged_to_be_one_again() -> None:
+    swarm = MachineSwarm(4, seed=3)
+    swarm.after(5.0, partial(swarm.rewire, lambda a, b: (a < 2) != (b < 2)))
+    swarm.run(10.0)
+    calm = live_through_calm(swarm)
+    assert calm.until_equal is None
+    with pytest.raises(AssertionError, match="not all tips"):
+        assert_one_again(swarm, calm)
+
+
+def test_a_swarm_whose_finality_stands_still_is_not_judged_to_be_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Voter, "vote", lambda *_, **__: [])
+    swarm = MachineSwarm(3, seed=3)
+    swarm.run(10.0)
+    calm = live_through_calm(swarm)
+    assert calm.until_equal is not None
+    with pytest.raises(AssertionError, match="finality never caught up"):
+        assert_one_again(swarm, calm)
 
 
 def test_the_same_seed_is_the_same_life() -> None:

@@ -10,11 +10,13 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.swarm.judgement import assert_bounded, assert_caught_up, assert_each_piece_once, assert_nobody_blamed
+from tests.swarm.calm import MOST_ROUNDS_TO_EQUAL, Calm, assert_one_again
+from tests.swarm.judgement import assert_bounded, assert_each_piece_once, assert_nobody_blamed, assert_states_are_tips
 from tests.swarm.nemesis import torment
 
 ROOT = Path(__file__).parents[2]
@@ -32,16 +34,18 @@ class Verdict:
     rounds: int
     branches_left: int
     unsaved: int
+    calm: Calm
     failure: str
 
 
 def judge(seed: int, *, groups: bool = False) -> Verdict:
     """Run one life and hold it against everything that must be true of it. groups: as `nemesis.torment`."""
-    swarm, told = torment(seed, groups=groups)
+    swarm, told, calm = torment(seed, groups=groups)
     failure = ""
     try:
         assert swarm.conflicts == [], swarm.conflicts[:3]
-        assert_caught_up(swarm)
+        assert_one_again(swarm, calm)
+        assert_states_are_tips(swarm)
         assert_each_piece_once(swarm)
         assert_bounded(swarm)
         if "corrupt 0.0" in told:
@@ -55,6 +59,7 @@ def judge(seed: int, *, groups: bool = False) -> Verdict:
         rounds=max(member.machine.tip.round for member in swarm.alive),
         branches_left=sum(len(member.abandoned) + member.switched for member in swarm.members),
         unsaved=sum(member.unsaved for member in swarm.members),
+        calm=calm,
         failure=failure,
     )
 
@@ -114,9 +119,13 @@ def report(verdicts: list[Verdict], *, wall_s: float, jobs: int) -> str:
         " times.",
         "",
         "Held in every life that is not listed below: two connected peers hold the same model for a round final on",
-        "both; after 25 s of calm all are on one chain; no stretch of training counts twice; every stretch of a peer",
-        "that never died counts or is on its way; honest peers refuse nothing of each other; tables stay bounded.",
-        "Connected means: for 20 s, with no link between any peers cut or mended in the last 20 s.",
+        f"both; all tips are equal at most {MOST_ROUNDS_TO_EQUAL} rounds after the faults have stopped; finality has"
+        " caught up a window of",
+        "rounds later; no stretch of training counts twice; every stretch of a peer that never died counts or is on its",
+        "way; honest peers refuse nothing of each other; tables stay bounded. Connected means: for 20 s, with no link",
+        "between any peers cut or mended in the last 20 s.",
+        f"Rounds sealed from the last fault until all tips were equal: {_told(v.calm.until_equal for v in verdicts)}.",
+        f"Until finality had caught up, too: {_told(v.calm.until_final for v in verdicts)}.",
         f"Lives by peers: {', '.join(f'{size}: {count}' for size, count in sorted(sizes.items()))}. Lives in which"
         f" a peer left its branch: {sum(v.branches_left > 0 for v in verdicts)}. Saves that a full"
         f" disk refused: {sum(v.unsaved for v in verdicts)}.",
@@ -127,6 +136,13 @@ def report(verdicts: list[Verdict], *, wall_s: float, jobs: int) -> str:
         *(describe(verdict) for verdict in failed),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _told(rounds: Iterable[int | None]) -> str:
+    """Return how many lives took each number of rounds."""
+    counts = Counter(rounds)
+    known = sorted(number for number in counts if number is not None)
+    return ", ".join([*(f"{number}: {counts[number]}" for number in known), f"never: {counts[None]}"])
 
 
 if __name__ == "__main__":
