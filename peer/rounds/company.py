@@ -113,6 +113,11 @@ class Company:
             del self._met_at[peer]
         return sorted(self._met_at)
 
+    def is_amid(self, members: frozenset[PeerId]) -> bool:
+        """Return whether most of `members`, others than this peer among them, can be reached and are no strangers."""
+        known = members & (self.alive - self._met_at.keys())
+        return len(known) > 1 and 2 * len(known) > len(members)
+
     def patience_end(self) -> Seconds | None:
         """Return when the last stranger will have been waited for long enough; None without strangers."""
         return max(self._met_at.values()) + self._patience_s if self._met_at else None
