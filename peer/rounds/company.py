@@ -1,6 +1,7 @@
 """Which other peers can be reached now, and what they were last heard to hold."""
 
 import hashlib
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +11,8 @@ from peer.types import Digest, PeerId, Seconds
 from peer.wire.sync import Tip
 
 _GREETERS = 16
+_NEWS = 64
+"""Peers that told their tip last and can be asked for."""
 _MIXER = 0x9E3779B97F4A7C15
 """2^64 over the golden ratio: spreads the bits of a product (Knuth, "The Art of Computer Programming", 6.4)."""
 
@@ -49,6 +52,7 @@ class Company:
         self._reachable: frozenset[PeerId] | None = frozenset()
         self._met_at: dict[PeerId, Seconds] = {}
         self.version = 0  # grows with every tip that is told
+        self._news: deque[PeerId] = deque(maxlen=_NEWS)
         self.told: dict[PeerId, Told] = {}
         """What each reachable peer last said of its tip."""
         self.apart: dict[PeerId, Told] = {}
@@ -90,6 +94,12 @@ class Company:
             if told.apart:
                 self.apart[peer] = told
             self.version += 1
+            self._news.append(peer)
+
+    def heard_since(self, version: int) -> list[PeerId] | None:
+        """Return who has told its tip after `version`; None when that is not known any more."""
+        count = self.version - version
+        return [self._news[index] for index in range(-count, 0)] if count <= len(self._news) else None
 
     def lost_sight_of(self, peers: Mapping[PeerId, Told]) -> None:
         """Take note that these, each with what it was last known to hold, are on a branch that has left the window."""

@@ -8,13 +8,14 @@ from typing import Self
 from peer.rounds.branches import better
 from peer.rounds.chain import Chain
 from peer.rounds.company import Company, Told
+from peer.rounds.contests import Contests
 from peer.rounds.effects import Applied, Effect, Finalised, FinalityWithdrawn, ModelDiffers, Publish, Switched
 from peer.rounds.entry import Entry, electorate
 from peer.rounds.finality import count_votes
 from peer.rounds.ledger import Ledger
 from peer.rounds.manifest import STOP_RETURN
 from peer.rounds.roster import majority
-from peer.rounds.strays import beside_line, contested, is_forsaken, peers_apart, strays
+from peer.rounds.strays import beside_line, is_forsaken, peers_apart, strays
 from peer.rounds.voting import Voter
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.hashing import differing_parts
@@ -33,6 +34,7 @@ class Follower:
         self._ledger = ledger
         self._company = company
         self._voter = Voter(ledger, company)
+        self._contests = Contests(history=ledger.parts.rules.history)
         self._distrusted: dict[Digest, tuple[ModelDiffers, frozenset[str]]] = {}
         self._seen: object = None
         self._votes_seen = 0
@@ -152,8 +154,10 @@ class Follower:
         ledger, alive = self._ledger, self._company.alive
         chain, votes = ledger.chain, ledger.votes
         is_root_open = self.final_round < chain.root.round
-        may_be_contested = is_root_open or chain.rivals() or bool(self._company.apart)
-        known = (ledger.tip.digest, chain.version, alive, self._company.version if may_be_contested else 0)
+        contested = self._contests.look(chain, votes, self._company)
+        may_be_held_up = is_root_open or bool(self._company.apart)
+        elsewhere = self._company.version if may_be_held_up else 0
+        known = (ledger.tip.digest, chain.version, alive, elsewhere, self._contests.version)
         if known == self._counted and votes.version < self._count_at:
             return []  # too little has changed since the votes were counted
         self._counted, self._count_at = known, votes.version + 1
@@ -165,12 +169,11 @@ class Follower:
             self.held_up_by = self._disputing_root()
             if self.held_up_by:
                 return []
-        contested = self._contested()
         self.held_up_by = frozenset(contested.values())
         above = min(self.final_round, chain.root.round) if contested else self.final_round
         count = count_votes(chain, votes, alive=alive, above=above, contested=contested)
         newest, last = count.newest, count.newest.round if count.newest is not None else above
-        self._count_at = votes.version + (1 if may_be_contested else count.short)
+        self._count_at = votes.version + (1 if may_be_held_up else count.short)
         if last < self.final_round:
             self.final_round = last
             rival = next(iter(contested.values()))
@@ -197,18 +200,6 @@ class Follower:
     def _apart(self) -> list[PeerId]:
         ledger = self._ledger
         return peers_apart(chain=ledger.chain, apart=self._company.apart, history=ledger.parts.rules.history)
-
-    def _contested(self) -> dict[Digest, PeerId]:
-        ledger, company = self._ledger, self._company
-        if not ledger.chain.rivals():
-            return {}
-        return contested(
-            company.reachable,
-            chain=ledger.chain,
-            votes=ledger.votes,
-            told=company.told,
-            history=ledger.parts.rules.history,
-        )
 
     def _disputing_root(self) -> frozenset[PeerId]:
         """Return who may hold a rival final of what left the window undecided here, or came as a snapshot."""

@@ -35,30 +35,12 @@ def strays(
     return frozenset(peer for peer, (_, is_away) in newest.items() if is_away)
 
 
-def contested(
-    peers: Set[PeerId], *, chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told], history: int
-) -> dict[Digest, PeerId]:
-    """Return the entries of the line to the tip on which a rival builds that one of `peers` is on, each with that peer.
-
-    Before the first round there is no roster that both sides share. There a rival does not count that is plainly
-    behind: who starts alone beside a swarm comes over to it.
-    """
-    tip = chain.tip
-    found: dict[Digest, PeerId] = {}
-    for peer in sorted(_seen_beside(chain, votes, told) & peers):
-        entry = _whereabouts(peer, chain, votes, told)
-        ancestor, ours, theirs = chain.fork(tip, entry)
-        if ours and theirs and (ancestor.roster or not is_plainly_behind(entry.score, tip, history=history)):
-            found[ancestor.digest] = peer
-    return found
-
-
 def beside_line(
     peers: Set[PeerId], *, chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]
 ) -> dict[PeerId, Told]:
     """Return those of `peers` that are known to be on a rival, with the newest entry of it that they were seen at."""
-    seen = sorted(_seen_beside(chain, votes, told) & peers)
-    places = {peer: _whereabouts(peer, chain, votes, told) for peer in seen}
+    seen = sorted(seen_beside(chain, votes, told) & peers)
+    places = {peer: whereabouts(peer, chain, votes, told) for peer in seen}
     return {
         peer: Told(tip=Tip(entry.digest, entry.round, entry.score), voted=votes.last_round_of(peer), apart=True)
         for peer, entry in places.items()
@@ -87,7 +69,7 @@ def peers_apart(*, chain: Chain, apart: Mapping[PeerId, Told], history: int) -> 
     )
 
 
-def _seen_beside(chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]) -> set[PeerId]:
+def seen_beside(chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]) -> set[PeerId]:
     """Return who has ever given a sign of an entry beside the line to the tip: few, and only they may be on a rival."""
     beside = {entry.digest for entry in chain.beside_tip()}
     camps = (camp for round_number in votes.rounds() for camp in votes.camps(round_number).items())
@@ -95,7 +77,7 @@ def _seen_beside(chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]) -> 
     return seen | {peer for peer, said in told.items() if said.tip.digest in beside}
 
 
-def _whereabouts(peer: PeerId, chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]) -> Entry:
+def whereabouts(peer: PeerId, chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]) -> Entry:
     """Return the known entry that a peer's newest sign is of; the tip while that has its newest work."""
     place, newest, said = chain.tip, _last_admitted(chain.tip, peer), told.get(peer)
     for round_number in reversed(votes.rounds()):

@@ -1,5 +1,6 @@
 """Acks as votes: at most one a peer and round, so that of two rivals at most one gets a majority in any round."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 from peer.types import Digest, PeerId
@@ -7,6 +8,8 @@ from peer.wire.envelope import Signed
 from peer.wire.messages import Ack
 
 _MAX_VOTERS = 256
+_NEWS = 64
+"""Votes that came last and can be asked for; whoever has not looked for longer looks through all."""
 _NOBODY: Mapping[PeerId, Signed[Ack]] = {}
 _NO_CAMPS: Mapping[tuple[bytes, bytes], Set[PeerId]] = {}
 
@@ -20,6 +23,7 @@ class VoteBook:
         self._camps: dict[int, dict[tuple[bytes, bytes], set[PeerId]]] = {}
         self._rounds: list[int] = []
         self._liars: set[PeerId] = set()
+        self._news: deque[Signed[Ack]] = deque(maxlen=_NEWS)
 
     def add(self, ack: Signed[Ack]) -> bool:
         """Count a vote; return False when this peer has voted in that round before, whichever way, or is discarded."""
@@ -37,7 +41,16 @@ class VoteBook:
         else:
             camps[camp] = {peer}
         self.version += 1
+        self._news.append(ack)
         return True
+
+    def added_since(self, version: int) -> list[Signed[Ack]] | None:
+        """Return the votes that came after `version`, oldest first; None when that is not known any more, or when votes
+        were discarded since."""
+        count = self.version - version
+        if count > len(self._news):
+            return None
+        return [self._news[index] for index in range(-count, 0)]
 
     def discard(self, peer: PeerId) -> None:
         """Count no vote of `peer`, which has signed contradicting statements: it may have voted for both rivals."""
@@ -47,6 +60,7 @@ class VoteBook:
         for camps in self._camps.values():
             for camp in camps.values():
                 camp.discard(peer)
+        self._news.clear()
         self.version += 1
 
     def of(self, round_number: int) -> Mapping[PeerId, Signed[Ack]]:

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from peer.network.identity import Identity
 from peer.rounds.chain import Chain
-from peer.rounds.company import Told
+from peer.rounds.company import Company, Told
+from peer.rounds.contests import Contests
 from peer.rounds.entry import Entry
 from peer.rounds.fork_choice import is_plainly_behind
-from peer.rounds.strays import contested
+from peer.rounds.pure_work import PureWork
 from peer.rounds.votes import VoteBook
 from peer.types import Digest, PeerId
 from peer.wire.envelope import seal
@@ -64,24 +65,34 @@ def plainly_contested(
 @given(data=st.data())
 def test_who_is_on_a_rival_is_found_as_by_the_newest_sign_of_everybody(data: st.DataObject) -> None:
     known = [LoneChain().machine.line()[0]]
-    chain = Chain(known[0])
+    chain, votes, contests = Chain(known[0]), VoteBook(), Contests(history=HISTORY)
+    company = Company(Identity.for_tests(9).peer_id, patience_s=1.0, pure=PureWork())
     for name in range(data.draw(st.integers(2, 8), label="entries")):
         parent = data.draw(st.sampled_from([item for item in known if item.round < ROUNDS]), label="parent")
         known.append(entry(parent, name))
         chain.add(known[-1])
-    chain.tip = data.draw(st.sampled_from(known), label="tip")
-    votes = VoteBook()
-    for number, peer, item in data.draw(
-        st.lists(st.tuples(st.integers(1, ROUNDS), st.integers(0, 5), st.integers(0, 8))), label="votes"
-    ):
-        target = known[item].digest if item < len(known) else Digest(b"?" * 32)
-        votes.add(seal(Ack(number, target, target, target, 0), IDENTITIES[peer], run=RUN))
-    told = {
-        PEERS[peer]: Told(tip=Tip(known[item].digest, known[item].round, known[item].score), voted=voted)
-        for peer, item, voted in data.draw(
-            st.lists(st.tuples(st.integers(0, 5), st.integers(0, len(known) - 1), st.integers(0, ROUNDS))), label="told"
-        )
-    }
-    peers = frozenset(data.draw(st.sets(st.sampled_from(PEERS)), label="reachable"))
-    found = contested(peers, chain=chain, votes=votes, told=told, history=HISTORY)
-    assert found == plainly_contested(peers, chain=chain, votes=votes, told=told)
+    company.meet(frozenset(PEERS), 0.0)
+    before: object = None
+    for what in data.draw(st.lists(st.sampled_from(["vote", "tell", "tip", "meet", "discard", "look"]), max_size=60)):
+        peer = data.draw(st.integers(0, 5))
+        number, item = data.draw(st.integers(0, ROUNDS)), data.draw(st.integers(0, 8))
+        target = known[item] if item < len(known) else None
+        digest = target.digest if target else Digest(b"?" * 32)
+        match what:
+            case "vote":
+                votes.add(seal(Ack(number, digest, digest, digest, 0), IDENTITIES[peer], run=RUN))
+            case "tell" if target is not None:
+                company.heard(PEERS[peer], Told(tip=Tip(digest, target.round, target.score), voted=number))
+            case "tip" if target is not None:
+                chain.tip = target
+            case "meet":
+                company.meet(frozenset(data.draw(st.sets(st.sampled_from(PEERS)), label="reachable")), 0.0)
+            case "discard":
+                votes.discard(PEERS[peer])
+        if what == "look":
+            version, found = contests.version, contests.look(chain, votes, company)
+            assert found == plainly_contested(company.reachable, chain=chain, votes=votes, told=company.told)
+            assert (contests.version == version) == (found == (before or {}))
+            before = found
+    found = contests.look(chain, votes, company)
+    assert found == plainly_contested(company.reachable, chain=chain, votes=votes, told=company.told)
