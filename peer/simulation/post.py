@@ -55,11 +55,24 @@ class Post:
         reached[sender] = False
         receivers = np.flatnonzero(reached)
         self._charge(sender, receivers, size + _FRAME_BYTES)
-        if self._loss:
-            arrives = self._rng.random(receivers.size) >= self._loss
-            self.lost += int(receivers.size - arrives.sum())
-            receivers = receivers[arrives]
+        receivers = self._arriving(receivers)
         return receivers, self._delays(receivers.size)
+
+    def hand(
+        self, sender: int, receivers: npt.NDArray[np.intp], size: int
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+        """Send a message to some peers over one link each; return (whom it comes to, delays in s)."""
+        receivers = receivers[self.group[receivers] == self.group[sender]]
+        self.sent_bytes[sender] += size * receivers.size
+        receivers = self._arriving(receivers)
+        return receivers, self._latency_s * np.exp(self._jitter * self._rng.standard_normal(receivers.size))
+
+    def _arriving(self, receivers: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        if not self._loss:
+            return receivers
+        arrives = self._rng.random(receivers.size) >= self._loss
+        self.lost += int(receivers.size - arrives.sum())
+        return receivers[arrives]
 
     def _delays(self, count: int) -> npt.NDArray[np.float64]:
         """Draw delays of several hops: all hops of a message to one peer share their luck."""
