@@ -12,7 +12,7 @@ from peer.wire.sync import Tip
 
 _GREETERS = 16
 _NEWS = 64
-"""Peers that told their tip last and can be asked for."""
+"""Peers whose tip changed last and can be asked for."""
 _MIXER = 0x9E3779B97F4A7C15
 """2^64 over the golden ratio: spreads the bits of a product (Knuth, "The Art of Computer Programming", 6.4)."""
 
@@ -51,7 +51,7 @@ class Company:
         """The reachable peers and this one; the same object until that changes."""
         self._reachable: frozenset[PeerId] | None = frozenset()
         self._met_at: dict[PeerId, Seconds] = {}
-        self.version = 0  # grows with every tip that is told
+        self.version = 0  # grows with every tip that is told, or forgotten as its peer has gone
         self._news: deque[PeerId] = deque(maxlen=_NEWS)
         self.told: dict[PeerId, Told] = {}
         """What each reachable peer last said of its tip."""
@@ -73,8 +73,9 @@ class Company:
             return False
         for peer in gone:
             self._met_at.pop(peer, None)
-            self.told.pop(peer, None)
             self.apart.pop(peer, None)
+            if self.told.pop(peer, None) is not None:
+                self._note(peer)
         others = len(alive) - 1
         strangers = new if others <= self._crowd else {peer for peer in new if self._greets(peer, others)}
         self._met_at.update(dict.fromkeys(strangers, now))
@@ -93,11 +94,14 @@ class Company:
             self.apart.pop(peer, None)
             if told.apart:
                 self.apart[peer] = told
-            self.version += 1
-            self._news.append(peer)
+            self._note(peer)
 
-    def heard_since(self, version: int) -> list[PeerId] | None:
-        """Return who has told its tip after `version`; None when that is not known any more."""
+    def _note(self, peer: PeerId) -> None:
+        self.version += 1
+        self._news.append(peer)
+
+    def told_since(self, version: int) -> list[PeerId] | None:
+        """Return whose entry in `told` has changed after `version`; None when that is not known any more."""
         count = self.version - version
         return [self._news[index] for index in range(-count, 0)] if count <= len(self._news) else None
 

@@ -21,6 +21,7 @@ class Contests:
         self.version = 0
         self._key: object = None
         self._signs = 0, 0
+        self._reachable: frozenset[PeerId] = frozenset()
         self._beside: frozenset[bytes] = frozenset()
         self._forks: dict[Digest, Digest | None] = {}
         self._contested: dict[PeerId, Digest | None] = {}
@@ -34,37 +35,37 @@ class Contests:
         """
         if not chain.rivals():
             return self._tell({})
-        key, signs = (chain, chain.version, chain.tip.digest, company.alive), (votes.version, company.version)
-        if key == self._key and signs == self._signs:
+        key, signs = (chain, chain.version, chain.tip.digest), (votes.version, company.version)
+        reachable = company.alive
+        if key == self._key and signs == self._signs and reachable is self._reachable:
             return self._found
         peers = self._new_signs(votes, company) if key == self._key else None
-        is_new = peers is None
+        is_same = peers is not None and reachable is self._reachable
         if peers is None:
             self._beside = frozenset(entry.digest for entry in chain.beside_tip())
             self._forks, self._contested = {}, {}
             peers = seen_beside(chain, votes, company.told)
-        self._key, self._signs = key, signs
+        self._key, self._signs, self._reachable = key, signs, reachable
         changed = {peer: self._contested_by(peer, chain, votes, company) for peer in peers}
-        if not is_new and changed.items() <= self._contested.items():
+        if is_same and changed.items() <= self._contested.items():
             return self._found
         self._contested |= changed
-        rivals = sorted(peer for peer, entry in self._contested.items() if entry is not None)
-        return self._tell({entry: peer for peer in rivals if (entry := self._contested[peer]) is not None})
+        rivals = sorted(peer for peer, entry in self._contested.items() if entry and peer in company.reachable)
+        return self._tell({entry: peer for peer in rivals if (entry := self._contested[peer])})
 
     def _new_signs(self, votes: VoteBook, company: Company) -> set[PeerId] | None:
         """Return who has voted or told its tip since the last look and may be on a rival; None: anybody may."""
-        cast, told = votes.added_since(self._signs[0]), company.heard_since(self._signs[1])
+        cast, told = votes.added_since(self._signs[0]), company.told_since(self._signs[1])
         if cast is None or told is None:
             return None
         beside, known = self._beside, self._contested
         voters = {ack.peer for ack in cast if ack.peer in known or ack.message.manifest in beside}
-        tellers = {peer for peer in told if peer in known or company.told[peer].tip.digest in beside}
+        tips = {peer: company.last_tip(peer) for peer in told}
+        tellers = {peer for peer, tip in tips.items() if peer in known or tip in beside}
         return voters | tellers
 
     def _contested_by(self, peer: PeerId, chain: Chain, votes: VoteBook, company: Company) -> Digest | None:
-        """Return the entry of the line from which the rival that `peer` is on parts."""
-        if peer not in company.reachable:
-            return None
+        """Return the entry of the line from which the rival parts that `peer` was last seen on."""
         place = whereabouts(peer, chain, votes, company.told)
         if place.digest not in self._forks:
             self._forks[place.digest] = self._fork(place, chain)

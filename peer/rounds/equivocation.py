@@ -45,11 +45,8 @@ def check_proof(first: bytes, second: bytes, *, run: bytes) -> Proof:
     return Proof(peer=one.peer, what=_what(key), first=first, second=second)
 
 
-@dataclass(frozen=True, slots=True)
-class _Statement:
-    round: int
-    digest: Digest
-    data: bytes
+_Statement = tuple[int, Digest, bytes]
+"""Round, digest and envelope. No class, as one is made for every message that comes."""
 
 
 class Witness:
@@ -67,11 +64,11 @@ class Witness:
         seen = self._seen[key[0]]
         known = seen.get(key)
         if known is None:
-            seen[key] = _Statement(round_number, signed.digest, signed.data)
+            seen[key] = round_number, signed.digest, signed.data
             if len(seen) > _REMEMBERED[key[0]]:
                 del seen[next(iter(seen))]
-        elif known.digest != signed.digest:
-            return Proof(peer=signed.peer, what=_what(key), first=known.data, second=signed.data)
+        elif known[1] != signed.digest:
+            return Proof(peer=signed.peer, what=_what(key), first=known[2], second=signed.data)
         return None
 
     def forget(self, *, tip_round: int) -> None:
@@ -80,11 +77,12 @@ class Witness:
             return
         self._first_round = tip_round - _ROUNDS
         for kind, seen in self._seen.items():
-            self._seen[kind] = {key: known for key, known in seen.items() if known.round >= self._first_round}
+            self._seen[kind] = {key: known for key, known in seen.items() if known[0] >= self._first_round}
 
 
 def _round_of(signed: AnySigned) -> int:
-    return 0 if isinstance(signed.message, PeerCard) else signed.message.round
+    message = signed.message
+    return 0 if isinstance(message, PeerCard) else message.round
 
 
 def _key(signed: AnySigned) -> _Key | None:

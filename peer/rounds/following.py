@@ -57,13 +57,18 @@ class Follower:
         self._votes_seen = self._ledger.votes.version
         return best
 
+    @property
+    def is_patient(self) -> bool:
+        """Return whether a vote holds this peer back from a better branch, so that time alone may move the tip."""
+        return self._asked_votes and not self.has_no_choice()
+
     def has_no_choice(self) -> bool:
         return not self._ledger.chain.rivals() or self.repairing
 
     def rests_on_votes(self, now: Seconds) -> bool:
         """Return whether neither votes nor time that have passed since the last choice call for another."""
         ledger = self._ledger
-        if now >= self._look_again_at:
+        if self.is_patient and now >= self._look_again_at:
             return False
         return ledger.votes.version == self._votes_seen or not (
             self._asked_votes or ledger.decisions.anything_new(ledger.chain, ledger.votes)
@@ -71,11 +76,9 @@ class Follower:
 
     def _what_matters(self) -> object:
         """Return what the choice depends on besides votes and time. Work for the next round does not matter to it."""
-        ledger, chain, alive = self._ledger, self._ledger.chain, self._company.alive
-        if self._asked_votes:
-            return ledger.work_version, alive  # patience may run out: whatever comes is an occasion to look
-        applicable = [entry.digest for entry in chain.beside_tip() if ledger.can_apply(entry)]
-        return chain.tip.digest, chain.version, ledger.eligibility.version, alive, applicable
+        ledger, chain = self._ledger, self._ledger.chain
+        company = self._company.alive if self._asked_votes else None  # they tell whether the own vote may yet decide
+        return chain.tip.digest, chain.version, ledger.eligibility.version, ledger.num_applicable_beside_tip(), company
 
     def _head(self, entry: Entry, now: Seconds, tree: "_Tree") -> Entry:
         """Return where the best of the branches from `entry` ends; `entry` itself when none is to be followed.
@@ -217,6 +220,8 @@ class Follower:
 
     def doubt(self) -> list[ModelDiffers]:
         """Distrust the own state once a majority got the model of a manifest that this peer could not reproduce."""
+        if not self._distrusted:
+            return []
         for digest, (found, electors) in list(self._distrusted.items()):
             if self._majority_agrees(found.entry, electors):
                 del self._distrusted[digest]

@@ -51,6 +51,8 @@ class GroupRound:
         self._key: object = None
         self._group_due_at: Seconds | None = None
         self._group_due_key: object = None
+        self._top_complete_key: object = None
+        self._is_complete_now = False
         self._contributes: bool | None = None
         self._contributes_key: object = None
 
@@ -106,6 +108,15 @@ class GroupRound:
         )  # fmt: skip
         return seal_time(view, self._rules)
 
+    def top_standing(self) -> object:
+        """Return what `top_due` depends on besides time and company."""
+        self._look()
+        ledger, expected = self._ledger, self._expected_groups
+        candidates = ledger.group_candidates
+        known = len(candidates.best())
+        has_quorum = candidates.version if self._rules.partition == STRICT else None
+        return ledger.chain.tip.digest, known > 0, 2 * known >= len(expected), self._is_top_complete(known), has_quorum
+
     def top_due(self, now: Seconds) -> Seconds | None:
         """Return when this peer should seal the round, None while it has nothing to seal."""
         self._look()
@@ -123,8 +134,14 @@ class GroupRound:
     def _is_top_complete(self, known: int) -> bool:
         """Return whether a member's seal is in of every group that anybody alive belongs to. known: seals that are in,
         so that they are looked through when there may be enough."""
-        expected = self._expected_groups
-        return len(expected) <= known and expected <= self._ledger.group_candidates.of_members().keys()
+        expected, candidates = self._expected_groups, self._ledger.group_candidates
+        if len(expected) > known:
+            return False
+        key = (candidates.version, expected)
+        if key != self._top_complete_key:
+            self._is_complete_now = expected <= candidates.of_members().keys()
+            self._top_complete_key = key
+        return self._is_complete_now
 
     def missing(self) -> frozenset[PeerId]:
         """Return the peers of the own group whose deltas it still waits for; none once it is sealed."""

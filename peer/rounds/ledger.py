@@ -41,6 +41,10 @@ class Ledger:
         self._candidates = Candidates(self.pool, self.payloads, self.eligibility, is_of_own_group=self.is_of_own_group)
         self.decisions = Decisions()
         self._without_payload: dict[Digest, tuple[SignedDelta, ...]] = {}
+        self._not_applicable: list[Entry] = []
+        self._num_beside = 0
+        self._applicable_key: object = None
+        self._payloads_seen = -1
         self.remainders = Remainders()
         self._departed: set[tuple[str, int]] = set()
         self._held_before = 0
@@ -203,9 +207,24 @@ class Ledger:
     def can_apply(self, entry: Entry) -> bool:
         return not self.missing_payloads(entry)
 
+    def num_applicable_beside_tip(self) -> int:
+        """Return how many of the entries beside the line to the tip can be applied. Cost: O(1) until tree, tip or
+        payloads change; payloads in use stay, so of an unchanged tree the number only grows."""
+        chain = self.chain
+        key = (chain, chain.version, chain.tip.digest)
+        if key != self._applicable_key:
+            self._applicable_key, self._not_applicable, self._payloads_seen = key, chain.beside_tip(), -1
+            self._num_beside = len(self._not_applicable)
+        if self._not_applicable and self.payloads.version != self._payloads_seen:
+            self._payloads_seen = self.payloads.version
+            self._not_applicable = [entry for entry in self._not_applicable if not self.can_apply(entry)]
+        return self._num_beside - len(self._not_applicable)
+
     def deltas_lacking(self, payload: Digest) -> list[SignedDelta]:
         """Return what matters here, announces `payload` and waits for it; each says of it what it likes."""
-        relevant = (delta for delta in self._relevant_deltas() if delta.message.payload == payload)
+        relevant = [delta for delta in self._pooled_deltas() if delta.message.payload == payload]
+        for entry in self.chain:
+            relevant += [delta for delta in self._lacking(entry) if delta.message.payload == payload]
         return [delta for delta in relevant if delta.message not in self.payloads]
 
     def forget(self) -> None:
@@ -223,7 +242,8 @@ class Ledger:
         self.pool.forget(keep=self._recent_bases(self.pool.bases()))
         self.groups.forget(keep=self._recent_bases(self.groups.bases()))
         self._without_payload = {digest: left for digest, left in self._without_payload.items() if digest in self.chain}
-        self.payloads.forget(keep={delta.message.payload for delta in self._relevant_deltas()})
+        chained = (delta for entry in self.chain for delta in entry.deltas)
+        self.payloads.forget(keep={delta.message.payload for delta in (*self._pooled_deltas(), *chained)})
 
     def restart_from(self, entry: Entry) -> list[PieceDropped]:
         """Hold nothing but `entry`, whose past is unknown here, and the own work that its chain lacks."""
@@ -252,10 +272,9 @@ class Ledger:
             self.keep_own_work_apart()
         self._departed = departed
 
-    def _relevant_deltas(self) -> list[SignedDelta]:
+    def _pooled_deltas(self) -> list[SignedDelta]:
         pooled: list[SignedDelta] = [header for base in self.pool.bases() for header in self.pool.on_base(base)]
-        pooled += [seal for base in self.groups.bases() for seal in self.groups.on_base(base)]
-        return pooled + [delta for entry in self.chain for delta in entry.deltas]
+        return pooled + [seal for base in self.groups.bases() for seal in self.groups.on_base(base)]
 
     def _recent_bases(self, bases: Iterable[Digest]) -> set[Digest]:
         """Bases whose headers may still be sealed or switched to: near the tip, or not known here yet."""

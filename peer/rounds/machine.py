@@ -257,7 +257,7 @@ class RoundMachine:
             effects += self._ledger.group_candidates.accusations()
             effects += self._tell_pause()
             self._settled = None if self._company.has_strangers else looked_at
-        self._look_at = now + RIVALS_LOOK_S if self._ledger.chain.rivals() else None
+        self._look_at = now + RIVALS_LOOK_S if self._follower.is_patient else None
         effects += self._follower.finalise(now)
         effects += self._fetches.payloads(now)
         elsewhere = self._follower.held_up_by

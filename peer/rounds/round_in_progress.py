@@ -59,7 +59,7 @@ class RoundInProgress:
         ledger = self._ledger
         seen: object = ledger.work_version
         if ledger.grouping is not None:
-            seen = ledger.tip.digest, ledger.group_candidates.version, ledger.chain.version
+            seen = self.groups.top_standing(), ledger.chain.version
         key = (seen, self._company.alive)
         if key != self._due_key:
             due = self._due(now)

@@ -52,8 +52,7 @@ def is_forsaken(tip: Digest, *, chain: Chain, votes: VoteBook) -> bool:
     """Return whether `tip` is on a branch that has left the window, or builds on one as far as votes tell."""
     forsaken = set(chain.forsaken)
     for round_number in votes.rounds() if forsaken else ():
-        votes_cast = (ack.message for ack in votes.of(round_number).values())
-        forsaken.update(vote.manifest for vote in votes_cast if vote.previous in forsaken)
+        forsaken.update(manifest for manifest, previous in votes.parents(round_number) if previous in forsaken)
     return tip in forsaken
 
 

@@ -12,6 +12,7 @@ _NEWS = 64
 """Votes that came last and can be asked for; whoever has not looked for longer looks through all."""
 _NOBODY: Mapping[PeerId, Signed[Ack]] = {}
 _NO_CAMPS: Mapping[tuple[bytes, bytes], Set[PeerId]] = {}
+_NO_PARENTS: Set[tuple[bytes, bytes]] = frozenset()
 
 
 class VoteBook:
@@ -21,6 +22,7 @@ class VoteBook:
         self.version = 0  # grows with every vote
         self._votes: dict[int, dict[PeerId, Signed[Ack]]] = {}
         self._camps: dict[int, dict[tuple[bytes, bytes], set[PeerId]]] = {}
+        self._parents: dict[int, set[tuple[bytes, bytes]]] = {}
         self._rounds: list[int] = []
         self._liars: set[PeerId] = set()
         self._news: deque[Signed[Ack]] = deque(maxlen=_NEWS)
@@ -31,7 +33,7 @@ class VoteBook:
         votes = self._votes.get(vote.round)
         if votes is None:
             votes = self._votes[vote.round] = {}
-            self._camps[vote.round] = {}
+            self._camps[vote.round], self._parents[vote.round] = {}, set()
         if peer in votes or len(votes) >= _MAX_VOTERS or peer in self._liars:
             return False
         votes[peer] = ack
@@ -40,6 +42,7 @@ class VoteBook:
             camps[camp].add(peer)
         else:
             camps[camp] = {peer}
+        self._parents[vote.round].add((vote.manifest, vote.previous))
         self.version += 1
         self._news.append(ack)
         return True
@@ -55,8 +58,9 @@ class VoteBook:
     def discard(self, peer: PeerId) -> None:
         """Count no vote of `peer`, which has signed contradicting statements: it may have voted for both rivals."""
         self._liars.add(peer)
-        for votes in self._votes.values():
-            votes.pop(peer, None)
+        for number, votes in self._votes.items():
+            if votes.pop(peer, None) is not None:
+                self._parents[number] = {(ack.message.manifest, ack.message.previous) for ack in votes.values()}
         for camps in self._camps.values():
             for camp in camps.values():
                 camp.discard(peer)
@@ -69,6 +73,10 @@ class VoteBook:
     def camps(self, round_number: int) -> Mapping[tuple[bytes, bytes], Set[PeerId]]:
         """Return who voted alike in a round, by (manifest, model). There are few camps, however many vote."""
         return self._camps.get(round_number, _NO_CAMPS)
+
+    def parents(self, round_number: int) -> Set[tuple[bytes, bytes]]:
+        """Return what those who voted in a round say that their manifests build on, as (manifest, previous)."""
+        return self._parents.get(round_number, _NO_PARENTS)
 
     def vote_of(self, peer: PeerId, round_number: int) -> Digest | None:
         """Return which manifest `peer` voted for."""
@@ -105,7 +113,7 @@ class VoteBook:
     def forget(self, *, before_round: int) -> None:
         for round_number in [number for number in self._votes if number < before_round]:
             del self._votes[round_number]
-            self._camps.pop(round_number, None)
+            del self._camps[round_number], self._parents[round_number]
         self._rounds = []
 
     def __len__(self) -> int:

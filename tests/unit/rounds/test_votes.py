@@ -38,6 +38,7 @@ def test_forgotten_rounds_have_no_camps() -> None:
     votes.forget(before_round=6)
     assert votes.rounds() == [6]
     assert votes.camps(5) == {}
+    assert votes.parents(5) == frozenset()
     votes.add(vote(1, 7, 1))
     assert votes.rounds() == [6, 7]
 
@@ -54,3 +55,24 @@ def test_a_voter_that_contradicts_itself_is_in_no_camp_any_more() -> None:
     assert not votes.add(vote(1, 7, 1))
     assert liar not in votes.of(5)
     assert votes.abstained(liar, 7), "nobody waits for its vote to turn up"
+
+
+def test_parents_are_those_that_some_counted_vote_names() -> None:
+    votes = VoteBook()
+    for ack in (vote(1, 5, 1), vote(2, 5, 1), vote(3, 5, 2)):
+        votes.add(ack)
+    votes.discard(Identity.for_tests(3).peer_id)
+    assert votes.parents(5) == {(b"\x01" * 32, bytes(32))}
+
+
+def test_votes_that_came_since_are_told_unless_some_were_discarded() -> None:
+    votes = VoteBook()
+    first, second, third = vote(1, 5, 1), vote(2, 5, 1), vote(3, 5, 2)
+    votes.add(first)
+    version = votes.version
+    assert votes.added_since(version) == []
+    votes.add(second)
+    votes.add(third)
+    assert votes.added_since(version) == [second, third]
+    votes.discard(Identity.for_tests(2).peer_id)
+    assert votes.added_since(version) is None
