@@ -1,4 +1,4 @@
-"""Signals that come while the event loop starts: kept until something listens, for an exception there would break it."""
+"""Signals that come while the event loop starts: kept until something listens, as an exception would break the loop."""
 
 import signal
 from collections.abc import Iterator

@@ -158,8 +158,9 @@ class NativeVectorEnv(gym.vector.VectorEnv[Floats, npt.NDArray[Any], npt.NDArray
     def _final_infos(self, ended: Bools) -> Infos:
         out = self._out
         final_obs = np.full(self.num_envs, None, dtype=object)
-        for i in np.flatnonzero(ended):
-            final_obs[i] = out.final_observations[i].copy()
+        ended_at = np.flatnonzero(ended)
+        for i, last in zip(ended_at.tolist(), out.final_observations[ended_at], strict=True):  # copied, all at once
+            final_obs[i] = last
         episode = {
             "r": np.where(ended, out.episode_returns, 0),
             "_r": ended,

@@ -89,6 +89,22 @@ TEST(Rng, BelowIsUnbiasedAndInRange) {
   for (int i = 0; i < 100; ++i) EXPECT_LT(rng.below((1ULL << 40U) + 1), (1ULL << 40U) + 1);
 }
 
+TEST(Rng, BelowMasksAllBitsUnderTheHighestOfTheBound) {
+  Rng bounds(7);
+  for (int i = 0; i < 2000; ++i) {
+    const std::uint64_t bound = (bounds.next_u64() >> bounds.below(64)) | 1U;
+    std::uint64_t mask = 1;  // bit by bit, as a device without a count of leading zeros has to
+    while (mask < bound - 1) mask = 2 * mask + 1;
+    Rng drawn(static_cast<std::uint64_t>(i)), reference(static_cast<std::uint64_t>(i));
+    std::uint64_t expected = bound;
+    while (expected >= bound) {
+      expected = (mask >> 32U) == 0 ? reference.next_u32() & mask : reference.next_u64() & mask;
+    }
+    EXPECT_EQ(drawn.below(bound), expected) << "below " << bound;
+    EXPECT_EQ(drawn.state(), reference.state());
+  }
+}
+
 TEST(Rng, SplitGivesAStreamOfItsOwn) {
   Rng parent(9), twin(9);
   Rng child = parent.split();

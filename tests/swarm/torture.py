@@ -119,11 +119,10 @@ def report(verdicts: list[Verdict], *, wall_s: float, jobs: int) -> str:
         " times.",
         "",
         "Held in every life that is not listed below: two connected peers hold the same model for a round final on",
-        f"both; all tips are equal at most {MOST_ROUNDS_TO_EQUAL} rounds after the faults have stopped; finality has"
-        " caught up a window of",
-        "rounds later; no stretch of training counts twice; every stretch of a peer that never died counts or is on its",
-        "way; honest peers refuse nothing of each other; tables stay bounded. Connected means: for 20 s, with no link",
-        "between any peers cut or mended in the last 20 s.",
+        f"both; all tips are equal at most {MOST_ROUNDS_TO_EQUAL} rounds after the faults stop, finality catches up",
+        "a window of rounds later; no stretch of training counts twice; every stretch of a peer that never died",
+        "counts or is on its way; honest peers refuse nothing of each other; tables stay bounded. Connected means: for",
+        "20 s, with no link between any peers cut or mended in the last 20 s.",
         f"Rounds sealed from the last fault until all tips were equal: {_told(v.calm.until_equal for v in verdicts)}.",
         f"Until finality had caught up, too: {_told(v.calm.until_final for v in verdicts)}.",
         f"Lives by peers: {', '.join(f'{size}: {count}' for size, count in sorted(sizes.items()))}. Lives in which"

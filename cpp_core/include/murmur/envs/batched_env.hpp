@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <memory>
 #include <string>
@@ -12,6 +13,8 @@
 #include "murmur/base/thread_pool.hpp"
 #include "murmur/envs/columns.hpp"
 #include "murmur/envs/env_row.hpp"
+#include "murmur/envs/flag_bits.hpp"
+#include "murmur/envs/reset_kernel.hpp"
 #include "murmur/envs/step_kernel.hpp"
 #include "murmur/envs/variants.hpp"
 #include "murmur/envs/vector_env.hpp"
@@ -23,7 +26,8 @@ class BatchedEnv final : public VectorEnv {
  public:
   BatchedEnv(std::size_t num_envs, std::uint64_t seed, std::shared_ptr<ThreadPool> pool, InstructionSet set)
       : VectorEnv(E::kSpec, num_envs),
-        kernel_(step_kernel<E>(set)),
+        step_(step_kernel<E>(set)),
+        reset_(reset_kernel<E>(set)),
         pool_(std::move(pool)),
         variants_(E::kSpec, num_envs),
         state_(num_envs),
@@ -53,7 +57,7 @@ class BatchedEnv final : public VectorEnv {
     pool_->parallel_for(num_envs(), kGrain, [&](std::size_t begin, std::size_t end) noexcept {
       for (std::size_t i = begin; i < end; i += kStepRun) {
         const std::size_t n = std::min(end - i, kStepRun);
-        if (kernel_(columns(i, actions.data(), out), n)) restart_ended(i, i + n, out);
+        if (step_(columns(i, actions.data(), out), n)) restart_ended(i, i + n, out);
       }
     });
   }
@@ -172,31 +176,61 @@ class BatchedEnv final : public VectorEnv {
     return columns;
   }
 
-  // First who has ended, then all restarts: looking and restarting in turn, the processor guesses wrong at
-  // each env that ended and cannot begin one restart before the last is done.
+  // First who has ended, then all new episodes: looking and restarting in turn, the processor guesses wrong
+  // at each env that ended and cannot begin one restart before the last is done.
   void restart_ended(std::size_t begin, std::size_t end, const StepOutput& out) noexcept {
-    std::array<std::uint32_t, kStepRun> ended;
-    std::size_t count = 0;
-    for (std::size_t i = begin; i < end; ++i) {
-      ended[count] = static_cast<std::uint32_t>(i);
-      count += out.terminated[i] | out.truncated[i];
+    std::array<std::uint32_t, kStepRun + kResetBlock> ended;
+    const std::size_t count = list_ended(begin, end, out, ended.data());
+    std::array<std::uint64_t, kStepRun + kResetBlock> seeds;
+    for (std::size_t k = 0; k < count; ++k) seeds[k] = next_episode_seed(ended[k]);
+    const std::size_t blocks = (count + kResetBlock - 1) / kResetBlock;
+    for (std::size_t k = count; k < blocks * kResetBlock;
+         ++k) {  // whole blocks; what is too many is not used
+      ended[k] = static_cast<std::uint32_t>(begin);
+      seeds[k] = 0;
     }
-    for (std::size_t k = 0; k < count; ++k) restart(ended[k], out);
+    std::array<std::array<float, kStepRun + kResetBlock>, kS> fresh;
+    ResetColumns<E> columns{{}, ended.data(), seeds.data(), {}};
+    for (std::size_t k = 0; k < kC; ++k) columns.constants[k] = constants_[k].data();
+    for (std::size_t k = 0; k < kS; ++k) columns.state[k] = fresh[k].data();
+    reset_(columns, blocks);
+    for (std::size_t k = 0; k < count; ++k) {
+      report_episode(ended[k], out);
+      begin_episode(ended[k], read<typename E::State>(fresh, k, Indices<kS>()));
+      put_observation(ended[k], out.observations.data());
+    }
   }
 
-  void restart(std::size_t i, const StepOutput& out) noexcept {
-    float* const observation = out.observations.data() + i * kD;
-    std::copy_n(observation, kD, out.final_observations.data() + i * kD);
+  static std::size_t list_ended(std::size_t begin, std::size_t end, const StepOutput& out,
+                                std::uint32_t* ended) noexcept {
+    std::size_t count = 0;
+    for (std::size_t i = begin; i < end; i += 64) {
+      const std::size_t n = std::min(end - i, std::size_t{64});
+      std::uint64_t bits = flag_bits(out.terminated.data() + i, out.truncated.data() + i, n);
+      for (; bits != 0; bits &= bits - 1) {
+        ended[count++] = static_cast<std::uint32_t>(i) + static_cast<std::uint32_t>(std::countr_zero(bits));
+      }
+    }
+    return count;
+  }
+
+  void report_episode(std::size_t i, const StepOutput& out) const noexcept {
+    std::copy_n(out.observations.data() + i * kD, kD, out.final_observations.data() + i * kD);
     out.episode_returns[i] = returns_[0][i];
     out.episode_lengths[i] = elapsed_[0][i];
-    start_episode(i);
-    put_observation(i, out.observations.data());
   }
 
   void start_episode(std::size_t i) noexcept {
+    Rng rng(next_episode_seed(i));
+    begin_episode(i, E::reset(constants_at(i), rng));
+  }
+
+  [[nodiscard]] std::uint64_t next_episode_seed(std::size_t i) noexcept {
     const SeedRange seeds = variants_.seeds(i);
-    Rng rng(seeds.start + episode_seeds_[i].below(seeds.end - seeds.start));
-    const typename E::State state = E::reset(constants_at(i), rng);
+    return seeds.start + episode_seeds_[i].below(seeds.end - seeds.start);
+  }
+
+  void begin_episode(std::size_t i, const typename E::State& state) noexcept {
     for (std::size_t k = 0; k < kS; ++k) state_[k][i] = state[k];
     elapsed_[0][i] = 0;
     returns_[0][i] = 0.0F;
@@ -261,7 +295,8 @@ class BatchedEnv final : public VectorEnv {
 
   static constexpr auto kMaxSteps = static_cast<std::int32_t>(E::kSpec.max_episode_steps);
 
-  StepKernel<E> kernel_;
+  StepKernel<E> step_;
+  ResetKernel<E> reset_;
   std::shared_ptr<ThreadPool> pool_;
   VariantTable variants_;
   Columns<float, kS> state_;                                  // S columns of [N]

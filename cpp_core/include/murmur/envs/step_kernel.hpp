@@ -9,9 +9,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <tuple>
-#include <utility>
 
 #include "murmur/envs/env.hpp"
+#include "murmur/envs/env_columns.hpp"
 #include "murmur/envs/instruction_set.hpp"
 
 namespace murmur {
@@ -36,31 +36,6 @@ template <Environment E>
 using StepKernel = bool (*)(const StepColumns<E>& columns, std::size_t n) noexcept;
 
 inline constexpr std::size_t kStepRun = 256;  // with its columns, a run stays in L1
-
-template <std::size_t Size>
-using Indices = std::make_index_sequence<Size>;
-
-// Columns to values and back, by packs and not by loops: arrays that GCC sees indexed by a loop variable stay
-// in memory, and the loop over envs would not vectorise.
-template <class Values, class Columns, std::size_t... K>
-[[gnu::always_inline]] inline Values read(const Columns& columns, std::size_t i,
-                                          std::index_sequence<K...>) noexcept {
-  return {columns[K][i]...};
-}
-template <class Values, std::size_t... K>
-[[gnu::always_inline]] inline Values read_row(const float* row, std::index_sequence<K...>) noexcept {
-  return {row[K]...};
-}
-template <class Values, class Columns, std::size_t... K>
-[[gnu::always_inline]] inline void write(const Values& values, const Columns& columns, std::size_t i,
-                                         std::index_sequence<K...>) noexcept {
-  ((columns[K][i] = values[K]), ...);
-}
-template <class Values, std::size_t... K>
-[[gnu::always_inline]] inline void write_row(const Values& values, float* row,
-                                             std::index_sequence<K...>) noexcept {
-  ((row[K] = values[K]), ...);
-}
 
 // This is what must vectorise: columns are read through local pointers, because the compiler cannot know that
 // a write leaves the pointers themselves alone, and flags are gathered as 32-bit integers, one lane each like
