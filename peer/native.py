@@ -1,6 +1,7 @@
 """The only door to the C++ core: environments, PPO settings and the PPO learner, typed.
 
-Importing it loads libtorch (about a third of a second) and never imports Python's torch.
+Importing it loads no libtorch, which the first agent does that computes with it (docs/adr/0067), and never imports
+Python's torch.
 """
 
 import dataclasses
