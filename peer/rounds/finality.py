@@ -16,10 +16,14 @@ from peer.rounds.roster import majority
 from peer.rounds.votes import VoteBook
 from peer.types import Digest, PeerId
 
+_MORE_THAN_COME = 1 << 62
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """newest: the newest final entry, or None. short: so many votes are missing at least until another one is final."""
+    """newest: the newest final entry, or None. short: so many votes are missing at least until another one is final;
+    when all are, more than can ever come.
+    """
 
     newest: Entry | None
     short: int
@@ -49,7 +53,8 @@ def count_votes(
         if short > 0:
             break
         newest = entry
-    return Count(newest=newest, short=max(1, short))
+    is_all = chain.tip.round <= above or newest is chain.tip
+    return Count(newest=newest, short=_MORE_THAN_COME if is_all else max(1, short))
 
 
 def _elections(line: Sequence[Entry]) -> Iterator[tuple[Set[PeerId], Entry]]:
