@@ -20,7 +20,7 @@ from peer.simulation.toy import ToySubject
 
 _LOOK_VIRTUAL_S = 1.0
 _SAY_EVERY_S = 2.0
-_OBJECTS_TO_COLLECT = 200_000
+_OBJECTS_TO_COLLECT = 1_000_000
 
 Progress = Callable[[Swarm], None]
 
