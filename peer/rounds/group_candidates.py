@@ -80,11 +80,11 @@ class GroupCandidates:
         return self._without_payload.values()
 
     def _update(self) -> None:
-        ledger, tip = self._ledger, self._ledger.chain.tip
-        seen = (tip.digest, ledger.work_version)
+        ledger = self._ledger
+        seen = ledger.work_version
         if seen == self._looked_at:
             return
-        self._looked_at = seen
+        self._looked_at, tip = seen, ledger.chain.tip
         if tip.grouping is None:
             if self._tip is not None:
                 self._start_again(None)

@@ -75,6 +75,16 @@ class GroupPool:
         """Return the seals of one group for the round after `base`, in the order in which they came."""
         return self._by_group.get((base, group), [])
 
+    def announcing(self, payload: Digest) -> list[Signed[GroupSeal]]:
+        """Return the seals that name `payload`."""
+        return [
+            seal for seals in self._by_base.values() for seal, _ in seals.values() if seal.message.payload == payload
+        ]
+
+    def payloads(self) -> set[bytes]:
+        """Return the hashes of the payloads that the seals name."""
+        return {seal.message.payload for seals in self._by_base.values() for seal, _ in seals.values()}
+
     def bases(self) -> list[Digest]:
         return list(self._by_base)
 

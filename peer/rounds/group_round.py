@@ -186,11 +186,11 @@ class GroupRound:
             peer for peer in self._own_group() if peer == me or (peer in alive and not missed[peer])
         )
         self._expected_groups = frozenset(
-            number for number, group in enumerate(grouping.groups) if any(peer in alive for peer in group)
+            number for number, group in enumerate(grouping.groups) if not alive.isdisjoint(group)
         )
         rank = standing.ranks.get(me, len(standing.line))
         before = standing.line[: min(rank, LOOKED_AT)]
-        self._before = len(before), sum(peer in alive for peer in before)
+        self._before = len(before), len(alive.intersection(before))
 
     def _view(
         self, progress: _Progress, *, opened_at: Seconds, candidates: int, expected: int, before: int,
@@ -219,6 +219,6 @@ class GroupRound:
             return True
         if me in grouping.idle:
             return False
-        strangers = [peer for peer in self._company.alive if peer not in self._ledger.tip.members]
+        strangers = self._company.alive - self._ledger.tip.members
         room = MAX_ADMITTED - len(self._own_group())
         return me in grouping.in_turn(strangers, group=grouping.group_of(me))[:room]

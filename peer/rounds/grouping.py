@@ -6,7 +6,7 @@ sealed. Whoever is not on the roster belongs to the group that its own hash name
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from peer.rounds.rules import RoundRules
 from peer.types import Digest, PeerId
@@ -54,7 +54,7 @@ class Grouping:
             return place[1]
         return None if peer in self.idle else len(self.groups[self.group_of(peer)])
 
-    def in_turn(self, peers: Sequence[PeerId], *, group: int) -> list[PeerId]:
+    def in_turn(self, peers: Collection[PeerId], *, group: int) -> list[PeerId]:
         """Return those of `peers` that belong to a group: contributors in their order, then strangers by hash."""
         mine = [peer for peer in peers if peer not in self.idle and self.group_of(peer) == group]
         members = sorted((peer for peer in mine if peer in self._places), key=lambda peer: self._places[peer][1])

@@ -74,6 +74,16 @@ class HeaderPool:
         """Return the header for the round after `base` whose digest begins with `name`, of NAME_BYTES bytes."""
         return self._named.get(base, {}).get(name)
 
+    def announcing(self, payload: Digest) -> list[Signed[DeltaHeader]]:
+        """Return the headers that name `payload`."""
+        return [
+            header for peers in self._by_base.values() for header in peers.values() if header.message.payload == payload
+        ]
+
+    def payloads(self) -> set[bytes]:
+        """Return the hashes of the payloads that the headers name."""
+        return {header.message.payload for peers in self._by_base.values() for header in peers.values()}
+
     def bases(self) -> list[Digest]:
         return list(self._by_base)
 

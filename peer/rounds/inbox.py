@@ -48,7 +48,7 @@ class Inbox:
         """Take in one envelope that `source` handed over."""
         author = source
         try:
-            signed = self._verified.get(data) or self._open(data, run=self._ledger.parts.run)
+            signed = self._verified.get(data) or self._open_first(data, run=self._ledger.parts.run)
             author = signed.peer
             arm = self._arms.get(type(signed.message))
             if arm is None:
@@ -76,15 +76,16 @@ class Inbox:
 
     def _open(self, data: bytes, *, run: bytes) -> AnySigned:
         """Open an envelope, or recall it: the headers of a manifest came by gossip before."""
-        signed = self._verified.get(data)
-        if signed is None:
-            signed = self._verified[data] = self._ledger.parts.pure.open(data, run=run)
-            proof = None if signed.peer == self._ledger.me else self._witness.see(signed)
-            if proof is not None:
-                self._proofs.append(proof)
-                self._ledger.discard_votes(proof.peer)
-            if len(self._verified) > _MAX_VERIFIED:
-                del self._verified[next(iter(self._verified))]
+        return self._verified.get(data) or self._open_first(data, run=run)
+
+    def _open_first(self, data: bytes, *, run: bytes) -> AnySigned:
+        signed = self._verified[data] = self._ledger.parts.pure.open(data, run=run)
+        proof = None if signed.peer == self._ledger.me else self._witness.see(signed)
+        if proof is not None:
+            self._proofs.append(proof)
+            self._ledger.discard_votes(proof.peer)
+        if len(self._verified) > _MAX_VERIFIED:
+            del self._verified[next(iter(self._verified))]
         return signed
 
     def _accept_header(

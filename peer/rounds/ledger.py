@@ -95,7 +95,7 @@ class Ledger:
         """Return whether a header or a group seal on the tip, or a manifest in the tree, lacks a payload."""
         return (
             bool(self.headers_without_payload())
-            or not all(self.can_apply(entry) for entry in self.chain.beside_tip())
+            or self.num_applicable_beside_tip() < len(self.chain.beside_tip())
             or bool(self.group_candidates.without_payload())
         )
 
@@ -222,7 +222,7 @@ class Ledger:
 
     def deltas_lacking(self, payload: Digest) -> list[SignedDelta]:
         """Return what matters here, announces `payload` and waits for it; each says of it what it likes."""
-        relevant = [delta for delta in self._pooled_deltas() if delta.message.payload == payload]
+        relevant: list[SignedDelta] = [*self.pool.announcing(payload), *self.groups.announcing(payload)]
         for entry in self.chain:
             relevant += [delta for delta in self._lacking(entry) if delta.message.payload == payload]
         return [delta for delta in relevant if delta.message not in self.payloads]
@@ -242,8 +242,8 @@ class Ledger:
         self.pool.forget(keep=self._recent_bases(self.pool.bases()))
         self.groups.forget(keep=self._recent_bases(self.groups.bases()))
         self._without_payload = {digest: left for digest, left in self._without_payload.items() if digest in self.chain}
-        chained = (delta for entry in self.chain for delta in entry.deltas)
-        self.payloads.forget(keep={delta.message.payload for delta in (*self._pooled_deltas(), *chained)})
+        chained = {delta.message.payload for entry in self.chain for delta in entry.deltas}
+        self.payloads.forget(keep=chained | self.pool.payloads() | self.groups.payloads())
 
     def restart_from(self, entry: Entry) -> list[PieceDropped]:
         """Hold nothing but `entry`, whose past is unknown here, and the own work that its chain lacks."""
@@ -271,10 +271,6 @@ class Ledger:
         if departed - self._departed:
             self.keep_own_work_apart()
         self._departed = departed
-
-    def _pooled_deltas(self) -> list[SignedDelta]:
-        pooled: list[SignedDelta] = [header for base in self.pool.bases() for header in self.pool.on_base(base)]
-        return pooled + [seal for base in self.groups.bases() for seal in self.groups.on_base(base)]
 
     def _recent_bases(self, bases: Iterable[Digest]) -> set[Digest]:
         """Bases whose headers may still be sealed or switched to: near the tip, or not known here yet."""
