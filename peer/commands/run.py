@@ -26,9 +26,10 @@ def peer_command(config: common.ConfigFiles = None, overrides: common.Overrides 
     from peer.network.libp2p_unused import leave_out_unused
 
     common.on_stop(common.exit_before_start)
-    settings = common.load(config, overrides)
-    leave_out_unused(keep=("zeroconf",) if settings.network.mdns else ())
-    from peer.process import run_process  # loads libp2p, lean by the line above
+    with common.loading():
+        settings = common.load(config, overrides)
+        leave_out_unused(keep=("zeroconf",) if settings.network.mdns else ())
+        from peer.process import run_process  # loads libp2p, lean by the line above
 
     common.or_exit(lambda: run_process(settings, age=common.process_age))
 

@@ -1,0 +1,32 @@
+"""No garbage is looked for while libraries load."""
+
+import gc
+
+import pytest
+
+from peer.commands.common import loading
+
+
+def test_nothing_is_collected_while_loading_and_what_was_loaded_is_not_looked_at_again() -> None:
+    collections: list[str] = []
+
+    def note(phase: str, _info: dict[str, int]) -> None:
+        collections.append(phase)
+
+    gc.callbacks.append(note)
+    try:
+        with loading():
+            loaded = [[number] for number in range(10_000)]  # more than enough to have the collector look
+            assert collections == []
+        assert gc.isenabled()
+        assert gc.get_freeze_count() >= len(loaded)
+    finally:
+        gc.callbacks.remove(note)
+        gc.unfreeze()
+
+
+def test_failed_loading_leaves_the_collector_at_work() -> None:
+    with pytest.raises(RuntimeError), loading():
+        raise RuntimeError
+    assert gc.isenabled()
+    gc.unfreeze()
