@@ -1,5 +1,6 @@
 """`murmur peer` and `murmur up`: take part in a swarm."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -26,6 +27,8 @@ def peer_command(config: common.ConfigFiles = None, overrides: common.Overrides 
     from peer.network.libp2p_unused import leave_out_unused
 
     common.on_stop(common.exit_before_start)
+    # No peer multiplies matrices with NumPy, whose library would start a thread for every core at once.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with common.loading():
         settings = common.load(config, overrides)
         leave_out_unused(keep=("zeroconf",) if settings.network.mdns else ())

@@ -1,5 +1,6 @@
 """The command line in one process: help worth reading, one message for each mistake, and exit code 2."""
 
+import os
 import re
 import subprocess
 import sys
@@ -120,6 +121,18 @@ def test_config_file_beside_the_user_is_read_by_itself(tmp_path: Path, started: 
         ("mine", 1, 1.0),
         ("cartpole", 7, 2.0),
     ]
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [(None, "1"), ("8", "8")])
+def test_peer_has_numpy_start_no_thread_for_each_core(
+    started: list[Config], monkeypatch: pytest.MonkeyPatch, chosen: str | None, expected: str
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", chosen or "")
+    if chosen is None:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    assert RUNNER.invoke(peer.cli.app, ["peer"]).exit_code == 0
+    assert started
+    assert os.environ["OPENBLAS_NUM_THREADS"] == expected
 
 
 def test_later_sources_win(tmp_path: Path, started: list[Config], monkeypatch: pytest.MonkeyPatch) -> None:
