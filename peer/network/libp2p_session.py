@@ -6,6 +6,7 @@ the same: messages of at most 65,535 bytes, each with its length before it.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from typing import cast
 
 import trio
@@ -28,8 +29,15 @@ MAX_PLAINTEXT_BYTES = 65_535 - MAC_BYTES
 _RECEIVE_BYTES = 8 * (LENGTH_BYTES + 65_535)
 """Taken in at a time, the beginning of a message that was not whole before included."""
 
+_MESSAGES_AT_ONCE = 4
+_SENT_BYTES = _MESSAGES_AT_ONCE * (LENGTH_BYTES + 65_535)
+"""Sealed in one piece, and sent by one system call where the socket has room: the other end wakes once for it."""
+
 _incoming: trio.lowlevel.RunVar[memoryview] = trio.lowlevel.RunVar("incoming bytes")
 """Where all connections of an event loop read into: it is empty again before another task runs."""
+
+_outgoing: trio.lowlevel.RunVar[memoryview] = trio.lowlevel.RunVar("outgoing bytes")
+"""Where all of them seal what they send; what cannot go out at once is copied before another task runs."""
 
 
 class NoiseSession(BaseSession):
@@ -79,14 +87,24 @@ class NoiseSession(BaseSession):
         return memoryview(whole)
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send everything. Raises: ConnectionClosedError.
-
-        What a cancelled writer has left goes first, before anything is sealed: so it is never more than one message.
-        """
+        """Send everything. Raises: ConnectionClosedError."""
         plain = memoryview(data)
-        for start in range(0, len(plain), MAX_PLAINTEXT_BYTES):
-            await self._tcp.flush()
-            await self._tcp.write(self._sealed(plain[start : start + MAX_PLAINTEXT_BYTES]))
+        parts = (plain[start : start + MAX_PLAINTEXT_BYTES] for start in range(0, len(plain), MAX_PLAINTEXT_BYTES))
+        await self.write_messages(parts)
+
+    async def write_messages(self, messages: Iterable[bytes | memoryview]) -> None:
+        """Send each in a Noise message of its own, of at most MAX_PLAINTEXT_BYTES. Raises: ConnectionClosedError.
+
+        What a cancelled writer has left goes first, before anything is sealed: so it is never more than `_SENT_BYTES`.
+        """
+        await self._tcp.flush()
+        out, end = _shared_buffer(_outgoing, _SENT_BYTES), 0
+        for plain in messages:
+            if end + LENGTH_BYTES + len(plain) + MAC_BYTES > len(out):
+                await self._tcp.write(out[:end])
+                end = 0
+            end = self._seal_into(out, end, plain)
+        await self._tcp.write(out[:end])
 
     async def close(self) -> None:
         await self._tcp.close()
@@ -100,17 +118,18 @@ class NoiseSession(BaseSession):
     def get_connection_type(self) -> ConnectionType:
         return ConnectionType.DIRECT
 
-    def _sealed(self, plain: memoryview) -> memoryview:
+    def _seal_into(self, out: memoryview, at: int, plain: bytes | memoryview) -> int:
+        """Write the next message to `out` from `at` on; return where it ends."""
         size = len(plain) + MAC_BYTES
-        message = memoryview(bytearray(LENGTH_BYTES + size))
-        message[:LENGTH_BYTES] = size.to_bytes(LENGTH_BYTES, "big")
-        self._sealing.encrypt_into(plain, message[LENGTH_BYTES:])
-        return message
+        start = at + LENGTH_BYTES
+        out[at:start] = size.to_bytes(LENGTH_BYTES, "big")
+        self._sealing.encrypt_into(plain, out[start : start + size])
+        return start + size
 
     async def _receive(self) -> None:
         """Take in what the socket has, and decipher every message that is whole with it."""
         await self._tcp.wait_for_bytes()
-        raw, begin, end = _shared_buffer(), 0, len(self._begun)
+        raw, begin, end = _shared_buffer(_incoming, _RECEIVE_BYTES), 0, len(self._begun)
         raw[:end] = self._begun
         count = self._tcp.read_now(raw[end:])
         if count is None:
@@ -129,12 +148,12 @@ class NoiseSession(BaseSession):
         self._begun = bytes(raw[begin:end])
 
 
-def _shared_buffer() -> memoryview:
+def _shared_buffer(variable: trio.lowlevel.RunVar[memoryview], size: int) -> memoryview:
     try:
-        return _incoming.get()
+        return variable.get()
     except LookupError:
-        buffer = memoryview(bytearray(_RECEIVE_BYTES))
-        _incoming.set(buffer)
+        buffer = memoryview(bytearray(size))
+        variable.set(buffer)
         return buffer
 
 
@@ -145,7 +164,7 @@ class _Cipher:
         self._aead = cast(ChaCha20Poly1305, state.cipher.cipher)
         self._number = int(state.n)
 
-    def encrypt_into(self, plain: memoryview, out: memoryview) -> None:
+    def encrypt_into(self, plain: bytes | memoryview, out: memoryview) -> None:
         self._aead.encrypt_into(self._next_nonce(), plain, None, out)
 
     def decrypt(self, sealed: memoryview) -> bytes:

@@ -25,27 +25,34 @@ class CountedTcpStream(TrioTCPStream):
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything; one task at a time. It waits for a socket that is full, and else yields to nobody.
 
-        Whoever is cancelled in the middle need not wait for a peer that does not read. What it leaves is kept, and goes
-        out before anything else: half of an encrypted message would make all behind it unreadable.
-        Raises: ConnectionClosedError.
+        The memory of `data` may be used anew while it waits. Whoever is cancelled in the middle need not wait for a
+        peer that does not read. What it leaves is kept, and goes out before anything else: half of an encrypted message
+        would make all behind it unreadable. Raises: ConnectionClosedError.
         """
         if self._unsent:
             await self.flush()
         self._unsent = memoryview(data)
-        await self.flush()
+        if not self._send_now():
+            self._unsent = memoryview(bytes(self._unsent))
+            await self.flush()
 
     async def flush(self) -> None:
         """Send what a cancelled writer has left. Raises: ConnectionClosedError."""
+        while not self._send_now():
+            await self._wait_for_room()
+
+    def _send_now(self) -> bool:
+        """Send what the socket has room for; return whether that was all. Raises: ConnectionClosedError."""
         while self._unsent:
             try:
                 count = os.write(self._descriptor(), self._unsent)
             except BlockingIOError:
-                await self._wait_for_room()
-                continue
+                return False
             except OSError as error:
                 raise _broken(error) from error
             self._unsent = self._unsent[count:]
             self._counters["bytes_sent"] += count
+        return True
 
     async def read(self, n: int | None = None) -> bytes:
         data = await super().read(n)

@@ -9,7 +9,7 @@ reads, and runs two more tasks for each connection. The wire is that of the spec
 import inspect
 import itertools
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from struct import Struct
 
 import trio
@@ -23,16 +23,13 @@ from libp2p.stream_muxer.exceptions import MuxedConnUnavailable, MuxedStreamErro
 from multiaddr import Multiaddr
 
 from peer.errors import ProtocolError
-from peer.network.libp2p_session import MAX_PLAINTEXT_BYTES, NoiseSession
-from peer.network.libp2p_yamux_stream import ACK, FIN, RST, SYN, YamuxStream
+from peer.network.libp2p_session import NoiseSession
+from peer.network.libp2p_yamux_stream import ACK, FIN, MAX_FRAME_BYTES, RST, SYN, YamuxStream
 
 PROTOCOL_ID = TProtocol("/yamux/1.0.0")
 HEADER = Struct("!BBHII")  # version, type, flags, stream, length
 VERSION = 0
 DATA, WINDOW_UPDATE, PING, GO_AWAY = range(4)
-
-MAX_FRAME_BYTES = MAX_PLAINTEXT_BYTES - HEADER.size
-"""One frame in one Noise message; py-libp2p's are 17 bytes longer, and so take two."""
 
 MAX_HALF_CLOSED = 256
 """Streams that we have closed and the other end has not; beyond it the oldest is reset."""
@@ -147,16 +144,11 @@ class YamuxConnection(IMuxedConn):
 
         flags: for the first frame. last_flags: for the last one.
         """
-        for start in range(0, len(data), MAX_FRAME_BYTES):
-            part = data[start : start + MAX_FRAME_BYTES]
-            if start + len(part) == len(data):
-                flags |= last_flags
-            await self._send(b"".join((HEADER.pack(VERSION, DATA, flags, stream.stream_id, len(part)), part)))
-            flags = 0
+        await self._send(_data_frames(stream.stream_id, flags, data, last_flags))
 
     async def send_window(self, stream: YamuxStream, flags: int, increment: int) -> None:
         """Send a window update, or flags alone. Raises: ConnectionClosedError."""
-        await self._send(HEADER.pack(VERSION, WINDOW_UPDATE, flags, stream.stream_id, increment))
+        await self._send((HEADER.pack(VERSION, WINDOW_UPDATE, flags, stream.stream_id, increment),))
 
     def note_taken(self, stream: YamuxStream, count: int) -> None:
         """So many bytes of a stream have been read, or thrown away."""
@@ -172,13 +164,13 @@ class YamuxConnection(IMuxedConn):
             if len(self._half_closed) > MAX_HALF_CLOSED:
                 await next(iter(self._half_closed.values())).reset()
 
-    async def _send(self, frames: bytes) -> None:
+    async def _send(self, frames: Iterable[bytes]) -> None:
         try:
             self._writing.acquire_nowait()  # nearly always free; `acquire` would take a turn of the event loop even so
         except trio.WouldBlock:
             await self._writing.acquire()
         try:
-            await self._secured.write(frames)
+            await self._secured.write_messages(frames)
         finally:
             self._writing.release()
 
@@ -264,11 +256,20 @@ class YamuxConnection(IMuxedConn):
         """In a task of its own: were it to wait for the socket, the reader would, and both ends for each other."""
         try:
             while self._pings:
-                await self._send(HEADER.pack(VERSION, PING, ACK, 0, self._pings.popleft()))
+                await self._send((HEADER.pack(VERSION, PING, ACK, 0, self._pings.popleft()),))
         except IOException:
             return  # the reader will find out, too
         finally:
             self._answering = False
+
+
+def _data_frames(stream_id: int, flags: int, data: memoryview, last_flags: int) -> Iterator[bytes]:
+    for start in range(0, len(data), MAX_FRAME_BYTES):
+        part = data[start : start + MAX_FRAME_BYTES]
+        if start + len(part) == len(data):
+            flags |= last_flags
+        yield b"".join((HEADER.pack(VERSION, DATA, flags, stream_id, len(part)), part))
+        flags = 0
 
 
 def muxer_of(conn: SwarmConn) -> YamuxConnection:

@@ -9,6 +9,7 @@ from libp2p.io.exceptions import IOException
 from libp2p.network.stream.net_stream import NetStream
 from libp2p.stream_muxer.exceptions import MuxedStreamEOF, MuxedStreamError, MuxedStreamReset
 
+from peer.network.libp2p_session import MAX_PLAINTEXT_BYTES
 from peer.network.transport import Content
 from peer.types import Seconds
 
@@ -16,8 +17,12 @@ SYN, ACK, FIN, RST = 1, 2, 4, 8
 INITIAL_WINDOW_BYTES = 256 * 1024
 """What either end may send unasked, by the specification."""
 
-MAX_WRITE_BYTES = 256 * 1024
-"""Written before others have their turn, where the socket has room for it."""
+HEADER_BYTES = 12
+MAX_FRAME_BYTES = MAX_PLAINTEXT_BYTES - HEADER_BYTES
+"""One frame in one Noise message; py-libp2p's are 17 bytes longer, and so take two."""
+
+MAX_WRITE_BYTES = 4 * MAX_FRAME_BYTES
+"""Written before others have their turn, where the socket has room for it: one piece of the session."""
 
 STALL_S: Seconds = 10.0
 """How long a writer waits for a reader that takes nothing."""

@@ -138,7 +138,7 @@ class Transport(Protocol):
     async def download(
         self, peer: PeerId, protocol: str, data: bytes, *, max_bytes: int, take: Callable[[Content], object]
     ) -> None:
-        """Send one request, and hand the response to `take` in parts, in order, as they come; no part is kept.
+        """Send one request, and hand the response to `take` in parts, in order, as they come; no part is kept here.
 
         max_bytes: a larger response is refused before any of it is read. The caller sets the deadline, and may move it
         on in `take`. Raises: TransportError when the peer is not connected, refuses, or resets, also in the middle.

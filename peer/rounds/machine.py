@@ -188,13 +188,15 @@ class RoundMachine:
         """Return a held payload or offered snapshot by its hash."""
         return self._ledger.payloads.data(digest) or self._snapshots.data(digest)
 
-    def receive_payload(self, payload: Digest, data: bytes, now: Seconds) -> list[Effect]:
-        """Take in a payload that `FetchPayload` asked for."""
+    def receive_payload(
+        self, payload: Digest, data: bytes, now: Seconds, *, digest: Digest | None = None
+    ) -> list[Effect]:
+        """Take in a payload that `FetchPayload` asked for. digest: of `data`, where the caller has computed it."""
         self._fetches.done(payload)
         effects: list[Effect] = []
         for header in self._ledger.deltas_lacking(payload):
             try:
-                self._ledger.payloads.add(header, data)
+                self._ledger.payloads.add(header, data, digest=digest)
             except ProtocolError as error:
                 self._fetches.failed(payload, now=now)
                 effects.append(Refused(reason=error.reason, peer=header.peer, detail=error.detail))

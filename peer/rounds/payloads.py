@@ -42,15 +42,15 @@ class PayloadStore:
         if header.payload_bytes > bound:
             raise ProtocolError("payload_size", f"announced {header.payload_bytes} bytes, at most {bound} are possible")
 
-    def add(self, header: SignedDelta, data: bytes) -> None:
-        """Check and keep the payload that `header` names.
+    def add(self, header: SignedDelta, data: bytes, *, digest: bytes | None = None) -> None:
+        """Check and keep the payload that `header` names. digest: its hash, where the caller has computed it.
 
         Raises: ProtocolError when size or hash are not as declared, or the content is not a valid delta.
         """
         declared = header.message
         if len(data) != declared.payload_bytes:
             raise ProtocolError("payload_size", f"{len(data)} bytes, the header says {declared.payload_bytes}")
-        if digest_of(data) != declared.payload:
+        if (digest or digest_of(data)) != declared.payload:
             raise ProtocolError("payload_hash", "the payload is not the one that the header names")
         self.keep(header, data, self._codecs[declared.codec].decode(data, self._schema))
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from io import BytesIO
 
 import trio
 
@@ -44,13 +43,19 @@ async def pull_blob(
     return None
 
 
+_KEPT_BYTES = 32 * 1024
+"""Parts of this size and above are kept as they came, each with the message of 64 KB at most that it lies in; smaller
+ones are copied together, or a blob that comes a byte at a time would take a hundred times its size."""
+
+
 class _Received:
-    """The beginning of a blob. Memory grows with what came in, not with what was announced, and is not copied."""
+    """The beginning of a blob. Memory grows with what came in, not with what was announced; it is copied at the end."""
 
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted
         self.size = 0
-        self._bytes = BytesIO()
+        self._parts: list[Content] = []
+        self._small = bytearray()
         self._hasher = hashlib.sha256()
 
     @property
@@ -58,15 +63,27 @@ class _Received:
         return self.wanted - self.size
 
     def add(self, part: Content) -> None:
-        self._bytes.write(part)
         self._hasher.update(part)
         self.size += len(part)
+        if len(part) >= _KEPT_BYTES:
+            self._close_small()
+            self._parts.append(part)
+            return
+        self._small += part
+        if len(self._small) >= _KEPT_BYTES:
+            self._close_small()
 
     def digest(self) -> Digest:
         return Digest(self._hasher.digest())
 
     def content(self) -> bytes:
-        return self._bytes.getvalue()
+        self._close_small()
+        return b"".join(self._parts)
+
+    def _close_small(self) -> None:
+        if self._small:
+            self._parts.append(self._small)
+            self._small = bytearray()
 
 
 async def _complete(

@@ -306,7 +306,8 @@ class Conductor:
         if data is None:
             self._carry_out(self.machine.payload_failed(effect.payload, now))
         else:
-            self._carry_out(self.machine.receive_payload(effect.payload, data, now))
+            # Pulled by its hash: to compute that anew would take as long as the pull's own work in this thread.
+            self._carry_out(self.machine.receive_payload(effect.payload, data, now, digest=effect.payload))
 
     async def _pull_snapshot(self, effect: FetchSnapshot) -> None:
         blob = Digest(effect.offer.blob)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import peer.rounds.payloads
 from peer.codec.registry import CODECS
 from peer.network.identity import Identity
 from peer.rounds.effects import Effect, FetchPayload, ModelDiffers, Refused
@@ -190,6 +191,18 @@ def test_bad_payload_is_refused_when_it_rides_along_and_when_it_is_pulled(
     assert signed.message not in machine._ledger.payloads
     assert machine.blob(wanted) is None
     assert any(isinstance(effect, FetchPayload) for effect in machine.tick(16.5)), "asked for again after a pause"
+
+
+def test_hash_that_whoever_pulled_a_payload_has_computed_is_not_computed_anew(
+    machine: RoundMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = header(machine.tip)
+    machine.receive(signed.data, payload=None, source=SOURCE, now=15.3)
+    wanted = Digest(signed.message.payload)
+    monkeypatch.delattr(peer.rounds.payloads, "digest_of")
+    assert refusals(machine.receive_payload(wanted, PAYLOAD, 15.3, digest=digest_of(b"others"))) == ["payload_hash"]
+    assert refusals(machine.receive_payload(wanted, PAYLOAD, 15.3, digest=wanted)) == []
+    assert signed.message in machine._ledger.payloads
 
 
 def test_manifest_with_a_wrong_model_is_distrusted_and_never_followed(machine: RoundMachine) -> None:

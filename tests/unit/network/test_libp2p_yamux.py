@@ -20,6 +20,7 @@ from peer.network.addresses import parse_tcp_address
 from peer.network.counters import new_counters
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_negotiation import proposal
+from peer.network.libp2p_session import LENGTH_BYTES, MAC_BYTES
 from peer.network.libp2p_tcp import CountedTcpStream
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.libp2p_upgrade import secure
@@ -34,7 +35,14 @@ from peer.network.libp2p_yamux import (
     WINDOW_UPDATE,
     YamuxConnection,
 )
-from peer.network.libp2p_yamux_stream import ACK, FIN, INITIAL_WINDOW_BYTES, RST, SYN
+from peer.network.libp2p_yamux_stream import (
+    ACK,
+    FIN,
+    INITIAL_WINDOW_BYTES,
+    MAX_WRITE_BYTES,
+    RST,
+    SYN,
+)
 from peer.network.transport import MAX_MESSAGE_BYTES
 from peer.types import PeerId
 from tests.unit.network.loopback import (
@@ -290,6 +298,41 @@ async def test_what_a_cancelled_write_has_left_goes_out_before_the_next() -> Non
     assert received == data + b"next"
 
 
+async def test_memory_may_be_used_anew_while_a_write_waits() -> None:
+    """All connections seal into the same memory, and one that has to wait must not send another's bytes."""
+    near, far = trio.socket.socketpair()
+    tcp = CountedTcpStream(trio.SocketStream(near), new_counters())
+    data, received = bytearray(b"a" * 5_000_000), bytearray()
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tcp.write, data)
+            await trio.testing.wait_all_tasks_blocked()
+            data[:] = b"b" * len(data)
+            while len(received) < len(data):
+                received += await far.recv(65_536)
+    assert received.count(b"a") == len(data)
+
+
+async def test_a_large_write_goes_out_in_few_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system call for each message would wake the other end for each."""
+    sizes: list[int] = []
+    write = CountedTcpStream.write
+
+    async def count(self: CountedTcpStream, data: bytes | bytearray | memoryview) -> None:
+        sizes.append(len(data))
+        await write(self, data)
+
+    async with open_frames() as (victim, frames):
+        victim.handle("large/1", large)
+        monkeypatch.setattr(CountedTcpStream, "write", count)
+        await frames.send(WINDOW_UPDATE, SYN, length=MAX_MESSAGE_BYTES)
+        await frames.send(DATA, data=proposal(TProtocol("/murmur/large/1")) + EMPTY_REQUEST)
+        received = 0
+        while received < MAX_MESSAGE_BYTES:
+            received += (await frames.next(DATA))[1]
+    assert len([size for size in sizes if size > 1000]) <= MAX_MESSAGE_BYTES // MAX_WRITE_BYTES + 1
+
+
 async def test_streams_that_nobody_reads_fill_no_more_than_the_connections_share() -> None:
     """Each keeps to its window; together they would hold 64 MiB."""
     request = proposal(TProtocol("/murmur/never/1")) + EMPTY_REQUEST
@@ -334,13 +377,19 @@ async def test_request_and_response_each_close_their_direction_with_the_last_fra
         nursery.cancel_scope.cancel()
 
 
+def sealed(frames: Frames, plain: bytes) -> bytes:
+    message = bytearray(LENGTH_BYTES + len(plain) + MAC_BYTES)
+    frames.secured._seal_into(memoryview(message), 0, plain)
+    return bytes(message)
+
+
 async def test_messages_cut_in_the_middle_are_kept_apart_by_connection() -> None:
     """All connections read into the same memory."""
     async with open_frames() as (victim, one), open_attacker(3) as attacker:
         other = Frames(attacker)
         await other.connect(victim, peers=2)
         ping = HEADER.pack(0, PING, SYN, 0, 77)
-        halves = [(frames, frames.secured._sealed(memoryview(ping))) for frames in (one, other)]
+        halves = [(frames, sealed(frames, ping)) for frames in (one, other)]
         for part in (slice(None, 9), slice(9, 20), slice(20, None)):
             for frames, message in halves:
                 await frames.secured._tcp.write(message[part])

@@ -1,23 +1,26 @@
 """The loop around the round machine, where it has rules of its own. Machines and networks of many: tests/swarm."""
 
 import random
+from collections.abc import Callable
 from typing import Any, cast
 
 import trio
 from trio.testing import MockClock
 
-from peer.network.transport import GossipMessage
-from peer.rounds.effects import Effect, SyncWith
+from peer.network.transport import Content, GossipMessage
+from peer.rounds.effects import Effect, FetchPayload, SyncWith
 from peer.rounds.machine import Mail, RoundMachine
 from peer.services.conductor import QUESTIONS, Conductor
 from peer.telemetry.counters import Counters
-from peer.types import PeerId
+from peer.types import Digest, PeerId
+from peer.wire.hashing import digest_of
 from peer.wire.messages import announcement
 from peer.wire.sync import SYNC_PROTOCOL, SyncRequest, Tip
 from tests.unit.services.scripted_transport import ScriptedTransport, is_broken, is_silent
 
 OTHER = PeerId("other")
 REQUEST_S = 5.0
+PAYLOAD = b"what was learned"
 
 
 class EagerMachine:
@@ -92,6 +95,43 @@ async def test_questions_of_the_machine_are_bounded_whatever_their_number(autoju
 def _ask_all(machine: EagerMachine, peers: list[PeerId], now: float) -> list[Effect]:
     machine.wake_at = now + 0.5
     return [SyncWith(peer=peer) for peer in peers]
+
+
+class FetchingMachine(EagerMachine):
+    """Wants one payload, and notes what it is told of its hash."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[bytes, Digest | None]] = []
+
+    def tick(self, now: float) -> list[Effect]:
+        self.wake_at = now + 1e6
+        return [FetchPayload(payload=digest_of(PAYLOAD), payload_bytes=len(PAYLOAD), holders=(OTHER,))]
+
+    def receive_payload(
+        self, _payload: Digest, data: bytes, _now: float, *, digest: Digest | None = None
+    ) -> list[Effect]:
+        self.told.append((data, digest))
+        return []
+
+
+async def test_machine_is_told_the_hash_that_a_pull_has_computed(autojump_clock: MockClock) -> None:
+    async def serve(_data: bytes, take: Callable[[Content], object]) -> None:
+        await trio.lowlevel.checkpoint()
+        take(PAYLOAD)
+
+    transport, machine = ScriptedTransport(), FetchingMachine()
+    transport.joins(OTHER)
+    transport.holders[OTHER] = serve
+    transport.answers[OTHER] = is_silent
+    machine.wake_at = 0.1
+    conductor = conduct(machine, transport)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(conductor.serve)
+        conductor.reachable(frozenset({OTHER}))
+        await trio.sleep(1.0)
+        nursery.cancel_scope.cancel()
+    assert machine.told == [(PAYLOAD, digest_of(PAYLOAD))]
 
 
 class HearingMachine(EagerMachine):

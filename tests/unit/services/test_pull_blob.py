@@ -1,6 +1,8 @@
 """Pulling a blob from holders of which some die, lie, stall or lack it."""
 
-from collections.abc import Callable
+import itertools
+import tracemalloc
+from collections.abc import Callable, Iterator
 
 import pytest
 import trio
@@ -83,6 +85,35 @@ async def test_one_good_holder_serves_all_of_it_for_one_request() -> None:
     assert await pull() == BLOB
     assert pull.ranges(GOOD) == [(0, 4)]
     assert pull.ranges(OTHER) == []
+
+
+def in_parts(sizes: Iterator[int]) -> Holder:
+    """Serve BLOB in parts of these sizes."""
+
+    async def serve(_data: bytes, take: Callable[[Content], object]) -> None:
+        await trio.lowlevel.checkpoint()
+        start = 0
+        while start < len(BLOB):
+            end = start + next(sizes)
+            take(memoryview(BLOB)[start:end])
+            start = end
+
+    return serve
+
+
+async def test_parts_of_any_size_make_the_blob() -> None:
+    assert await Pull((GOOD, in_parts(itertools.cycle((1, 65_507, 300, 31_000, 2_000, 40_000, 40_000)))))() == BLOB
+
+
+async def test_a_blob_that_comes_in_tiny_parts_takes_little_more_than_its_size() -> None:
+    pull = Pull((GOOD, in_parts(itertools.repeat(10))))
+    tracemalloc.start()
+    try:
+        assert await pull() == BLOB
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 3 * len(BLOB)
 
 
 async def test_no_holders_give_nothing() -> None:
