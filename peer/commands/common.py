@@ -3,7 +3,6 @@
 import gc
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,14 +77,16 @@ def on_stop(handler: Callable[[int, object], None]) -> None:
 
 
 def exit_before_start(_number: int, _frame: object) -> NoReturn:
-    sys.exit(0)  # nothing has begun: nothing to save
+    """End well: nothing has begun, so nothing is to be saved.
+
+    At once, as an exception would surface wherever the signal came: in the start of an extension module, or of an event
+    loop, which report it as an error of their own.
+    """
+    os._exit(0)
 
 
 def exit_unfinished(number: int, _frame: object) -> NoReturn:
-    """End as a shell reports a signal: what a command was asked to find out is not known, and nothing is to be saved.
-
-    At once, for an exception raised in the middle of an event loop would be reported as an error of the loop.
-    """
+    """End at once, too, but as a shell reports a signal: what a command was asked to find out is not known."""
     os._exit(128 + number)
 
 
