@@ -15,7 +15,6 @@ from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicat
 from libp2p.stream_muxer.yamux.yamux import Yamux
 
 import peer.network.libp2p_yamux_stream
-from peer.errors import TransportError
 from peer.network.addresses import parse_tcp_address
 from peer.network.counters import new_counters
 from peer.network.libp2p_dial import open_socket
@@ -282,37 +281,6 @@ async def test_the_librarys_own_session_muxer_and_negotiation_are_understood() -
                 nursery.cancel_scope.cancel()
 
 
-async def test_what_a_cancelled_write_has_left_goes_out_before_the_next() -> None:
-    """Half of an encrypted message on the wire would make everything behind it unreadable."""
-    near, far = trio.socket.socketpair()
-    tcp = CountedTcpStream(trio.SocketStream(near), new_counters())
-    data, received = bytes(5_000_000), bytearray()
-    with trio.move_on_after(0.05) as scope:
-        await tcp.write(data)
-    assert scope.cancelled_caught
-    with trio.fail_after(PATIENCE_S):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(tcp.write, b"next")
-            while len(received) < len(data) + 4:
-                received += await far.recv(65_536)
-    assert received == data + b"next"
-
-
-async def test_memory_may_be_used_anew_while_a_write_waits() -> None:
-    """All connections seal into the same memory, and one that has to wait must not send another's bytes."""
-    near, far = trio.socket.socketpair()
-    tcp = CountedTcpStream(trio.SocketStream(near), new_counters())
-    data, received = bytearray(b"a" * 5_000_000), bytearray()
-    with trio.fail_after(PATIENCE_S):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(tcp.write, data)
-            await trio.testing.wait_all_tasks_blocked()
-            data[:] = b"b" * len(data)
-            while len(received) < len(data):
-                received += await far.recv(65_536)
-    assert received.count(b"a") == len(data)
-
-
 async def test_a_large_write_goes_out_in_few_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """A system call for each message would wake the other end for each."""
     sizes: list[int] = []
@@ -419,62 +387,3 @@ async def test_thousands_of_frames_that_come_at_once_leave_others_their_turns() 
         finally:
             trio.lowlevel.remove_instrument(turns)
         assert turns.count >= 2000 // FRAMES_AT_ONCE
-
-
-async def test_what_needs_no_waiting_is_sent_without_a_turn_of_the_event_loop() -> None:
-    near, far = trio.socket.socketpair()
-    tcp = CountedTcpStream(trio.SocketStream(near), new_counters())
-    with trio.testing.assert_no_checkpoints():
-        await tcp.write(b"at once")
-    assert await far.recv(100) == b"at once"
-
-
-async def test_download_that_its_taker_breaks_off_ends_alone() -> None:
-    """What takes the parts runs in the task that reads the connection."""
-
-    @asynccontextmanager
-    async def blob(_peer: PeerId, _data: bytes) -> AsyncIterator[bytes]:
-        yield bytes(1_000_000)
-
-    def take(_part: object) -> None:
-        raise OSError("no room")
-
-    async with open_peer(1) as holder, open_peer(2) as puller:
-        holder.handle_download("blob/1", blob)
-        holder.handle("echo/1", echo)
-        await puller.connect(holder.listen_addresses[0])
-        with pytest.raises(TransportError, match="no room"), trio.fail_after(PATIENCE_S):
-            await puller.download(peer_id(1), "blob/1", b"", max_bytes=1_000_000, take=take)
-        assert await puller.request(peer_id(1), "echo/1", b"x") == b"x"
-
-
-async def test_parts_of_a_download_wake_nobody_but_the_reader_of_the_connection() -> None:
-    """4 MB come in with a step of the waiting task for each half of the window, not for each part."""
-
-    @asynccontextmanager
-    async def blob(_peer: PeerId, _data: bytes) -> AsyncIterator[bytes]:
-        yield bytes(4_000_000)
-
-    taken: list[int] = []
-    async with open_peer(1) as holder, open_peer(2) as puller:
-        holder.handle_download("blob/1", blob)
-        await puller.connect(holder.listen_addresses[0])
-        steps = 0
-
-        class Count(trio.abc.Instrument):
-            def before_task_step(self, task: trio.lowlevel.Task) -> None:
-                nonlocal steps
-                steps += task is this
-
-        this, count = trio.lowlevel.current_task(), Count()
-        trio.lowlevel.add_instrument(count)
-        try:
-            with trio.fail_after(PATIENCE_S):
-                await puller.download(
-                    peer_id(1), "blob/1", b"", max_bytes=4_000_000, take=lambda part: taken.append(len(part))
-                )
-        finally:
-            trio.lowlevel.remove_instrument(count)
-        assert sum(taken) == 4_000_000
-        assert len(taken) > 50
-        assert steps < 12
