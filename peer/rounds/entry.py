@@ -52,8 +52,8 @@ class Entry:
     standing: Standing | None = field(default=None, repr=False, compare=False)
 
     def settle(self, rules: RoundRules) -> Standing:
-        """Work out what follows from the roster, unless it is known."""
-        if self.standing is None:
+        """Work out what follows from the roster by `rules`, unless that is known."""
+        if self.standing is None or not self.standing.follows(rules):
             self.standing = Standing(self.digest, self.roster, self.departed, rules)
         return self.standing
 
@@ -65,7 +65,7 @@ class Entry:
     @property
     def electors(self) -> frozenset[PeerId]:
         """The members that decide whether a manifest on this one is final."""
-        return self.settle(_RULES).electors
+        return (self.standing or self.settle(_RULES)).electors
 
     @property
     def grouping(self) -> Grouping | None:
@@ -104,11 +104,11 @@ class Entry:
 
     def missed_by(self, peer: PeerId) -> int | None:
         """Return how many rounds in a row a member has missed; None for one that is not on the roster."""
-        return self.settle(_RULES).missed.get(peer)
+        return (self.standing or self.settle(_RULES)).missed.get(peer)
 
     def left_in(self, peer: PeerId) -> int | None:
         """Return in which round a peer that has left the roster was last admitted; None for any other."""
-        return self.settle(_RULES).left.get(peer)
+        return (self.standing or self.settle(_RULES)).left.get(peer)
 
 
 def genesis(run: bytes, schema: ModelSchema, config: Digest, state: ModelState) -> Entry:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from peer.rounds.entry import Entry
-from peer.rounds.roster import peers_of
+from peer.rounds.standing import held_by
 from peer.types import Digest
 
 _NEAR_ROUNDS = 2
@@ -40,27 +40,29 @@ def prefer(challenger: Branch, current: Branch, *, bound: Callable[[], bool]) ->
     return _of_branch(challenger) < _of_branch(current) and not bound()
 
 
-def outranks(theirs: Entry, ours: Entry, *, history: int) -> bool:
-    """Return whether to give up our chain for one that shares no known ancestor with it.
+def outranks(theirs: Entry, ours: Entry) -> bool:
+    """Return whether to give up our chain for one that shares no known ancestor with it (docs/adr/0069).
 
-    The higher score wins. Two chains that grow at the same pace would swap the lead for ever, so near a tie the chain
-    with more members wins, and among equals the one whose roster has the lowest peer id, whatever the scores are at the
-    moment. Of two that are alike in all that, as rivals for the last round of a run may be, the one wins that wins as a
-    branch.
+    The higher score wins. Two chains that grow at the same pace would swap the lead for ever, so near a tie the newer
+    work decides, of the lowest peer id of whose work they hold different amounts. That order is total; what builds on a
+    chain comes after it; and the lowest of the peers that are apart stays where it is, as no other chain holds more of
+    its work than its own. Of two alike in all that, as rivals for the last round of a run may be, the one wins that
+    wins as a branch.
     """
-    zone = history * max(len(ours.roster), len(theirs.roster))
-    near = is_near((theirs.round, theirs.score), (ours.round, ours.score), zone=zone)
-    lead_theirs, lead_ours = _lead(theirs), _lead(ours)
-    if not near or lead_theirs == lead_ours:
-        return _rank(theirs.score, theirs.view, theirs.digest) < _rank(ours.score, ours.view, ours.digest)
-    return lead_theirs < lead_ours
+    zone = _NEAR_ROUNDS * max(len(ours.roster), len(theirs.roster))
+    if is_near((theirs.round, theirs.score), (ours.round, ours.score), zone=zone):
+        they_hold, we_hold = held_by(theirs.roster, theirs.departed), held_by(ours.roster, ours.departed)
+        for peer in sorted(they_hold.keys() | we_hold.keys()):
+            if they_hold.get(peer, 0) != we_hold.get(peer, 0):
+                return they_hold.get(peer, 0) > we_hold.get(peer, 0)
+    return _rank(theirs.score, theirs.view, theirs.digest) < _rank(ours.score, ours.view, ours.digest)
 
 
 def is_near(theirs: tuple[int, int], ours: tuple[int, int], *, zone: int) -> bool:
     """Return whether two (round, score) are close enough to overtake each other.
 
-    zone: what a full roster adds in as many rounds as are kept. The rounds must be close too: a peer that comes back
-    with an old state may have a large roster in it, and must never drag the swarm back there.
+    zone: what a full roster adds in some rounds. The rounds must be close too: a peer that comes back with an old state
+    must never drag the swarm back there.
     """
     return abs(theirs[0] - ours[0]) <= _NEAR_ROUNDS and abs(theirs[1] - ours[1]) <= zone
 
@@ -69,10 +71,6 @@ def is_plainly_behind(theirs: int, ours: Entry, *, history: int) -> bool:
     """Return whether a chain of the score `theirs` is no threat to ours: behind by more than a full roster adds in as
     many rounds as are kept, so that it still is when the two have met."""
     return theirs + history * len(ours.roster) < ours.score
-
-
-def _lead(entry: Entry) -> tuple[int, str]:
-    return -len(entry.roster), min(peers_of(entry.roster), default="")
 
 
 def _of_branch(branch: Branch) -> tuple[int, int, bytes]:

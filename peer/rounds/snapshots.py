@@ -68,7 +68,8 @@ class Snapshots:
     def consider(
         self, response: SyncResponse, source: PeerId, *, repairing: bool, now: Seconds
     ) -> list[FetchSnapshot | Refused]:
-        """Decide whether to pull the snapshot that `source` offers."""
+        """Decide whether to pull the snapshot that `source` offers: it may be worth it while the scores are so close
+        that more than the scores counts, which takes the whole state to tell."""
         offer, tip = response.snapshot, self._ledger.tip
         if offer is None:
             return []
@@ -97,7 +98,7 @@ class Snapshots:
         except ProtocolError:
             self._fetches.failed(blob, now=now)
             raise
-        if repairing or outranks(entry, self._ledger.tip, history=self._ledger.parts.rules.history):
+        if repairing or outranks(entry, self._ledger.tip):
             return entry
         self._fetches.failed(blob, now=now)  # its holder will offer it again; not at once
         return None

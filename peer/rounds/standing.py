@@ -24,6 +24,10 @@ class Standing:
         self._departed = departed
         self._rules = rules
 
+    def follows(self, rules: RoundRules) -> bool:
+        """Return whether this was worked out by `rules`."""
+        return self._rules is rules or self._rules == rules
+
     @cached_property
     def members(self) -> frozenset[PeerId]:
         return peers_of(self._roster)
@@ -31,11 +35,7 @@ class Standing:
     @cached_property
     def held(self) -> dict[PeerId, int]:
         """The sequence up to which the chain holds the work of each peer that it knows."""
-        held = {PeerId(entry.peer): entry.sequence for entry in self._departed}
-        for member in self._roster:
-            known = held.get(PeerId(member.peer), 0)
-            held[PeerId(member.peer)] = max(member.sequence, known)
-        return held
+        return held_by(self._roster, self._departed)
 
     @cached_property
     def missed(self) -> dict[PeerId, int]:
@@ -69,6 +69,15 @@ class Standing:
         if len(self._roster) <= self._rules.flat_peers:
             return None
         return Grouping(self._digest, self.line, self._rules)
+
+
+def held_by(roster: Roster, departed: Departed) -> dict[PeerId, int]:
+    """Return the sequence up to which a chain holds the work of each peer that it knows."""
+    held = {PeerId(entry.peer): entry.sequence for entry in departed}
+    for member in roster:
+        known = held.get(PeerId(member.peer), 0)
+        held[PeerId(member.peer)] = max(member.sequence, known)
+    return held
 
 
 def standing_hash(roster: Roster, departed: Departed, horizon: int) -> Digest:

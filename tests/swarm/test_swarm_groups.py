@@ -19,10 +19,11 @@ from tests.swarm.torture import describe, judge
 
 RULES = RoundRules(flat_peers=3, group_peers=3)
 COMMITTEE = RoundRules(flat_peers=3, group_peers=2, grouped_peers=8, committee_peers=4, max_electors=5)
-QUICK = (5, 7, 8, 10, 13, 37, 64, 77, 186, 216, 227)
+QUICK = (5, 7, 8, 10, 13, 37, 64, 77, 186, 216, 227, 101648, 402937)
 """8, 37: two chains of one past that both became final (adr/0048). 64: an earlier life's seal whose payload is lost.
 77: a peer that came from a longer chain, taken for being there still. 216: a round that too few of its electors had.
-186, 227: sides of a partition that claimed on after they had met (adr/0054); those of 186 changed places (adr/0055)."""
+186, 227: sides of a partition that claimed on after they had met (adr/0054); those of 186 changed places (adr/0055).
+101648, 402937: peers that each went to the other's branch, or back to their own past (adr/0069)."""
 
 
 @pytest.mark.parametrize("seed", QUICK)
