@@ -12,6 +12,7 @@ Pure: the clock and the draw are arguments.
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
+from collections.abc import Set as AbstractSet
 
 from peer.network.gossip_frames import MAX_NAMES, MAX_WANTED, MessageId, message_id
 from peer.types import PeerId, Seconds
@@ -35,6 +36,13 @@ MAX_SEEN = 65_536
 ASK_AGAIN_S: Seconds = 1.0
 FANOUT = 2
 """Neighbours that are told in one go: four times until `LAST_NAMED_S`, by every peer."""
+
+CALM_TELLINGS = 40
+"""Namings in a row that nobody answers, and nothing that we lack: from then on, this is a full mesh in which nothing is
+lost. Named in it, a message costs as much as it did to send it, and nobody lacks it."""
+
+CALM_S: Seconds = 1.5
+"""Between two namings then: every message is still named once or twice before `LAST_NAMED_S`, by every peer."""
 
 CROWD = 48
 """Neighbours from which on messages are passed on; as many peers as seal without groups (docs/adr/0035)."""
@@ -66,6 +74,9 @@ class Gossip:
         self._kept: OrderedDict[MessageId, _Kept] = OrderedDict()
         self._asked: dict[MessageId, Seconds] = {}
         self._kept_bytes = 0
+        self._neighbours: frozenset[PeerId] = frozenset()
+        self._told_at: Seconds = -CALM_S
+        self._unanswered = 0
 
     def publish(self, data: bytes, neighbours: Collection[PeerId], now: Seconds) -> None:
         """Take note of a message of our own that is sent to all `neighbours`."""
@@ -95,6 +106,8 @@ class Gossip:
     def lacking(self, names: Sequence[MessageId], now: Seconds) -> list[MessageId]:
         """Return which of the messages that a neighbour has named to ask it for: those that nobody is asked for yet."""
         wanted = [name for name in names if name not in self._seen and self._may_ask(name, now)][:MAX_WANTED]
+        if wanted:
+            self._unanswered = 0
         self._asked.update(dict.fromkeys(wanted, now))
         return wanted
 
@@ -106,17 +119,29 @@ class Gossip:
             if kept is not None and asker not in kept.holders:
                 kept.holders.add(asker)
                 given.append(kept.data)
+        if given:
+            self._unanswered = 0
         return given
 
-    def tell(self, neighbours: Collection[PeerId], now: Seconds) -> dict[PeerId, list[MessageId]]:
-        """Return whom to tell now which messages; forget what is too old. To be called every half second or so."""
+    def tell(self, neighbours: AbstractSet[PeerId], now: Seconds) -> dict[PeerId, list[MessageId]]:
+        """Return whom to tell now which messages; forget what is too old. To be called every half second or so.
+
+        It is nobody more often than not while nobody lacks anything, until the neighbours change.
+        """
         self._forget(now)
+        if self._neighbours != neighbours:
+            self._neighbours, self._unanswered = frozenset(neighbours), 0
+        if self._unanswered >= CALM_TELLINGS and now - self._told_at < CALM_S:
+            return {}
         named = [name for name, kept in self._kept.items() if kept.named_from <= now < kept.at + LAST_NAMED_S]
         if not named:
             return {}
         chosen = self._draw(sorted(neighbours), FANOUT)
         told = {peer: [name for name in named if peer not in self._kept[name].holders] for peer in chosen}
-        return {peer: names[-MAX_NAMES:] for peer, names in told.items() if names}
+        tellings = {peer: names[-MAX_NAMES:] for peer, names in told.items() if names}
+        self._unanswered += len(tellings)
+        self._told_at = now
+        return tellings
 
     def __len__(self) -> int:
         """Count the messages that can be asked for."""

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import NewType
 
 from peer.errors import ProtocolError
-from peer.network.transport import MAX_GOSSIP_BYTES
+from peer.network.transport import MAX_GOSSIP_BYTES, Content
 
 __all__ = [
     "MAX_NAMES",
@@ -76,7 +76,7 @@ class FrameReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes | bytearray) -> Iterator[Frame]:
+    def feed(self, data: Content) -> Iterator[Frame]:
         """Yield the frames that `data` completes.
 
         Raises: ProtocolError `frame_too_large` once a length says so, before its bytes are kept, and `frame_malformed`.

@@ -3,15 +3,12 @@
 The length is checked before anything is read or allocated for it.
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
 from peer.errors import ProtocolError
 from peer.network.transport import Content
 
 HEADER_BYTES = 4
-SMALL_BYTES = 64 * 1024
-"""Copied behind its header, to go out with it in one piece."""
 
 
 class ByteStream(Protocol):
@@ -22,7 +19,7 @@ class ByteStream(Protocol):
 
     async def read(self, n: int | None = None) -> bytes: ...
 
-    async def pour(self, size: int, take: Callable[[Content], object]) -> None: ...
+    def hold(self, data: bytes) -> None: ...
 
     async def write(self, data: Content, *, is_last: bool = False) -> None: ...
 
@@ -34,11 +31,8 @@ def header(size: int) -> bytes:
 
 async def write_last_frame(stream: ByteStream, data: Content) -> None:
     """Send one frame, and that nothing follows it. Raises whatever the stream raises when it breaks."""
-    if len(data) <= SMALL_BYTES:
-        await stream.write(b"".join((header(len(data)), data)), is_last=True)
-    else:
-        await stream.write(header(len(data)))
-        await stream.write(data, is_last=True)
+    stream.hold(header(len(data)))
+    await stream.write(data, is_last=True)
 
 
 async def read_frame(stream: ByteStream, *, max_bytes: int) -> bytes:
@@ -56,16 +50,6 @@ async def read_header(stream: ByteStream, *, max_bytes: int) -> int:
     if size > max_bytes:
         raise ProtocolError("frame_too_large", f"at most {max_bytes} bytes, announced {size}")
     return size
-
-
-async def read_parts(stream: ByteStream, size: int, take: Callable[[Content], object]) -> None:
-    """Hand the next `size` bytes to `take`, as they come, and without copies.
-
-    Raises: ProtocolError `frame_too_large` when more bytes follow them; else as `read_frame`.
-    """
-    await stream.pour(size, take)
-    if stream.has_unread:
-        raise ProtocolError("frame_too_large", f"more than the {size} bytes announced")
 
 
 async def read_exactly(stream: ByteStream, size: int) -> bytes:

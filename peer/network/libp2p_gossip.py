@@ -4,8 +4,11 @@ Not py-libp2p's GossipSub: why, and what it cost, is in docs/adr/0053.
 """
 
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Never
 
 import trio
@@ -111,7 +114,7 @@ class GossipStreams:
         """Name to neighbours what they may have missed."""
         while True:
             await trio.sleep(self._settings.tell_s * self._rng.uniform(0.75, 1.25))
-            for peer, names in self._gossip.tell(self._outboxes, trio.current_time()).items():
+            for peer, names in self._gossip.tell(self._outboxes.keys(), trio.current_time()).items():
                 self._send(peer, encode_names(Kind.HAVE, names))
 
     def _draw(self, peers: Sequence[PeerId], count: int) -> list[PeerId]:
@@ -149,7 +152,7 @@ class GossipStreams:
             with trio.fail_after(self._settings.stream_idle_s):
                 await stream.write(proposal(self._protocol))
                 await read_consent(stream, self._protocol)
-            await _write_all(stream, outbox)
+            await outbox.write_to(stream)
         except Exception as error:  # it breaks with errors of several layers
             return error
         finally:
@@ -175,19 +178,15 @@ class GossipStreams:
 
     async def _read_all(self, peer: PeerId, stream: INetStream) -> None:
         """Raises: ProtocolError at the first frame that is none."""
-        reader, muxed = FrameReader(), muxed_stream(stream)
-        while True:
-            try:
-                data = await muxed.read_all()
-            except MuxedStreamError:  # the other end is gone
-                return
-            for frame in reader.feed(data):
-                if not self._gate.is_open_to(peer):
-                    self._counters["gossip_dropped"] += 1  # before it counts as seen: another may bring the same
-                elif self._admits(peer, len(frame.body)):
-                    self._take(peer, frame)
+        with suppress(MuxedStreamError):  # the other end is gone
+            await muxed_stream(stream).feed(_Ear(partial(self._take, peer)))
 
     def _take(self, peer: PeerId, frame: Frame) -> None:
+        if not self._gate.is_open_to(peer):
+            self._counters["gossip_dropped"] += 1  # before it counts as seen: another may bring the same
+            return
+        if not self._admits(peer, len(frame.body)):
+            return
         now = trio.current_time()
         match frame.kind:
             case Kind.MESSAGE:
@@ -203,15 +202,32 @@ class GossipStreams:
                     self._send(peer, encode_message(data))
 
 
+class _Ear:
+    """What a neighbour's stream is fed to. missing: always more, until the stream ends."""
+
+    missing = sys.maxsize
+
+    def __init__(self, take: Callable[[Frame], None]) -> None:
+        self._take = take
+        self._reader = FrameReader()
+
+    def feed(self, data: memoryview) -> None:
+        for frame in self._reader.feed(data):
+            self._take(frame)
+
+
 class _Outbox:
-    """What waits for one neighbour, in order."""
+    """What waits for one neighbour, in order; nothing does while the stream to it takes everything at once."""
 
     def __init__(self) -> None:
         self._in, self._out = trio.open_memory_channel[bytes](OUTBOUND_FRAMES)
         self._bytes = 0
+        self._stream: YamuxStream | None = None
 
     def put(self, frame: bytes) -> bool:
-        """Return whether there was room."""
+        """Return whether it was sent, or there was room."""
+        if self._stream is not None and not self._bytes and self._stream.write_now(frame):
+            return True
         if self._bytes + len(frame) > OUTBOUND_BYTES:
             return False
         try:
@@ -221,7 +237,20 @@ class _Outbox:
         self._bytes += len(frame)
         return True
 
-    async def take(self) -> bytes:
+    async def write_to(self, stream: YamuxStream) -> Never:
+        """Write frames as they come. Raises: why the stream broke."""
+        self._stream = stream
+        try:
+            while True:
+                batch = await self._take()
+                try:
+                    await stream.write(batch)
+                finally:
+                    self._bytes -= len(batch)
+        finally:
+            self._stream = None
+
+    async def _take(self) -> bytes:
         """Wait for a frame; return it with those that wait behind it, up to about BATCH_BYTES."""
         batch = bytearray(await self._out.receive())
         while len(batch) < BATCH_BYTES:
@@ -229,11 +258,4 @@ class _Outbox:
                 batch += self._out.receive_nowait()
             except trio.WouldBlock:
                 break
-        self._bytes -= len(batch)
         return bytes(batch)
-
-
-async def _write_all(stream: YamuxStream, outbox: _Outbox) -> Never:
-    """Write frames as they come. Raises: why the stream broke."""
-    while True:
-        await stream.write(await outbox.take())

@@ -35,9 +35,10 @@ from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr
 
 from peer.errors import ProtocolError
+from peer.network.first_wait import before_first_wait
 from peer.network.identity import Identity
 from peer.network.libp2p_guard import StreamGuard
-from peer.network.libp2p_negotiation import choose
+from peer.network.libp2p_negotiation import choose, choose_at_once
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_yamux import PROTOCOL_ID, YamuxConnection
 from peer.network.libp2p_yamux_stream import muxed_stream
@@ -78,8 +79,10 @@ class QuietHost(BasicHost):
     async def _swarm_stream_handler(self, net_stream: INetStream) -> None:
         muxed = muxed_stream(net_stream)
         try:
-            with trio.fail_after(self.negotiate_timeout):
-                protocol, handler = await choose(muxed, self.multiselect.handlers)
+            chosen = choose_at_once(muxed, self.multiselect.handlers)
+            if chosen is None:
+                with trio.fail_after(self.negotiate_timeout):
+                    chosen = await choose(muxed, self.multiselect.handlers)
         except (MuxedStreamError, IOException, trio.TooSlowError):  # it has changed its mind
             await net_stream.reset()
             return
@@ -88,9 +91,10 @@ class QuietHost(BasicHost):
             if error.reason == "not_served":
                 return
             raise
+        protocol, handler = chosen
         net_stream.set_protocol(protocol)
         assert handler is not None, "nobody registers a protocol without one"
-        await handler(net_stream)
+        await before_first_wait(handler(net_stream), muxed.release)
 
     def _schedule_identify(self, peer_id: ID, *, reason: str) -> None:  # noqa: ARG002  # the signature is libp2p's
         return None

@@ -34,8 +34,13 @@ _REFUSAL = _line("na")
 
 
 def proposal(protocol: TProtocol) -> bytes:
-    """Return what to send before the first bytes of `protocol`."""
+    """Return what to send before the first bytes of `protocol`; who consents to it sends the same."""
     return _GREETING + _line(protocol)
+
+
+def is_refusal(answer: bytes) -> bool:
+    """Return whether a peer that does not serve what was proposed may answer so, or begin to."""
+    return (_GREETING + _REFUSAL).startswith(answer)
 
 
 async def read_consent(stream: YamuxStream, protocol: TProtocol) -> None:
@@ -48,8 +53,24 @@ async def read_consent(stream: YamuxStream, protocol: TProtocol) -> None:
             raise ProtocolError("negotiation", f"expected {expected!r}, got {answer!r}")
 
 
+def choose_at_once(stream: YamuxStream, handlers: Mapping[TProtocol | None, _H]) -> tuple[TProtocol, _H] | None:
+    """As `choose`, where the other end has said all without waiting; None, and nothing is read, where it has not."""
+    said = stream.peek(len(_GREETING) + 1 + MAX_LINE_BYTES)
+    if len(said) <= len(_GREETING) or not said.startswith(_GREETING):
+        return None
+    end = len(_GREETING) + 1 + said[len(_GREETING)]
+    line = said[len(_GREETING) : end]
+    if end > len(said) or not line.endswith(b"\n") or not line.isascii():
+        return None
+    protocol = TProtocol(line[1:-1].decode("ascii"))
+    if protocol not in handlers:
+        return None
+    stream.hold(stream.take(end))
+    return protocol, handlers[protocol]
+
+
 async def choose(stream: YamuxStream, handlers: Mapping[TProtocol | None, _H]) -> tuple[TProtocol, _H]:
-    """Let the other end choose one of the protocols.
+    """Let the other end choose one of the protocols. Our consent goes out with what is written next.
 
     Raises: ProtocolError `negotiation` when what it sends makes no sense, `not_served` when it wanted something else.
     """
@@ -66,7 +87,7 @@ async def choose(stream: YamuxStream, handlers: Mapping[TProtocol | None, _H]) -
         if line != _GREETING:
             protocol = TProtocol(line[1:-1].decode("ascii"))
             if protocol in handlers:
-                await stream.write(answer + line)
+                stream.hold(answer + line)
                 return protocol, handlers[protocol]
             answer += _REFUSAL
             refused += 1

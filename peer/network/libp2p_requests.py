@@ -1,24 +1,24 @@
 """Requests and responses over libp2p streams: one stream each, bounded, with a deadline on what the other end
 owes."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import math
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
-from typing import TypeVar
 
 import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.network.connection.swarm_connection import SwarmConn
-from libp2p.stream_muxer.exceptions import MuxedStreamError
 
 from peer.errors import ProtocolError, TransportError
 from peer.network.budget import MemoryBudget
 from peer.network.gate import Gate
-from peer.network.libp2p_framing import header, read_exactly, read_frame, read_header, read_parts, write_last_frame
+from peer.network.libp2p_framing import HEADER_BYTES, header, read_exactly, read_header, write_last_frame
 from peer.network.libp2p_guard import reset_stream
 from peer.network.libp2p_host import QuietHost
-from peer.network.libp2p_negotiation import proposal, read_consent
+from peer.network.libp2p_negotiation import proposal
+from peer.network.libp2p_response import OVERHEAD_BYTES, Response
 from peer.network.libp2p_upgrade import root_cause
 from peer.network.libp2p_yamux import muxer_of
 from peer.network.libp2p_yamux_stream import YamuxStream, muxed_stream
@@ -28,8 +28,6 @@ from peer.types import PeerId, Seconds
 PROTOCOL_PREFIX = "/murmur/"
 DOWNLOAD_WINDOW_BYTES = 4 * 1024 * 1024
 """How far a holder may be ahead of us in one download: 40 MB/s over a way of 100 ms there and back."""
-
-_T = TypeVar("_T")
 
 
 class RequestStreams:
@@ -72,47 +70,57 @@ class RequestStreams:
 
     async def request(self, conn: SwarmConn, protocol: str, data: bytes) -> bytes:
         """Send one request, return the response. Raises: TransportError, after a reset of the stream."""
-        return await self._ask(conn, protocol, data, partial(read_frame, max_bytes=MAX_MESSAGE_BYTES))
+        answer = bytearray()
+        await self._ask(conn, protocol, data, max_bytes=MAX_MESSAGE_BYTES, take=answer.extend)
+        return bytes(answer)
 
     async def download(
         self, conn: SwarmConn, protocol: str, data: bytes, *, max_bytes: int, take: Callable[[Content], object]
     ) -> None:
         """Send one request, hand the parts of the response to `take`. Raises: as `request`."""
-
-        async def read(stream: YamuxStream) -> None:
-            size = await read_header(stream, max_bytes=max_bytes)
-            await stream.widen(min(size, DOWNLOAD_WINDOW_BYTES))
-            await read_parts(stream, size, take)
-
-        await self._ask(conn, protocol, data, read)
+        window_bytes = min(OVERHEAD_BYTES + max_bytes, DOWNLOAD_WINDOW_BYTES)
+        await self._ask(conn, protocol, data, max_bytes=max_bytes, take=take, window_bytes=window_bytes)
 
     async def _ask(
-        self, conn: SwarmConn, protocol: str, data: bytes, read: Callable[[YamuxStream], Awaitable[_T]]
-    ) -> _T:
+        self,
+        conn: SwarmConn,
+        protocol: str,
+        data: bytes,
+        *,
+        max_bytes: int,
+        take: Callable[[Content], object],
+        window_bytes: int = 0,
+    ) -> None:
         wanted, peer = _protocol_id(protocol), conn.muxed_conn.peer_id
         try:
-            with trio.fail_after(self._idle_s):
+            with trio.move_on_after(self._idle_s) as patience:
                 stream = await muxer_of(conn).open_stream()
-        except (MuxedStreamError, trio.TooSlowError) as error:
-            raise TransportError(f"{peer} takes no {protocol} request: {root_cause(error)}") from error
-        try:
-            await stream.write(b"".join((proposal(wanted), header(len(data)), data)), is_last=True)
-            with trio.fail_after(self._idle_s):
-                await read_consent(stream, wanted)
-            answer = await read(stream)
+                stream.widen(window_bytes)
+                response = Response(
+                    wanted, max_bytes=max_bytes, take=take, consented=partial(setattr, patience, "deadline", math.inf)
+                )
+                await self._ask_on(stream, b"".join((proposal(wanted), header(len(data)), data)), response, patience)
+                return
         except ProtocolError as error:
             if error.reason == "frame_too_large":
                 self._counters["frames_refused"] += 1
-            await reset_stream(stream)
             raise TransportError(f"{protocol} request to {peer}: bad response: {error}") from error
-        except Exception as error:  # as above
-            await reset_stream(stream)
+        except Exception as error:  # a stream breaks with errors of several layers
             raise TransportError(f"{protocol} request to {peer} refused or broken: {root_cause(error)}") from error
+        raise TransportError(f"{protocol} request to {peer}: not a word within {self._idle_s:g} s")
+
+    async def _ask_on(
+        self, stream: YamuxStream, request: bytes, response: Response, patience: trio.CancelScope
+    ) -> None:
+        try:
+            patience.deadline = math.inf  # how long a request takes is for the caller to say
+            await stream.write(request, is_last=True)
+            patience.deadline = trio.current_time() + self._idle_s  # until there is consent
+            await stream.feed(response)
         except BaseException:
             await reset_stream(stream)
             raise
         await _finish(stream)
-        return answer
 
     def _handle(self, protocol: str, handler: DownloadHandler, *, strangers: bool) -> None:
         serve = partial(self._serve, handler, strangers=strangers)
@@ -140,7 +148,7 @@ class RequestStreams:
             if not self._admits(peer, len(data)):
                 await reset_stream(stream)
                 return
-            if not strangers:
+            if not strangers and not self._gate.is_open_to(peer):
                 await self._gate.wait_for(peer)
             async with handler(peer, data) as content:
                 try:
@@ -156,6 +164,10 @@ class RequestStreams:
 
     async def _read_request(self, stream: YamuxStream, hold: Callable[[int], None]) -> bytes:
         """Read one request, so that a peer that opens a stream and sleeps, or breaks off, holds nothing for long."""
+        size = int.from_bytes(stream.peek(HEADER_BYTES), "big")
+        if size <= min(MAX_MESSAGE_BYTES, stream.unread_bytes - HEADER_BYTES):  # nearly always
+            hold(size)
+            return stream.take(HEADER_BYTES + size)[HEADER_BYTES:]
         try:
             with trio.fail_after(self._idle_s):
                 size = await read_header(stream, max_bytes=MAX_MESSAGE_BYTES)

@@ -6,7 +6,7 @@ the same: messages of at most 65,535 bytes, each with its length before it.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import trio
@@ -29,8 +29,8 @@ MAX_PLAINTEXT_BYTES = 65_535 - MAC_BYTES
 _RECEIVE_BYTES = 8 * (LENGTH_BYTES + 65_535)
 """Taken in at a time, the beginning of a message that was not whole before included."""
 
-_MESSAGES_AT_ONCE = 4
-_SENT_BYTES = _MESSAGES_AT_ONCE * (LENGTH_BYTES + 65_535)
+MESSAGES_AT_ONCE = 4
+_SENT_BYTES = MESSAGES_AT_ONCE * (LENGTH_BYTES + 65_535)
 """Sealed in one piece, and sent by one system call where the socket has room: the other end wakes once for it."""
 
 _incoming: trio.lowlevel.RunVar[memoryview] = trio.lowlevel.RunVar("incoming bytes")
@@ -69,12 +69,22 @@ class NoiseSession(BaseSession):
     async def read_some(self, most: int) -> memoryview:
         """As `read`, without a copy."""
         while not self._plain:
-            await self._receive()
+            await self._receive(self._plain.append)
         part = self._plain[0]
         if len(part) <= most:
             return self._plain.popleft()
         self._plain[0] = part[most:]
         return part[:most]
+
+    async def receive(self, take: Callable[[memoryview], None]) -> None:
+        """Wait for bytes, and hand them to `take` message by message: each while it is still in the processor's cache.
+
+        Raises: as `read`; what `take` raises.
+        """
+        if not self._plain:
+            await self._receive(take)
+        while self._plain:
+            take(self._plain.popleft())
 
     async def read_exactly(self, size: int) -> memoryview:
         """Return so many bytes, without a copy if they came in one message."""
@@ -97,7 +107,8 @@ class NoiseSession(BaseSession):
 
         What a cancelled writer has left goes first, before anything is sealed: so it is never more than `_SENT_BYTES`.
         """
-        await self._tcp.flush()
+        if self._tcp.has_unsent:
+            await self._tcp.flush()
         out, end = _shared_buffer(_outgoing, _SENT_BYTES), 0
         for plain in messages:
             if end + LENGTH_BYTES + len(plain) + MAC_BYTES > len(out):
@@ -105,6 +116,25 @@ class NoiseSession(BaseSession):
                 end = 0
             end = self._seal_into(out, end, plain)
         await self._tcp.write(out[:end])
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether `flush` has something to send that is sealed already."""
+        return self._tcp.has_unsent
+
+    def write_messages_now(self, messages: Iterable[bytes | memoryview]) -> bool:
+        """Send MESSAGES_AT_ONCE at most; return whether all went out, or `flush` has to send the rest.
+
+        Only while nothing is unsent. Raises: ConnectionClosedError.
+        """
+        out, end = _shared_buffer(_outgoing, _SENT_BYTES), 0
+        for plain in messages:
+            end = self._seal_into(out, end, plain)
+        return self._tcp.write_now(out[:end])
+
+    async def flush(self) -> None:
+        """Send what is sealed and has not gone out. Raises: ConnectionClosedError."""
+        await self._tcp.flush()
 
     async def close(self) -> None:
         await self._tcp.close()
@@ -126,8 +156,8 @@ class NoiseSession(BaseSession):
         self._sealing.encrypt_into(plain, out[start : start + size])
         return start + size
 
-    async def _receive(self) -> None:
-        """Take in what the socket has, and decipher every message that is whole with it."""
+    async def _receive(self, take: Callable[[memoryview], None]) -> None:
+        """Wait for something in the socket; hand to `take` every message that is whole with it, as it is deciphered."""
         await self._tcp.wait_for_bytes()
         raw, begin, end = _shared_buffer(_incoming, _RECEIVE_BYTES), 0, len(self._begun)
         raw[:end] = self._begun
@@ -144,7 +174,7 @@ class NoiseSession(BaseSession):
                 break
             begin = start + size
             if plain := self._opening.decrypt(raw[start:begin]):
-                self._plain.append(memoryview(plain))
+                take(memoryview(plain))
         self._begun = bytes(raw[begin:end])
 
 

@@ -22,6 +22,11 @@ class CountedTcpStream(TrioTCPStream):
         self.heard_at: Seconds = trio.current_time()
         self.session: Session | None = None  # known after the handshake
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether there is something for `flush` to send."""
+        return bool(self._unsent)
+
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything; one task at a time. It waits for a socket that is full, and else yields to nobody.
 
@@ -31,10 +36,18 @@ class CountedTcpStream(TrioTCPStream):
         """
         if self._unsent:
             await self.flush()
-        self._unsent = memoryview(data)
-        if not self._send_now():
-            self._unsent = memoryview(bytes(self._unsent))
+        if not self.write_now(data):
             await self.flush()
+
+    def write_now(self, data: bytes | bytearray | memoryview) -> bool:
+        """Send what the socket has room for, and return whether that was all: the rest is kept, as if a writer had been
+        cancelled. Only while nothing else is unsent. Raises: ConnectionClosedError.
+        """
+        self._unsent = memoryview(data)
+        if self._send_now():
+            return True
+        self._unsent = memoryview(bytes(self._unsent))
+        return False
 
     async def flush(self) -> None:
         """Send what a cancelled writer has left. Raises: ConnectionClosedError."""

@@ -7,7 +7,6 @@ reads, and runs two more tasks for each connection. The wire is that of the spec
 """
 
 import inspect
-import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from struct import Struct
@@ -23,11 +22,12 @@ from libp2p.stream_muxer.exceptions import MuxedConnUnavailable, MuxedStreamErro
 from multiaddr import Multiaddr
 
 from peer.errors import ProtocolError
-from peer.network.libp2p_session import NoiseSession
-from peer.network.libp2p_yamux_stream import ACK, FIN, MAX_FRAME_BYTES, RST, SYN, YamuxStream
+from peer.network.libp2p_session import MAX_PLAINTEXT_BYTES, NoiseSession
+from peer.network.libp2p_yamux_stream import ACK, FIN, HEADER_BYTES, RST, SYN, YamuxStream
 
 PROTOCOL_ID = TProtocol("/yamux/1.0.0")
 HEADER = Struct("!BBHII")  # version, type, flags, stream, length
+assert HEADER.size == HEADER_BYTES
 VERSION = 0
 DATA, WINDOW_UPDATE, PING, GO_AWAY = range(4)
 
@@ -66,8 +66,13 @@ class YamuxConnection(IMuxedConn):
         self._own_streams = trio.Semaphore(_MAX_OWN_STREAMS)
         self._closed = trio.Event()
         self._writing = trio.Lock()
+        self._nursery: trio.Nursery | None = None
         self._pings: deque[int] = deque(maxlen=_MAX_PINGS)
         self._answering = False
+        self._head = b""  # of a frame whose header is not whole
+        self._body: _Body | None = None  # of a frame of data that is not whole
+        self._frames_left = 0  # until others have their turn
+        self._put_off: deque[memoryview] = deque()  # come in, and not looked at
 
     @property
     def is_initiator(self) -> bool:
@@ -85,9 +90,11 @@ class YamuxConnection(IMuxedConn):
         """Serve the connection until it ends."""
         self.event_started.set()
         async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             try:
-                await self._take_frames(nursery)
+                await self._take_frames()
             finally:
+                self._nursery = None
                 await self.close()  # so that whoever serves a stream learns that it is over
 
     async def close(self) -> None:
@@ -139,12 +146,30 @@ class YamuxConnection(IMuxedConn):
 
     # For its streams
 
-    async def send_data(self, stream: YamuxStream, flags: int, data: memoryview, *, last_flags: int) -> None:
-        """Send as many frames as `data` takes. Raises: ConnectionClosedError.
+    async def send_data(
+        self, stream: YamuxStream, flags: int, data: memoryview, *, before: bytes = b"", increment: int = 0
+    ) -> None:
+        """Send one frame with `before` and `data`, of MAX_WRITE_BYTES at most together. Raises: ConnectionClosedError.
 
-        flags: for the first frame. last_flags: for the last one.
+        increment: of the window; the other end is told first.
         """
-        await self._send(_data_frames(stream.stream_id, flags, data, last_flags))
+        await self._send(_data_messages(stream.stream_id, flags, before, data, increment))
+
+    def send_data_now(
+        self, stream: YamuxStream, flags: int, data: memoryview, *, before: bytes = b"", increment: int = 0
+    ) -> bool:
+        """As `send_data`, unless it would have to wait for other writers or a full socket, or the connection is broken.
+
+        Return whether it was sent.
+        """
+        if self._nursery is None or self._writing.locked() or self._secured.has_unsent:
+            return False
+        try:
+            if not self._secured.write_messages_now(_data_messages(stream.stream_id, flags, before, data, increment)):
+                self._nursery.start_soon(self._flush)
+        except IOException:
+            return False  # whoever reads or writes next will find out, too
+        return True
 
     async def send_window(self, stream: YamuxStream, flags: int, increment: int) -> None:
         """Send a window update, or flags alone. Raises: ConnectionClosedError."""
@@ -164,15 +189,23 @@ class YamuxConnection(IMuxedConn):
             if len(self._half_closed) > MAX_HALF_CLOSED:
                 await next(iter(self._half_closed.values())).reset()
 
-    async def _send(self, frames: Iterable[bytes]) -> None:
+    async def _send(self, messages: Iterable[bytes | memoryview]) -> None:
         try:
             self._writing.acquire_nowait()  # nearly always free; `acquire` would take a turn of the event loop even so
         except trio.WouldBlock:
             await self._writing.acquire()
         try:
-            await self._secured.write_messages(frames)
+            await self._secured.write_messages(messages)
         finally:
             self._writing.release()
+
+    async def _flush(self) -> None:
+        """Send what the socket had no room for, whether or not anybody writes after it."""
+        async with self._writing:
+            try:
+                await self._secured.flush()
+            except IOException:
+                return  # the reader will find out, too
 
     def _forget(self, stream: YamuxStream) -> None:
         if self._streams.get(stream.stream_id) is stream:
@@ -181,46 +214,87 @@ class YamuxConnection(IMuxedConn):
 
     # Reading
 
-    async def _take_frames(self, nursery: trio.Nursery) -> None:
+    async def _take_frames(self) -> None:
         """Return when the connection is over, whichever end is to blame; the swarm is told by `on_close`."""
         try:
-            for taken in itertools.count(1):
-                await self._take_frame(nursery)
-                if taken % FRAMES_AT_ONCE == 0:
+            while True:
+                self._frames_left = FRAMES_AT_ONCE
+                await self._secured.receive(self._take)
+                while self._put_off:
                     await trio.lowlevel.checkpoint()
+                    self._frames_left = FRAMES_AT_ONCE
+                    while self._put_off and self._frames_left:
+                        self._take_now(self._put_off.popleft())
         except (IOException, ProtocolError, _GoneAwayError):
             return
 
-    async def _take_frame(self, nursery: trio.Nursery) -> None:
-        version, kind, flags, stream_id, length = HEADER.unpack(await self._secured.read_exactly(HEADER.size))
+    def _take(self, data: memoryview) -> None:
+        """Take what comes next, or keep it until others have had their turn."""
+        if self._put_off:
+            self._put_off.append(data)
+        else:
+            self._take_now(data)
+
+    def _take_now(self, data: memoryview) -> None:
+        while data:
+            if self._body is not None:
+                data = self._take_body(self._body, data)
+            elif not self._frames_left:
+                self._put_off.appendleft(data)
+                return
+            else:
+                data = self._take_header(data)
+
+    def _take_header(self, data: memoryview) -> memoryview:
+        """Return what is behind it; nothing when it is not whole."""
+        missing = HEADER.size - len(self._head)
+        if len(data) < missing:
+            self._head += data
+            return data[:0]
+        version, kind, flags, stream_id, length = HEADER.unpack(self._head + data[:missing])
+        self._head = b""
+        self._frames_left -= 1
         if version != VERSION:
             raise ProtocolError("yamux_version", f"frame of version {version}")
         if kind in (DATA, WINDOW_UPDATE):
-            await self._take_stream_frame(nursery, kind, flags, stream_id, length)
+            self._begin_stream_frame(kind, flags, stream_id, length)
         elif kind == PING:
             if flags & SYN:
-                self._pings.append(length)
-                if not self._answering:
-                    self._answering = True
-                    nursery.start_soon(self._answer_pings)
+                self._note_ping(length)
         elif kind == GO_AWAY:
             raise _GoneAwayError
         else:
             raise ProtocolError("yamux_type", f"frame of type {kind}")
+        return data[missing:]
 
-    async def _take_stream_frame(
-        self, nursery: trio.Nursery, kind: int, flags: int, stream_id: int, length: int
-    ) -> None:
+    def _begin_stream_frame(self, kind: int, flags: int, stream_id: int, length: int) -> None:
         if flags & SYN:
             self._check_new(stream_id)
             self._streams[stream_id] = YamuxStream(self, self, stream_id, first_flags=ACK)
-        stream = self._streams.get(stream_id)
-        if kind == DATA:
-            await self._take_data(stream, length)
-        elif stream is not None:
+        stream = self._streams.get(stream_id)  # None: what was under way when we had reset it
+        if kind == DATA and stream is not None and length > stream.receivable:
+            raise ProtocolError("yamux_window", f"{length} bytes where {stream.receivable} were allowed")
+        if kind == DATA and length:
+            self._body = _Body(stream, flags, length)
+            return
+        if kind == WINDOW_UPDATE and stream is not None:
             stream.widen_sending(length)
+        self._end_stream_frame(stream, flags)
+
+    def _take_body(self, body: "_Body", data: memoryview) -> memoryview:
+        """Return what is behind it."""
+        part = data[: body.missing]
+        body.missing -= len(part)
+        if body.stream is not None:
+            self._keep(body.stream, part)
+        if not body.missing:
+            self._body = None
+            self._end_stream_frame(body.stream, body.flags)
+        return data[len(part) :]
+
+    def _end_stream_frame(self, stream: YamuxStream | None, flags: int) -> None:
         if stream is None:
-            return  # what was under way when we had reset it
+            return
         if flags & RST:
             stream.break_off()
             self._forget(stream)
@@ -229,21 +303,12 @@ class YamuxConnection(IMuxedConn):
             if stream.is_over:
                 self._forget(stream)
         if flags & SYN:
-            nursery.start_soon(self._serve, stream)
+            self._start(self._serve, stream)
 
     def _check_new(self, stream_id: int) -> None:
         theirs = stream_id != 0 and (stream_id % 2 == 0) == self._secured.is_initiator
         if not theirs or stream_id in self._streams:
             raise ProtocolError("yamux_stream", f"{stream_id} is no number for a new stream of theirs")
-
-    async def _take_data(self, stream: YamuxStream | None, length: int) -> None:
-        if stream is not None and length > stream.receivable:
-            raise ProtocolError("yamux_window", f"{length} bytes where {stream.receivable} were allowed")
-        while length:
-            part = await self._secured.read_some(length)
-            length -= len(part)
-            if stream is not None:
-                self._keep(stream, part)
 
     def _keep(self, stream: YamuxStream, part: memoryview) -> None:
         kept = stream.receive(part)
@@ -251,6 +316,16 @@ class YamuxConnection(IMuxedConn):
             self._unread += kept
             if self._unread > MAX_UNREAD_BYTES:
                 raise ProtocolError("yamux_unread", f"{self._unread} bytes that nobody reads")
+
+    def _note_ping(self, number: int) -> None:
+        self._pings.append(number)
+        if not self._answering:
+            self._answering = True
+            self._start(self._answer_pings)
+
+    def _start(self, task: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        assert self._nursery is not None, "frames are taken while it is open"
+        self._nursery.start_soon(task, *arguments)
 
     async def _answer_pings(self) -> None:
         """In a task of its own: were it to wait for the socket, the reader would, and both ends for each other."""
@@ -263,19 +338,36 @@ class YamuxConnection(IMuxedConn):
             self._answering = False
 
 
-def _data_frames(stream_id: int, flags: int, data: memoryview, last_flags: int) -> Iterator[bytes]:
-    for start in range(0, len(data), MAX_FRAME_BYTES):
-        part = data[start : start + MAX_FRAME_BYTES]
-        if start + len(part) == len(data):
-            flags |= last_flags
-        yield b"".join((HEADER.pack(VERSION, DATA, flags, stream_id, len(part)), part))
-        flags = 0
+def _data_messages(
+    stream_id: int, flags: int, before: bytes, data: memoryview, increment: int
+) -> Iterator[bytes | memoryview]:
+    """Yield what to send, in messages of the session. What is large is not copied to come behind its header."""
+    update = b""
+    if increment:
+        update = HEADER.pack(VERSION, WINDOW_UPDATE, flags & ~FIN, stream_id, increment)
+        flags &= FIN
+    head = HEADER.pack(VERSION, DATA, flags, stream_id, len(before) + len(data))
+    start = MAX_PLAINTEXT_BYTES - len(update) - len(head) - len(before)
+    yield b"".join((update, head, before, data[:start]))
+    for begin in range(start, len(data), MAX_PLAINTEXT_BYTES):
+        yield data[begin : begin + MAX_PLAINTEXT_BYTES]
 
 
 def muxer_of(conn: SwarmConn) -> YamuxConnection:
     """Return what is under a connection of the swarm: streams of ours need nothing of what that keeps of each."""
     assert isinstance(conn.muxed_conn, YamuxConnection), "there is no other muxer"
     return conn.muxed_conn
+
+
+class _Body:
+    """Of a frame of data. missing: how many bytes have not come. stream: None when it is not kept."""
+
+    __slots__ = ("flags", "missing", "stream")
+
+    def __init__(self, stream: YamuxStream | None, flags: int, missing: int) -> None:
+        self.stream = stream
+        self.flags = flags
+        self.missing = missing
 
 
 class _GoneAwayError(Exception):

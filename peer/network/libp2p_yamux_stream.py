@@ -9,8 +9,7 @@ from libp2p.io.exceptions import IOException
 from libp2p.network.stream.net_stream import NetStream
 from libp2p.stream_muxer.exceptions import MuxedStreamEOF, MuxedStreamError, MuxedStreamReset
 
-from peer.network.libp2p_session import MAX_PLAINTEXT_BYTES
-from peer.network.transport import Content
+from peer.network.libp2p_session import MAX_PLAINTEXT_BYTES, MESSAGES_AT_ONCE
 from peer.types import Seconds
 
 SYN, ACK, FIN, RST = 1, 2, 4, 8
@@ -18,11 +17,11 @@ INITIAL_WINDOW_BYTES = 256 * 1024
 """What either end may send unasked, by the specification."""
 
 HEADER_BYTES = 12
-MAX_FRAME_BYTES = MAX_PLAINTEXT_BYTES - HEADER_BYTES
-"""One frame in one Noise message; py-libp2p's are 17 bytes longer, and so take two."""
+MAX_WRITE_BYTES = MESSAGES_AT_ONCE * MAX_PLAINTEXT_BYTES - 2 * HEADER_BYTES
+"""In one frame: together with its header, and a widened window's, it is one piece of the session."""
 
-MAX_WRITE_BYTES = 4 * MAX_FRAME_BYTES
-"""Written before others have their turn, where the socket has room for it: one piece of the session."""
+TURN_BYTES = 1024 * 1024
+"""Written before others have their turn, where the socket has room for it."""
 
 STALL_S: Seconds = 10.0
 """How long a writer waits for a reader that takes nothing."""
@@ -31,13 +30,30 @@ STALL_S: Seconds = 10.0
 class Frames(Protocol):
     """The connection, as far as its streams need it."""
 
-    async def send_data(self, stream: "YamuxStream", flags: int, data: memoryview, *, last_flags: int) -> None: ...
+    async def send_data(
+        self, stream: "YamuxStream", flags: int, data: memoryview, *, before: bytes, increment: int
+    ) -> None: ...
+
+    def send_data_now(
+        self, stream: "YamuxStream", flags: int, data: memoryview, *, before: bytes, increment: int
+    ) -> bool: ...
 
     async def send_window(self, stream: "YamuxStream", flags: int, increment: int) -> None: ...
 
     async def note_closed(self, stream: "YamuxStream") -> None: ...
 
     def note_taken(self, stream: "YamuxStream", count: int) -> None: ...
+
+
+class Receiver(Protocol):
+    """Takes what comes in on a stream, in the task that reads the connection."""
+
+    @property
+    def missing(self) -> int:
+        """Return how many bytes may still have to come; 0: it has all that it waits for."""
+
+    def feed(self, data: memoryview) -> None:
+        """Take the next bytes; raise to have no more of them."""
 
 
 class YamuxStream(IMuxedStream):
@@ -66,6 +82,8 @@ class YamuxStream(IMuxedStream):
         self._sendable = INITIAL_WINDOW_BYTES
         self._unread = bytearray()
         self._sink: _Sink | None = None
+        self._held = b""
+        self._increment = 0
         self._readers = trio.lowlevel.ParkingLot()
         self._writers = trio.lowlevel.ParkingLot()
         self._sending_closed = self._receiving_closed = self._is_reset = self._is_left = False
@@ -79,41 +97,47 @@ class YamuxStream(IMuxedStream):
     def has_unread(self) -> bool:
         return bool(self._unread)
 
+    @property
+    def unread_bytes(self) -> int:
+        return len(self._unread)
+
+    def peek(self, most: int) -> bytes:
+        """Return what is here, at most so many bytes of it, and leave it."""
+        return bytes(self._unread[:most])
+
+    def take(self, most: int) -> bytes:
+        """Return what is here, at most so many bytes of it, without waiting."""
+        if most >= len(self._unread):
+            part, self._unread = bytes(self._unread), bytearray()
+        else:
+            part = bytes(self._unread[:most])
+            del self._unread[:most]
+        self._frames.note_taken(self, len(part))
+        return part
+
     async def read(self, n: int | None = None) -> bytes:
         """Return between 1 and `n` bytes. Raises: MuxedStreamEOF at the end, MuxedStreamReset."""
         if n == 0:
             return b""
-        await self._wait_for_data()
-        if n is None or n < 0 or n >= len(self._unread):
-            return bytes(await self.read_all())
-        part = bytes(memoryview(self._unread)[:n])
-        del self._unread[:n]
-        self._frames.note_taken(self, n)
-        await self._grant()
+        while not self._unread:
+            await self._wait_for_more()
+        part = self.take(len(self._unread) if n is None or n < 0 else n)
+        if self._grantable():
+            await self._grant()
         return part
 
-    async def read_all(self) -> bytearray:
-        """Return at least 1 byte, all that is here, without a copy. Raises: as `read`."""
-        await self._wait_for_data()
-        part, self._unread = self._unread, bytearray()
-        self._frames.note_taken(self, len(part))
-        await self._grant()
-        return part
-
-    async def pour(self, size: int, take: Callable[[Content], object]) -> None:
-        """Hand the next `size` bytes to `take`, as they come: without copies, and without waking us for each part.
-
-        Raises: as `read`, when they do not come; what `take` raises.
+    async def feed(self, receiver: Receiver) -> None:
+        """Have all that comes handed to `receiver`, until it misses nothing more: without copies, and without waking us
+        for each part. Raises: as `read`, when the stream ends before; what the receiver raises.
         """
-        self._sink = sink = _Sink(size, take)
-        here = self._unread
-        self._unread = bytearray(sink.pour(memoryview(here)))
-        self._frames.note_taken(self, len(here) - len(self._unread))
+        self._sink = sink = _Sink(receiver)
+        here, self._unread = self._unread, bytearray()
+        if here:
+            self._frames.note_taken(self, len(here))
+            sink.feed(memoryview(here))
         try:
             while not sink.is_done:
-                self._check_receiving()
-                await self._grant()
-                await self._readers.park()
+                await self._wait_for_more()
         finally:
             self._sink = None
         if sink.error is not None:
@@ -125,27 +149,51 @@ class YamuxStream(IMuxedStream):
         is_last: and close our direction with its end; the stream is left by `close` all the same.
         Raises: MuxedStreamError when the stream is closed, and when the other end takes nothing.
         """
-        rest = memoryview(data)
-        while rest:
-            if not self._sendable or self._sending_closed:
-                await self._wait_for_window()
-            part = rest[: min(self._sendable, MAX_WRITE_BYTES)]
+        rest, turn = memoryview(data), TURN_BYTES
+        while rest or self._held:
+            least = len(self._held) + bool(rest)
+            if self._sendable < least or self._sending_closed:
+                await self._wait_for_window(least)
+            before, increment = self._take_held(), self._take_increment()
+            part = rest[: min(self._sendable, MAX_WRITE_BYTES) - len(before)]
             rest = rest[len(part) :]
-            self._sendable -= len(part)
-            last_flags = FIN if is_last and not rest else 0
-            await self._frames.send_data(self, self._take_flags(), part, last_flags=last_flags)
-            if rest:
+            self._sendable -= len(before) + len(part)
+            turn -= len(part)
+            flags = self._take_flags() | (FIN if is_last and not rest else 0)
+            await self._frames.send_data(self, flags, part, before=before, increment=increment)
+            if rest and turn <= 0:
+                turn = TURN_BYTES
                 await trio.lowlevel.checkpoint()
         if is_last:
             self._end_sending()
 
-    async def widen(self, window_bytes: int) -> None:
-        """Let the other end be so far ahead of us, from now on: a small window makes a long way slow."""
-        increment = window_bytes - self._window
-        if increment > 0:
-            self._window += increment
-            self.receivable += increment
-            await self._frames.send_window(self, self._take_flags(), increment)
+    def write_now(self, data: bytes | memoryview) -> bool:
+        """Send everything, if nothing has to be waited for; return whether it was so. If not, nothing has been sent."""
+        part, size = memoryview(data), len(self._held) + len(data)
+        if self._sending_closed or size > min(self._sendable, MAX_WRITE_BYTES):
+            return False
+        if not self._frames.send_data_now(self, self._flags, part, before=self._held, increment=self._increment):
+            return False
+        self._sendable -= size
+        self._flags, self._increment, self._held = 0, 0, b""
+        return True
+
+    def hold(self, data: bytes) -> None:
+        """Send a little with what is written next, or before we wait for what the other end sends; see `release`."""
+        self._held += data
+
+    def release(self) -> None:
+        """Send what is held, unless that would have to wait: then it goes out with what is written next."""
+        if self._held:
+            self.write_now(b"")
+
+    def widen(self, window_bytes: int) -> None:
+        """Let the other end be so far ahead of us from now on: a small window makes a long way slow. It is told with
+        what is written next."""
+        increment = max(0, window_bytes - self._window)
+        self._window += increment
+        self.receivable += increment
+        self._increment += increment
 
     async def close(self) -> None:
         """End our direction; the other may go on, with nobody to read it."""
@@ -153,8 +201,10 @@ class YamuxStream(IMuxedStream):
             return
         self._leave()
         if not self._sending_closed:
-            self._end_sending()
             try:
+                if self._held:
+                    await self.write(b"")
+                self._end_sending()
                 await self._frames.send_window(self, self._take_flags() | FIN, 0)
             except IOException:  # the connection is gone, and the stream with it
                 self.break_off()
@@ -192,12 +242,14 @@ class YamuxStream(IMuxedStream):
         self.receivable -= len(data)
         if self._is_reset:
             return 0
-        if self._sink is not None:
-            data = self._sink.pour(data)
-        self._unread += data
-        if self._sink is None or self._sink.is_done or self._grantable():
+        if self._sink is None:
+            self._unread += data
             self._readers.unpark_all()
-        return len(data)
+            return len(data)
+        self._sink.feed(data)
+        if self._sink.is_done or self._grantable():
+            self._readers.unpark_all()
+        return 0
 
     def widen_sending(self, increment: int) -> None:
         self._sendable += increment
@@ -225,9 +277,14 @@ class YamuxStream(IMuxedStream):
             self._is_left = True
             self._on_end()
 
-    async def _wait_for_data(self) -> None:
-        while not self._unread:
-            self._check_receiving()
+    async def _wait_for_more(self) -> None:
+        """Return when something has changed; before that, what the other end may wait for has been sent."""
+        self._check_receiving()
+        if self._held:
+            await self.write(b"")
+        elif self._grantable():
+            await self._grant()
+        else:
             await self._readers.park()
 
     def _check_receiving(self) -> None:
@@ -236,15 +293,15 @@ class YamuxStream(IMuxedStream):
         if self._receiving_closed:
             raise MuxedStreamEOF("the other end has closed the stream")
 
-    async def _wait_for_window(self) -> None:
+    async def _wait_for_window(self, least: int) -> None:
         with trio.move_on_after(STALL_S):
-            while not self._sendable and not self._sending_closed:
+            while self._sendable < least and not self._sending_closed:
                 await self._writers.park()
         if self._is_reset:
             raise MuxedStreamReset("the stream was reset")
         if self._sending_closed:
             raise MuxedStreamError("the stream is closed for sending")
-        if not self._sendable:
+        if self._sendable < least:
             raise MuxedStreamError(f"the other end has taken nothing for {STALL_S:g} s")
 
     async def _grant(self) -> None:
@@ -268,30 +325,37 @@ class YamuxStream(IMuxedStream):
         flags, self._flags = self._flags, 0
         return flags
 
+    def _take_held(self) -> bytes:
+        held, self._held = self._held, b""
+        return held
+
+    def _take_increment(self) -> int:
+        increment, self._increment = self._increment, 0
+        return increment
+
 
 class _Sink:
-    """Where the next bytes of a stream go. missing: how many have not come. error: what `take` has raised; it gets no
-    more then."""
+    """A receiver whose mistakes end neither the connection nor the task that reads it. error: what it has raised; it
+    gets no more then."""
 
-    def __init__(self, size: int, take: Callable[[Content], object]) -> None:
-        self.missing = size
+    def __init__(self, receiver: Receiver) -> None:
         self.error: Exception | None = None
-        self._take = take
+        self._receiver = receiver
+
+    @property
+    def missing(self) -> int:
+        return 0 if self.error is not None else self._receiver.missing
 
     @property
     def is_done(self) -> bool:
-        return not self.missing or self.error is not None
+        return not self.missing
 
-    def pour(self, data: memoryview) -> memoryview:
-        """Take what is missing, and return the rest."""
-        part, rest = data[: self.missing], data[self.missing :]
-        self.missing -= len(part)
-        if part and self.error is None:
+    def feed(self, data: memoryview) -> None:
+        if self.error is None:
             try:
-                self._take(part)
+                self._receiver.feed(data)
             except Exception as error:  # it is not to end the connection that brings the bytes
                 self.error = error
-        return rest
 
 
 def muxed_stream(stream: INetStream) -> YamuxStream:

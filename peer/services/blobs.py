@@ -1,6 +1,7 @@
 """Content-addressed bytes between peers: pulled from one holder, and continued at the next where that one stopped."""
 
 import hashlib
+import io
 from collections.abc import Callable, Sequence
 
 import trio
@@ -43,17 +44,22 @@ async def pull_blob(
     return None
 
 
+_AT_ONCE_BYTES = 4 * 1024 * 1024
+"""Up to this size, room for a blob is made before it comes, and its parts need not be joined."""
+
 _KEPT_BYTES = 32 * 1024
 """Parts of this size and above are kept as they came, each with the message of 64 KB at most that it lies in; smaller
 ones are copied together, or a blob that comes a byte at a time would take a hundred times its size."""
 
 
 class _Received:
-    """The beginning of a blob. Memory grows with what came in, not with what was announced; it is copied at the end."""
+    """The beginning of a blob. Memory of a large one grows with what came in, not with what was announced; it is copied
+    at the end."""
 
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted
         self.size = 0
+        self._whole = io.BytesIO(bytes(wanted)) if wanted <= _AT_ONCE_BYTES else None
         self._parts: list[Content] = []
         self._small = bytearray()
         self._hasher = hashlib.sha256()
@@ -65,6 +71,9 @@ class _Received:
     def add(self, part: Content) -> None:
         self._hasher.update(part)
         self.size += len(part)
+        if self._whole is not None:
+            self._whole.write(part)
+            return
         if len(part) >= _KEPT_BYTES:
             self._close_small()
             self._parts.append(part)
@@ -77,6 +86,8 @@ class _Received:
         return Digest(self._hasher.digest())
 
     def content(self) -> bytes:
+        if self._whole is not None:
+            return self._whole.getvalue()
         self._close_small()
         return b"".join(self._parts)
 

@@ -243,12 +243,10 @@ class Conductor:
         self._carry_out(self.machine.receive_sync(answer, source=peer, now=trio.current_time()))
 
     async def _answer_sync(self, peer: PeerId, data: bytes) -> bytes:
-        await trio.lowlevel.checkpoint()
         return encode(self.machine.answer_sync(decode(data, SyncRequest), source=peer))
 
     async def _take_header(self, peer: PeerId, data: bytes) -> bytes:
         """Take what a member of the own group hands over; in a large swarm headers are not gossiped."""
-        await trio.lowlevel.checkpoint()
         self._take(decode_announcement(data), peer)
         return b""
 

@@ -151,7 +151,6 @@ class DenialDesk:
             self._sink.emit(MessageRefused(remote=peer, reason=error.reason, detail=error.detail))
 
     async def _answer(self, peer: PeerId, data: bytes) -> bytes:
-        await trio.lowlevel.checkpoint()
         known = set(decode(data, ProofsRequest).denied)
         if known - self._proofs.keys():
             self._askers.add(peer)

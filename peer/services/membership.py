@@ -162,7 +162,6 @@ class Membership:
 
     async def _answer(self, peer: PeerId, data: bytes) -> bytes:
         """Answer a question; for strangers nothing is done, and nobody asked."""
-        await trio.lowlevel.checkpoint()
         probe = decode_probe(data)
         if peer not in self._peers:
             return encode_probe(ProbeAnswer(probe.target is None, ()))

@@ -116,7 +116,6 @@ class PeerExchange:
             self._sink.emit(MessageRefused(remote=peer, reason=error.reason, detail=error.detail))
 
     async def _answer(self, peer: PeerId, data: bytes) -> bytes:
-        await trio.lowlevel.checkpoint()
         if data:
             raise ProtocolError("oversize", f"a request for peers is empty, got {len(data)} bytes")
         if peer not in self._greeted():  # who was not let in learns nothing of the others

@@ -35,7 +35,6 @@ class Uploads:
     async def serve(self, peer: PeerId, data: bytes) -> AsyncIterator[Content]:
         """The handler of `BLOB_PROTOCOL`. Nothing: we do not have it, or no time for it now."""
         asked = decode(data, BlobRequest)
-        await trio.lowlevel.checkpoint()
         if not await self._take_turn(peer):
             yield _NOTHING
             return

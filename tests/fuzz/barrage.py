@@ -284,4 +284,4 @@ async def _end(stream: YamuxStream) -> None:
     await stream.close()
     with trio.fail_after(PATIENCE_S), suppress(MuxedStreamError):
         while True:
-            await stream.read_all()
+            await stream.read()

@@ -104,7 +104,7 @@ class HostilePeer:
         try:
             _, answer = await choose(stream, self._handlers)
             if answer is None:
-                while await stream.read_all():
+                while await stream.read():
                     pass
             else:
                 await write_last_frame(stream, answer(await read_frame(stream, max_bytes=MAX_MESSAGE_BYTES)))

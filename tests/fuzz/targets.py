@@ -220,6 +220,9 @@ class _Said:
     async def write(self, data: bytes) -> None:
         assert len(data) <= MAX_PROPOSALS * 128
 
+    def hold(self, data: bytes) -> None:
+        assert len(data) <= MAX_PROPOSALS * 128
+
 
 def _book() -> bytes:
     book = AddressBook()

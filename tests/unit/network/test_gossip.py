@@ -101,9 +101,9 @@ def test_second_copy_is_not_new_until_it_is_forgotten() -> None:
     one = new_gossip()
     assert one.is_new(A, b"message", 0.0)
     assert not one.is_new(B, b"message", 1.0)
-    one.tell([], SEEN_S - 0.1)
+    one.tell(set(), SEEN_S - 0.1)
     assert not one.is_new(B, b"message", SEEN_S - 0.1)
-    one.tell([], SEEN_S)
+    one.tell(set(), SEEN_S)
     assert one.is_new(B, b"message", SEEN_S)
 
 
@@ -111,9 +111,9 @@ def test_message_is_named_after_the_first_copies_have_arrived_and_not_for_ever()
     one = new_gossip()
     one.publish(b"message", [A], 10.0)
     name = message_id(b"message")
-    assert one.tell([A, B], 10.0 + FIRST_NAMED_S - 0.01) == {}
-    assert one.tell([A, B], 10.0 + FIRST_NAMED_S) == {B: [name]}, "A has it from us"
-    assert one.tell([A, B], 10.0 + LAST_NAMED_S) == {}
+    assert one.tell({A, B}, 10.0 + FIRST_NAMED_S - 0.01) == {}
+    assert one.tell({A, B}, 10.0 + FIRST_NAMED_S) == {B: [name]}, "A has it from us"
+    assert one.tell({A, B}, 10.0 + LAST_NAMED_S) == {}
 
 
 def test_message_that_had_to_be_asked_for_is_named_at_once() -> None:
@@ -121,7 +121,7 @@ def test_message_that_had_to_be_asked_for_is_named_at_once() -> None:
     name = message_id(b"message")
     assert one.lacking([name], 1.0) == [name]
     assert one.is_new(A, b"message", 1.1)
-    assert one.tell([A, B], 1.1) == {B: [name]}
+    assert one.tell({A, B}, 1.1) == {B: [name]}
 
 
 def test_one_neighbour_at_a_time_is_asked_for_a_message() -> None:
@@ -151,9 +151,9 @@ def test_nobody_is_given_a_message_twice() -> None:
 def test_messages_are_given_as_long_as_they_are_kept() -> None:
     one = new_gossip()
     one.is_new(A, b"message", 0.0)
-    one.tell([], KEPT_S - 0.1)
+    one.tell(set(), KEPT_S - 0.1)
     assert one.give(B, [message_id(b"message")]) == [b"message"]
-    one.tell([], KEPT_S)
+    one.tell(set(), KEPT_S)
     assert one.give(C, [message_id(b"message")]) == []
     assert len(one) == 0
 
@@ -176,3 +176,45 @@ def test_remembered_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         one.is_new(A, b"%d" % n, 0.0)
     assert one.is_new(A, b"0", 0.0), "the oldest was forgotten"
     assert not one.is_new(A, b"100", 0.0)
+
+
+def tellings(one: Gossip, neighbours: set[PeerId], start: float) -> int:
+    """Count them in 10 s in which something new comes from C at every look."""
+    count = 0
+    for n in range(20):
+        now = start + 0.5 * n
+        one.is_new(C, b"%f" % now, now)
+        count += len(one.tell(neighbours, now))
+    return count
+
+
+def test_naming_what_nobody_lacks_becomes_rare_and_never_ends() -> None:
+    one = new_gossip()
+    eager = [tellings(one, {A, B, C}, start) for start in (0.0, 20.0)]
+    calm = tellings(one, {A, B, C}, 60.0)
+    assert 0 < 2 * calm < eager[0]
+
+
+@pytest.mark.parametrize("news", ["asked for", "lacking", "neighbour"])
+def test_naming_is_eager_again_as_soon_as_somebody_may_lack_something(news: str) -> None:
+    one, neighbours = new_gossip(), {A, B, C}
+    eager = tellings(one, neighbours, 0.0)
+    while one._unanswered < rules.CALM_TELLINGS:
+        tellings(one, neighbours, 20.0)
+    one.is_new(C, b"message", 40.0)
+    if news == "asked for":
+        assert one.give(A, [message_id(b"message")])
+    elif news == "lacking":
+        assert one.lacking([MessageId(bytes(16))], 40.0)
+    else:
+        neighbours = {A, B, C, PeerId("d")}
+    assert tellings(one, neighbours, 40.0) > eager / 2
+
+
+def test_in_the_calm_a_message_is_still_named_by_whoever_has_it() -> None:
+    one = new_gossip()
+    for n in range(10):
+        tellings(one, {A, B, C}, 20.0 * n)
+    one.is_new(C, b"message", 300.0)
+    named = [one.tell({A, B, C}, 300.0 + 0.5 * n) for n in range(6)]
+    assert any(message_id(b"message") in names for telling in named for names in telling.values())

@@ -190,3 +190,38 @@ async def test_what_waits_for_a_neighbour_that_reads_nothing_is_bounded_in_bytes
             await speaker.publish(message + bytes((n,)))
         assert speaker.counters()["gossip_dropped"] > 0
         assert speaker._speakers._outboxes[peer_id(2)]._bytes <= OUTBOUND_BYTES
+
+
+async def test_a_message_takes_few_steps_at_both_ends_together() -> None:
+    """One of its publisher, one that reads the connection, and the hearer's: each costs as much as sending 50 KB."""
+
+    class Steps(trio.abc.Instrument):
+        count = 0
+
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:  # trio's signature
+            self.count += 1
+
+    async with open_peer(1, tell_s=1000.0) as hearer, open_peer(2, tell_s=1000.0) as speaker:
+        await speaker.connect(hearer.listen_addresses[0])
+        await speaker.publish(b"hello")  # may have to wait for the stream
+        await next_heard(hearer)
+        counts = []
+        for n in range(20):
+            steps = Steps()
+            trio.lowlevel.add_instrument(steps)
+            await speaker.publish(b"%d" % n)
+            await next_heard(hearer)
+            trio.lowlevel.remove_instrument(steps)
+            counts.append(steps.count)
+        assert sorted(counts)[10] <= 5, counts
+
+
+async def test_more_than_the_socket_takes_arrives_whole_and_in_order() -> None:
+    """What is written at once and what had to wait go through the same stream."""
+    async with open_peer(1) as hearer, open_peer(2) as speaker:
+        await speaker.connect(hearer.listen_addresses[0])
+        await until(lambda: bool(hearer.connected_peers()))
+        burst = [b"%d" % n + bytes(60_000) for n in range(50)]
+        for data in burst:
+            await speaker.publish(data)
+        assert [(await next_heard(hearer)).data for _ in burst] == burst

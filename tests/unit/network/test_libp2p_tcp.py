@@ -45,3 +45,21 @@ async def test_memory_may_be_used_anew_while_a_write_waits() -> None:
             while len(received) < len(data):
                 received += await far.recv(65_536)
     assert received.count(b"a") == len(data)
+
+
+async def test_what_the_socket_has_no_room_for_is_kept_by_who_does_not_wait() -> None:
+    near, far = trio.socket.socketpair()
+    tcp = CountedTcpStream(trio.SocketStream(near), new_counters())
+    data, received = bytearray(b"a" * 5_000_000), bytearray()
+    with trio.testing.assert_no_checkpoints():
+        assert tcp.write_now(b"at once")
+        assert not tcp.has_unsent
+        assert not tcp.write_now(data)
+        assert tcp.has_unsent
+    data[:] = b"b" * len(data)
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tcp.flush)
+            while len(received) < 7 + len(data):
+                received += await far.recv(65_536)
+    assert received == b"at once" + b"a" * len(data)

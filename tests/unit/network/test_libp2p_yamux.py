@@ -161,7 +161,7 @@ async def test_data_on_a_stream_that_is_gone_is_dropped() -> None:
         for _ in range(3):
             await frames.send(DATA, data=bytes(INITIAL_WINDOW_BYTES), stream=7)
         await frames.send(DATA, SYN, data=ECHO + EMPTY_REQUEST)
-        assert (await frames.next(DATA))[0] == ACK
+        assert (await frames.next(DATA))[0] & ACK
         assert victim.connected_peers()
 
 
@@ -335,9 +335,7 @@ async def test_request_and_response_each_close_their_direction_with_the_last_fra
     """A frame for that alone would cost both ends a turn of the event loop, twice a request."""
     async with open_frames() as (victim, frames), trio.open_nursery() as nursery:
         await frames.send(DATA, SYN | FIN, data=ECHO + EMPTY_REQUEST)
-        consent = await frames.next(DATA)
-        assert (consent[0], consent[2]) == (ACK, ECHO)
-        assert await frames.next(DATA) == (FIN, 4, EMPTY_REQUEST)
+        assert await frames.next(DATA) == (ACK | FIN, len(ECHO) + 4, ECHO + EMPTY_REQUEST)
         await until(lambda: not theirs(victim))
         nursery.start_soon(victim.request, peer_id(2), "anything/1", b"hello")
         expected = proposal(TProtocol("/murmur/anything/1")) + b"\x00\x00\x00\x05hello"
@@ -387,3 +385,46 @@ async def test_thousands_of_frames_that_come_at_once_leave_others_their_turns() 
         finally:
             trio.lowlevel.remove_instrument(turns)
         assert turns.count >= 2000 // FRAMES_AT_ONCE
+
+
+async def test_consent_comes_before_the_answer_of_a_handler_that_has_to_wait() -> None:
+    """Else who asked could not tell a slow answer from a peer that hangs."""
+    answer_now = trio.Event()
+
+    async def slow(_peer: PeerId, data: bytes) -> bytes:
+        await answer_now.wait()
+        return data
+
+    slow_protocol = proposal(TProtocol("/murmur/slow/1"))
+    async with open_frames() as (victim, frames):
+        victim.handle("slow/1", slow)
+        await frames.send(DATA, SYN | FIN, data=slow_protocol + EMPTY_REQUEST)
+        assert await frames.next(DATA) == (ACK, len(slow_protocol), slow_protocol)
+        answer_now.set()
+        assert await frames.next(DATA) == (FIN, 4, EMPTY_REQUEST)
+
+
+async def test_consent_comes_where_the_request_is_waited_for() -> None:
+    async with open_frames() as (_, frames):
+        await frames.send(DATA, SYN, data=ECHO + EMPTY_REQUEST[:2])
+        assert await frames.next(DATA) == (ACK, len(ECHO), ECHO)
+        await frames.send(DATA, FIN, data=EMPTY_REQUEST[2:])
+        assert await frames.next(DATA) == (FIN, 4, EMPTY_REQUEST)
+
+
+async def test_line_of_a_proposal_that_has_no_end_is_no_proposal() -> None:
+    async with open_frames() as (victim, frames):
+        await frames.send(DATA, SYN, data=ECHO[:-1] + b"x" + EMPTY_REQUEST)
+        assert (await frames.next(WINDOW_UPDATE))[0] & RST
+        await until(lambda: victim.counters()["protocol_errors"] == 1)
+
+
+async def test_frames_cut_anywhere_are_taken_whole() -> None:
+    async with open_frames() as (_, frames):
+        request = HEADER.pack(0, DATA, SYN | FIN, 1, len(ECHO) + 7) + ECHO + b"\x00\x00\x00\x03abc"
+        for byte in request:
+            await frames.secured.write(bytes((byte,)))
+        assert (await frames.next(DATA))[2] == ECHO + b"\x00\x00\x00\x03abc"
+        for byte in HEADER.pack(0, PING, SYN, 0, 77):
+            await frames.secured.write(bytes((byte,)))
+        assert await frames.next(PING, stream=0) == (ACK, 77, b"")
