@@ -94,6 +94,13 @@ class FinalityWithdrawn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FinalityWithout:
+    """Finality waits for `peer` no longer, which has been on another chain for longer than two need to become one."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switched:
     """The tip left its branch: `undone` rounds of it were replaced."""
 
@@ -177,6 +184,7 @@ Effect = (
     | Applied
     | Finalised
     | FinalityWithdrawn
+    | FinalityWithout
     | Switched
     | SnapshotApplied
     | Refused

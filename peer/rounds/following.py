@@ -1,4 +1,4 @@
-"""Keeping up with the chain: which branch to follow, applying it, and what is final of it."""
+"""Keeping up with the chain: which branch to follow, applying it, and voting for it."""
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
@@ -8,14 +8,13 @@ from typing import Self
 from peer.rounds.branches import better
 from peer.rounds.chain import Chain
 from peer.rounds.company import Company, Told
-from peer.rounds.contests import Contests
-from peer.rounds.effects import Applied, Effect, Finalised, FinalityWithdrawn, ModelDiffers, Publish, Switched
+from peer.rounds.effects import Applied, Effect, ModelDiffers, Publish, Switched
 from peer.rounds.entry import Entry, electorate
-from peer.rounds.finality import count_votes
+from peer.rounds.finalising import Finality
 from peer.rounds.ledger import Ledger
 from peer.rounds.manifest import STOP_RETURN
 from peer.rounds.roster import majority
-from peer.rounds.strays import beside_line, is_forsaken, peers_apart, strays
+from peer.rounds.strays import beside_line, is_forsaken
 from peer.rounds.voting import Voter
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.hashing import differing_parts
@@ -30,22 +29,17 @@ _MAX_DISTRUSTED = 16
 class Follower:
     """Moves the tip. repairing: the state held here is wrong, and a snapshot must replace it."""
 
-    def __init__(self, ledger: Ledger, company: Company) -> None:
+    def __init__(self, ledger: Ledger, company: Company, finality: Finality) -> None:
         self._ledger = ledger
         self._company = company
+        self._finality = finality
         self._voter = Voter(ledger, company)
-        self._contests = Contests(history=ledger.parts.rules.history)
         self._distrusted: dict[Digest, tuple[ModelDiffers, frozenset[str]]] = {}
         self._seen: object = None
         self._votes_seen = 0
         self._asked_votes = False
-        self._counted: object = None
-        self._count_at = 0
         self._look_again_at: Seconds = 0.0
-        self.final_round = _before(ledger.chain.root)
         self.repairing = False
-        self.held_up_by: frozenset[PeerId] = frozenset()
-        """Who is known to be on another chain, so that nothing, or less, is final here."""
 
     def best(self, now: Seconds) -> Entry:
         """Return the entry that the tip should be, among those that can be applied; on a wrong state nothing can."""
@@ -107,7 +101,7 @@ class Follower:
             if entry.state is None and (differs := self._apply(entry)):
                 return [differs]
         self._ledger.chain.tip = target
-        self.final_round = min(self.final_round, ancestor.round)
+        self._finality.went_back_to(ancestor)
         effects: list[Effect] = []
         if undone:
             effects.append(Switched(undone=tuple(undone), ancestor_round=ancestor.round, to=target))
@@ -116,7 +110,7 @@ class Follower:
         return [*effects, *self.vote(path, now)]
 
     def vote(self, path: list[Entry], now: Seconds) -> list[Publish]:
-        acks = self._voter.vote(path, now, final_round=self.final_round)
+        acks = self._voter.vote(path, now, final_round=self._finality.final_round)
         return [Publish(data=announcement(ack.data, None)) for ack in acks]
 
     def took_part(self, round_number: int) -> None:
@@ -129,7 +123,7 @@ class Follower:
 
     def restarted(self) -> None:
         """Take note that the root is a snapshot: checked whole, so nothing is distrusted any more."""
-        self.final_round = _before(self._ledger.chain.root)
+        self._finality.restarted()
         self.repairing = False
         self._distrusted.clear()
 
@@ -149,68 +143,6 @@ class Follower:
 
     def distrusts(self, manifest: Digest) -> bool:
         return manifest in self._distrusted
-
-    def finalise(self, now: Seconds) -> list[Finalised | FinalityWithdrawn]:
-        """Report what has become final, nothing while a stranger may know better; and what is so no more."""
-        if self._is_settled() or self._company.strangers(now):
-            return []
-        ledger, alive = self._ledger, self._company.alive
-        chain, votes = ledger.chain, ledger.votes
-        is_root_open = self.final_round < chain.root.round
-        contested = self._contests.look(chain, votes, self._company)
-        may_be_held_up = is_root_open or bool(self._company.apart)
-        elsewhere = self._company.version if may_be_held_up else 0
-        known = (ledger.tip.digest, chain.version, alive, elsewhere, self._contests.version)
-        if known == self._counted and votes.version < self._count_at:
-            return []  # too little has changed since the votes were counted
-        self._counted, self._count_at = known, votes.version + 1
-        apart = self._apart()
-        self.held_up_by = frozenset(apart)
-        if apart:
-            return self._withdraw_all(apart[0])
-        if is_root_open:
-            self.held_up_by = self._disputing_root()
-            if self.held_up_by:
-                return []
-        self.held_up_by = frozenset(contested.values())
-        above = min(self.final_round, chain.root.round) if contested else self.final_round
-        count = count_votes(chain, votes, alive=alive, above=above, contested=contested)
-        newest, last = count.newest, count.newest.round if count.newest is not None else above
-        self._count_at = votes.version + (1 if may_be_held_up else count.short)
-        if last < self.final_round:
-            self.final_round = last
-            rival = next(iter(contested.values()))
-            return [FinalityWithdrawn(final_round=last, peer=rival, is_apart=False)]
-        if newest is None or last <= self.final_round:
-            return []
-        newly = [entry for entry in self._ledger.line() if self.final_round < entry.round <= newest.round]
-        self.final_round = newest.round
-        return [Finalised(entry=entry) for entry in newly]
-
-    def _is_settled(self) -> bool:
-        """Return whether all is final and nobody is known who holds anything else."""
-        chain, company = self._ledger.chain, self._company
-        return self.final_round == chain.tip.round and not chain.rivals() and not company.apart
-
-    def _withdraw_all(self, peer: PeerId) -> list[Finalised | FinalityWithdrawn]:
-        """Hold nothing as final while `peer` is on a chain that has nothing in common with ours, as far as is known."""
-        before = _before(self._ledger.chain.root)
-        if self.final_round <= before:
-            return []
-        self.final_round = before
-        return [FinalityWithdrawn(final_round=before, peer=peer, is_apart=True)]
-
-    def _apart(self) -> list[PeerId]:
-        ledger = self._ledger
-        return peers_apart(chain=ledger.chain, apart=self._company.apart, history=ledger.parts.rules.history)
-
-    def _disputing_root(self) -> frozenset[PeerId]:
-        """Return who may hold a rival final of what left the window undecided here, or came as a snapshot."""
-        ledger, tip = self._ledger, self._ledger.tip
-        contributors = tip.members | {PeerId(entry.peer) for entry in tip.departed}
-        return strays(
-            contributors & self._company.reachable, chain=ledger.chain, votes=ledger.votes, told=self._company.told
-        )
 
     def heard(self, peer: PeerId, tip: Tip, *, offers_state: bool) -> None:
         """Take note of what a peer says of its tip. offers_state: it holds nothing that we hold."""
@@ -270,8 +202,3 @@ class _Tree:
         for entry in (*on_line[1:], *chain.beside_tip()):
             children[entry.parent].append(entry)
         return cls(children, frozenset(entry.digest for entry in on_line))
-
-
-def _before(root: Entry) -> int:
-    """Return the round before a root that is not known to be final: any but genesis."""
-    return max(0, root.round - 1)

@@ -34,6 +34,7 @@ from peer.rounds.effects import (
 )
 from peer.rounds.entry import Entry
 from peer.rounds.fetches import Fetches
+from peer.rounds.finalising import Finality
 from peer.rounds.following import RIVALS_LOOK_S, Follower
 from peer.rounds.group_sealer import seal_group
 from peer.rounds.inbox import Inbox
@@ -69,7 +70,8 @@ class RoundMachine:
             self._ledger.me, patience_s=parts.rules.grace_s, pure=parts.pure, crowd=parts.rules.max_electors
         )
         self._round = RoundInProgress(self._ledger, self._company, now=now)
-        self._follower = Follower(self._ledger, self._company)
+        self._finality = Finality(self._ledger, self._company)
+        self._follower = Follower(self._ledger, self._company, self._finality)
         self._inquiries = Inquiries(self._ledger, self._company, self._round)
         self._inbox = Inbox(self._ledger, self._follower, self._inquiries)
         self._own_work = OwnWork(self._ledger, sequence=sequence)
@@ -95,7 +97,7 @@ class RoundMachine:
 
     @property
     def final_round(self) -> int:
-        return self._follower.final_round
+        return self._finality.final_round
 
     def line(self) -> list[Entry]:
         """Return the chain from the oldest entry kept here to the tip."""
@@ -260,9 +262,9 @@ class RoundMachine:
             effects += self._tell_pause()
             self._settled = None if self._company.has_strangers else looked_at
         self._look_at = now + RIVALS_LOOK_S if self._follower.is_patient else None
-        effects += self._follower.finalise(now)
+        effects += self._finality.look(now)
         effects += self._fetches.payloads(now)
-        elsewhere = self._follower.held_up_by
+        elsewhere = self._finality.held_up_by
         effects += self._inquiries.due(final_round=self.final_round, elsewhere=elsewhere, now=now)
         return effects
 

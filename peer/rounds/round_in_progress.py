@@ -4,6 +4,7 @@ from peer.rounds.company import Company
 from peer.rounds.group_round import GroupRound
 from peer.rounds.lateness import Lateness
 from peer.rounds.ledger import Ledger
+from peer.rounds.newcomers import is_amid_its_swarm
 from peer.rounds.quorum import STRICT, is_quorum
 from peer.rounds.roster import active_peers
 from peer.rounds.sealing import SealingView, seal_time
@@ -66,7 +67,7 @@ class RoundInProgress:
             self._due_at = None if due is None else max(due, self._patience_for_successors(now))
             self._due_key = key
         patience_end = self._company.patience_end()
-        if self._due_at is None or patience_end is None or self._is_amid_its_swarm():
+        if self._due_at is None or patience_end is None or is_amid_its_swarm(self._ledger, self._company):
             return self._due_at
         return max(self._due_at, patience_end)
 
@@ -75,14 +76,6 @@ class RoundInProgress:
             return self.groups.top_due(now)
         due = seal_time(self._view(now), self._rules)
         return due if due is not None and self._may_seal() else None
-
-    def _is_amid_its_swarm(self) -> bool:
-        """Return whether this peer seals without hearing first where a newcomer stands (docs/adr/0060).
-
-        A joiner hears the tips of those it meets before it seals beside the swarm, and so does everybody in a swarm
-        that is just forming. Elsewhere newcomers join: were they waited for, each that stays mute would cost a round.
-        """
-        return self._ledger.chain.root.round > 0 and self._company.is_amid(self._ledger.tip.members)
 
     def is_paused(self) -> bool:
         """Return whether sealing must wait for more members to be reachable (mode `strict`)."""

@@ -10,6 +10,7 @@ from peer.rounds.effects import (
     FetchSnapshot,
     Finalised,
     FinalityWithdrawn,
+    FinalityWithout,
     ModelDiffers,
     OpenRound,
     PieceDropped,
@@ -29,6 +30,7 @@ from peer.telemetry.round_events import (
     BranchWorkReturned,
     DeltaCarried,
     FinalityContested,
+    FinalityGoesOn,
     ModelDiffered,
     RobustnessChanged,
     RosterChanged,
@@ -75,12 +77,8 @@ class Reporter:
         match effect:
             case Applied():
                 self._sealed(effect)
-            case Finalised():
-                entry = effect.entry
-                self._sink.emit(RoundFinal(round=entry.round, model=entry.model, roster=len(entry.roster)))
-            case FinalityWithdrawn():
-                last = None if effect.is_apart else effect.final_round
-                self._sink.emit(FinalityContested(round=last, remote=effect.peer))
+            case Finalised() | FinalityWithdrawn() | FinalityWithout():
+                self._tell_finality(effect)
             case Switched():
                 self._switched = effect
             case OpenRound():
@@ -179,6 +177,17 @@ class Reporter:
                     roster=len(new),
                 )
             )
+
+    def _tell_finality(self, effect: Finalised | FinalityWithdrawn | FinalityWithout) -> None:
+        match effect:
+            case Finalised():
+                entry = effect.entry
+                self._sink.emit(RoundFinal(round=entry.round, model=entry.model, roster=len(entry.roster)))
+            case FinalityWithdrawn():
+                last = None if effect.is_apart else effect.final_round
+                self._sink.emit(FinalityContested(round=last, remote=effect.peer))
+            case FinalityWithout():
+                self._sink.emit(FinalityGoesOn(remote=effect.peer))
 
     def _tell_switch(self, carried: int) -> None:
         if self._switched is not None:

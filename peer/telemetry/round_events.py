@@ -74,6 +74,14 @@ class FinalityContested(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FinalityGoesOn(Event):
+    """Finality waits for `remote` no longer: for longer than any two chains need to become one, it said that it is on
+    another, while this one went on."""
+
+    remote: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TipReplaced(Event):
     """A better branch was adopted. undone: rounds left behind. carried: own deltas to be sent again."""
 

@@ -305,6 +305,10 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
         f"{'no round is final' if e.round is None else f'no round after {e.round} is final'} for now:"
         f" {names.name_of(e.remote)} is on another chain; final again once the two are one"
     ),
+    round_events.FinalityGoesOn: lambda e, names: (
+        f"rounds become final without {names.name_of(e.remote)} from now on:"
+        " it has been on another chain for too long; its log tells why it does not come over"
+    ),
     round_events.TipReplaced: lambda e, _: (
         f"round {e.round}: took over a better branch, {_plural(e.undone, 'round')} undone,"
         f" {_plural(e.carried, 'own delta')} carried over; model {short(e.model)}"

@@ -36,6 +36,12 @@ def test_mute_newcomers_hold_up_no_seal_of_a_swarm() -> None:
     assert len(sealed) >= 4, "rounds of 2 s"
 
 
+def test_mute_newcomers_delay_no_finality_of_a_swarm() -> None:
+    swarm = swarm_of_three(aged_s=30.0)
+    meet_mute_newcomers(swarm, met_by=SWARM, for_s=10.0)
+    assert all(member.machine.final_round >= member.machine.tip.round - 1 for member in swarm.alive)
+
+
 def test_whoever_meets_mute_newcomers_keeps_its_turn_to_seal() -> None:
     swarm = swarm_of_three(aged_s=30.0)
     sealed = meet_mute_newcomers(swarm, met_by=1, for_s=12.0)

@@ -149,7 +149,7 @@ def test_who_was_seen_on_a_rival_that_leaves_the_window_is_on_another_chain() ->
         chain.seal()
     assert company.apart[OTHER.peer_id].tip.digest == rival.digest
     assert set(ledger.chain.forsaken) == {rival.digest}
-    assert chain.machine._follower.held_up_by == {OTHER.peer_id}
+    assert chain.machine._finality.held_up_by == {OTHER.peer_id}
     for _ in range(ledger.parts.rules.history):
         chain.seal()
     assert not ledger.chain.forsaken, "long gone: who is there holds nothing of ours and offers its whole state"

@@ -10,6 +10,7 @@ from peer.rounds.effects import (
     FetchSnapshot,
     Finalised,
     FinalityWithdrawn,
+    FinalityWithout,
     ModelDiffers,
     OpenRound,
     PieceDropped,
@@ -26,6 +27,7 @@ from peer.telemetry.peer_events import MessageRefused
 from peer.telemetry.round_events import (
     DeltaCarried,
     FinalityContested,
+    FinalityGoesOn,
     ModelDiffered,
     RobustnessChanged,
     RosterChanged,
@@ -182,6 +184,10 @@ def test_rounds_that_are_final_no_more_are_told_with_who_is_elsewhere() -> None:
         FinalityContested(round=4, remote=ALICE),
         FinalityContested(round=None, remote=ALICE),
     ]
+
+
+def test_a_peer_that_finality_no_longer_waits_for_is_named() -> None:
+    assert Desk().sees([FinalityWithout(peer=ALICE)]) == [FinalityGoesOn(remote=ALICE)]
 
 
 def _piece(chain: LoneChain) -> Piece:
