@@ -26,8 +26,9 @@ from peer.network.libp2p_tcp import CountedTcpStream
 MAC_BYTES = 16
 LENGTH_BYTES = 2
 MAX_PLAINTEXT_BYTES = 65_535 - MAC_BYTES
-_RECEIVE_BYTES = 8 * (LENGTH_BYTES + 65_535)
-"""Taken in at a time, the beginning of a message that was not whole before included."""
+_RECEIVE_BYTES = 4 * (LENGTH_BYTES + 65_535)
+"""Taken in at a time, with the beginning of a message that was not whole before: it is deciphered while it is still in
+the processor's cache."""
 
 MESSAGES_AT_ONCE = 4
 _SENT_BYTES = MESSAGES_AT_ONCE * (LENGTH_BYTES + 65_535)
@@ -69,7 +70,8 @@ class NoiseSession(BaseSession):
     async def read_some(self, most: int) -> memoryview:
         """As `read`, without a copy."""
         while not self._plain:
-            await self._receive(self._plain.append)
+            await self._tcp.wait_for_bytes()
+            self.receive_now(self._plain.append)
         part = self._plain[0]
         if len(part) <= most:
             return self._plain.popleft()
@@ -77,14 +79,35 @@ class NoiseSession(BaseSession):
         return part[:most]
 
     async def receive(self, take: Callable[[memoryview], None]) -> None:
-        """Wait for bytes, and hand them to `take` message by message: each while it is still in the processor's cache.
-
-        Raises: as `read`; what `take` raises.
-        """
-        if not self._plain:
-            await self._receive(take)
+        """Wait for bytes, and hand them to `take`, message by message. Raises: as `read`; what `take` raises."""
         while self._plain:
             take(self._plain.popleft())
+        await self._tcp.wait_for_bytes()
+        self.receive_now(take)
+
+    def receive_now(self, take: Callable[[memoryview], None]) -> bool:
+        """As `receive`, without waiting; return whether there may be more.
+
+        Each message is handed over as soon as it is deciphered, so that it is still in the processor's cache.
+        """
+        raw, begin, end = _shared_buffer(_incoming, _RECEIVE_BYTES), 0, len(self._begun)
+        raw[:end] = self._begun
+        count = self._tcp.read_now(raw[end:])
+        if count is None:
+            return False
+        if not count:
+            raise ConnectionClosedError("closed by the other end", transport="tcp")
+        end += count
+        while end - begin >= LENGTH_BYTES:
+            start = begin + LENGTH_BYTES
+            size = int.from_bytes(raw[begin:start], "big")
+            if end - start < size:
+                break
+            begin = start + size
+            if plain := self._opening.decrypt(raw[start:begin]):
+                take(memoryview(plain))
+        self._begun = bytes(raw[begin:end])
+        return end == len(raw)
 
     async def read_exactly(self, size: int) -> memoryview:
         """Return so many bytes, without a copy if they came in one message."""
@@ -155,27 +178,6 @@ class NoiseSession(BaseSession):
         out[at:start] = size.to_bytes(LENGTH_BYTES, "big")
         self._sealing.encrypt_into(plain, out[start : start + size])
         return start + size
-
-    async def _receive(self, take: Callable[[memoryview], None]) -> None:
-        """Wait for something in the socket; hand to `take` every message that is whole with it, as it is deciphered."""
-        await self._tcp.wait_for_bytes()
-        raw, begin, end = _shared_buffer(_incoming, _RECEIVE_BYTES), 0, len(self._begun)
-        raw[:end] = self._begun
-        count = self._tcp.read_now(raw[end:])
-        if count is None:
-            return
-        if not count:
-            raise ConnectionClosedError("closed by the other end", transport="tcp")
-        end += count
-        while end - begin >= LENGTH_BYTES:
-            start = begin + LENGTH_BYTES
-            size = int.from_bytes(raw[begin:start], "big")
-            if end - start < size:
-                break
-            begin = start + size
-            if plain := self._opening.decrypt(raw[start:begin]):
-                take(memoryview(plain))
-        self._begun = bytes(raw[begin:end])
 
 
 def _shared_buffer(variable: trio.lowlevel.RunVar[memoryview], size: int) -> memoryview:

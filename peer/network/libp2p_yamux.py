@@ -40,6 +40,9 @@ MAX_UNREAD_BYTES = 4 * 1024 * 1024
 FRAMES_AT_ONCE = 32
 """Of one connection, before others have their turn: thousands of small ones may have come in one piece."""
 
+PIECES_AT_ONCE = 5
+"""Of what is in the socket, taken in before others have their turn: a delta of a million bytes comes in one step."""
+
 _MAX_PINGS = 16
 """That wait for an answer; of more than that the oldest get none."""
 
@@ -220,6 +223,9 @@ class YamuxConnection(IMuxedConn):
             while True:
                 self._frames_left = FRAMES_AT_ONCE
                 await self._secured.receive(self._take)
+                for _ in range(1, PIECES_AT_ONCE):
+                    if self._put_off or not self._secured.receive_now(self._take):
+                        break
                 while self._put_off:
                     await trio.lowlevel.checkpoint()
                     self._frames_left = FRAMES_AT_ONCE
@@ -285,8 +291,10 @@ class YamuxConnection(IMuxedConn):
         """Return what is behind it."""
         part = data[: body.missing]
         body.missing -= len(part)
-        if body.stream is not None:
-            self._keep(body.stream, part)
+        if body.stream is not None and (kept := body.stream.receive(part)) and body.stream.is_theirs:
+            self._unread += kept
+            if self._unread > MAX_UNREAD_BYTES:
+                raise ProtocolError("yamux_unread", f"{self._unread} bytes that nobody reads")
         if not body.missing:
             self._body = None
             self._end_stream_frame(body.stream, body.flags)
@@ -309,13 +317,6 @@ class YamuxConnection(IMuxedConn):
         theirs = stream_id != 0 and (stream_id % 2 == 0) == self._secured.is_initiator
         if not theirs or stream_id in self._streams:
             raise ProtocolError("yamux_stream", f"{stream_id} is no number for a new stream of theirs")
-
-    def _keep(self, stream: YamuxStream, part: memoryview) -> None:
-        kept = stream.receive(part)
-        if stream.is_theirs:
-            self._unread += kept
-            if self._unread > MAX_UNREAD_BYTES:
-                raise ProtocolError("yamux_unread", f"{self._unread} bytes that nobody reads")
 
     def _note_ping(self, number: int) -> None:
         self._pings.append(number)

@@ -242,12 +242,12 @@ class YamuxStream(IMuxedStream):
         self.receivable -= len(data)
         if self._is_reset:
             return 0
-        if self._sink is None:
+        if (sink := self._sink) is None:
             self._unread += data
             self._readers.unpark_all()
             return len(data)
-        self._sink.feed(data)
-        if self._sink.is_done or self._grantable():
+        sink.feed(data)
+        if sink.is_done or self._grantable():
             self._readers.unpark_all()
         return 0
 
@@ -318,8 +318,9 @@ class YamuxStream(IMuxedStream):
     def _grantable(self) -> int:
         """Return by how much to widen the window now; 0: there is time, or nothing more to come."""
         taken = self._window - self.receivable - len(self._unread)
-        is_enough = self._sink is not None and self._sink.missing <= self.receivable
-        return 0 if 2 * taken < self._window or self._receiving_closed or is_enough else taken
+        if 2 * taken < self._window or self._receiving_closed:
+            return 0
+        return 0 if self._sink is not None and self._sink.missing <= self.receivable else taken
 
     def _take_flags(self) -> int:
         flags, self._flags = self._flags, 0
@@ -344,11 +345,11 @@ class _Sink:
 
     @property
     def missing(self) -> int:
-        return 0 if self.error is not None else self._receiver.missing
+        return self._receiver.missing
 
     @property
     def is_done(self) -> bool:
-        return not self.missing
+        return self.error is not None or not self._receiver.missing
 
     def feed(self, data: memoryview) -> None:
         if self.error is None:
