@@ -29,6 +29,7 @@ def round_rules(config: Config) -> RoundRules:
         history=max(config.round.staleness_limit, config.round.miss_limit) + 2,
         by_steps=config.round.env_steps is not None,
         partition=config.round.partition,
+        merge=config.round.merge,
         stop_return=config.stop.mean_return,
         stop_rounds=config.stop.max_rounds,
     )

@@ -1,10 +1,10 @@
 """What all peers of a run must have equal, as one digest that the handshake compares.
 
 Equal: the run's name and seed, the env and its variants, the model, when to stop, the rules of a round that
-every peer recomputes (who counts as gone, whether a minority goes on, how much history is kept, when to
-evaluate), how deltas become the next model, and the learning settings that say what the model's numbers mean:
-`gamma` (what the critic estimates), the two normalisations (whether the merged statistics are applied), and
-where what they give is cut off.
+every peer recomputes (who counts as gone, whether a minority goes on, which of two chains replaces the other,
+how much history is kept, when to evaluate), how deltas become the next model, and the learning settings that
+say what the model's numbers mean: `gamma` (what the critic estimates), the two normalisations (whether the
+merged statistics are applied), and where what they give is cut off.
 
 Free to differ: compute, network, storage and log, which are a machine's own affair; the round's timers and
 `snapshot_every`, which run on each peer's own clock and disk; the codec, because each delta names its own;
@@ -31,7 +31,7 @@ AGREED_KEYS: dict[str, tuple[str, ...]] = {
         "init_log_std",
     ),
     "ppo": ("gamma", "normalize_observations", "observation_clip", "normalize_rewards", "reward_clip"),
-    "round": ("miss_limit", "partition", "staleness_limit", "eval_every"),
+    "round": ("miss_limit", "partition", "merge", "staleness_limit", "eval_every"),
     "aggregation": (
         "rule",
         "clip",
@@ -46,6 +46,9 @@ AGREED_KEYS: dict[str, tuple[str, ...]] = {
     ),
     "stop": ("mean_return", "episodes", "seed", "max_rounds"),
 }
+
+ADDED_LATER = (("round", "merge"),)
+"""Left out at their defaults, which are what versions without them do: so those are no strangers."""
 
 
 def digest(config: Config) -> Digest:
@@ -66,4 +69,8 @@ def agreed_text(config: Config) -> str:
     """Return the agreed keys as canonical JSON; two peers that disagree can compare these texts."""
     values = config.model_dump(mode="json")
     agreed = {section: {key: values[section][key] for key in keys} for section, keys in AGREED_KEYS.items()}
+    defaults = Config().model_dump(mode="json")
+    for section, key in ADDED_LATER:
+        if agreed[section][key] == defaults[section][key]:
+            del agreed[section][key]
     return json.dumps(agreed, sort_keys=True, separators=(",", ":"), allow_nan=False)

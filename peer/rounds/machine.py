@@ -76,7 +76,7 @@ class RoundMachine:
         self._inbox = Inbox(self._ledger, self._follower, self._inquiries)
         self._own_work = OwnWork(self._ledger, sequence=sequence)
         self._fetches = Fetches(self._ledger)
-        self._snapshots = Snapshots(self._ledger, self._fetches)
+        self._snapshots = Snapshots(self._ledger, self._company, self._fetches)
         self._seal_at: Seconds | None = None
         self._look_at: Seconds | None = None
         self._paused = False

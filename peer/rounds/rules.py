@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from peer.rounds.merging import BY_SCORE
 from peer.rounds.quorum import AVAILABLE
 from peer.types import Seconds
 
@@ -21,8 +22,9 @@ class RoundRules:
 
     history: rounds of manifests, payloads and states kept for replay, for serving others, and for training upon own
     late work; above miss_limit. by_steps: rounds end by env steps, so that nobody can tell when, and the deadline
-    counts from when half of the deltas are in. partition (agreed): `available` or `strict`, see quorum.py. stop_*
-    (agreed): None means never. stop_return: greedy return that ends the run.
+    counts from when half of the deltas are in. partition (agreed): `available` or `strict`, see quorum.py. merge
+    (agreed): `score` or `majority`, see merging.py. stop_* (agreed): None means never. stop_return: greedy return
+    that ends the run.
 
     flat_peers (agreed): the largest roster whose members are sealed one by one; above, in groups of about `group_peers`
     (agreed), which grow above 64 groups. grouped_peers (agreed): the largest roster that contributes whole; of a
@@ -36,6 +38,7 @@ class RoundRules:
     history: int = 6
     by_steps: bool = False
     partition: str = AVAILABLE
+    merge: str = BY_SCORE
     stop_return: float | None = None
     stop_rounds: int | None = None
     flat_peers: int = 48

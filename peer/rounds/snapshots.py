@@ -2,11 +2,14 @@
 
 from peer.errors import ProtocolError
 from peer.rounds import anti_entropy
+from peer.rounds.backers import Backers
+from peer.rounds.company import Company
 from peer.rounds.effects import FetchSnapshot, Refused
 from peer.rounds.entry import Entry
 from peer.rounds.fetches import Fetches
 from peer.rounds.fork_choice import is_near, outranks
 from peer.rounds.ledger import Ledger
+from peer.rounds.merging import BY_MAJORITY, is_outnumbered
 from peer.rounds.snapshot import decode_snapshot, encode_snapshot, max_snapshot_bytes
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.hashing import digest_of
@@ -19,25 +22,27 @@ _KEPT = 3
 class Snapshots:
     """The snapshots offered lately, by hash, and the judgement on those that others offer."""
 
-    def __init__(self, ledger: Ledger, fetches: Fetches) -> None:
+    def __init__(self, ledger: Ledger, company: Company, fetches: Fetches) -> None:
         self._ledger = ledger
         self._fetches = fetches
+        self._backers = Backers(ledger, company) if ledger.parts.rules.merge == BY_MAJORITY else None
         self._offers: dict[Digest, SnapshotOffer] = {}
         self._data: dict[Digest, bytes] = {}
         self._names: dict[Digest, Digest] = {}
 
     def offer(self) -> SnapshotOffer | None:
-        """Return the offer of the state at the tip; None at genesis, which everybody has. Cost: O(P), once a tip."""
-        tip = self._ledger.tip
-        if tip.manifest is None:
+        """Return the offer of the state at the tip, where votes decide of the newest that most have voted for; None at
+        genesis, which everybody has. Cost: O(P), once an entry."""
+        entry = self._ledger.tip if self._backers is None else self._backers.newest_backed()
+        if entry.manifest is None:
             return None
-        if tip.digest not in self._offers:
-            data = encode_snapshot(tip)
+        if entry.digest not in self._offers:
+            data = encode_snapshot(entry)
             blob = digest_of(data)
-            self._offers[tip.digest] = SnapshotOffer(anti_entropy.tip_of(tip), blob, len(data))
+            self._offers[entry.digest] = SnapshotOffer(anti_entropy.tip_of(entry), blob, len(data))
             self._keep(blob, data)
             self._offers = {digest: offer for digest, offer in self._offers.items() if Digest(offer.blob) in self._data}
-        return self._offers[tip.digest]
+        return self._offers[entry.digest]
 
     def data(self, blob: Digest) -> bytes | None:
         """Return a snapshot by its hash, also one that another peer has offered: equal states have equal bytes.
@@ -76,8 +81,12 @@ class Snapshots:
         zone = self._ledger.parts.rules.history * len(tip.roster)
         near = is_near((offer.tip.round, offer.tip.score), (tip.round, tip.score), zone=zone)
         known = self._ledger.chain.get(offer.tip.digest)
-        if not repairing and (
-            not (near or offer.tip.score > tip.score) or (known is not None and known.state is not None)
+        if self._backers is not None:
+            self._backers.note(response)
+        outnumbers = self._outnumbers(Digest(offer.tip.digest), offer.tip.round)
+        may_win = near or offer.tip.score > tip.score if outnumbers is None else outnumbers
+        if not (repairing and outnumbers is not False) and (
+            not may_win or (known is not None and known.state is not None)
         ):
             return []
         if offer.blob_bytes > max_snapshot_bytes(self._ledger.parts.schema):
@@ -98,7 +107,19 @@ class Snapshots:
         except ProtocolError:
             self._fetches.failed(blob, now=now)
             raise
-        if repairing or outranks(entry, self._ledger.tip):
+        outnumbers = self._outnumbers(entry.digest, entry.round)
+        wins = repairing or outranks(entry, self._ledger.tip) if outnumbers is None else outnumbers
+        if wins:
             return entry
         self._fetches.failed(blob, now=now)  # its holder will offer it again; not at once
         return None
+
+    def _outnumbers(self, offered: Digest, round_number: int) -> bool | None:
+        """Return whether those behind an offered state outnumber those behind our chain, or the other way round; None
+        when neither do, or it does not matter."""
+        if self._backers is None:
+            return None
+        theirs, ours = self._backers.of_offer(offered, round_number), self._backers.of_line()
+        if is_outnumbered(theirs, ours):
+            return False
+        return True if is_outnumbered(ours, theirs) else None

@@ -5,8 +5,10 @@ Faults last for 45 s of virtual time, then all links are whole, everybody runs, 
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
+from peer.rounds.merging import BY_SCORE
 from peer.rounds.rules import RoundRules
 from tests.swarm.calm import Calm, live_through_calm
 from tests.swarm.machine_swarm import MachineSwarm
@@ -131,10 +133,11 @@ def draw_rules(rng: random.Random) -> RoundRules:
     )  # fmt: skip
 
 
-def torment(seed: int, *, groups: bool = False) -> tuple[MachineSwarm, list[str], Calm]:
+def torment(seed: int, *, groups: bool = False, merge: str = BY_SCORE) -> tuple[MachineSwarm, list[str], Calm]:
     """Run one seeded life; return the swarm after the calm, what it went through, and how it came to rest.
 
-    groups: of a large swarm, by rules under which four to twelve peers are one.
+    groups: of a large swarm, by rules under which four to twelve peers are one. merge: how chains that grew apart are
+    judged.
     """
     rng = random.Random(f"nemesis {seed}")
     faults = Faults(
@@ -144,7 +147,7 @@ def torment(seed: int, *, groups: bool = False) -> tuple[MachineSwarm, list[str]
         corrupt=rng.choice([0.0, 0.0, 0.0, 0.1]),
     )
     size, rules = (rng.randint(4, 12), draw_rules(rng)) if groups else (draw_size(rng), RoundRules())
-    swarm = MachineSwarm(size, seed=seed, faults=faults, rules=rules)
+    swarm = MachineSwarm(size, seed=seed, faults=faults, rules=replace(rules, merge=merge))
     swarm.settle_s = swarm.heal_s = 20.0
     names = rng.sample(sorted(PLANS), rng.randint(1, 3))
     for name in names:

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from peer.rounds.merging import BY_MAJORITY
 from peer.rounds.voting import Voter
 from tests.swarm.calm import assert_one_again, live_through_calm
 from tests.swarm.judgement import assert_caught_up, assert_each_piece_once, assert_nobody_blamed
@@ -40,6 +41,12 @@ def slow_life(seed: int) -> MachineSwarm:
 @pytest.mark.parametrize("seed", QUICK)
 def test_a_tormented_swarm_ends_in_agreement_with_all_work_counted_once(seed: int) -> None:
     verdict = judge(seed)
+    assert not verdict.failure, describe(verdict)
+
+
+@pytest.mark.parametrize(("seed", "groups"), [(36, False), (274, False), (402762, False), (8, True), (101648, True)])
+def test_so_does_one_whose_chains_merge_by_majority(seed: int, *, groups: bool) -> None:
+    verdict = judge(seed, groups=groups, merge=BY_MAJORITY)
     assert not verdict.failure, describe(verdict)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from peer.rounds.merging import BY_MAJORITY, BY_SCORE
 from tests.swarm.calm import MOST_ROUNDS_TO_EQUAL, Calm, assert_one_again
 from tests.swarm.judgement import assert_bounded, assert_each_piece_once, assert_nobody_blamed, assert_states_are_tips
 from tests.swarm.nemesis import torment
@@ -38,9 +39,9 @@ class Verdict:
     failure: str
 
 
-def judge(seed: int, *, groups: bool = False) -> Verdict:
-    """Run one life and hold it against everything that must be true of it. groups: as `nemesis.torment`."""
-    swarm, told, calm = torment(seed, groups=groups)
+def judge(seed: int, *, groups: bool = False, merge: str = BY_SCORE) -> Verdict:
+    """Run one life and hold it against everything that must be true of it. groups, merge: as `nemesis.torment`."""
+    swarm, told, calm = torment(seed, groups=groups, merge=merge)
     failure = ""
     try:
         assert swarm.conflicts == [], swarm.conflicts[:3]
@@ -72,17 +73,18 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further life after this long")
     parser.add_argument("--replay", type=int, help="run this seed alone")
     parser.add_argument("--groups", action="store_true", help="lives of large swarms: rules under which a few are one")
+    parser.add_argument("--merge", choices=(BY_SCORE, BY_MAJORITY), default=BY_SCORE, help="as round.merge")
     parser.add_argument("--report", type=Path, help="default: torture.txt or torture-groups.txt")
     arguments = parser.parse_args()
     if arguments.replay is not None:
-        verdict = judge(arguments.replay, groups=arguments.groups)
+        verdict = judge(arguments.replay, groups=arguments.groups, merge=arguments.merge)
         print(f"seed {verdict.seed}: {', '.join(verdict.told)}\n{verdict.failure or 'all held'}")
         return bool(verdict.failure)
     started = time.monotonic()
     verdicts: list[Verdict] = []
     with multiprocessing.Pool(arguments.jobs) as pool:
         seeds = range(arguments.first, arguments.first + arguments.seeds)
-        for verdict in pool.imap_unordered(partial(judge, groups=arguments.groups), seeds):
+        for verdict in pool.imap_unordered(partial(judge, groups=arguments.groups, merge=arguments.merge), seeds):
             verdicts.append(verdict)
             if verdict.failure:
                 print(f"FAILED {describe(verdict)}", flush=True)
@@ -90,8 +92,10 @@ def main() -> int:
                 pool.terminate()
                 break
     text = report(verdicts, wall_s=time.monotonic() - started, jobs=arguments.jobs)
-    if arguments.groups:
-        text = text.replace("ARGS='", "ARGS='--groups ").replace("--replay", "--groups --replay")
+    flags = ("--groups " if arguments.groups else "") + (
+        f"--merge {BY_MAJORITY} " if arguments.merge != BY_SCORE else ""
+    )
+    text = text.replace("ARGS='", f"ARGS='{flags}").replace("--replay", f"{flags}--replay")
     print(text)
     (arguments.report or (GROUPS_REPORT if arguments.groups else REPORT)).write_text(text)
     return any(verdict.failure for verdict in verdicts)
