@@ -74,6 +74,12 @@ class GroupCandidates:
         grouping = self._ledger.grouping
         return grouping is not None and seal.peer in grouping.contributors
 
+    @property
+    def has_undecided(self) -> bool:
+        """Return whether a seal of the own group waits for the headers that it names."""
+        self._update()
+        return bool(self._undecided)
+
     def without_payload(self) -> Collection[Signed[GroupSeal]]:
         """Return the seals on the tip whose payload is not held."""
         self._update()

@@ -8,7 +8,6 @@ from peer.errors import ProtocolError
 from peer.rounds.pure_work import PureWork
 from peer.types import Digest, ModelDelta, ModelSchema
 from peer.wire.envelope import SignedDelta
-from peer.wire.hashing import digest_of
 from peer.wire.messages import Delta
 
 _NORM_TOLERANCE = 1e-6
@@ -47,12 +46,8 @@ class PayloadStore:
 
         Raises: ProtocolError when size or hash are not as declared, or the content is not a valid delta.
         """
-        declared = header.message
-        if len(data) != declared.payload_bytes:
-            raise ProtocolError("payload_size", f"{len(data)} bytes, the header says {declared.payload_bytes}")
-        if (digest or digest_of(data)) != declared.payload:
-            raise ProtocolError("payload_hash", "the payload is not the one that the header names")
-        self.keep(header, data, self._codecs[declared.codec].decode(data, self._schema))
+        codec = self._codecs[header.message.codec]
+        self.keep(header, data, self._pure.open_payload(header.message, data, codec, self._schema, digest=digest))
 
     def keep(self, header: SignedDelta, data: bytes, delta: ModelDelta) -> None:
         """Keep a payload that is known to be what `header` names and to decode to `delta`."""
