@@ -41,8 +41,8 @@ CALM_TELLINGS = 40
 """Namings in a row that nobody answers, and nothing that we lack: from then on, this is a full mesh in which nothing is
 lost. Named in it, a message costs as much as it did to send it, and nobody lacks it."""
 
-CALM_S: Seconds = 1.5
-"""Between two namings then: every message is still named once or twice before `LAST_NAMED_S`, by every peer."""
+CALM_LOOKS = 3
+"""Then every third look is enough: each message is still named once or twice before `LAST_NAMED_S`, by every peer."""
 
 CROWD = 48
 """Neighbours from which on messages are passed on; as many peers as seal without groups (docs/adr/0035)."""
@@ -75,7 +75,6 @@ class Gossip:
         self._asked: dict[MessageId, Seconds] = {}
         self._kept_bytes = 0
         self._neighbours: frozenset[PeerId] = frozenset()
-        self._told_at: Seconds = -CALM_S
         self._unanswered = 0
 
     def publish(self, data: bytes, neighbours: Collection[PeerId], now: Seconds) -> None:
@@ -124,15 +123,13 @@ class Gossip:
         return given
 
     def tell(self, neighbours: AbstractSet[PeerId], now: Seconds) -> dict[PeerId, list[MessageId]]:
-        """Return whom to tell now which messages; forget what is too old. To be called every half second or so.
+        """Return whom to tell now which messages; forget what is too old.
 
-        It is nobody more often than not while nobody lacks anything, until the neighbours change.
+        To be called every half second or so; a third as often while `is_calm`.
         """
         self._forget(now)
         if self._neighbours != neighbours:
             self._neighbours, self._unanswered = frozenset(neighbours), 0
-        if self._unanswered >= CALM_TELLINGS and now - self._told_at < CALM_S:
-            return {}
         named = [name for name, kept in self._kept.items() if kept.named_from <= now < kept.at + LAST_NAMED_S]
         if not named:
             return {}
@@ -140,8 +137,12 @@ class Gossip:
         told = {peer: [name for name in named if peer not in self._kept[name].holders] for peer in chosen}
         tellings = {peer: names[-MAX_NAMES:] for peer, names in told.items() if names}
         self._unanswered += len(tellings)
-        self._told_at = now
         return tellings
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether it is long ago that anybody lacked a message, and the neighbours are the same since."""
+        return self._unanswered >= CALM_TELLINGS
 
     def __len__(self) -> int:
         """Count the messages that can be asked for."""

@@ -20,7 +20,7 @@ from libp2p.stream_muxer.exceptions import MuxedStreamError
 from peer.errors import ProtocolError, TransportError
 from peer.network.discovery.backoff import RedialPolicy
 from peer.network.gate import Gate
-from peer.network.gossip import Gossip
+from peer.network.gossip import CALM_LOOKS, Gossip
 from peer.network.gossip_frames import Frame, FrameReader, Kind, encode_message, encode_names
 from peer.network.libp2p_guard import reset_stream
 from peer.network.libp2p_negotiation import proposal, read_consent
@@ -113,7 +113,8 @@ class GossipStreams:
     async def tell_forever(self) -> Never:
         """Name to neighbours what they may have missed."""
         while True:
-            await trio.sleep(self._settings.tell_s * self._rng.uniform(0.75, 1.25))
+            looks = CALM_LOOKS if self._gossip.is_calm else 1
+            await trio.sleep(looks * self._settings.tell_s * self._rng.uniform(0.75, 1.25))
             for peer, names in self._gossip.tell(self._outboxes.keys(), trio.current_time()).items():
                 self._send(peer, encode_names(Kind.HAVE, names))
 

@@ -78,18 +78,18 @@ class NoiseSession(BaseSession):
         self._plain[0] = part[most:]
         return part[:most]
 
-    async def receive(self, take: Callable[[memoryview], None]) -> None:
-        """Wait for bytes, and hand them to `take`, message by message. Raises: as `read`; what `take` raises."""
+    async def receive(self, take: Callable[[memoryview], None]) -> bool:
+        """Wait for bytes, and hand them to `take`, message by message; return whether there may be more.
+
+        Raises: as `read`; what `take` raises.
+        """
         while self._plain:
             take(self._plain.popleft())
         await self._tcp.wait_for_bytes()
-        self.receive_now(take)
+        return self.receive_now(take)
 
     def receive_now(self, take: Callable[[memoryview], None]) -> bool:
-        """As `receive`, without waiting; return whether there may be more.
-
-        Each message is handed over as soon as it is deciphered, so that it is still in the processor's cache.
-        """
+        """As `receive`, without waiting. A message is handed over while it is still in the processor's cache."""
         raw, begin, end = _shared_buffer(_incoming, _RECEIVE_BYTES), 0, len(self._begun)
         raw[:end] = self._begun
         count = self._tcp.read_now(raw[end:])

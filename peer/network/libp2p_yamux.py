@@ -222,10 +222,10 @@ class YamuxConnection(IMuxedConn):
         try:
             while True:
                 self._frames_left = FRAMES_AT_ONCE
-                await self._secured.receive(self._take)
-                for _ in range(1, PIECES_AT_ONCE):
-                    if self._put_off or not self._secured.receive_now(self._take):
-                        break
+                may_be_more, pieces = await self._secured.receive(self._take), 1
+                while may_be_more and pieces < PIECES_AT_ONCE and not self._put_off:
+                    may_be_more = self._secured.receive_now(self._take)
+                    pieces += 1
                 while self._put_off:
                     await trio.lowlevel.checkpoint()
                     self._frames_left = FRAMES_AT_ONCE

@@ -178,43 +178,46 @@ def test_remembered_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not one.is_new(A, b"100", 0.0)
 
 
-def tellings(one: Gossip, neighbours: set[PeerId], start: float) -> int:
-    """Count them in 10 s in which something new comes from C at every look."""
-    count = 0
-    for n in range(20):
+def look_for(one: Gossip, seconds: float, *, start: float, neighbours: set[PeerId]) -> int:
+    """Count the tellings while something new comes from C every half second, and is looked for as often as it asks."""
+    count, look_at = 0, start
+    for n in range(int(2 * seconds)):
         now = start + 0.5 * n
         one.is_new(C, b"%f" % now, now)
-        count += len(one.tell(neighbours, now))
+        if now >= look_at:
+            count += len(one.tell(neighbours, now))
+            look_at = now + 0.5 * (rules.CALM_LOOKS if one.is_calm else 1)
     return count
 
 
 def test_naming_what_nobody_lacks_becomes_rare_and_never_ends() -> None:
-    one = new_gossip()
-    eager = [tellings(one, {A, B, C}, start) for start in (0.0, 20.0)]
-    calm = tellings(one, {A, B, C}, 60.0)
-    assert 0 < 2 * calm < eager[0]
+    one, neighbours = new_gossip(), {A, B, C}
+    eager = look_for(one, 10.0, start=0.0, neighbours=neighbours)
+    look_for(one, 60.0, start=100.0, neighbours=neighbours)
+    calm = look_for(one, 10.0, start=200.0, neighbours=neighbours)
+    assert 0 < 2 * calm < eager
 
 
 @pytest.mark.parametrize("news", ["asked for", "lacking", "neighbour"])
 def test_naming_is_eager_again_as_soon_as_somebody_may_lack_something(news: str) -> None:
     one, neighbours = new_gossip(), {A, B, C}
-    eager = tellings(one, neighbours, 0.0)
-    while one._unanswered < rules.CALM_TELLINGS:
-        tellings(one, neighbours, 20.0)
-    one.is_new(C, b"message", 40.0)
+    look_for(one, 60.0, start=0.0, neighbours=neighbours)
+    assert one.is_calm
+    one.is_new(C, b"message", 100.0)
     if news == "asked for":
         assert one.give(A, [message_id(b"message")])
     elif news == "lacking":
-        assert one.lacking([MessageId(bytes(16))], 40.0)
+        assert one.lacking([MessageId(bytes(16))], 100.0)
     else:
-        neighbours = {A, B, C, PeerId("d")}
-    assert tellings(one, neighbours, 40.0) > eager / 2
+        one.tell(neighbours | {PeerId("d")}, 100.0)
+    assert not one.is_calm
 
 
-def test_in_the_calm_a_message_is_still_named_by_whoever_has_it() -> None:
-    one = new_gossip()
-    for n in range(10):
-        tellings(one, {A, B, C}, 20.0 * n)
-    one.is_new(C, b"message", 300.0)
-    named = [one.tell({A, B, C}, 300.0 + 0.5 * n) for n in range(6)]
-    assert any(message_id(b"message") in names for telling in named for names in telling.values())
+def test_in_the_calm_a_message_is_still_named_whenever_the_looks_fall() -> None:
+    for first in (0.0, 0.4, 0.8, 1.2):
+        one = new_gossip()
+        look_for(one, 60.0, start=0.0, neighbours={A, B, C})
+        one.is_new(C, b"message", 300.0)
+        pause = 1.25 * 0.5 * rules.CALM_LOOKS  # the longest
+        looks = [one.tell({A, B, C}, 300.0 + first + pause * n) for n in range(3)]
+        assert any(message_id(b"message") in names for telling in looks for names in telling.values())
