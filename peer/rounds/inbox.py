@@ -234,8 +234,10 @@ class Inbox:
     def _is_next_decided(self, vote: Ack) -> bool:
         """Return whether a majority has voted for a successor of the tip that is not known here."""
         tip = self._ledger.tip
-        voters = self._ledger.votes.voters(vote.round, Digest(vote.manifest), Digest(vote.model))
-        return vote.previous == tip.digest and 2 * len(voters & tip.electors) > len(tip.electors)
+        if vote.previous != tip.digest:
+            return False
+        voters = self._ledger.votes.camps(vote.round).get((vote.manifest, vote.model), frozenset())
+        return 2 * len(voters) > len(tip.electors) and 2 * len(voters & tip.electors) > len(tip.electors)
 
     def _link(self, entry: Entry) -> list[Refused]:
         """Add a manifest whose parent is known."""

@@ -25,6 +25,9 @@ from peer.wire.messages import Delta, DeltaHeader, GroupSeal, Manifest
 T = TypeVar("T")
 
 
+_NONE = (None, None, None)
+
+
 class Memory:
     """The last `size` answers by key. An answer may be an exception, which is raised again."""
 
@@ -34,8 +37,7 @@ class Memory:
 
     def answer(self, key: Hashable) -> Any:  # Any: the caller knows what it keeps under `key`
         """Return the answer under `key` if there is one; None where there is none, or an exception."""
-        found = self._answers.get(key)
-        return None if found is None else found[0]
+        return self._answers.get(key, _NONE)[0]
 
     def recall(self, key: Hashable, work: Callable[[], T], *, keep: Any = None) -> T:  # Any: only kept alive
         """Return the answer under `key`, from `work` when it is new. keep: objects whose `id` is part of the key."""
