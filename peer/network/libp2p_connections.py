@@ -84,7 +84,7 @@ class ConnectionTable:
         """End a connection at once, whatever state it is in; `cause` goes into the event."""
         self._causes.setdefault(conn, cause)
         self._remove(peer_of(conn), conn)
-        self._start(self._finish, conn)
+        self._start(conn.close)
 
     def close_peer(self, peer: PeerId, cause: str) -> None:
         """End every connection of `peer`."""
@@ -109,17 +109,10 @@ class ConnectionTable:
             for conn in self.all():
                 self._causes.setdefault(conn, cause)
                 self._remove(peer_of(conn), conn)
-                nursery.start_soon(self._finish, conn)
-
-    async def _finish(self, conn: SwarmConn) -> None:
-        """Close socket first: a polite goodbye to a peer that does not read would block for ever."""
-        stream = self._sockets.get(conn.muxed_conn)
-        if stream is not None:
-            await trio.aclose_forcefully(stream.stream)
-        await conn.close()
+                nursery.start_soon(conn.close)
 
     async def _watch(self, peer: PeerId, conn: SwarmConn) -> None:
-        # set at the start of closing: the swarm's own notice comes 0.2 s later, or never when its socket is stuck
+        # set at the start of closing: the swarm's own notice comes 0.1 s later
         await conn.event_closed.wait()
         self._causes.setdefault(conn, "closed by the peer")
         self._remove(peer, conn)
@@ -131,7 +124,6 @@ class ConnectionTable:
         if conn not in conns:
             return
         conns.remove(conn)
-        conn.swarm.remove_conn(conn)  # it would do so itself 0.2 s later, and hold a slot till then
         if not conns:
             del self._by_peer[peer]
             self._announce(PeerDisconnected(peer=peer, cause=self._causes[conn]))

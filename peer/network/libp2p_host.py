@@ -1,8 +1,9 @@
 """A py-libp2p 0.8.1 host cut down to what a peer needs: TCP, Noise, Yamux, and no dialling of its own.
 
 Built from parts instead of by `libp2p.new_host`, because its swarm must differ:
-- it never dials: py-libp2p's own dials take 250 ms, cannot resolve `/dns4`, remember stale addresses, and block a peer
-  for 60 s after a failure. `libp2p_upgrade` hands finished connections over instead.
+- it has no transport to dial by: py-libp2p's own dials take 250 ms, cannot resolve `/dns4`, remember stale addresses,
+  block a peer for 60 s after a failure, and are made unasked until there are half of the connections that are allowed.
+  `libp2p_upgrade` hands finished connections over instead.
 - it accepts from our listener: py-libp2p's binds with SO_REUSEPORT, so that a port in use goes unnoticed, and keeps a
   slot and a task for every inbound connection until the process ends, which after 250 of them refuses all others.
 - it offers Noise alone: py-libp2p offers plaintext and secio, too, unless told otherwise.
@@ -11,7 +12,6 @@ Built from parts instead of by `libp2p.new_host`, because its swarm must differ:
 """
 
 from collections.abc import Callable
-from typing import Never
 
 import trio
 from libp2p.abc import INetConn, INetStream, INotifee
@@ -21,10 +21,8 @@ from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.host.ping import ID as PING
 from libp2p.io.exceptions import IOException
-from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig
 from libp2p.network.connection.swarm_connection import SwarmConn
-from libp2p.network.exceptions import SwarmException
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStore
@@ -46,35 +44,10 @@ from peer.network.libp2p_yamux_stream import muxed_stream
 OnConnected = Callable[[SwarmConn], None]
 
 
-class DialFreeSwarm(Swarm):
-    """A swarm that uses connections and never makes them.
-
-    Otherwise a request to a peer just lost would dial an address that is long out of date.
-    """
-
-    async def dial_peer(self, peer_id: ID) -> Never:
-        raise SwarmException(f"not connected to {peer_id}")
-
-    async def _notify(self, method: str, *args: object) -> None:
-        """Tell of connections only: nobody here asks for streams, and telling of one takes a nursery and two tasks."""
-        if method not in ("opened_stream", "closed_stream"):
-            await super()._notify(method, *args)
-
-    async def dial_peer_replacement(self, peer_id: ID) -> None:  # noqa: ARG002  # the signature is libp2p's
-        return None
-
-
-class IdleConnector(AutoConnector):
-    """Keeps no minimum of connections: which peers to dial is for the discovery service to say."""
-
-    async def maybe_connect(self) -> None:
-        return None
-
-
 class QuietHost(BasicHost):
     """A host that neither asks to identify nor answers, and tells hostile proposals from mistaken ones."""
 
-    swarm: DialFreeSwarm
+    swarm: Swarm
 
     async def _swarm_stream_handler(self, net_stream: INetStream) -> None:
         muxed = muxed_stream(net_stream)
@@ -137,8 +110,7 @@ def build_host(
     )
     peerstore = PeerStore()
     peerstore.add_key_pair(peer_id, key_pair)
-    swarm = DialFreeSwarm(peer_id, peerstore, upgrader, transports=[], connection_config=_connection_config(settings))
-    swarm.auto_connector = IdleConnector(swarm)
+    swarm = Swarm(peer_id, peerstore, upgrader, transports=[], connection_config=_connection_config(settings))
     host = QuietHost(
         network=swarm, disable_identify_address_discovery=True, negotiate_timeout=max(1, round(settings.stream_idle_s))
     )
@@ -154,7 +126,7 @@ def _connection_config(settings: Libp2pSettings) -> ConnectionConfig:
     return ConnectionConfig(
         max_connections=settings.max_connections,
         high_watermark=settings.max_connections,
-        low_watermark=0,  # no connecting on its own account
+        low_watermark=0,
         min_connections=0,
         inbound_upgrade_timeout=settings.dial_timeout_s,
         outbound_upgrade_timeout=settings.dial_timeout_s,

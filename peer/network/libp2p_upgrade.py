@@ -1,8 +1,7 @@
 """From a TCP socket to a connection of the swarm: Noise proves who is there, Yamux multiplexes.
 
 Both directions are done here, and not by py-libp2p's dialler and listener, so that a peer can be dialled
-without knowing its id, and so that the socket stays at hand: only closing it ends a connection to a peer that
-hangs.
+without knowing its id, and so that the socket stays at hand: it tells when the peer was last heard, and from where.
 """
 
 from collections.abc import Awaitable, Callable

@@ -5,11 +5,12 @@ from contextlib import suppress
 
 import pytest
 import trio
+import trio.testing
 
 from peer.errors import TransportError
 from peer.network.addresses import parse_tcp_address
 from peer.network.libp2p_dial import open_socket
-from tests.unit.network.loopback import assert_serves, open_cable, open_peer, peer_id, until
+from tests.unit.network.loopback import PATIENCE_S, assert_serves, open_cable, open_peer, peer_id, until
 
 RAW_GARBAGE = {
     "nothing": b"",
@@ -120,6 +121,19 @@ async def test_ended_connections_free_their_slots() -> None:
             assert await guest.request(peer_id(1), "alive/1", b"x") == b"x"
             await guest.disconnect(peer_id(1))
             await until(lambda: not host.connected_peers())
+
+
+async def test_end_of_a_connection_is_known_as_soon_as_it_ends() -> None:
+    """py-libp2p sleeps for 0.1 s before it says so."""
+    async with open_peer(1) as one, open_peer(2) as other:
+        await one.connect(other.listen_addresses[0])
+        (conn,) = one._connections.all()
+        await until(lambda: bool(other.connected_peers()))
+        await other.disconnect(peer_id(1))
+        with trio.fail_after(PATIENCE_S):
+            await conn.event_closed.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert not one.connected_peers()
 
 
 async def test_connections_above_the_limit_are_refused_and_the_others_stay() -> None:

@@ -5,10 +5,10 @@ import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.network.exceptions import SwarmException
+from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
 from multiaddr import Multiaddr
 
-from peer.types import PeerId
 from tests.unit.network.loopback import (
     PATIENCE_S,
     assert_serves,
@@ -28,9 +28,24 @@ async def test_stream_to_a_peer_that_is_not_connected_dials_nobody() -> None:
         swarm = one._requests._host.swarm
         target = ID.from_base58(other.local_peer)
         swarm.peerstore.add_addr(target, Multiaddr(other.listen_addresses[0]), 1000)
-        with trio.fail_after(PATIENCE_S), pytest.raises(SwarmException, match="not connected"):
+        with trio.fail_after(PATIENCE_S), pytest.raises(SwarmException, match="No supported transport"):
             await swarm.new_stream(target)
         assert not other.connected_peers()
+
+
+async def test_no_number_of_connections_is_kept_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """py-libp2p dials whom it once heard of, up to half of the connections that are allowed."""
+    dialled: list[ID] = []
+
+    async def note(_swarm: Swarm, peer: ID) -> None:
+        dialled.append(peer)
+
+    monkeypatch.setattr(Swarm, "dial_peer", note)
+    async with open_peer(1) as one:
+        swarm = one._requests._host.swarm
+        swarm.peerstore.add_addr(ID.from_base58(peer_id(2)), Multiaddr("/ip4/192.0.2.7/tcp/4001"), 1000)
+        await swarm.auto_connector.maybe_connect()
+        assert not dialled
 
 
 async def test_peers_that_meet_do_not_ask_each_other_to_identify() -> None:
@@ -45,32 +60,6 @@ async def test_peers_that_meet_do_not_ask_each_other_to_identify() -> None:
         await until(lambda: one.connected_peers() == {peer_id(2)})
         await trio.sleep(0.5)  # what a connection begins by itself has begun
         assert not asked
-
-
-class _Spawned(trio.abc.Instrument):
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def task_spawned(self, task: trio.lowlevel.Task) -> None:
-        self.names.append(task.name)
-
-
-async def test_a_request_starts_no_task_to_tell_of_its_stream() -> None:
-    async def answer(_: PeerId, data: bytes) -> bytes:
-        await trio.lowlevel.checkpoint()
-        return data
-
-    async with open_peer(1) as one, open_peer(2) as other:
-        other.handle("/echo/1", answer, strangers=True)
-        await one.connect(other.listen_addresses[0])
-        spawned = _Spawned()
-        trio.lowlevel.add_instrument(spawned)
-        try:
-            assert await one.request(other.local_peer, "/echo/1", b"there and back") == b"there and back"
-        finally:
-            trio.lowlevel.remove_instrument(spawned)
-        assert any("_serve" in name for name in spawned.names)  # the one that serves it is seen
-        assert not [name for name in spawned.names if "_notify" in name]
 
 
 @pytest.mark.parametrize("protocol", [IDENTIFY, "/ipfs/id/push/1.0.0"])

@@ -226,4 +226,4 @@ async def test_a_request_takes_few_steps_at_both_ends_together() -> None:
             await one.request(peer_id(2), "echo/1", b"x")
             trio.lowlevel.remove_instrument(steps)
             counts.append(steps.count)
-        assert sorted(counts)[10] <= 8, counts
+        assert min(counts) <= 4, counts

@@ -1,0 +1,56 @@
+"""A stream whose other end takes its time: whoever writes sleeps until there is news."""
+
+from typing import cast
+
+import pytest
+import trio
+from libp2p.abc import IMuxedConn
+from libp2p.stream_muxer.exceptions import MuxedStreamError
+from trio.testing import MockClock
+
+from peer.network.libp2p_yamux_stream import INITIAL_WINDOW_BYTES, STALL_S, SYN, YamuxStream
+
+
+class Void:
+    """A connection that swallows everything at once."""
+
+    async def send_data(
+        self, stream: YamuxStream, flags: int, data: memoryview, *, before: bytes, increment: int
+    ) -> None: ...
+
+    def send_data_now(
+        self, stream: YamuxStream, flags: int, data: memoryview, *, before: bytes, increment: int
+    ) -> bool:
+        return True
+
+    async def send_window(self, stream: YamuxStream, flags: int, increment: int) -> None: ...
+
+    async def note_closed(self, stream: YamuxStream) -> None: ...
+
+    def note_taken(self, stream: YamuxStream, count: int) -> None: ...
+
+
+class Steps(trio.abc.Instrument):
+    """Counts the steps of one task."""
+
+    def __init__(self, task: trio.lowlevel.Task) -> None:
+        self.count = 0
+        self._task = task
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # trio's signature
+        self.count += task is self._task
+
+
+async def test_writer_that_waits_for_the_window_does_not_look_again_and_again(autojump_clock: MockClock) -> None:
+    """py-libp2p's looks every 10 ms."""
+    stream = YamuxStream(cast(IMuxedConn, None), Void(), 1, first_flags=SYN)
+    await stream.write(bytes(INITIAL_WINDOW_BYTES))
+    steps, start = Steps(trio.lowlevel.current_task()), trio.current_time()
+    trio.lowlevel.add_instrument(steps)
+    try:
+        with pytest.raises(MuxedStreamError, match="has taken nothing"):
+            await stream.write(b"x")
+    finally:
+        trio.lowlevel.remove_instrument(steps)
+    assert trio.current_time() - start >= STALL_S
+    assert steps.count == 1
