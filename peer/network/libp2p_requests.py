@@ -20,7 +20,7 @@ from peer.network.libp2p_host import QuietHost
 from peer.network.libp2p_negotiation import proposal
 from peer.network.libp2p_response import OVERHEAD_BYTES, Response
 from peer.network.libp2p_upgrade import root_cause
-from peer.network.libp2p_yamux import muxer_of
+from peer.network.libp2p_yamux import YamuxConnection, muxer_of
 from peer.network.libp2p_yamux_stream import YamuxStream, muxed_stream
 from peer.network.transport import MAX_MESSAGE_BYTES, Content, DownloadHandler, RequestHandler
 from peer.types import PeerId, Seconds
@@ -93,30 +93,38 @@ class RequestStreams:
     ) -> None:
         wanted, peer = _protocol_id(protocol), conn.muxed_conn.peer_id
         try:
-            with trio.move_on_after(self._idle_s) as patience:
-                stream = await muxer_of(conn).open_stream()
-                stream.widen(window_bytes)
-                response = Response(
-                    wanted, max_bytes=max_bytes, take=take, consented=partial(setattr, patience, "deadline", math.inf)
-                )
-                await self._ask_on(stream, b"".join((proposal(wanted), header(len(data)), data)), response, patience)
-                return
+            stream = await self._open_stream(muxer_of(conn))
+            stream.widen(window_bytes)
+            patience = trio.CancelScope()
+            response = Response(
+                wanted, max_bytes=max_bytes, take=take, consented=partial(setattr, patience, "deadline", math.inf)
+            )
+            await self._ask_on(stream, b"".join((proposal(wanted), header(len(data)), data)), response, patience)
         except ProtocolError as error:
             if error.reason == "frame_too_large":
                 self._counters["frames_refused"] += 1
             raise TransportError(f"{protocol} request to {peer}: bad response: {error}") from error
         except Exception as error:  # a stream breaks with errors of several layers
             raise TransportError(f"{protocol} request to {peer} refused or broken: {root_cause(error)}") from error
-        raise TransportError(f"{protocol} request to {peer}: not a word within {self._idle_s:g} s")
+
+    async def _open_stream(self, muxed: YamuxConnection) -> YamuxStream:
+        """Raises: MuxedStreamError; TooSlowError when we have too many open already, and none of them ends."""
+        if muxed.has_room:
+            return await muxed.open_stream()
+        with trio.fail_after(self._idle_s):
+            return await muxed.open_stream()
 
     async def _ask_on(
         self, stream: YamuxStream, request: bytes, response: Response, patience: trio.CancelScope
     ) -> None:
+        """patience: not entered; ends with consent."""
         try:
-            patience.deadline = math.inf  # how long a request takes is for the caller to say
             await stream.write(request, is_last=True)
-            patience.deadline = trio.current_time() + self._idle_s  # until there is consent
-            await stream.feed(response)
+            patience.deadline = trio.current_time() + self._idle_s
+            with patience:
+                await stream.feed(response)
+            if patience.cancelled_caught:
+                raise trio.TooSlowError(f"not a word within {self._idle_s:g} s")
         except BaseException:
             await reset_stream(stream)
             raise

@@ -19,7 +19,7 @@ OVERHEAD_BYTES = 256
 class Response:
     """Hands the parts to `take`, in order, as they come. Nothing is kept here, and nothing too large is begun.
 
-    consented: called when the other end has agreed to the protocol; then it may think.
+    consented: called when the other end has agreed to the protocol, and has not said all: then it may think.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class Response:
         self._take = take
         self._consented = consented
         self._head = b""
+        self._has_consented = False
         self._head_bytes = len(self._consent) + HEADER_BYTES
         self.missing = self._head_bytes + max_bytes
         """At most, until the length is known."""
@@ -43,6 +44,10 @@ class Response:
         """
         if len(self._head) < self._head_bytes:
             data = self._feed_head(data)
+            has_consented = len(self._head) >= len(self._consent)
+            if has_consented and not self._has_consented and len(data) < self.missing:
+                self._consented()
+            self._has_consented = has_consented
         if len(data) > self.missing:
             raise ProtocolError("frame_too_large", f"{len(data) - self.missing} bytes more than announced")
         if data:
@@ -55,8 +60,6 @@ class Response:
         self._head += data[:wanted]
         self.missing -= len(self._head) - had
         self._check_consent(self._head[: len(self._consent)])
-        if had < len(self._consent) <= len(self._head):
-            self._consented()
         if len(self._head) == self._head_bytes:
             self.missing = int.from_bytes(self._head[-HEADER_BYTES:], "big")
             if self.missing > self._max_bytes:

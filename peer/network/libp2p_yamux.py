@@ -82,6 +82,11 @@ class YamuxConnection(IMuxedConn):
         return self._secured.is_initiator
 
     @property
+    def has_room(self) -> bool:
+        """Whether `open_stream` need not wait for another stream to end."""
+        return self._own_streams.value > 0
+
+    @property
     def is_established(self) -> bool:
         return self.event_started.is_set() and not self._is_closed
 

@@ -20,6 +20,9 @@ HEADER_BYTES = 12
 MAX_WRITE_BYTES = MESSAGES_AT_ONCE * MAX_PLAINTEXT_BYTES - 2 * HEADER_BYTES
 """In one frame: together with its header, and a widened window's, it is one piece of the session."""
 
+SMALL_BYTES = 64 * 1024
+"""Up to here, who writes leaves what the socket has no room for to the connection, and does not wait for it."""
+
 TURN_BYTES = 1024 * 1024
 """Written before others have their turn, where the socket has room for it."""
 
@@ -149,6 +152,8 @@ class YamuxStream(IMuxedStream):
         is_last: and close our direction with its end; the stream is left by `close` all the same.
         Raises: MuxedStreamError when the stream is closed, and when the other end takes nothing.
         """
+        if 0 < len(data) <= SMALL_BYTES and self.write_now(data, is_last=is_last):
+            return
         rest, turn = memoryview(data), TURN_BYTES
         while rest or self._held:
             least = len(self._held) + bool(rest)
@@ -167,15 +172,18 @@ class YamuxStream(IMuxedStream):
         if is_last:
             self._end_sending()
 
-    def write_now(self, data: bytes | memoryview) -> bool:
+    def write_now(self, data: bytes | bytearray | memoryview, *, is_last: bool = False) -> bool:
         """Send everything, if nothing has to be waited for; return whether it was so. If not, nothing has been sent."""
         part, size = memoryview(data), len(self._held) + len(data)
         if self._sending_closed or size > min(self._sendable, MAX_WRITE_BYTES):
             return False
-        if not self._frames.send_data_now(self, self._flags, part, before=self._held, increment=self._increment):
+        flags = self._flags | (FIN if is_last else 0)
+        if not self._frames.send_data_now(self, flags, part, before=self._held, increment=self._increment):
             return False
         self._sendable -= size
         self._flags, self._increment, self._held = 0, 0, b""
+        if is_last:
+            self._end_sending()
         return True
 
     def hold(self, data: bytes) -> None:
@@ -244,20 +252,20 @@ class YamuxStream(IMuxedStream):
             return 0
         if (sink := self._sink) is None:
             self._unread += data
-            self._readers.unpark_all()
+            _wake(self._readers)
             return len(data)
         sink.feed(data)
         if sink.is_done or self._grantable():
-            self._readers.unpark_all()
+            _wake(self._readers)
         return 0
 
     def widen_sending(self, increment: int) -> None:
         self._sendable += increment
-        self._writers.unpark_all()
+        _wake(self._writers)
 
     def end_receiving(self) -> None:
         self._receiving_closed = True
-        self._readers.unpark_all()
+        _wake(self._readers)
 
     def break_off(self) -> None:
         """Fail everything that is under way on it."""
@@ -270,7 +278,7 @@ class YamuxStream(IMuxedStream):
 
     def _end_sending(self) -> None:
         self._sending_closed = True
-        self._writers.unpark_all()
+        _wake(self._writers)
 
     def _leave(self) -> None:
         if not self._is_left:
@@ -357,6 +365,12 @@ class _Sink:
                 self._receiver.feed(data)
             except Exception as error:  # it is not to end the connection that brings the bytes
                 self.error = error
+
+
+def _wake(waiting: trio.lowlevel.ParkingLot) -> None:
+    """Mostly nobody waits, which is quicker to see than to act on."""
+    if waiting:
+        waiting.unpark_all()
 
 
 def muxed_stream(stream: INetStream) -> YamuxStream:

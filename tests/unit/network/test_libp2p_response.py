@@ -63,6 +63,13 @@ def test_consent_is_told_once_before_there_is_an_answer() -> None:
     assert asked.consents == [len(CONSENT)]
 
 
+def test_consent_that_comes_with_the_whole_answer_is_not_worth_telling() -> None:
+    asked = Asked()
+    asked.feed(CONSENT + header(1) + b"x")
+    assert asked.consents == []
+    assert asked.taken == b"x"
+
+
 def test_other_answers_to_the_proposal_are_refused() -> None:
     assert Asked().refuses(REFUSAL) == "not_served"
     assert Asked().refuses(b"\xff") == "negotiation"
