@@ -105,12 +105,6 @@ class Chain:
             entry = self._entries[entry.parent]
         return entry.round
 
-    def is_on_line(self, entry: Entry) -> bool:
-        """Return whether `entry`, which is here, is on the line to the tip. Cost: O(1) until tree or tip change."""
-        place = entry.round - self.root.round
-        line = self.line_to(self.tip)
-        return place < len(line) and line[place] is entry
-
     def rivals(self) -> bool:
         """Return whether anything is known beside the line to the tip."""
         return len(self._entries) > self.tip.round - self.root.round + 1

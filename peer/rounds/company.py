@@ -49,7 +49,6 @@ class Company:
         self._patience_s = patience_s
         self.alive: frozenset[PeerId] = frozenset({me})
         """The reachable peers and this one; the same object until that changes."""
-        self.changes = 0  # grows whenever `alive` does; compared in its place, which costs as much as there are peers
         self._reachable: frozenset[PeerId] | None = frozenset()
         self._met_at: dict[PeerId, Seconds] = {}
         self.version = 0  # grows with every tip that is told, or forgotten as its peer has gone
@@ -81,7 +80,6 @@ class Company:
         strangers = new if others <= self._crowd else {peer for peer in new if self._greets(peer, others)}
         self._met_at.update(dict.fromkeys(strangers, now))
         self.alive, self._reachable = alive, None
-        self.changes += 1
         return True
 
     def _greets(self, peer: PeerId, size: int) -> bool:

@@ -53,10 +53,6 @@ class Contests:
         rivals = sorted(peer for peer, entry in self._contested.items() if entry and peer in company.reachable)
         return self._tell({entry: peer for peer in rivals if (entry := self._contested[peer])})
 
-    def minds(self, peer: PeerId) -> bool:
-        """Return whether a vote of `peer` for the line to the tip may change the answer: it was seen on a rival."""
-        return self._contested.get(peer) is not None
-
     def _new_signs(self, votes: VoteBook, company: Company) -> set[PeerId] | None:
         """Return who has voted or told its tip since the last look and may be on a rival; None: anybody may."""
         cast, told = votes.added_since(self._signs[0]), company.told_since(self._signs[1])

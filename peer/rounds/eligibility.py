@@ -31,11 +31,6 @@ class Eligibility:
             self._denied = peers
             self.version += 1
 
-    @property
-    def takes_all(self) -> bool:
-        """Return whether there is nobody whose work is not taken."""
-        return self._allowed is None and not self._denied
-
     def takes(self, peer: PeerId) -> bool:
         """Return whether work of `peer` may be sealed. A peer takes its own always: off the list, it trains alone."""
         return peer == self._me or (peer not in self._denied and (self._allowed is None or peer in self._allowed))
@@ -50,7 +45,7 @@ class Eligibility:
 
     def unwelcome(self, entries: Iterable[Entry]) -> list[Entry]:
         """Return those that admit, or were sealed by, somebody whose work is not taken."""
-        if self.takes_all:
+        if self._allowed is None and not self._denied:
             return []
         return [entry for entry in entries if not all(map(self.takes, _authors(entry)))]
 

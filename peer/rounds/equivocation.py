@@ -58,15 +58,12 @@ class Witness:
 
     def see(self, signed: AnySigned) -> Proof | None:
         """Take note of a statement whose signature was checked; return a proof if it contradicts an earlier one."""
-        key = _key(signed)
-        if key is None:
+        key, round_number = _key(signed), _round_of(signed)
+        if key is None or round_number < self._first_round:
             return None
         seen = self._seen[key[0]]
         known = seen.get(key)
         if known is None:
-            round_number = _round_of(signed)
-            if round_number < self._first_round:
-                return None
             seen[key] = round_number, signed.digest, signed.data
             if len(seen) > _REMEMBERED[key[0]]:
                 del seen[next(iter(seen))]

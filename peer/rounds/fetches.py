@@ -1,7 +1,5 @@
 """Payloads and snapshots that are being pulled, and when one that failed may be asked for again."""
 
-from collections.abc import Collection
-
 from peer.rounds.effects import FetchPayload
 from peer.rounds.ledger import Ledger
 from peer.types import Digest, PeerId, Seconds
@@ -41,12 +39,7 @@ class Fetches:
         self._retry_at[blob] = now + _RETRY_S
 
     def next_retry(self) -> Seconds | None:
-        return min(self._retry_at.values()) if self._retry_at else None
-
-    @property
-    def awaited(self) -> Collection[bytes]:
-        """The hashes of the payloads that something on the tip waits for, as of the last look."""
-        return self._missing.keys() if self._lacks else ()
+        return min(self._retry_at.values(), default=None)
 
     def payloads(self, now: Seconds) -> list[FetchPayload]:
         """Ask for payloads of announced deltas, and of manifests that would move the tip."""

@@ -51,7 +51,7 @@ class Finality:
         contested = self._contests.look(chain, votes, self._company)
         may_be_held_up = is_root_open or bool(self._company.apart)
         elsewhere = self._company.version if may_be_held_up else 0
-        known = (ledger.tip.digest, chain.version, self._company.changes, elsewhere, self._contests.version)
+        known = (ledger.tip.digest, chain.version, alive, elsewhere, self._contests.version)
         if known == self._counted and votes.version < self._count_at:
             return []  # too little has changed since the votes were counted
         self._counted, self._count_at = known, votes.version + 1
@@ -70,19 +70,6 @@ class Finality:
         count = count_votes(chain, votes, alive=alive, above=above, contested=contested)
         self._count_at = votes.version + (1 if may_be_held_up else count.short)
         return [*told, *self._move_to(above if count.newest is None else count.newest.round, contested)]
-
-    def minds_vote(self, peer: PeerId) -> bool:
-        """Return whether a vote of `peer` that has just come, for the line to the tip or what builds on it, may change
-        what is final."""
-        if self._is_settled():
-            return False
-        return self._ledger.votes.version >= self._count_at or self._contests.minds(peer)
-
-    @property
-    def minds_tips(self) -> bool:
-        """Return whether what others say of their tips may change what is final."""
-        chain = self._ledger.chain
-        return chain.rivals() or bool(self._company.apart) or self.final_round < chain.root.round
 
     def _move_to(self, last: int, contested: Mapping[Digest, PeerId]) -> list[FinalityEffect]:
         """Make `last` the newest final round."""

@@ -17,9 +17,8 @@ from peer.rounds.roster import majority
 from peer.rounds.strays import beside_line, is_forsaken
 from peer.rounds.voting import Voter
 from peer.types import Digest, PeerId, Seconds
-from peer.wire.envelope import Signed
 from peer.wire.hashing import differing_parts
-from peer.wire.messages import Ack, announcement
+from peer.wire.messages import announcement
 from peer.wire.sync import Tip
 
 RIVALS_LOOK_S = 0.5
@@ -72,7 +71,7 @@ class Follower:
     def _what_matters(self) -> object:
         """Return what the choice depends on besides votes and time. Work for the next round does not matter to it."""
         ledger, chain = self._ledger, self._ledger.chain
-        company = self._company.changes if self._asked_votes else None  # they tell whether the own vote may yet decide
+        company = self._company.alive if self._asked_votes else None  # they tell whether the own vote may yet decide
         return chain.tip.digest, chain.version, ledger.eligibility.version, ledger.num_applicable_beside_tip(), company
 
     def _head(self, entry: Entry, now: Seconds, tree: "_Tree") -> Entry:
@@ -144,21 +143,6 @@ class Follower:
 
     def distrusts(self, manifest: Digest) -> bool:
         return manifest in self._distrusted
-
-    def minds_vote(self, ack: Signed[Ack], entry: Entry | None) -> bool:
-        """Return whether a vote that has just come may move the tip, or make anything final. entry: what it is for.
-
-        None for the own line, or for what builds on the tip, moves it, unless this peer waits for what its own vote may
-        decide.
-        """
-        ledger, chain = self._ledger, self._ledger.chain
-        if self._distrusted or self._asked_votes:
-            return True
-        if chain.rivals():
-            is_next = entry is not None and entry.parent == chain.tip.digest and ledger.eligibility.takes_all
-            if entry is None or not (is_next or chain.is_on_line(entry)):
-                return True
-        return entry is not None and self._finality.minds_vote(ack.peer)
 
     def heard(self, peer: PeerId, tip: Tip, *, offers_state: bool) -> None:
         """Take note of what a peer says of its tip. offers_state: it holds nothing that we hold."""

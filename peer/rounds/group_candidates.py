@@ -74,12 +74,6 @@ class GroupCandidates:
         grouping = self._ledger.grouping
         return grouping is not None and seal.peer in grouping.contributors
 
-    @property
-    def has_undecided(self) -> bool:
-        """Return whether a seal of the own group waits for the headers that it names."""
-        self._update()
-        return bool(self._undecided)
-
     def without_payload(self) -> Collection[Signed[GroupSeal]]:
         """Return the seals on the tip whose payload is not held."""
         self._update()
@@ -150,12 +144,15 @@ class GroupCandidates:
         """Return whether a seal may be admitted; None: not known yet."""
         ledger, parts = self._ledger, self._ledger.parts
         try:
-            parts.pure.check_group_seal(ledger.chain.tip, seal, parts.rules)
+            parts.pure.check_group_seal(ledger.tip, seal, parts.rules)
         except ProtocolError:
             return False
-        if not ledger.is_of_own_group(seal.peer):
-            return ledger.payloads.has_declared_norm(seal.message) if seal.message in ledger.payloads else None
-        verdict = True if seal.peer == ledger.me else is_true(ledger, seal)
-        if verdict is False:
-            self._false.append(seal)
-        return verdict
+        if ledger.is_of_own_group(seal.peer):
+            verdict = True if seal.peer == ledger.me else is_true(ledger, seal)
+            if verdict is False:
+                self._false.append(seal)
+            if verdict is not None:
+                return verdict
+        if seal.message not in ledger.payloads:
+            return None
+        return None if ledger.is_of_own_group(seal.peer) else ledger.payloads.has_declared_norm(seal.message)

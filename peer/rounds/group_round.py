@@ -5,14 +5,12 @@ seals the round, in the order of its line, as soon as every group is in that any
 deadline is one grace period later, so that the backups of a group have their turns before.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from peer.rounds.company import Company
 from peer.rounds.entry import admitted_by
 from peer.rounds.grouping import Grouping
 from peer.rounds.ledger import Ledger
-from peer.rounds.leeway import UNLIMITED, Leeway, room_below
 from peer.rounds.quorum import STRICT, is_quorum
 from peer.rounds.sealing import SealingView, seal_time
 from peer.types import PeerId, Seconds
@@ -66,7 +64,7 @@ class GroupRound:
 
     def contributes(self) -> bool:
         """Return whether this peer announces a delta for the round: as a contributor, or a stranger with room left."""
-        key = (self._ledger.tip.digest, self._company.changes)
+        key = (self._ledger.tip.digest, self._company.alive)
         if key != self._contributes_key or self._contributes is None:
             self._contributes, self._contributes_key = self._has_place(), key
         return self._contributes
@@ -84,12 +82,12 @@ class GroupRound:
             self._group_due_key = None
             return None
         self._look()
-        tip, company, expected = ledger.chain.tip.digest, self._company.changes, self._expected_group
+        tip, alive, expected = ledger.chain.tip.digest, self._company.alive, self._expected_group
         candidates = ledger.candidate_peers()
         is_complete = len(candidates) >= len(expected) and expected <= candidates
         has_half = 2 * len(candidates) >= len(expected)
         seals = ledger.groups.of_group(tip, ledger.own_group)
-        key = (tip, company, is_complete, has_half, bool(candidates), len(seals))
+        key = (tip, alive, is_complete, has_half, bool(candidates), len(seals))
         if key != self._group_due_key:
             self._group_due_at = self._group_due(now, rank=rank, is_complete=is_complete)
             self._group_due_key = key
@@ -145,26 +143,6 @@ class GroupRound:
             self._top_complete_key = key
         return self._is_complete_now
 
-    def leeway(self, *, awaited: Collection[bytes]) -> Leeway:
-        """Return how much may come that changes neither `group_due` nor `top_due`, as of their last answers.
-
-        awaited: payloads that something waits for.
-        """
-        candidates, expected = self._ledger.group_candidates, self._expected_groups
-        known = len(candidates.best())
-        seals = room_below(known, expected=len(expected), is_complete=self._is_top_complete(known))
-        seals = 0 if self._rules.partition == STRICT else seals
-        return Leeway(headers=self._room_for_headers(), seals=seals, awaited=awaited)
-
-    def _room_for_headers(self) -> int:
-        ledger = self._ledger
-        if ledger.group_candidates.has_undecided:
-            return 0  # any header may be the one that tells whether a seal of the own group is true
-        if self._grouping.rank_of(ledger.me) is None or ledger.group_candidates.own() is not None:
-            return UNLIMITED
-        have, expected = ledger.candidate_peers(), self._expected_group
-        return room_below(len(have), expected=len(expected), is_complete=expected <= have)
-
     def missing(self) -> frozenset[PeerId]:
         """Return the peers of the own group whose deltas it still waits for; none once it is sealed."""
         if self._ledger.group_candidates.own() is not None:
@@ -198,7 +176,7 @@ class GroupRound:
     def _look(self) -> None:
         """Work out whom the round waits for, when the tip or the company has changed."""
         tip, alive = self._ledger.tip, self._company.alive
-        key = (tip.digest, self._company.changes)
+        key = (tip.digest, alive)
         if key == self._key:
             return
         self._key = key

@@ -9,9 +9,8 @@ from peer.rounds.equivocation import Proof, Witness
 from peer.rounds.following import Follower
 from peer.rounds.inquiries import Inquiries
 from peer.rounds.ledger import Ledger
-from peer.rounds.leeway import Leeway
 from peer.types import Digest, PeerId, Seconds
-from peer.wire.envelope import AnySigned, Signed, SignedDelta, SignedManifest
+from peer.wire.envelope import AnySigned, Signed, SignedManifest
 from peer.wire.limits import MAX_ADMITTED
 from peer.wire.messages import Ack, DeltaHeader, GroupSeal, Manifest, TopManifest
 
@@ -25,10 +24,7 @@ _MAX_ROUNDS_AHEAD = 32
 
 
 class Inbox:
-    """Refuses what is wrong, keeps what waits for its parent, links the rest into the chain.
-
-    leeway: how much may come that calls for nothing; set by whoever has looked what is possible.
-    """
+    """Refuses what is wrong, keeps what waits for its parent, links the rest into the chain."""
 
     def __init__(self, ledger: Ledger, follower: Follower, inquiries: Inquiries) -> None:
         self._ledger = ledger
@@ -40,9 +36,6 @@ class Inbox:
         self._verified: dict[bytes, AnySigned] = {}
         self._witness = Witness()
         self._proofs: list[Proof] = []
-        self._calls_for_look = False
-        self._changes_something = True
-        self.leeway = Leeway()
         self._arms: dict[type, Callable[..., Sequence[Refused]]] = {
             Ack: self._accept_ack,
             DeltaHeader: self._accept_header,
@@ -60,21 +53,13 @@ class Inbox:
             arm = self._arms.get(type(signed.message))
             if arm is None:
                 raise ProtocolError("malformed", "a peer card is not gossip")
-            self._changes_something = True  # unless the arm finds otherwise
             refused = arm(signed, payload, source, now)
         except ProtocolError as error:
             refused = [Refused(reason=error.reason, peer=author, detail=error.detail)]
-            self._changes_something = True
-        self._calls_for_look = self._calls_for_look or self._changes_something
         if not self._proofs:
             return refused
         proofs, self._proofs = self._proofs, []
         return [*(Equivocated(proof=proof) for proof in proofs), *refused]
-
-    def calls_for_look(self) -> bool:
-        """Return whether anything has come since the last call that may have made something possible or due."""
-        called, self._calls_for_look = self._calls_for_look, False
-        return called
 
     def link_orphans(self) -> list[Refused]:
         """Link what waited for entries that are known by now; drop what is too old to matter."""
@@ -108,7 +93,6 @@ class Inbox:
     ) -> Sequence[Refused]:
         ledger = self._ledger
         if header.peer == ledger.me:
-            self._changes_something = False
             return ()  # our own words come back by anti-entropy
         ledger.eligibility.check(header.peer)
         ledger.payloads.check_header(header.message)
@@ -120,11 +104,9 @@ class Inbox:
                 return ()  # of a round long past
             if header.message.round > ledger.tip.round:
                 self._inquiries.unknown(Digest(header.message.base), source=source, now=now)
-        was_held = self._keep_payload(header, payload)
-        is_new = ledger.pool.add(header)
-        if base is not None and ledger.grouping is not None:
-            is_of_other_round = base is not ledger.tip
-            self._changes_something = not (is_of_other_round or self.leeway.takes_header()) if is_new else not was_held
+        if payload is not None and header.message not in ledger.payloads:
+            ledger.payloads.add(header, payload)
+        ledger.pool.add(header)
         return ()
 
     def _accept_group_seal(
@@ -142,34 +124,20 @@ class Inbox:
             return ()  # of a round long past
         elif body.round > ledger.tip.round:
             self._inquiries.unknown(Digest(body.base), source=source, now=now)
-        was_held = self._keep_payload(seal, payload)
-        is_new = ledger.groups.add(seal, rank=rank)
+        if payload is not None and body not in ledger.payloads:
+            ledger.payloads.add(seal, payload)
+        ledger.groups.add(seal, rank=rank)
         if not self._incomplete:
-            if base is ledger.tip and body.group != ledger.own_group:
-                self._changes_something = not self.leeway.takes_seal() if is_new else not was_held
             return ()
         waiting = [top for top in self._incomplete.values() if seal.digest in top.message.groups]
         if waiting:
             self._wanted[seal.digest] = seal
         return [refused for top in waiting for refused in self._accept_top(top, None, source, now)]
 
-    def _keep_payload(self, delta: SignedDelta, payload: bytes | None) -> bool:
-        """Keep what rode along, unless it is held; return whether it was. What has none to come is to be looked for."""
-        payloads = self._ledger.payloads
-        if delta.message in payloads:
-            return True
-        if payload is None:
-            self.leeway.end()
-        else:
-            payloads.add(delta, payload)
-            self.leeway.takes_payload(delta.message.payload)
-        return False
-
     def _accept_manifest(
         self, manifest: Signed[Manifest], _payload: bytes | None, source: PeerId, now: Seconds
     ) -> Sequence[Refused]:
         if not self._is_news(manifest):
-            self._changes_something = False
             return ()
         parts = self._ledger.parts
         headers = parts.pure.open_headers(manifest.message, run=parts.run, opener=self._open)
@@ -183,7 +151,6 @@ class Inbox:
         """Enter a top manifest once all the group seals that it names are here."""
         if not self._is_news(top):
             self._incomplete.pop(top.digest, None)
-            self._changes_something = False
             return ()
         found = [self._ledger.groups.get(digest) or self._wanted.get(Digest(digest)) for digest in top.message.groups]
         seals = tuple(seal for seal in found if seal is not None)
@@ -218,26 +185,21 @@ class Inbox:
         chain, vote = self._ledger.chain, ack.message
         round_number, tip_round = vote.round, chain.tip.round
         if not chain.root.round <= round_number <= tip_round + _MAX_ROUNDS_AHEAD:
-            self._changes_something = False
             return ()
         entry = chain.get(vote.manifest)
         if entry is not None and (entry.round != round_number or entry.parent != vote.previous):
             raise ProtocolError("bad_ack", f"round {round_number} for the manifest of round {entry.round}")
-        is_new = self._ledger.votes.add(ack)
-        self._changes_something = is_new and self._follower.minds_vote(ack, entry)
+        self._ledger.votes.add(ack)
         if entry is None and round_number >= tip_round and not self._follower.distrusts(Digest(vote.manifest)):
             is_decided = self._is_next_decided(vote)
-            is_clue = self._inquiries.unknown(Digest(vote.manifest), source=source, now=now, is_decided=is_decided)
-            self._changes_something = self._changes_something or is_clue
+            self._inquiries.unknown(Digest(vote.manifest), source=source, now=now, is_decided=is_decided)
         return ()
 
     def _is_next_decided(self, vote: Ack) -> bool:
         """Return whether a majority has voted for a successor of the tip that is not known here."""
         tip = self._ledger.tip
-        if vote.previous != tip.digest:
-            return False
-        voters = self._ledger.votes.camps(vote.round).get((vote.manifest, vote.model), frozenset())
-        return 2 * len(voters) > len(tip.electors) and 2 * len(voters & tip.electors) > len(tip.electors)
+        voters = self._ledger.votes.voters(vote.round, Digest(vote.manifest), Digest(vote.model))
+        return vote.previous == tip.digest and 2 * len(voters & tip.electors) > len(tip.electors)
 
     def _link(self, entry: Entry) -> list[Refused]:
         """Add a manifest whose parent is known."""

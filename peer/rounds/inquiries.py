@@ -37,10 +37,11 @@ class Inquiries:
         self._heard_at: dict[Digest, Seconds] = {}
         self._asked_at: dict[PeerId, Seconds] = {}
         self._seen: object = None
+        self._look_at: Seconds = 0.0
         self.wake: Seconds | None = None
 
-    def unknown(self, manifest: Digest, *, source: PeerId, now: Seconds, is_decided: bool = False) -> bool:
-        """Note that `source` passed on something about a manifest that is not known here; return whether that is news.
+    def unknown(self, manifest: Digest, *, source: PeerId, now: Seconds, is_decided: bool = False) -> None:
+        """Note that `source` passed on something about a manifest that is not known here.
 
         It may still be on its way, so it is asked for a little later; at once when it is decided, as a majority has it.
         """
@@ -52,8 +53,6 @@ class Inquiries:
         if (clue is None and len(self._clues) < _MAX_CLUES) or (clue is not None and is_decided and now < clue[1]):
             self._clues[manifest] = source, now if is_decided else now + self._pause_s
             self._seen = None
-            return True
-        return False
 
     def heard_at(self, manifest: Digest, *, default: Seconds) -> Seconds:
         """Return when something about a manifest first came that was not known here; `default` if nothing did."""
@@ -63,11 +62,10 @@ class Inquiries:
         """Return the questions to ask now, and set `wake` to when to look again.
 
         elsewhere: who holds finality up by being on another chain, when last heard of. What is missing only gets less
-        until `wake`, unless the tip, the company, the clues or `elsewhere` change.
+        until then, unless the tip, the company, the clues or `elsewhere` change.
         """
-        seen = (self._ledger.tip.digest, final_round, elsewhere, self._company.changes)
-        is_early = self.wake is None or now < self.wake
-        if seen == self._seen and is_early and not self._company.has_strangers:
+        seen = (self._ledger.tip.digest, final_round, elsewhere, self._company.alive)
+        if seen == self._seen and now < self._look_at and not self._company.has_strangers:
             return []
         self._seen = seen
         self._asked_at = {peer: time for peer, time in self._asked_at.items() if now < time + self._pause_s}
@@ -85,6 +83,7 @@ class Inquiries:
             look_at += [now + self._pause_s] if within_reach else []
         self._asked_at.update(dict.fromkeys(asked, now))
         self.wake = max(min(look_at), now + _MIN_PAUSE_S) if look_at else None
+        self._look_at = now + self._pause_s if self.wake is None else min(self.wake, now + self._pause_s)
         return [SyncWith(peer=peer) for peer in asked]
 
     def _wanted(self, final_round: int, elsewhere: frozenset[PeerId], now: Seconds) -> list[_Wanted]:

@@ -40,7 +40,6 @@ from peer.rounds.group_sealer import seal_group
 from peer.rounds.inbox import Inbox
 from peer.rounds.inquiries import Inquiries
 from peer.rounds.ledger import Ledger
-from peer.rounds.leeway import Leeway
 from peer.rounds.own_work import OwnWork
 from peer.rounds.parts import Aggregate, LocalWork, Parts
 from peer.rounds.roster import peers_of
@@ -164,8 +163,6 @@ class RoundMachine:
         take = self._inbox.take
         for data, payload, source in mail:
             effects += take(data, payload, source, now)
-        if self._may_rest(now) and not effects:
-            return []
         return [*effects, *self._advance(now)]
 
     def sync_request(self) -> SyncRequest:
@@ -183,10 +180,8 @@ class RoundMachine:
         effects: list[Effect] = []
         for data in response.messages:
             effects += self._inbox.take(data, None, source, now)
-        may_rest = self._may_rest(now) and not effects
         self._follower.heard(source, response.tip, offers_state=response.snapshot is not None)
-        if not may_rest or self._finality.minds_tips:
-            effects += self._advance(now)
+        effects += self._advance(now)
         return [*effects, *self._snapshots.consider(response, source, repairing=self._follower.repairing, now=now)]
 
     # Payloads and snapshots
@@ -258,38 +253,20 @@ class RoundMachine:
     def _advance(self, now: Seconds) -> list[Effect]:
         """Do everything that is possible now: follow the best branch, seal, count votes, ask for what is missing."""
         effects: list[Effect] = [*self._follower.doubt()]
-        has_looked = False
         if effects or not self._is_settled(now):
-            looked_at: object = None
-            while looked_at != self._work():  # to judge a seal of the own group may bring its payload
+            looked_at = self._work()  # before looking: to judge a seal of the own group may bring its payload
+            while moved := self._follow(now) or self._seal_if_due(now):
+                effects += moved
                 looked_at = self._work()
-                effects += self._follow(now) or self._seal_if_due(now)
             effects += self._ledger.group_candidates.accusations()
             effects += self._tell_pause()
             self._settled = None if self._company.has_strangers else looked_at
-            has_looked = True
         self._look_at = now + RIVALS_LOOK_S if self._follower.is_patient else None
         effects += self._finality.look(now)
         effects += self._fetches.payloads(now)
-        if has_looked:
-            self._inbox.leeway = self._leeway()
         elsewhere = self._finality.held_up_by
         effects += self._inquiries.due(final_round=self.final_round, elsewhere=elsewhere, now=now)
         return effects
-
-    def _may_rest(self, now: Seconds) -> bool:
-        """Return whether nothing is due, and nothing has come since the last look that calls for another."""
-        is_called = self._inbox.calls_for_look()
-        wake = self.next_wake()
-        return not (is_called or self._company.has_strangers or (wake is not None and now >= wake))
-
-    def _leeway(self) -> Leeway:
-        """Return how much may come without anything being due; nothing, while a manifest waits for payloads."""
-        ledger = self._ledger
-        is_behind = ledger.num_applicable_beside_tip() < len(ledger.chain.beside_tip())
-        if ledger.grouping is None or is_behind or self.finished:
-            return Leeway()
-        return self._round.groups.leeway(awaited=self._fetches.awaited)
 
     def _is_settled(self, now: Seconds) -> bool:
         """Return whether nothing has come but votes and time, and neither can move the tip or make a seal due now."""
@@ -302,7 +279,7 @@ class RoundMachine:
 
     def _work(self) -> object:
         """Return what the next tip and the next seal depend on, besides votes and time."""
-        return self._ledger.work_version, self._company.changes
+        return self._ledger.work_version, self._company.alive
 
     def _tell_pause(self) -> list[Effect]:
         paused = self._round.is_paused() and not self.finished

@@ -8,6 +8,7 @@ from peer.errors import ProtocolError
 from peer.rounds.pure_work import PureWork
 from peer.types import Digest, ModelDelta, ModelSchema
 from peer.wire.envelope import SignedDelta
+from peer.wire.hashing import digest_of
 from peer.wire.messages import Delta
 
 _NORM_TOLERANCE = 1e-6
@@ -46,8 +47,12 @@ class PayloadStore:
 
         Raises: ProtocolError when size or hash are not as declared, or the content is not a valid delta.
         """
-        codec = self._codecs[header.message.codec]
-        self.keep(header, data, self._pure.open_payload(header.message, data, codec, self._schema, digest=digest))
+        declared = header.message
+        if len(data) != declared.payload_bytes:
+            raise ProtocolError("payload_size", f"{len(data)} bytes, the header says {declared.payload_bytes}")
+        if (digest or digest_of(data)) != declared.payload:
+            raise ProtocolError("payload_hash", "the payload is not the one that the header names")
+        self.keep(header, data, self._codecs[declared.codec].decode(data, self._schema))
 
     def keep(self, header: SignedDelta, data: bytes, delta: ModelDelta) -> None:
         """Keep a payload that is known to be what `header` names and to decode to `delta`."""
@@ -78,7 +83,7 @@ class PayloadStore:
 
     def __contains__(self, header: Delta) -> bool:
         """Return whether the payload of `header` is held, and is what the header says."""
-        return (header.payload, header.codec, header.payload_bytes) in self._deltas  # as `_claim`; asked most often
+        return _claim(header) in self._deltas
 
     def forget(self, *, keep: Set[bytes]) -> None:
         doomed = self._bytes.keys() - keep

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from peer.codec.codec import Codec
-from peer.errors import ProtocolError
 from peer.rounds.aggregate import Aggregate
 from peer.rounds.entry import Entry
 from peer.rounds.group_delta import GroupDelta, group_delta
@@ -14,8 +13,8 @@ from peer.rounds.roster import seal_order
 from peer.rounds.rules import RoundRules
 from peer.types import Digest, ModelDelta, ModelSchema, ModelState, PeerId
 from peer.wire.envelope import AnySigned, Opener, Signed, open_envelope
-from peer.wire.hashing import digest_of, model_hash
-from peer.wire.messages import Delta, DeltaHeader, GroupSeal, Manifest
+from peer.wire.hashing import model_hash
+from peer.wire.messages import DeltaHeader, GroupSeal, Manifest
 
 
 class PureWork:
@@ -36,19 +35,6 @@ class PureWork:
     def check_group_seal(self, base: Entry, seal: Signed[GroupSeal], rules: RoundRules) -> None:
         """As `rounds.group_seal.check_group_seal`."""
         check_group_seal(base, seal, rules)
-
-    def open_payload(
-        self, header: Delta, data: bytes, codec: Codec, schema: ModelSchema, *, digest: bytes | None = None
-    ) -> ModelDelta:
-        """Return the delta in the payload that `header` names. digest: its hash, where the caller has computed it.
-
-        Raises: ProtocolError when size or hash are not as declared, or the content is not a valid delta.
-        """
-        if len(data) != header.payload_bytes:
-            raise ProtocolError("payload_size", f"{len(data)} bytes, the header says {header.payload_bytes}")
-        if (digest or digest_of(data)) != header.payload:
-            raise ProtocolError("payload_hash", "the payload is not the one that the header names")
-        return codec.decode(data, schema)
 
     def group_delta(
         self,

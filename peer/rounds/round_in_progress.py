@@ -61,7 +61,7 @@ class RoundInProgress:
         seen: object = ledger.work_version
         if ledger.grouping is not None:
             seen = self.groups.top_standing(), ledger.chain.version
-        key = (seen, self._company.changes)
+        key = (seen, self._company.alive)
         if key != self._due_key:
             due = self._due(now)
             self._due_at = None if due is None else max(due, self._patience_for_successors(now))

@@ -20,12 +20,9 @@ from peer.rounds.pure_work import PureWork
 from peer.rounds.rules import RoundRules
 from peer.types import Contribution, Digest, ModelDelta, ModelSchema, ModelState, PeerId
 from peer.wire.envelope import AnySigned, Opener, Signed, Verify, open_envelope
-from peer.wire.messages import Delta, DeltaHeader, GroupSeal, Manifest
+from peer.wire.messages import DeltaHeader, GroupSeal, Manifest
 
 T = TypeVar("T")
-
-
-_NONE = (None, None, None)
 
 
 class Memory:
@@ -37,7 +34,8 @@ class Memory:
 
     def answer(self, key: Hashable) -> Any:  # Any: the caller knows what it keeps under `key`
         """Return the answer under `key` if there is one; None where there is none, or an exception."""
-        return self._answers.get(key, _NONE)[0]
+        found = self._answers.get(key)
+        return None if found is None else found[0]
 
     def recall(self, key: Hashable, work: Callable[[], T], *, keep: Any = None) -> T:  # Any: only kept alive
         """Return the answer under `key`, from `work` when it is new. keep: objects whose `id` is part of the key."""
@@ -61,7 +59,6 @@ class SharedWork(PureWork):
         self._headers = Memory(256)
         self._checks = Memory(256)
         self._seals = Memory(1024)
-        self._payloads = Memory(4 * peers + 256)
         self._groups = Memory(1024)
         self._hashes = Memory(256)
         self._orders = Memory(256)
@@ -97,16 +94,6 @@ class SharedWork(PureWork):
         if self._seals.answer(key) is None:
             work = partial(super().check_group_seal, base, seal, rules)
             self._seals.recall(key, lambda: work() or True)
-
-    def open_payload(
-        self, header: Delta, data: bytes, codec: Codec, schema: ModelSchema, *, digest: bytes | None = None
-    ) -> ModelDelta:
-        key = (header.payload, header.payload_bytes, header.codec, data)
-        found = self._payloads.answer(key)
-        if found is None:
-            work = partial(super().open_payload, header, data, codec, schema, digest=digest)
-            found = self._payloads.recall(key, work)
-        return cast(ModelDelta, found)
 
     def group_delta(
         self,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import peer.rounds.pure_work
+import peer.rounds.payloads
 from peer.codec.registry import CODECS
 from peer.network.identity import Identity
 from peer.rounds.effects import Effect, FetchPayload, ModelDiffers, Refused
@@ -199,7 +199,7 @@ def test_hash_that_whoever_pulled_a_payload_has_computed_is_not_computed_anew(
     signed = header(machine.tip)
     machine.receive(signed.data, payload=None, source=SOURCE, now=15.3)
     wanted = Digest(signed.message.payload)
-    monkeypatch.delattr(peer.rounds.pure_work, "digest_of")
+    monkeypatch.delattr(peer.rounds.payloads, "digest_of")
     assert refusals(machine.receive_payload(wanted, PAYLOAD, 15.3, digest=digest_of(b"others"))) == ["payload_hash"]
     assert refusals(machine.receive_payload(wanted, PAYLOAD, 15.3, digest=wanted)) == []
     assert signed.message in machine._ledger.payloads
