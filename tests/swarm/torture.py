@@ -6,11 +6,13 @@ python -m tests.swarm.torture --replay 1234           run one again, exactly, an
 
 import argparse
 import multiprocessing
+import signal
 import sys
 import time
 import traceback
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,7 +84,7 @@ def main() -> int:
         return bool(verdict.failure)
     started = time.monotonic()
     verdicts: list[Verdict] = []
-    with multiprocessing.Pool(arguments.jobs) as pool:
+    with multiprocessing.Pool(arguments.jobs, _leave_interrupts_to_the_parent) as pool, suppress(KeyboardInterrupt):
         seeds = range(arguments.first, arguments.first + arguments.seeds)
         for verdict in pool.imap_unordered(partial(judge, groups=arguments.groups, merge=arguments.merge), seeds):
             verdicts.append(verdict)
@@ -99,6 +101,11 @@ def main() -> int:
     print(text)
     (arguments.report or (GROUPS_REPORT if arguments.groups else REPORT)).write_text(text)
     return any(verdict.failure for verdict in verdicts)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    """Ctrl-C ends a run early, with a report of the lives that are over."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def describe(verdict: Verdict) -> str:
