@@ -24,7 +24,8 @@ def before_first_wait(
         try:
             awaited = step()
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # by the type of `awaitable`
+            result: _T = end.value
+            return result
         if not has_waited:
             has_waited = True
             act()

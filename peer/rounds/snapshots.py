@@ -85,9 +85,9 @@ class Snapshots:
             self._backers.note(response)
         outnumbers = self._outnumbers(Digest(offer.tip.digest), offer.tip.round)
         may_win = near or offer.tip.score > tip.score if outnumbers is None else outnumbers
-        if not (repairing and outnumbers is not False) and (
-            not may_win or (known is not None and known.state is not None)
-        ):
+        is_held = known is not None and known.state is not None
+        is_wanted = outnumbers is not False if repairing else may_win and not is_held
+        if not is_wanted:
             return []
         if offer.blob_bytes > max_snapshot_bytes(self._ledger.parts.schema):
             return [Refused(reason="oversize", peer=source, detail=f"a snapshot of {offer.blob_bytes} bytes")]

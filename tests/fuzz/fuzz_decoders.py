@@ -112,6 +112,8 @@ def main() -> int:
     from tests.fuzz.targets import targets
 
     names = arguments.targets or list(targets())
+    if unknown := sorted(set(names) - set(targets())):
+        parser.error(f"--targets: no target {', '.join(unknown)}; expected some of {', '.join(targets())}")
     if arguments.input:
         replay(names[0], arguments.input)
         return 0

@@ -41,7 +41,7 @@ def made_up(tip: Entry, liar: Identity) -> Entry:
     return entry
 
 
-def lie(liar: Member) -> Entry:
+def lie(liar: Member, monkeypatch: pytest.MonkeyPatch) -> Entry:
     """Have a member offer a made-up state, with its own vote for it, to whoever asks; return that state."""
     entry = made_up(liar.machine.tip, liar.identity)
     data = encode_snapshot(entry)
@@ -52,8 +52,8 @@ def lie(liar: Member) -> Entry:
     def answer(asked: SyncRequest, *, source: PeerId | None = None) -> SyncResponse:
         return SyncResponse(tip=tip, messages=(vote.data,), snapshot=SnapshotOffer(tip, digest_of(data), len(data)))
 
-    liar.machine.answer_sync = answer  # type: ignore[method-assign]
-    liar.machine.blob = lambda digest: data if digest == digest_of(data) else blob(digest)  # type: ignore[method-assign]
+    monkeypatch.setattr(liar.machine, "answer_sync", answer)
+    monkeypatch.setattr(liar.machine, "blob", lambda digest: data if digest == digest_of(data) else blob(digest))
     return entry
 
 
@@ -64,18 +64,20 @@ def swarm_of_eight(request: pytest.FixtureRequest) -> tuple[MachineSwarm, Member
     return swarm, swarm.members[-1]
 
 
-def test_by_score_all_take_a_made_up_state() -> None:
+def test_by_score_all_take_a_made_up_state(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `majority` is for."""
     swarm = MachineSwarm(SIZE, seed=1, rules=RoundRules(merge=BY_SCORE))
     swarm.run(20.0)
-    forged = lie(swarm.members[-1])
+    forged = lie(swarm.members[-1], monkeypatch)
     swarm.run(20.0)
     assert all(member.machine.tip.score >= forged.score for member in swarm.members[:-1])
 
 
-def test_by_majority_nobody_takes_a_made_up_state(swarm_of_eight: tuple[MachineSwarm, Member]) -> None:
+def test_by_majority_nobody_takes_a_made_up_state(
+    swarm_of_eight: tuple[MachineSwarm, Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
     swarm, liar = swarm_of_eight
-    forged = lie(liar)
+    forged = lie(liar, monkeypatch)
     before = swarm.members[0].machine.tip.round
     swarm.run(90.0)
     honest = [member.machine for member in swarm.members[:-1]]
@@ -85,11 +87,11 @@ def test_by_majority_nobody_takes_a_made_up_state(swarm_of_eight: tuple[MachineS
     assert max(machine.tip.round - machine.final_round for machine in honest) <= 2, "the liar is waited for no more"
 
 
-def test_a_joiner_that_met_the_liar_first_comes_over_to_the_swarm() -> None:
+def test_a_joiner_that_met_the_liar_first_comes_over_to_the_swarm(monkeypatch: pytest.MonkeyPatch) -> None:
     swarm = MachineSwarm(SIZE, seed=2, late=1, rules=RoundRules(merge=BY_MAJORITY))
     swarm.run(20.0)
     liar, joiner = swarm.members[-2], swarm.members[-1]
-    forged = lie(liar)
+    forged = lie(liar, monkeypatch)
     swarm.rewire(lambda a, b: joiner.number in (a, b) and liar.number not in (a, b))
     swarm.start(joiner.number)
     swarm.run(10.0)
