@@ -66,6 +66,8 @@ def main() -> int:
             f"   {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}{remark}",
             flush=True,
         )
+        for failure in result.failures:
+            print(f"        {failure}", flush=True)
     return 0 if sound else 1
 
 

@@ -23,18 +23,21 @@ def tip_of(entry: Entry) -> Tip:
 def request(ledger: Ledger, *, final: int) -> SyncRequest:
     """Say what is held here: the line to the tip, the headers for the next round, and votes. final: the newest round
     that is final here; first come the votes for the next one, which others are to complete, then the latest.
+
+    A root that is not final is decided by those who vote on what builds on it, as nobody knows who voted on the root.
     """
     line = ledger.line()[: -_MAX_RECENT - 1 : -1]
     tip = ledger.tip
+    decided = max(final, ledger.chain.root.round)
     rounds = ledger.votes.rounds()[::-1]
-    pending = [number for number in rounds if number > final]
+    pending = [number for number in rounds if number > decided]
     votes = ledger.votes.held(pending[-1:] + pending[:-1] + rounds[len(pending) :])
     return SyncRequest(
         tip=tip_of(tip),
         recent=tuple([entry.digest for entry in line]),
         headers=tuple([delta.digest for delta in _waiting(ledger)[:_MAX_HELD]]),
         acks=tuple([ack.digest for ack in islice(votes, _MAX_HELD)]),
-        final=max(0, final),
+        final=decided,
     )
 
 
@@ -48,7 +51,7 @@ def response(
 ) -> SyncResponse:
     """Answer with what the asking peer lacks. source: who asks, None where that is not known.
 
-    Votes for the first round that is not final there are among it, however old: no later one is final before that.
+    Votes for the first round that is to be decided there are among it, however old: no later one is final before that.
     A snapshot is offered instead of manifests when our window does not reach back to what it has, or when payloads that
     it would need are not held here (a peer that restarted from a snapshot has none of that round's).
     """

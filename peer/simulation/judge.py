@@ -118,16 +118,20 @@ class Judge:
         """Return the honest peers that are alive."""
         return [peer for peer in self._peers if peer.is_honest and peer.is_alive]
 
+    def settled(self) -> list[PeerLife]:
+        """Return the honest peers, but those that came back a moment ago and need not know yet what the others know."""
+        since = self._loop.now - SETTLE_S
+        return [peer for peer in self.honest() if peer.life == 1 or peer.started_at <= since]
+
     def look(self) -> None:
         """Compare what the peers hold as final; find out whether the run is over."""
         now, honest = self._loop.now, self.honest()
         if now >= self._rewired_at + SETTLE_S:
             self._compare([peer for peer in honest if now >= peer.started_at + SETTLE_S])
-        finished = [peer for peer in honest if peer.machine.finished]
-        if finished and self._ended_at is None:
+        if self._ended_at is None and any(peer.machine.finished for peer in honest):
             self._ended_at = now
         if self._ended_at is not None:
-            done = all(peer.machine.finished and peer.machine.final_round == peer.tip.round for peer in honest)
+            done = all(peer.machine.finished and peer.machine.final_round == peer.tip.round for peer in self.settled())
             self.is_over = done or now > self._ended_at + LINGER_S
 
     def _look_again(self) -> None:

@@ -114,13 +114,14 @@ def result_of(swarm: Swarm) -> Result:
 def _failures(swarm: Swarm) -> list[str]:
     judge, scenario = swarm.judge, swarm.scenario
     failures = [judge.divergent[number] for number in sorted(judge.divergent)]
-    behind = [peer for peer in judge.honest() if peer.machine.final_round < scenario.rounds - 1]
+    settled = judge.settled()
+    behind = [peer for peer in settled if peer.machine.final_round < scenario.rounds - 1]
     if behind:
         failures.append(
-            f"{len(behind)} of {len(judge.honest())} honest peers had no final round {scenario.rounds - 1}"
+            f"{len(behind)} of {len(settled)} honest peers had no final round {scenario.rounds - 1}"
             f" after {swarm.loop.now:.0f} s: {_shortened([peer.name for peer in behind])}"
         )
-    tips = {peer.tip.digest for peer in judge.honest()}
+    tips = {peer.tip.digest for peer in settled}
     if len(tips) > 1:
         failures.append(f"honest peers ended on {len(tips)} different tips")
     liars = {number for number, _ in scenario.attackers}

@@ -2,9 +2,12 @@
 
 import msgspec
 
+from peer.rounds.rules import RoundRules
 from peer.wire.envelope import open_envelope
 from peer.wire.messages import Ack
 from tests.swarm.machine_swarm import RUN, MachineSwarm
+
+FEW_ELECTORS = RoundRules(flat_peers=3, group_peers=3, max_electors=3)
 
 
 def test_votes_for_the_first_round_that_is_not_final_where_it_is_asked_are_handed_over() -> None:
@@ -43,3 +46,22 @@ def test_an_answer_repeats_no_vote_that_the_request_lists() -> None:
     asked = one.sync_request()
     signed = [open_envelope(data, run=RUN) for data in other.answer_sync(asked).messages]
     assert [each for each in signed if isinstance(each.message, Ack)] == []
+
+
+def test_a_root_that_is_not_final_gets_the_votes_on_what_builds_on_it() -> None:
+    """In a large swarm other peers vote in each round, so no later votes can stand in for those."""
+    swarm = MachineSwarm(12, seed=3, rules=FEW_ELECTORS, late=1)
+    swarm.run(20.0)
+    swarm.start(11)
+    swarm.run(8.0)
+    one, other = swarm.members[11].machine, swarm.members[0].machine
+    root = one._ledger.chain.root
+    assert one.tip.digest == other.tip.digest
+    assert 0 < root.round < one.tip.round - 1
+    one._ledger.votes.forget(before_round=one.tip.round)
+    one._finality.restarted()
+    assert one.final_round < root.round
+
+    asked = one.sync_request()
+    one.receive_sync(other.answer_sync(asked), source=swarm.members[0].identity.peer_id, now=swarm.now)
+    assert one.final_round > root.round

@@ -10,6 +10,7 @@ from peer.aggregation.step import aggregator
 from peer.rounds.effects import Finalised
 from peer.simulation.arguments import ended, parse_byzantine, parse_partition
 from peer.simulation.attacks.registry import ATTACKS
+from peer.simulation.judge import SETTLE_S
 from peer.simulation.result import result_of
 from peer.simulation.run import simulate
 from peer.simulation.scenario import Scenario
@@ -128,3 +129,14 @@ def test_swarm_that_cannot_come_to_the_last_round_fails_with_the_command_that_re
     assert not result.is_sound
     assert "FAILED      7 of 7 honest peers had no final round 3 after 6 s" in result.text()
     assert "replay:     murmur simulate --peers 8 --rounds 4 --loss 0.02 --latency 40ms --seed 3" in result.text()
+
+
+def test_peer_that_came_back_a_moment_before_the_end_is_no_failure_and_one_that_stays_behind_is() -> None:
+    swarm = make_swarm(SMALL)
+    swarm.run()
+    swarm.crash(1, keeps_disk=False)
+    swarm.start(1)
+    assert swarm.peers[1].tip.round == 0
+    assert result_of(swarm).is_sound
+    swarm.peers[1].started_at -= SETTLE_S
+    assert "1 of 8 honest peers had no final round 7" in result_of(swarm).text()
