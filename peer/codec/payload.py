@@ -30,11 +30,14 @@ def join(params: bytes | memoryview, moments: Moments) -> bytes:
 
 
 def split(data: bytes, schema: ModelSchema) -> tuple[memoryview, Moments]:
-    """Return a view of the encoded parameters, and the checked statistics. Raises: ProtocolError."""
+    """Return a view of the encoded parameters, and the checked statistics, which do not keep `data` alive.
+
+    Raises: ProtocolError.
+    """
     border = len(data) - statistics_bytes(schema)
     if border < 0:
         raise ProtocolError("payload_size", f"{len(data)} bytes do not hold this model's statistics")
-    rows = np.frombuffer(data, "<f8", count=3 * schema.num_moments, offset=border).reshape(3, schema.num_moments)
+    rows = np.frombuffer(data, "<f8", count=3 * schema.num_moments, offset=border).reshape(3, schema.num_moments).copy()
     if not np.isfinite(rows).all():
         raise ProtocolError("not_finite", "the statistics hold NaN or infinity")
     count, mean, m2 = rows

@@ -243,7 +243,8 @@ class Ledger:
         self.groups.forget(keep=self._recent_bases(self.groups.bases()))
         self._without_payload = {digest: left for digest, left in self._without_payload.items() if digest in self.chain}
         chained = {delta.message.payload for entry in self.chain for delta in entry.deltas}
-        self.payloads.forget(keep=chained | self.pool.payloads() | self.groups.payloads())
+        near_tip = self.pool.payloads() | self.groups.payloads()
+        self.payloads.forget(keep=chained | near_tip, decoded=near_tip)
 
     def restart_from(self, entry: Entry) -> list[PieceDropped]:
         """Hold nothing but `entry`, whose past is unknown here, and the own work that its chain lacks."""

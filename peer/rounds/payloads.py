@@ -20,7 +20,11 @@ _Claim = tuple[bytes, str, int]
 
 
 class PayloadStore:
-    """Payloads by hash, and what they decode to by claim. Bounded by `forget`: only what the window refers to stays."""
+    """Payloads by hash, and what they decode to by claim. Bounded by `forget`: only what the window refers to stays.
+
+    Decoded they take four times as much memory, or more, and are mostly asked for while their round is sealed; of older
+    ones only the bytes stay, and are decoded again should another branch need them.
+    """
 
     def __init__(self, codecs: dict[str, Codec], schema: ModelSchema, pure: PureWork) -> None:
         self._codecs = codecs
@@ -29,6 +33,7 @@ class PayloadStore:
         self._bounds = {name: codec.max_bytes(schema) for name, codec in codecs.items()}
         self.version = 0  # grows with every payload
         self._bytes: dict[Digest, bytes] = {}
+        self._valid: set[_Claim] = set()
         self._deltas: dict[_Claim, ModelDelta] = {}
         self._norms: dict[_Claim, float] = {}
 
@@ -57,13 +62,17 @@ class PayloadStore:
     def keep(self, header: SignedDelta, data: bytes, delta: ModelDelta) -> None:
         """Keep a payload that is known to be what `header` names and to decode to `delta`."""
         claim = _claim(header.message)
+        self._valid.add(claim)
         self._deltas[claim] = delta
         self._bytes[Digest(claim[0])] = data
         self.version += 1
 
     def delta(self, header: Delta) -> ModelDelta:
         """Return what the payload of `header` says. Raises: KeyError when it is not held."""
-        return self._deltas[_claim(header)]
+        claim = _claim(header)
+        if claim not in self._deltas and claim in self._valid:
+            self._deltas[claim] = self._codecs[header.codec].decode(self._bytes[Digest(header.payload)], self._schema)
+        return self._deltas[claim]
 
     def has_declared_norm(self, header: Delta) -> bool:
         """Return whether a held payload is as long as `header` says. Cost: O(P) once a payload.
@@ -72,7 +81,7 @@ class PayloadStore:
         """
         claim = _claim(header)
         if claim not in self._norms:
-            self._norms[claim] = self._pure.l2_norm(self._deltas[claim])
+            self._norms[claim] = self._pure.l2_norm(self.delta(header))
         return math.isclose(self._norms[claim], header.l2_norm, rel_tol=_NORM_TOLERANCE)
 
     def data(self, payload: bytes) -> bytes | None:
@@ -83,16 +92,19 @@ class PayloadStore:
 
     def __contains__(self, header: Delta) -> bool:
         """Return whether the payload of `header` is held, and is what the header says."""
-        return _claim(header) in self._deltas
+        return _claim(header) in self._valid
 
-    def forget(self, *, keep: Set[bytes]) -> None:
+    def forget(self, *, keep: Set[bytes], decoded: Set[bytes]) -> None:
+        """Drop what is not in `keep`, and of the others what they decode to unless they are in `decoded`."""
+        for claim in [claim for claim in self._deltas if claim[0] not in decoded]:
+            del self._deltas[claim]
         doomed = self._bytes.keys() - keep
         if not doomed:
             return
         for payload in doomed:
             del self._bytes[payload]
-        for claim in [claim for claim in self._deltas if claim[0] in doomed]:
-            del self._deltas[claim]
+        for claim in [claim for claim in self._valid if claim[0] in doomed]:
+            self._valid.discard(claim)
             self._norms.pop(claim, None)
 
 
