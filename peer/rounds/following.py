@@ -14,7 +14,7 @@ from peer.rounds.finalising import Finality
 from peer.rounds.ledger import Ledger
 from peer.rounds.manifest import STOP_RETURN
 from peer.rounds.roster import majority
-from peer.rounds.strays import beside_line, is_forsaken
+from peer.rounds.strays import beside_line, is_forsaken, left_behind
 from peer.rounds.voting import Voter
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.hashing import differing_parts
@@ -118,7 +118,10 @@ class Follower:
         self._voter.took_part(round_number)
 
     def leave_for(self, entry: Entry) -> None:
-        """Take note that the chain is about to be replaced by a snapshot."""
+        """Take note that the chain is about to be replaced by a snapshot: who is on it is on another one then."""
+        ledger, company = self._ledger, self._company
+        left = left_behind(company.reachable, chain=ledger.chain, votes=ledger.votes, told=company.told)
+        company.lost_sight_of({peer: told for peer, told in left.items() if told.tip.digest != entry.digest})
         self._voter.leave_for(entry)
 
     def restarted(self) -> None:
@@ -144,10 +147,10 @@ class Follower:
     def distrusts(self, manifest: Digest) -> bool:
         return manifest in self._distrusted
 
-    def heard(self, peer: PeerId, tip: Tip, *, offers_state: bool) -> None:
-        """Take note of what a peer says of its tip. offers_state: it holds nothing that we hold."""
+    def heard(self, peer: PeerId, tip: Tip, *, is_apart: bool) -> None:
+        """Take note of what a peer says of its tip. is_apart: it holds nothing that we hold."""
         chain, votes = self._ledger.chain, self._ledger.votes
-        apart = offers_state or is_forsaken(Digest(tip.digest), chain=chain, votes=votes)
+        apart = is_apart or is_forsaken(Digest(tip.digest), chain=chain, votes=votes)
         self._company.heard(peer, Told(tip=tip, voted=votes.last_round_of(peer), apart=apart))
 
     def doubt(self) -> list[ModelDiffers]:

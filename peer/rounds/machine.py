@@ -175,14 +175,26 @@ class RoundMachine:
         """Answer another peer's `sync_request`. source: who asks; a member of another group is spared our headers."""
         return anti_entropy.response(asked, self._ledger, self._snapshots.offer, source=source)
 
-    def receive_sync(self, response: SyncResponse, *, source: PeerId, now: Seconds) -> list[Effect]:
-        """Take in a peer's answer to `sync_request`."""
+    def receive_sync(
+        self, response: SyncResponse, *, source: PeerId, now: Seconds, asked: SyncRequest | None = None
+    ) -> list[Effect]:
+        """Take in a peer's answer to `sync_request`. asked: what it answers, where that is not from just now."""
         effects: list[Effect] = []
         for data in response.messages:
             effects += self._inbox.take(data, None, source, now)
-        self._follower.heard(source, response.tip, offers_state=response.snapshot is not None)
+        self._follower.heard(source, response.tip, is_apart=self._is_apart(response, asked))
         effects += self._advance(now)
         return [*effects, *self._snapshots.consider(response, source, repairing=self._follower.repairing, now=now)]
+
+    def _is_apart(self, response: SyncResponse, asked: SyncRequest | None) -> bool:
+        """Return whether who answers holds nothing of our chain.
+
+        An answer to what was asked before a snapshot replaced the chain speaks of the old one: somebody who goes on
+        from that one is not on ours, whose tip we do not know.
+        """
+        if asked is not None and asked.tip.digest not in self._ledger.chain:
+            return response.tip.digest not in self._ledger.chain
+        return response.snapshot is not None
 
     # Payloads and snapshots
 

@@ -48,6 +48,28 @@ def beside_line(
     }
 
 
+def left_behind(
+    peers: Collection[PeerId], *, chain: Chain, votes: VoteBook, told: Mapping[PeerId, Told]
+) -> dict[PeerId, Told]:
+    """Return those of `peers` whose newest sign is of `chain`, or of what goes on from it, with that sign.
+
+    When this peer leaves the chain for another one, they are on another chain from then on, until they say that they
+    have come over, too.
+    """
+    found: dict[PeerId, Told] = {}
+    for peer in peers:
+        said, voted = told.get(peer), votes.last_round_of(peer)
+        if said is not None and voted <= said.voted:
+            if not said.apart:
+                found[peer] = Told(tip=said.tip, voted=voted, apart=True)
+        elif voted:
+            vote = votes.of(voted)[peer].message
+            if vote.manifest in chain or vote.previous in chain:
+                entry = chain.get(vote.manifest) or chain.tip  # about as far, where it is not known
+                found[peer] = Told(tip=Tip(vote.manifest, voted, entry.score), voted=voted, apart=True)
+    return found
+
+
 def is_forsaken(tip: Digest, *, chain: Chain, votes: VoteBook) -> bool:
     """Return whether `tip` is on a branch that has left the window, or builds on one as far as votes tell."""
     forsaken = set(chain.forsaken)

@@ -219,11 +219,11 @@ class Conductor:
         if peer in self._asking:
             return
         self._asking.add(peer)
-        request = encode(self.machine.sync_request())
+        asked = self.machine.sync_request()
         start, wait_s = trio.current_time(), self._patience.of(peer)
         try:
             with trio.fail_after(wait_s):
-                answer = decode(await self._transport.request(peer, SYNC_PROTOCOL, request), SyncResponse)
+                answer = decode(await self._transport.request(peer, SYNC_PROTOCOL, encode(asked)), SyncResponse)
         except TransportError as error:
             self._counters.add("exchanges_failed")
             self.exchanges.failed(str(error))
@@ -240,7 +240,7 @@ class Conductor:
             self._asking.discard(peer)
         self._patience.answered(peer, trio.current_time() - start)
         self.exchanges.succeeded()
-        self._carry_out(self.machine.receive_sync(answer, source=peer, now=trio.current_time()))
+        self._carry_out(self.machine.receive_sync(answer, source=peer, now=trio.current_time(), asked=asked))
 
     async def _answer_sync(self, peer: PeerId, data: bytes) -> bytes:
         return encode(self.machine.answer_sync(decode(data, SyncRequest), source=peer))

@@ -213,7 +213,7 @@ class Courier:
                 return
             response = other.machine.answer_sync(request, source=peer.peer_id)
             if self._post.passes(other.number, peer.number, _FRAME_BYTES + len(encode(response))):
-                take = partial(RoundMachine.receive_sync, response=response, source=other.peer_id)
+                take = partial(RoundMachine.receive_sync, response=response, source=other.peer_id, asked=request)
                 self._loop.after(self._post.delay(), partial(self._arrive, peer, life, take))
 
         self._loop.after(self._post.delay(), answer)

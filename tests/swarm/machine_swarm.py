@@ -208,7 +208,9 @@ class MachineSwarm:
                 self.after(
                     self._delay(),
                     lambda: self._to(
-                        member, life, lambda m: m.receive_sync(response, source=source, now=self.clock(member))
+                        member,
+                        life,
+                        lambda m: m.receive_sync(response, source=source, now=self.clock(member), asked=request),
                     ),
                 )
 

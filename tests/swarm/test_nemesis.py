@@ -14,12 +14,13 @@ from tests.swarm.nemesis import MORE_PLANS, PLANS
 from tests.swarm.swarm_member import Faults
 from tests.swarm.torture import describe, judge
 
-QUICK = (2, 3, 5, 36, 58, 91, 119, 274, 440, 402762)
+QUICK = (2, 3, 5, 36, 58, 91, 119, 274, 440, 402762, 900770)
 """58: work that is brought along a second time, once taken for forgotten. 36, 274: chains that share no ancestor in the
 window, of which both became final (adr/0048). 91: three branches, each better than the one before, for ever. 119: a
 round that all had left, also the peer that finds it on its disk after a restart, was final there (adr/0054). 440: late
 work that was summed up with what the other side of a partition held already. 402762:
-peers that went back to the past of their own chain, whose roster was larger (adr/0069)."""
+peers that went back to the past of their own chain, whose roster was larger (adr/0069). 900770: a peer that left for
+another chain by a snapshot, and took those who stayed for being there, too (adr/0072)."""
 
 
 SLOW_SEEDS = (69, 100, 104, 112)

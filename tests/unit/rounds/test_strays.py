@@ -2,17 +2,18 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from peer.network.identity import Identity
 from peer.rounds.company import Told
 from peer.rounds.effects import Effect, Finalised
 from peer.rounds.entry import Entry
-from peer.rounds.strays import strays
+from peer.rounds.strays import left_behind, strays
 from peer.types import Digest, PeerId
 from peer.wire.envelope import seal
 from peer.wire.messages import Ack, DepartedEntry
-from peer.wire.sync import Tip
+from peer.wire.sync import SyncRequest, SyncResponse, Tip
 from tests.unit.services.chains import RUN, LoneChain
 
 OTHER = Identity.for_tests(2)
@@ -165,10 +166,50 @@ def test_a_tip_that_builds_on_a_forsaken_branch_is_on_another_chain_until_the_pe
     for number, (previous, manifest) in enumerate(zip([rival.digest, *names], names, strict=False)):
         ack = Ack(tip.round + number, previous, manifest, b"x" * 32, tip.round + number - 1)
         assert ledger.votes.add(seal(ack, OTHER, run=RUN))
-    follower.heard(OTHER.peer_id, Tip(names[-1], tip.round + 2, 9), offers_state=False)
+    follower.heard(OTHER.peer_id, Tip(names[-1], tip.round + 2, 9), is_apart=False)
     assert set(company.apart) == {OTHER.peer_id}
-    follower.heard(OTHER.peer_id, Tip(bytes(31) + b"u", tip.round + 3, 9), offers_state=False)
+    follower.heard(OTHER.peer_id, Tip(bytes(31) + b"u", tip.round + 3, 9), is_apart=False)
     assert company.apart == {}, "a tip that nothing is known of may build on ours"
-    follower.heard(OTHER.peer_id, Tip(names[-1], tip.round + 2, 9), offers_state=False)
-    follower.heard(OTHER.peer_id, Tip(tip.digest, tip.round, tip.score), offers_state=False)
+    follower.heard(OTHER.peer_id, Tip(names[-1], tip.round + 2, 9), is_apart=False)
+    follower.heard(OTHER.peer_id, Tip(tip.digest, tip.round, tip.score), is_apart=False)
     assert company.apart == {}
+
+
+def replace_tip(asked: SyncRequest, tip: Tip) -> SyncRequest:
+    return msgspec.structs.replace(asked, tip=tip)
+
+
+def those_left(chain: LoneChain, told: dict[PeerId, Told] | None = None) -> dict[PeerId, Digest]:
+    ledger = chain.machine._ledger
+    left = left_behind([OTHER.peer_id], chain=ledger.chain, votes=ledger.votes, told=told or {})
+    assert all(said.apart for said in left.values())
+    return {peer: Digest(said.tip.digest) for peer, said in left.items()}
+
+
+def test_who_told_a_tip_of_the_chain_that_is_left_or_one_that_may_go_on_from_it_is_left_there() -> None:
+    chain = three_rounds()
+    assert those_left(chain) == {}
+    assert those_left(chain, telling(chain.machine.line()[2])) == {OTHER.peer_id: chain.machine.line()[2].digest}
+    ahead = Told(tip=Tip(ELSEWHERE, 5, 9), voted=0)
+    assert those_left(chain, {OTHER.peer_id: ahead}) == {OTHER.peer_id: ELSEWHERE}
+    assert those_left(chain, {OTHER.peer_id: replace(ahead, apart=True)}) == {}, "it was elsewhere all the time"
+
+
+def test_of_who_voted_since_it_told_its_tip_the_vote_decides() -> None:
+    chain = three_rounds()
+    vote(chain, 3, chain.machine.tip.digest)
+    away = {OTHER.peer_id: Told(tip=Tip(ELSEWHERE, 2, 9), voted=0, apart=True)}
+    assert those_left(chain, away) == {OTHER.peer_id: chain.machine.tip.digest}
+    vote(chain, 4, ELSEWHERE)
+    assert those_left(chain) == {}
+
+
+def test_an_answer_to_what_was_asked_on_a_chain_that_was_left_puts_nobody_on_ours() -> None:
+    machine = three_rounds().machine
+    asked, tip = machine.sync_request(), machine.tip
+    before = replace_tip(asked, Tip(b"l" * 32, 7, 9))
+    ours, theirs = Tip(tip.digest, tip.round, tip.score), Tip(ELSEWHERE, 8, 9)
+    for said, question, is_apart in [(theirs, before, True), (ours, before, False), (theirs, asked, False)]:
+        machine.reachable(frozenset({OTHER.peer_id}), 0.0)
+        machine.receive_sync(SyncResponse(said, (), None), source=OTHER.peer_id, now=0.0, asked=question)
+        assert (OTHER.peer_id in machine._company.apart) == is_apart
