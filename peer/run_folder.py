@@ -1,7 +1,8 @@
 """What a peer keeps of one run on disk: the chain, the last states of the model, the optimizer, the finished model.
 
-It stands beside the identity, in a folder named after the run and the settings that all its peers share. So another
-configuration never meets state that it cannot use, and going back to the first one goes on where that had stopped.
+It stands beside the identity, in a folder named after the run, the settings that all its peers share, and the version
+of the protocol. So another configuration or version never meets state that it cannot use, and going back to the first
+one goes on where that had stopped.
 """
 
 from pathlib import Path
@@ -22,10 +23,11 @@ from peer.storage.journal import Journal
 from peer.storage.model_file import ModelFile, save_model
 from peer.storage.payloads import PayloadFolder
 from peer.storage.snapshots import SnapshotStore
-from peer.telemetry.disk_events import StateDamaged, StorageFailed
+from peer.telemetry.disk_events import OtherVersionKept, StateDamaged, StorageFailed
 from peer.telemetry.process_events import StateRestored
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId
+from peer.wire.limits import PROTOCOL_VERSION
 
 MODEL_FILE = "model.safetensors"
 
@@ -34,8 +36,8 @@ _AFRESH = "starting from the initial model, or from the swarm's once others are 
 
 
 def run_folder_name(config: Config) -> str:
-    """Return the folder's name, such as `cartpole-1f0c93ab`; it changes with every key marked (=)."""
-    return f"{config.run.name}-{digest(config).hex()[:_DIGEST_DIGITS]}"
+    """Return the folder's name, such as `cartpole-1f0c93ab-v5`; it changes with every key marked (=)."""
+    return f"{_settings_name(config)}-v{PROTOCOL_VERSION}"
 
 
 class RunFolder:
@@ -75,6 +77,7 @@ class RunFolder:
         """Return the newest state that can be trusted, None when there is none; `agent` is ready to go on from it."""
         entry = self._newest_entry(agent)
         if entry is None:
+            self._tell_other_versions()
             return None
         try:
             if self.training_file.exists():
@@ -122,8 +125,18 @@ class RunFolder:
             self._tell_damage(self.path / "snapshots", error.detail, _AFRESH)
             return None
 
+    def _tell_other_versions(self) -> None:
+        """A peer that was upgraded starts afresh beside what it has: say so, or the old state would seem lost."""
+        for other in sorted(self.path.parent.glob(f"{_settings_name(self._config)}*")):
+            if other != self.path:
+                self._sink.emit(OtherVersionKept(path=str(other), remedy=_AFRESH))
+
     def _tell_damage(self, path: Path, cause: str, remedy: str) -> None:
         self._sink.emit(StateDamaged(path=str(path), cause=cause, remedy=remedy))
+
+
+def _settings_name(config: Config) -> str:
+    return f"{config.run.name}-{digest(config).hex()[:_DIGEST_DIGITS]}"
 
 
 def _description(config: Config, entry: Entry) -> dict[str, str]:

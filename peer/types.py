@@ -10,7 +10,7 @@ PeerId = NewType("PeerId", str)
 """libp2p peer id of an Ed25519 key, base58 ("12D3Koo..."); it contains the public key itself."""
 
 Digest = NewType("Digest", bytes)
-"""SHA-256, 32 bytes."""
+"""32 bytes: BLAKE3 of models, payloads and snapshots, SHA-256 of what is signed or configured (docs/adr/0073)."""
 
 Session = NewType("Session", bytes)
 """Number that a process draws at its start and puts into all it signs, 16 bytes: tells two lives of one key apart."""

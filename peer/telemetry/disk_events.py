@@ -43,6 +43,15 @@ class StateDamaged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherVersionKept(Event):
+    """This run's state of another protocol version was found, and left as it is. remedy: what is used instead."""
+
+    level: ClassVar[Level] = "warning"
+    path: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageFailed(RepeatedEvent):
     """The disk refused a write; training goes on with the last good state on disk."""
 

@@ -354,5 +354,8 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
         f"took the snapshot of round {e.round} from {names.name_of(e.donor)}, model {short(e.model)}"
     ),
     disk_events.StateDamaged: lambda e, _: f"{e.path} is damaged: {e.cause}; {e.remedy}",
+    disk_events.OtherVersionKept: lambda e, _: (
+        f"{e.path} is this run's state of another protocol version; it stays as it is; {e.remedy}"
+    ),
     disk_events.StorageFailed: lambda e, _: f"could not {e.operation}: {e.cause}; training goes on",
 }

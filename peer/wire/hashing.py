@@ -1,9 +1,9 @@
 """Names for bytes and for models."""
 
-import hashlib
 from collections.abc import Iterator
 
 import numpy as np
+from blake3 import blake3
 
 from peer.types import Digest, ModelSchema, ModelState
 
@@ -12,16 +12,29 @@ PART_HASH_BYTES = 8
 
 
 def digest_of(data: bytes) -> Digest:
-    """Return the SHA-256 of `data`."""
-    return Digest(hashlib.sha256(data).digest())
+    """Return the BLAKE3 hash of `data`, by which payloads and snapshots are named."""
+    return Digest(blake3(data).digest())
+
+
+class ContentHasher:
+    """The `digest_of` bytes that come in parts."""
+
+    def __init__(self) -> None:
+        self._hasher = blake3()
+
+    def add(self, part: bytes | bytearray | memoryview) -> None:
+        self._hasher.update(part)
+
+    def digest(self) -> Digest:
+        return Digest(self._hasher.digest())
 
 
 def model_hash(state: ModelState) -> Digest:
-    """Return the hash that two peers compare: SHA-256 over parameters, statistics and outer memory, little endian.
+    """Return the hash that two peers compare: BLAKE3 over parameters, statistics and outer memory, little endian.
 
     Minus zero and zero are different bytes and so different models; aggregation never yields minus zero.
     """
-    hasher = hashlib.sha256(b"murmuration model 1")
+    hasher = blake3(b"murmuration model 1")
     hasher.update(_params_bytes(state))
     hasher.update(_moments_bytes(state))
     hasher.update(np.asarray(state.outer, "<f4").tobytes())
@@ -30,7 +43,7 @@ def model_hash(state: ModelState) -> Digest:
 
 def part_hashes(state: ModelState, schema: ModelSchema) -> bytes:
     """Return PART_HASH_BYTES for each of `schema.parts`, one after the other."""
-    return b"".join(hashlib.sha256(part).digest()[:PART_HASH_BYTES] for part in _parts(state, schema))
+    return b"".join(blake3(part).digest()[:PART_HASH_BYTES] for part in _parts(state, schema))
 
 
 def differing_parts(state: ModelState, told: bytes, schema: ModelSchema) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Bounds on everything that arrives from the network, checked before the bytes are looked at."""
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 """Raised whenever a message changes meaning or shape; peers of different versions refuse each other."""
 
 MAX_HEADER_BYTES = 1024

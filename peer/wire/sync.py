@@ -65,7 +65,7 @@ class SyncResponse(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 
 
 class BlobRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Bytes [offset, offset + length) of the blob named by its SHA-256.
+    """Bytes [offset, offset + length) of the blob named by its BLAKE3 hash.
 
     The response is those bytes and nothing else; none at all when the responder does not hold the blob, or has no time.
     """

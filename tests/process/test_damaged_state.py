@@ -97,6 +97,19 @@ def test_all_snapshots_damaged_starts_anew_and_says_so(murmur: Murmur, slot: Pat
     _assert_trains(peer)
 
 
+def test_state_of_another_protocol_version_stays_and_is_told(murmur: Murmur, slot: Path) -> None:
+    (mine,) = slot.glob("cartpole-*")
+    older = mine.rename(slot / mine.name.rsplit("-v", 1)[0])  # as version 4 named it
+    before = {path: path.read_bytes() for path in older.glob("snapshots/*")}
+    peer = murmur.peer("a", *SETTINGS)
+    told = peer.wait_for("other_version_kept", within_s=START_S)
+    assert told["path"] == str(older)
+    assert "starting from the initial model" in told["remedy"]
+    _assert_trains(peer)
+    assert not peer.named("state_damaged")
+    assert before == {path: path.read_bytes() for path in older.glob("snapshots/*")}
+
+
 @pytest.mark.parametrize("damage", [_truncate, _zeros])
 def test_damaged_journal_is_moved_aside(
     murmur: Murmur, slot: Path, stopped_peer: tuple[Path, Event, str], damage: Callable[[Path], None]

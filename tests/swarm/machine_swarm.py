@@ -37,6 +37,7 @@ from peer.rounds.entry import Entry, genesis
 from peer.rounds.machine import LocalWork, Parts, RoundMachine
 from peer.rounds.rules import RoundRules
 from peer.rounds.snapshot import decode_snapshot, encode_snapshot
+from peer.services.pace import Pace
 from peer.types import Digest, ModelDelta, ModelSchema, ModelState, Moments, PeerId
 from peer.wire.envelope import open_envelope
 from peer.wire.messages import Announcement, decode_announcement
@@ -58,7 +59,10 @@ def first_entry() -> Entry:
 
 
 class MachineSwarm:
-    """Peers `0..size-1`; those in `late` start when `start(number)` is called."""
+    """Peers `0..size-1`; those in `late` start when `start(number)` is called.
+
+    paced: they train as `peer/services/pace.py` has it; else each for `train_s`, so that work is late more often.
+    """
 
     def __init__(
         self, size: int, *, seed: int, rules: RoundRules | None = None, faults: Faults | None = None, late: int = 0
@@ -77,6 +81,7 @@ class MachineSwarm:
         self._rewired_at = 0.0
         self.settle_s = 8.0
         self.heal_s = 8.0
+        self.paced = False
         for number in range(size):
             self._add(number, started=number < size - late)
         self._watch()
@@ -117,6 +122,7 @@ class MachineSwarm:
         member.final = {}
         member.identity = Identity.for_tests(number + 1, life=member.life)  # another session
         member.machine = self._machine(member.identity, root, member.life << 20, now=self.clock(member))
+        member.pace = Pace(member.identity.peer_id, train_s=self.rules.train_s, env_steps=None)
         member.alive = True
         self._carry_out(member, member.machine.start(self.clock(member)))
         self.connect_all()
@@ -342,7 +348,13 @@ class MachineSwarm:
 
         # A peer that was overtaken hands over what it has, as the real trainer does.
         overtaken = member.rounds_open > LATE_ROUNDS
-        self.after(0.05 if overtaken else self.rules.train_s * member.speed, finish)
+        self.after(0.05 if overtaken else self._training_s(member, effect.base), finish)
+
+    def _training_s(self, member: Member, base: Entry) -> float:
+        if not self.paced:
+            return self.rules.train_s * member.speed
+        member.pace.note(base)
+        return member.pace.seconds * member.speed
 
     def _is_training(self, member: Member, life: int, token: int) -> bool:
         return member.alive and member.life == life and member.train_token == token and not member.machine.finished

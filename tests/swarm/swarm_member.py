@@ -7,6 +7,7 @@ from peer.network.identity import Identity
 from peer.rounds.effects import ModelDiffers, Refused
 from peer.rounds.entry import Entry
 from peer.rounds.machine import RoundMachine
+from peer.services.pace import Pace
 from peer.types import Digest
 
 
@@ -27,11 +28,12 @@ class Faults:
     corrupt: float = 0.0
 
 
-@dataclass
+@dataclass(eq=False)
 class Member:
     number: int
     identity: Identity
     machine: RoundMachine
+    pace: Pace = field(init=False)
     alive: bool = True
     life: int = 0
     speed: float = 1.0

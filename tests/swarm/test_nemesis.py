@@ -39,18 +39,21 @@ def slow_life(seed: int) -> MachineSwarm:
     return swarm
 
 
+@pytest.mark.usefixtures("sha256_names")
 @pytest.mark.parametrize("seed", QUICK)
 def test_a_tormented_swarm_ends_in_agreement_with_all_work_counted_once(seed: int) -> None:
     verdict = judge(seed)
     assert not verdict.failure, describe(verdict)
 
 
+@pytest.mark.usefixtures("sha256_names")
 @pytest.mark.parametrize(("seed", "groups"), [(36, False), (274, False), (402762, False), (8, True), (101648, True)])
 def test_so_does_one_whose_chains_merge_by_majority(seed: int, *, groups: bool) -> None:
     verdict = judge(seed, groups=groups, merge=BY_MAJORITY)
     assert not verdict.failure, describe(verdict)
 
 
+@pytest.mark.usefixtures("sha256_names")
 @pytest.mark.parametrize("seed", SLOW_SEEDS)
 def test_messages_as_slow_as_rounds_never_make_two_models_final(seed: int) -> None:
     assert slow_life(seed).conflicts == []

@@ -32,6 +32,7 @@ SEEDS: dict[str, Sequence[int]] = {
 CASES = [pytest.param(kind, seed, id=f"{kind}-{seed}") for kind, seeds in SEEDS.items() for seed in seeds]
 
 
+@pytest.mark.usefixtures("sha256_names")
 @pytest.mark.parametrize(("kind", "seed"), CASES)
 def test_schedule_any_faults_swarm_agrees_and_counts_each_piece_once(kind: str, seed: int) -> None:
     swarm = run_schedule(seed, KINDS[kind])
