@@ -44,7 +44,7 @@ def test_mute_newcomers_delay_no_finality_of_a_swarm() -> None:
 
 def test_whoever_meets_mute_newcomers_keeps_its_turn_to_seal() -> None:
     swarm = swarm_of_three(aged_s=30.0)
-    sealed = meet_mute_newcomers(swarm, met_by=1, for_s=12.0)
+    sealed = meet_mute_newcomers(swarm, met_by=1, for_s=30.0)
     assert swarm.members[0].identity.peer_id in {entry.sealer for entry in sealed}
     assert {entry.view for entry in sealed} == {0}, "backups step in where the first in line waits"
 
