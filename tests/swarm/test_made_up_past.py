@@ -79,7 +79,7 @@ def test_by_majority_nobody_takes_a_made_up_state(
     swarm, liar = swarm_of_eight
     forged = lie(liar, monkeypatch)
     before = swarm.members[0].machine.tip.round
-    swarm.run(90.0)
+    swarm.run(150.0)  # two windows of rounds from when the last of them has heard it
     honest = [member.machine for member in swarm.members[:-1]]
     assert all(not member.abandoned for member in swarm.members[:-1])
     assert all(machine.tip.score < forged.score for machine in honest)
