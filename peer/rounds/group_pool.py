@@ -1,13 +1,16 @@
 """Group seals that are waiting for a top manifest, by the manifest that they build on."""
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from peer.types import Digest, PeerId
 from peer.wire.envelope import Signed
 from peer.wire.messages import GroupSeal
 
 _MAX_BASES = 16
+"""Bases that are not near the tip: a manifest that may still come, or none that ever will."""
+_MAX_BASES_PER_SEALER = 2
+"""Of these, so many with seals of one peer: it seals on one base at a time."""
 _NEWS = 128
 """Seals that came last and can be asked for; whoever has not looked for longer looks through all."""
 _MAX_RIVALS = 8
@@ -15,9 +18,14 @@ _MAX_RIVALS = 8
 
 
 class GroupPool:
-    """At most one seal a sealer and base, a few a group. Bounded: oldest bases go first."""
+    """At most one seal a sealer and base, a few a group.
 
-    def __init__(self) -> None:
+    Bounded: seals on bases near the tip stay, of others the oldest go first.
+    """
+
+    def __init__(self, *, is_near: Callable[[Digest], bool]) -> None:
+        """is_near: whether a base is in the chain, near the tip."""
+        self._is_near = is_near
         self.version = 0  # grows with every seal, and with every one that is dropped
         self._news: deque[Signed[GroupSeal]] = deque(maxlen=_NEWS)
         self._by_base: dict[Digest, dict[Digest, tuple[Signed[GroupSeal], int]]] = {}
@@ -32,20 +40,19 @@ class GroupPool:
         base = Digest(seal.message.base)
         if not self.takes(seal.peer, base=base, group=seal.message.group, rank=rank):
             return False
+        if not self._is_near(base) and not self._make_room_afar(base, seal):
+            return False
         seals = self._by_base.setdefault(base, {})
         rivals = self._by_group.setdefault((base, seal.message.group), [])
         if len(rivals) >= _MAX_RIVALS:
             last = self._last_in_line(base, rivals)
-            del seals[last.digest], self._base_of[last.digest]
-            rivals.remove(last)
+            self._remove(base, last)
             self._lost()
         seals[seal.digest] = seal, rank
         self._base_of[seal.digest] = base
         rivals.append(seal)
         self.version += 1
         self._news.append(seal)
-        while len(self._by_base) > _MAX_BASES:
-            self._drop(next(iter(self._by_base)))
         return True
 
     def takes(self, sealer: PeerId, *, base: Digest, group: int, rank: int) -> bool:
@@ -94,6 +101,31 @@ class GroupPool:
 
     def __len__(self) -> int:
         return len(self._base_of)
+
+    def _make_room_afar(self, base: Digest, seal: Signed[GroupSeal]) -> bool:
+        """Make room for a seal on a base that leads nowhere yet, at the cost of others such alone."""
+        afar = [other for other in self._by_base if not self._is_near(other)]
+        own = [held for other in afar for held, _ in self._by_base[other].values() if held.peer == seal.peer]
+        if any(held.message.base == base for held in own):
+            return False
+        if len(own) >= _MAX_BASES_PER_SEALER:
+            oldest = min(own, key=lambda held: held.message.round)
+            if oldest.message.round > seal.message.round:
+                return False
+            self._remove(Digest(oldest.message.base), oldest)
+            self._lost()
+        afar = [other for other in afar if other in self._by_base and other != base]
+        for other in afar[: max(0, len(afar) - _MAX_BASES + 1)]:
+            self._drop(other)
+        return True
+
+    def _remove(self, base: Digest, seal: Signed[GroupSeal]) -> None:
+        del self._by_base[base][seal.digest], self._base_of[seal.digest]
+        self._by_group[base, seal.message.group].remove(seal)
+        if not self._by_group[base, seal.message.group]:
+            del self._by_group[base, seal.message.group]
+        if not self._by_base[base]:
+            del self._by_base[base]
 
     def _last_in_line(self, base: Digest, rivals: list[Signed[GroupSeal]]) -> Signed[GroupSeal]:
         seals = self._by_base[base]

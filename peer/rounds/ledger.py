@@ -32,8 +32,8 @@ class Ledger:
         self.me = parts.signer.peer_id
         root.settle(parts.rules)
         self.chain = Chain(root)
-        self.pool = HeaderPool()
-        self.groups = GroupPool()
+        self.pool = HeaderPool(is_near=self._is_near, is_member=self._is_member)
+        self.groups = GroupPool(is_near=self._is_near)
         self.votes = VoteBook()
         self.payloads = PayloadStore(parts.codecs, parts.schema, parts.pure)
         self.own = OwnDeltas()
@@ -275,8 +275,14 @@ class Ledger:
 
     def _recent_bases(self, bases: Iterable[Digest]) -> set[Digest]:
         """Bases whose headers may still be sealed or switched to: near the tip, or not known here yet."""
-        known = {entry.digest for entry in self.chain if entry.round >= self.tip.round - 1}
-        return known | {base for base in bases if base not in self.chain}
+        return {base for base in bases if base not in self.chain or self._is_near(base)}
+
+    def _is_near(self, base: Digest) -> bool:
+        entry = self.chain.get(base)
+        return entry is not None and entry.round >= self.tip.round - 1
+
+    def _is_member(self, peer: PeerId) -> bool:
+        return peer == self.me or peer in self.tip.members
 
 
 def report_dropped(pieces: Sequence[Piece]) -> list[PieceDropped]:

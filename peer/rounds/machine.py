@@ -47,8 +47,9 @@ from peer.rounds.round_in_progress import RoundInProgress
 from peer.rounds.sealer import seal_round
 from peer.rounds.snapshots import Snapshots
 from peer.types import Digest, PeerId, Seconds
+from peer.wire.envelope import Signed
 from peer.wire.limits import INLINE_PAYLOAD_BYTES
-from peer.wire.messages import announcement
+from peer.wire.messages import DeltaHeader, announcement
 from peer.wire.sync import SyncRequest, SyncResponse
 
 __all__ = ["Aggregate", "LocalWork", "Mail", "Parts", "RoundMachine"]
@@ -256,9 +257,12 @@ class RoundMachine:
             return self._advance(now)
         header, payload = self._own_work.announce(work)
         self._follower.took_part(header.message.round)
+        return [self._published(header, payload), *self._advance(now)]
+
+    def _published(self, header: Signed[DeltaHeader], payload: bytes) -> Publish:
         inline = payload if len(payload) <= INLINE_PAYLOAD_BYTES else None
         to = None if self._ledger.grouping is None else self._round.groups.audience()
-        return [Publish(data=announcement(header.data, inline), to=to), *self._advance(now)]
+        return Publish(data=announcement(header.data, inline), to=to)
 
     # Moving on
 
@@ -266,6 +270,7 @@ class RoundMachine:
         """Do everything that is possible now: follow the best branch, seal, count votes, ask for what is missing."""
         effects: list[Effect] = [*self._follower.doubt()]
         if effects or not self._is_settled(now):
+            effects += [self._published(*lost) for lost in [self._own_work.announce_again()] if lost]
             looked_at = self._work()  # before looking: to judge a seal of the own group may bring its payload
             while moved := self._follow(now) or self._seal_if_due(now):
                 effects += moved

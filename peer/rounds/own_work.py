@@ -17,6 +17,7 @@ class OwnWork:
     def __init__(self, ledger: Ledger, *, sequence: int) -> None:
         self._ledger = ledger
         self._sequence = sequence
+        self._last: Signed[DeltaHeader] | None = None
 
     def announce(self, work: LocalWork) -> tuple[Signed[DeltaHeader], bytes]:
         """Enter the work into the ledger; return the header that stands for it and the payload.
@@ -47,7 +48,18 @@ class OwnWork:
             header.message.sequence, header.message.round, announced=total.delta.params, decoded=decoded.params
         )
         ledger.pool.add(header)
+        self._last = header
         return header, payload
+
+    def announce_again(self) -> tuple[Signed[DeltaHeader], bytes] | None:
+        """Enter the header for the round in progress once more and return it, if it was lost from the ledger."""
+        ledger, header = self._ledger, self._last
+        if header is None or header.message.base != ledger.tip.digest:
+            return None
+        if ledger.me in ledger.pool.peers_on(ledger.tip.digest):
+            return None
+        payload = ledger.payloads.data(header.message.payload)
+        return (header, payload) if payload is not None and ledger.pool.add(header) else None
 
     def hold(self, work: LocalWork) -> None:
         """Enter the work into the ledger without announcing it: the next header stands for it too."""

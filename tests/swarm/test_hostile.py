@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import peer.rounds.payloads
 from peer.codec.registry import CODECS
 from peer.network.identity import Identity
-from peer.rounds.effects import Effect, FetchPayload, ModelDiffers, Refused
+from peer.rounds.effects import Effect, FetchPayload, ModelDiffers, Publish, Refused
 from peer.rounds.entry import Entry
 from peer.rounds.machine import RoundMachine
 from peer.rounds.manifest import build_manifest, outcome_of
@@ -21,9 +21,10 @@ from peer.rounds.snapshot import encode_snapshot
 from peer.types import Digest, ModelDelta, Moments, PeerId
 from peer.wire.envelope import Signed, seal
 from peer.wire.hashing import digest_of
-from peer.wire.messages import Ack, DeltaHeader, DepartedEntry, Manifest, RosterEntry
+from peer.wire.messages import Ack, DeltaHeader, DepartedEntry, Manifest, RosterEntry, decode_announcement
 from peer.wire.sync import SnapshotOffer, SyncResponse, Tip
 from tests.swarm.machine_swarm import RUN, MachineSwarm
+from tests.swarm.swarm_member import Member
 
 EVIL = Identity.for_tests(2)  # member 1 of the swarm: admitted, on the roster, with a key of its own
 SOURCE: PeerId = EVIL.peer_id
@@ -230,19 +231,65 @@ def test_snapshots_that_lie_are_refused(machine: RoundMachine) -> None:
     assert machine.tip is tip
 
 
-def test_flood_of_rivals_orphans_and_votes_stays_bounded(machine: RoundMachine) -> None:
+def inject(swarm: MachineSwarm, data: bytes, payload: bytes | None = None) -> None:
+    """Hand one envelope to every live member, as the liar itself would."""
+
+    def receive(member: Member) -> Callable[[RoundMachine], list[Effect]]:
+        return lambda machine: machine.receive(data, payload=payload, source=SOURCE, now=swarm.clock(member))
+
+    for member in [member for member in swarm.members if member.alive]:
+        swarm._to(member, member.life, receive(member))
+
+
+def swarm_with_a_liar() -> MachineSwarm:
+    """Return a swarm of four, whose second member is none of it any more: a liar has its key."""
+    swarm = MachineSwarm(4, seed=4)
+    swarm.run(15.3)
+    swarm.crash(1)
+    swarm.run(8.0)
+    return swarm
+
+
+def test_flood_of_rivals_orphans_and_votes_stays_bounded() -> None:
+    swarm = swarm_with_a_liar()
+    machine = swarm.members[0].machine
     tip = machine.tip
     for number in range(300):
         own = header(tip, sequence=(1 << 40) + number, env_steps=number + 1)
-        machine.receive(manifest(tip, [own]).data, payload=None, source=SOURCE, now=15.3)
-        orphan = header(tip, base=digest_of(bytes([number % 256])), round=tip.round + 1)
-        machine.receive(orphan.data, payload=None, source=SOURCE, now=15.3)
+        inject(swarm, manifest(tip, [own]).data)
+        inject(swarm, header(tip, base=digest_of(b"%d" % number), sequence=number + 1, round=tip.round + 1).data)
         lost = Ack(tip.round + number, tip.digest, digest_of(b"%d" % number), tip.model, 0)
-        machine.receive(seal(lost, EVIL, run=RUN).data, payload=None, source=SOURCE, now=15.3)
-    assert len(machine._ledger.chain) <= 7 + 16
-    assert len(machine._ledger.pool.bases()) <= 16
+        inject(swarm, seal(lost, EVIL, run=RUN).data)
+    assert len(machine._ledger.chain) <= 9 + 16
+    assert len(machine._ledger.pool.bases()) <= 2 + 2
     assert len(machine._ledger.votes) <= 100
     assert machine.tip is tip
+
+
+def test_headers_on_made_up_bases_cost_the_round_in_progress_nothing() -> None:
+    swarm = swarm_with_a_liar()
+    before = swarm.agreed_round()
+    for second in range(20):
+        for number in range(16):
+            base = digest_of(b"%d of %d" % (number, second))
+            made_up = header(swarm.members[0].machine.tip, base=base, sequence=(1 << 40) + 16 * second + number)
+            inject(swarm, made_up.data)
+        swarm.run(1.0)
+    assert swarm.agreed_round() >= before + 5
+
+
+def test_own_header_that_was_lost_is_announced_again() -> None:
+    swarm = MachineSwarm(3, seed=4)
+    swarm.run(15.3)
+    machine = swarm.members[0].machine
+    while machine._ledger.me not in machine._ledger.pool.peers_on(machine.tip.digest):
+        swarm.run(0.01)
+    [own] = [held for held in machine._ledger.pool.on_base(machine.tip.digest) if held.peer == machine._ledger.me]
+    machine._ledger.pool.forget(keep=())
+    [published] = [effect for effect in machine.tick(swarm.now) if isinstance(effect, Publish)]
+    assert decode_announcement(published.data).envelope == own.data
+    assert machine._ledger.me in machine._ledger.candidate_peers()
+    assert not [effect for effect in machine.tick(swarm.now) if isinstance(effect, Publish)]
 
 
 @settings(max_examples=60)
