@@ -19,6 +19,11 @@ _FAMILY_OF = {
     "dns": socket.AF_UNSPEC,
 }
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\.?")
+_MAX_LABEL_CHARS = 63
+"""Of each part of a name between dots: RFC 1035, section 2.3.4. Longer and empty ones make the resolver raise."""
+
+_SCOPE = re.compile(r"[A-Za-z0-9._-]{1,15}")
+"""Of an IPv6 address: an interface, whose name has at most 15 bytes on Linux (IFNAMSIZ)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,17 @@ def parse_tcp_address(text: str) -> TcpAddress:
     return TcpAddress(kind=kind, host=_parse_host(kind, host), port=_parse_port(parts[4]), peer=peer)
 
 
+def is_dialable(text: str) -> bool:
+    """Return whether a transport can try to dial this text at all."""
+    if text.startswith("/memory/"):  # of the in-memory network, where every address is good
+        return True
+    try:
+        parse_tcp_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def bound_port(listening: tuple[str, ...]) -> int:
     """Return the port of the first address that a transport listens on."""
     return parse_tcp_address(listening[0]).port
@@ -59,12 +75,21 @@ def _parse_host(kind: str, host: str) -> str:
     if kind == "ip4":
         return str(ipaddress.IPv4Address(host))
     if kind == "ip6":
-        return str(ipaddress.IPv6Address(host))
+        return str(_parse_ip6(host))
     if kind not in _FAMILY_OF:
         raise ValueError(f"expected one of {', '.join(_FAMILY_OF)}, got {kind!r}")
     if not _HOST_NAME.fullmatch(host):
         raise ValueError(f"not a host name: {host!r}")
+    if not all(1 <= len(label) <= _MAX_LABEL_CHARS for label in host.removesuffix(".").split(".")):
+        raise ValueError(f"expected 1 to {_MAX_LABEL_CHARS} characters between the dots of a host name, got {host!r}")
     return host
+
+
+def _parse_ip6(host: str) -> ipaddress.IPv6Address:
+    address = ipaddress.IPv6Address(host)
+    if address.scope_id is not None and not _SCOPE.fullmatch(address.scope_id):
+        raise ValueError(f"expected the name of an interface behind '%', got {host!r}")
+    return address
 
 
 def _parse_port(text: str) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from typing import Any
 
 import trio
 
@@ -12,6 +13,8 @@ from peer.network.addresses import TcpAddress
 async def open_socket(address: TcpAddress) -> trio.SocketStream:
     """Connect to the first place that accepts. The caller sets the deadline.
 
+    Whatever is wrong with an address, a name or this machine ends the dial and nothing else: addresses come from
+    others, and a dial is made in a task whose error would end the process.
     Raises: TransportError naming every place tried and why it failed.
     """
     try:
@@ -20,20 +23,29 @@ async def open_socket(address: TcpAddress) -> trio.SocketStream:
         )
     except OSError as error:  # also gaierror
         raise TransportError(f"cannot resolve {address.host!r}: {error.strerror or error}") from error
+    except ValueError as error:  # also UnicodeError: of IDNA, which takes less than the resolver does
+        raise TransportError(f"cannot resolve {address.host!r}: {error}") from error
     causes = []
     for family, kind, protocol, _name, place in places:
-        sock = trio.socket.socket(family, kind, protocol)
         try:
-            await sock.connect(place)
-            return trio.SocketStream(sock)
-        except OSError as error:
-            sock.close()
+            return await _connected(family, kind, protocol, place)
+        except (OSError, ValueError) as error:
             causes.append(f"{place[0]}: {_reason(error)}")
-        except BaseException:
-            sock.close()
-            raise
     raise TransportError(f"cannot reach {address}: {'; '.join(causes) or 'no address'}")
 
 
-def _reason(error: OSError) -> str:
-    return os.strerror(error.errno).lower() if error.errno else str(error)  # trio's own text repeats the address
+async def _connected(family: int, kind: int, protocol: int, place: tuple[Any, ...]) -> trio.SocketStream:
+    """Raises: OSError, also of making the socket: no descriptor is left, or the kernel has no IPv6. ValueError."""
+    sock = trio.socket.socket(family, kind, protocol)
+    try:
+        await sock.connect(place)
+    except BaseException:
+        sock.close()
+        raise
+    return trio.SocketStream(sock)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()  # trio's own text repeats the address
+    return str(error)

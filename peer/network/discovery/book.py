@@ -7,7 +7,7 @@ import msgspec
 import trio
 
 from peer.errors import ProtocolError
-from peer.network.addresses import MAX_ADDRESS_CHARS
+from peer.network.addresses import MAX_ADDRESS_CHARS, is_dialable
 from peer.types import PeerId
 
 MAX_PEERS = 256
@@ -82,12 +82,17 @@ class AddressBook:
         return _encode(self.entries())
 
     def load(self, data: bytes) -> None:
-        """Add what `encode` gave in an earlier life. Raises: ProtocolError when it is something else."""
+        """Add what `encode` gave in an earlier life, which may have taken for an address what is none now.
+
+        Raises: ProtocolError when it is something else.
+        """
         try:
             entries = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ProtocolError("malformed", f"peer book: {error}") from error
         for entry in entries:
+            if not is_dialable(entry.address):
+                continue
             peer = PeerId(entry.peer)
             if entry.answered_at:
                 self.answered(peer, entry.address, unix_s=entry.answered_at)

@@ -19,6 +19,8 @@ PEER = Identity.for_tests(1).peer_id
         ("/ip4/0.0.0.0/tcp/0", "ip4", "0.0.0.0", 0, socket.AF_INET),
         ("/ip6/::1/tcp/65535", "ip6", "::1", 65535, socket.AF_INET6),
         ("/dns4/peer/tcp/4001", "dns4", "peer", 4001, socket.AF_INET),
+        ("/ip6/fe80::1%enp0s31f6.42/tcp/1", "ip6", "fe80::1%enp0s31f6.42", 1, socket.AF_INET6),
+        ("/dns4/" + "a" * 63 + ".b/tcp/1", "dns4", "a" * 63 + ".b", 1, socket.AF_INET),
         ("/dns/my_project-peer.internal./tcp/1", "dns", "my_project-peer.internal.", 1, socket.AF_UNSPEC),
     ],
 )
@@ -56,6 +58,12 @@ def test_address_is_parsed(text: str, kind: str, host: str, port: int, family: i
         "/ip4/127.0.0.1/tcp/4001/ipfs/" + PEER,
         "/ip4/127.0.0.1/tcp/4001/p2p/" + PEER + "/p2p-circuit",
         "/dns4/" + "a" * 300 + "/tcp/1",
+        "/dns4/a..b/tcp/1",
+        "/dns4/" + "a" * 64 + ".example/tcp/1",
+        "/ip6/2001:db8::1%/tcp/1",
+        "/ip6/2001:db8::1%" + "a" * 16 + "/tcp/1",
+        "/ip6/2001:db8::1%\xe9/tcp/1",
+        "/ip6/2001:db8::1%a\x00/tcp/1",
         "/dns4/" + "a" * 100_000 + "/tcp/1",
     ],
 )

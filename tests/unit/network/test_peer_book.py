@@ -25,6 +25,15 @@ def test_book_survives_a_restart() -> None:
     assert again.entries() == expected
 
 
+def test_addresses_that_cannot_be_dialled_are_dropped_with_the_restart() -> None:
+    book = AddressBook()
+    book.heard(ALICE, ["/dns4/a..b/tcp/1", "/ip4/192.0.2.1/tcp/1"])
+    book.answered(BOB, "/dns4/" + "a" * 64 + "/tcp/1", unix_s=5)
+    again = AddressBook()
+    again.load(book.encode())
+    assert again.entries() == [KnownAddress(ALICE, "/ip4/192.0.2.1/tcp/1", 0)]
+
+
 async def test_source_names_each_with_the_id_that_must_answer_and_leaves_us_out() -> None:
     book = AddressBook()
     book.heard(ALICE, ["/ip4/192.0.2.1/tcp/1"])
