@@ -71,7 +71,7 @@ def outcome_of(parent: Entry, deltas: Sequence[SignedDelta], rules: RoundRules) 
         horizon=horizon,
         score=parent.score + len(admitted),
         env_steps=parent.env_steps + sum(delta.message.env_steps for delta in deltas),
-        stop=_stop_reason(parent.round + 1, deltas, rules),
+        stop=_stop_reason(parent, deltas, rules),
     )
 
 
@@ -89,7 +89,8 @@ def _admissions(deltas: Sequence[SignedDelta]) -> dict[PeerId, Admission]:
 def agreed_return(deltas: Sequence[SignedDelta]) -> float | None:
     """Return the median greedy return of the base model over the peers that measured it.
 
-    All measure the same bits on the same seeds; the median only guards against a peer that lies or computes wrongly.
+    All measure the same bits on the same seeds; the median is what people are told. It ends no run, since whoever seals
+    chooses whose measurements are in it (`_stop_reason`).
     """
     measured = [delta.message.eval_return for delta in deltas if delta.message.eval_return is not None]
     return statistics.median_low(measured) if measured else None
@@ -213,8 +214,7 @@ def _check_deltas(parent: Entry, child: Entry, rules: RoundRules) -> None:
     if (grouping is None) != (not child.groups):
         kind, size = "in groups" if child.groups else "one by one", len(parent.roster)
         raise ProtocolError("bad_manifest", f"deltas were sealed {kind} on a roster of {size}")
-    voters = parent.members if grouping is None else grouping.contributors
-    if rules.partition == STRICT and not is_quorum(voters, child.admitted):
+    if rules.partition == STRICT and not is_quorum(_contributors(parent, rules), child.admitted):
         raise ProtocolError("bad_manifest", f"{len(child.admitted)} deltas are no majority of the roster")
     for header in child.headers:
         if header.message.sequence <= parent.held_of(header.peer):
@@ -226,10 +226,29 @@ def _check_deltas(parent: Entry, child: Entry, rules: RoundRules) -> None:
         check_group_seal(parent, seal, rules)
 
 
-def _stop_reason(round_number: int, deltas: Sequence[SignedDelta], rules: RoundRules) -> str:
-    value = agreed_return(deltas)
-    if rules.stop_return is not None and value is not None and value >= rules.stop_return:
+def _contributors(parent: Entry, rules: RoundRules) -> frozenset[PeerId]:
+    """Return the members whose work the round after `parent` is for."""
+    grouping = parent.settle(rules).grouping
+    return parent.members if grouping is None else grouping.contributors
+
+
+def _stop_reason(parent: Entry, deltas: Sequence[SignedDelta], rules: RoundRules) -> str:
+    if rules.stop_return is not None and _is_goal_reached(parent, deltas, goal=rules.stop_return, rules=rules):
         return STOP_RETURN
-    if rules.stop_rounds is not None and round_number >= rules.stop_rounds:
+    if rules.stop_rounds is not None and parent.round + 1 >= rules.stop_rounds:
         return STOP_ROUNDS
     return ""
+
+
+def _is_goal_reached(parent: Entry, deltas: Sequence[SignedDelta], *, goal: float, rules: RoundRules) -> bool:
+    """Return whether more than half of the contributors measured the goal, a group speaking for all its members.
+
+    Never in round 1: nobody is on the roster before it, so whoever seals it would decide alone (docs/adr/0006).
+    """
+    contributors = _contributors(parent, rules)
+    reached: set[PeerId] = set()
+    for delta in deltas:
+        value = delta.message.eval_return
+        if value is not None and value >= goal:
+            reached.update(_admissions([delta]))
+    return 2 * len(reached & contributors) > len(contributors)
