@@ -7,6 +7,7 @@ from collections.abc import Callable, Set
 
 from peer.rounds.eligibility import Eligibility
 from peer.rounds.entry import Entry
+from peer.rounds.group_seal import MAX_LEAP
 from peer.rounds.headers import HeaderPool
 from peer.rounds.payloads import PayloadStore
 from peer.types import Digest, PeerId
@@ -77,5 +78,11 @@ class Candidates:
         for header in [header for header in self._waiting.values() if header.message in self._payloads]:
             del self._waiting[header.peer]
             self._version += 1
-            if header.message.sequence > tip.held_of(header.peer):
+            if _adds_work(header, tip):
                 self._ready[header.peer] = header
+
+
+def _adds_work(header: Signed[DeltaHeader], tip: Entry) -> bool:
+    """Return whether the chain lacks what `header` announces, and the seal of a group may say so of its author."""
+    leap = header.message.sequence - tip.held_of(header.peer)
+    return leap > 0 if tip.grouping is None else 0 < leap <= MAX_LEAP

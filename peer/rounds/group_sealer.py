@@ -27,11 +27,16 @@ _MAX_TOLD = 16
 
 
 def seal_group(ledger: "Ledger") -> tuple[Signed[GroupSeal], bytes]:
-    """Return the seal of the own group over all candidates, signed and entered here, and its payload."""
+    """Return the seal of the own group over all candidates, signed and entered here, and its payload.
+
+    Raises: ProtocolError when it is none that others would take; nothing of it is kept then.
+    """
     headers, codec = _choose(ledger), _codec_name(ledger)
     result = _delta_of(ledger, headers, codec)
     body = _statement(ledger, headers, result, codec)
     signed = seal(body, ledger.parts.signer, run=ledger.parts.run)
+    ledger.parts.pure.open(signed.data, run=ledger.parts.run)
+    ledger.parts.pure.check_group_seal(ledger.tip, signed, ledger.parts.rules)
     ledger.payloads.keep(signed, result.payload, result.decoded)
     ledger.groups.add(signed, rank=ledger.own_rank)
     return signed, result.payload

@@ -327,7 +327,10 @@ class RoundMachine:
             self._seal_at = min(due, self._seal_at or due)
             return []
         _remember(self._sealed, self.tip.digest)
-        entry = seal_round(self._ledger)
+        try:
+            entry = seal_round(self._ledger)
+        except ProtocolError as error:
+            return [self._unsealed(error)]
         self._ledger.chain.add(entry)
         assert entry.manifest is not None, "only genesis has none"
         return [Publish(data=announcement(entry.manifest.data, None)), *self._move_to(entry, now)]
@@ -340,9 +343,16 @@ class RoundMachine:
             self._seal_at = min(due, self._seal_at or due)
             return []
         _remember(self._sealed_groups, self.tip.digest)
-        seal, payload = seal_group(self._ledger)
+        try:
+            seal, payload = seal_group(self._ledger)
+        except ProtocolError as error:
+            return [self._unsealed(error)]
         inline = payload if len(payload) <= INLINE_PAYLOAD_BYTES else None
         return [Publish(data=announcement(seal.data, inline))]
+
+    def _unsealed(self, error: ProtocolError) -> Refused:
+        """What this peer would have sealed, everybody would refuse: it is told as a refusal, and others seal."""
+        return Refused(reason=error.reason, peer=self._ledger.me, detail=f"the own seal: {error.detail}")
 
     def _move_to(self, target: Entry, now: Seconds) -> list[Effect]:
         effects = self._follower.move_to(target, sealing_s=self._round.sealing_s(now), now=now)

@@ -53,7 +53,10 @@ class Settled:
 
 
 def outcome_of(parent: Entry, deltas: Sequence[SignedDelta], rules: RoundRules) -> Outcome:
-    """deltas: the admitted headers, or group seals."""
+    """deltas: the admitted headers, or group seals.
+
+    env_steps stays at MAX_COUNT once it is there: it decides nothing, and no run ends because of what a peer said.
+    """
     admitted = _admissions(deltas)
     grouping = parent.settle(rules).grouping
     roster = next_roster(
@@ -70,7 +73,7 @@ def outcome_of(parent: Entry, deltas: Sequence[SignedDelta], rules: RoundRules) 
         departed=departed,
         horizon=horizon,
         score=parent.score + len(admitted),
-        env_steps=parent.env_steps + sum(delta.message.env_steps for delta in deltas),
+        env_steps=min(parent.env_steps + sum(delta.message.env_steps for delta in deltas), MAX_COUNT),
         stop=_stop_reason(parent, deltas, rules),
     )
 
@@ -204,7 +207,7 @@ def check_manifest(parent: Entry, child: Entry, rules: RoundRules) -> Settled:
     _check_deltas(parent, child, rules)
     if parent.stop:
         raise ProtocolError("bad_manifest", "the run had already ended")
-    if child.env_steps > MAX_COUNT or not 0 < len(expected.roster) <= MAX_LARGE_ROSTER:
+    if not 0 < len(expected.roster) <= MAX_LARGE_ROSTER:
         raise ProtocolError("bad_manifest", "counters out of range")
     return settled
 

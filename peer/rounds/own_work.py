@@ -8,6 +8,7 @@ from peer.rounds.remainders import with_remainder
 from peer.rounds.staleness import share, staleness_of, weight_of
 from peer.wire.envelope import Signed, seal
 from peer.wire.hashing import digest_of
+from peer.wire.limits import MAX_COUNT, MAX_ENV_STEPS, MAX_STATISTIC
 from peer.wire.messages import DeltaHeader
 
 
@@ -79,13 +80,17 @@ class OwnWork:
             payload=digest_of(payload),
             payload_bytes=len(payload),
             codec=self._ledger.parts.codec,
-            env_steps=total.env_steps,
-            weight=weight,
-            steps_per_s=work.steps_per_s,
+            env_steps=min(total.env_steps, MAX_ENV_STEPS),
+            weight=min(weight, MAX_ENV_STEPS),
+            steps_per_s=min(work.steps_per_s, MAX_COUNT),
             l2_norm=l2_norm,
-            approx_kl=work.approx_kl,
-            mean_return=work.mean_return,
-            eval_return=work.eval_return,
+            approx_kl=_bounded(work.approx_kl),
+            mean_return=None if work.mean_return is None else _bounded(work.mean_return),
+            eval_return=None if work.eval_return is None else _bounded(work.eval_return),
             tasks=work.tasks,
         )
         return seal(header, self._ledger.parts.signer, run=self._ledger.parts.run)
+
+
+def _bounded(statistic: float) -> float:
+    return max(-MAX_STATISTIC, min(statistic, MAX_STATISTIC))

@@ -5,9 +5,8 @@ from collections.abc import Collection, Sequence
 from peer.errors import ProtocolError
 from peer.rounds.entry import Entry, entry_of, entry_of_groups
 from peer.rounds.ledger import Ledger
-from peer.rounds.manifest import Outcome, Settled, build_manifest, build_top_manifest, outcome_of
+from peer.rounds.manifest import Outcome, build_manifest, build_top_manifest, outcome_of
 from peer.rounds.roster import seal_order
-from peer.rounds.standing import Standing
 from peer.types import Digest, ModelState
 from peer.wire.envelope import Signed, SignedDelta, seal
 from peer.wire.hashing import part_hashes
@@ -16,7 +15,10 @@ from peer.wire.messages import DeltaHeader, Rejection
 
 
 def seal_round(ledger: Ledger) -> Entry:
-    """Return the applied successor of the tip that admits all candidates, signed by this peer."""
+    """Return the applied successor of the tip that admits all candidates, signed by this peer.
+
+    Raises: ProtocolError when it is none that others would take; nothing of it is kept then.
+    """
     return _seal_flat(ledger) if ledger.grouping is None else _seal_groups(ledger)
 
 
@@ -33,7 +35,7 @@ def _seal_flat(ledger: Ledger) -> Entry:
         parts=part_hashes(state, parts.schema),
         rules=parts.rules,
     )
-    return _settled(ledger, entry_of(seal(body, parts.signer, run=parts.run), tuple(admitted)), outcome, state)
+    return _settled(ledger, entry_of(seal(body, parts.signer, run=parts.run), tuple(admitted)), state)
 
 
 def _seal_groups(ledger: Ledger) -> Entry:
@@ -51,7 +53,7 @@ def _seal_groups(ledger: Ledger) -> Entry:
         parts=part_hashes(state, parts.schema),
         rules=parts.rules,
     )
-    return _settled(ledger, entry_of_groups(seal(body, parts.signer, run=parts.run), tuple(admitted)), outcome, state)
+    return _settled(ledger, entry_of_groups(seal(body, parts.signer, run=parts.run), tuple(admitted)), state)
 
 
 def _after(ledger: Ledger, admitted: Sequence[SignedDelta]) -> tuple[Outcome, ModelState, Digest]:
@@ -62,10 +64,12 @@ def _after(ledger: Ledger, admitted: Sequence[SignedDelta]) -> tuple[Outcome, Mo
     return outcome, state, ledger.parts.pure.model_hash(state)
 
 
-def _settled(ledger: Ledger, entry: Entry, outcome: Outcome, state: ModelState) -> Entry:
-    """Keep what follows from the own manifest, as `check_manifest` gives it to everybody else."""
-    standing = Standing(entry.digest, outcome.roster, outcome.departed, ledger.parts.rules)
-    Settled(outcome=outcome, standing=standing).settle(entry)
+def _settled(ledger: Ledger, entry: Entry, state: ModelState) -> Entry:
+    """Check the own manifest as everybody else will: who follows one that is refused everywhere parts from all."""
+    parts, signed = ledger.parts, entry.manifest
+    assert signed is not None, "sealed just now"
+    parts.pure.open(signed.data, run=parts.run)
+    parts.pure.check_manifest(ledger.tip, entry, parts.rules).settle(entry)
     entry.state = state
     return entry
 

@@ -14,7 +14,7 @@ from peer.rounds.standing import encode_standing
 from peer.types import ModelSchema, ModelState, Moments
 from peer.wire.envelope import expect
 from peer.wire.hashing import model_hash
-from peer.wire.limits import MAX_LARGE_ROSTER, MAX_MANIFEST_BYTES, MAX_STANDING_BYTES
+from peer.wire.limits import MAX_COUNT, MAX_LARGE_ROSTER, MAX_MANIFEST_BYTES, MAX_ROUND, MAX_STANDING_BYTES
 from peer.wire.messages import DepartedEntry, Manifest, RosterEntry, RoundNumber, TopManifest
 
 _FORMAT = 3
@@ -66,7 +66,8 @@ def encode_snapshot(entry: Entry) -> bytes:
 def decode_snapshot(data: bytes, *, run: bytes, schema: ModelSchema, pure: PureWork = _PURE) -> Entry:
     """Return the applied entry inside `data`; its model is checked against its manifest's hash and signature.
 
-    Raises: ProtocolError on another format, shape, run, a bad signature, or a model that is not the manifest's.
+    Raises: ProtocolError on another format, shape, run, a bad signature, a model that is not the manifest's, or
+    counters so high that rounds could not go on from them.
     """
     if len(data) > max_snapshot_bytes(schema):
         raise ProtocolError("oversize", f"a snapshot of {len(data)} bytes")
@@ -80,6 +81,8 @@ def decode_snapshot(data: bytes, *, run: bytes, schema: ModelSchema, pure: PureW
     if sizes != (4 * schema.num_params, 24 * schema.num_moments, 4 * schema.num_outer):
         raise ProtocolError("schema", "the snapshot is of a model of another shape")
     entry = _entry(snapshot, run=run, pure=pure)
+    if entry.round > MAX_ROUND // 2 or entry.score > MAX_COUNT // 2:
+        raise ProtocolError("bad_manifest", f"counters out of range: round {entry.round}, score {entry.score}")
     entry.state = _state(snapshot, schema)
     if model_hash(entry.state) != entry.model:
         raise ProtocolError("model_hash", "the snapshot's model is not the one that its manifest names")

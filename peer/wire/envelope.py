@@ -6,7 +6,6 @@ signature cannot give the same statement another name).
 """
 
 import hashlib
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +23,7 @@ from peer.wire.limits import (
     MAX_GROUP_SEAL_BYTES,
     MAX_HEADER_BYTES,
     MAX_MANIFEST_BYTES,
+    MAX_STATISTIC,
     MAX_TOP_MANIFEST_BYTES,
     PROTOCOL_VERSION,
 )
@@ -201,5 +201,5 @@ def _public_key(peer: PeerId) -> Ed25519PublicKey:
 def _require_finite(message: object) -> None:
     if isinstance(message, DeltaHeader | GroupSeal):
         values = (message.l2_norm, message.approx_kl, message.mean_return, message.eval_return)
-        if not all(value is None or math.isfinite(value) for value in values):
-            raise ProtocolError("not_finite", "a header carries NaN or infinity")
+        if not all(value is None or abs(value) <= MAX_STATISTIC for value in values):  # written so that NaN fails
+            raise ProtocolError("not_finite", f"a header carries NaN, infinity, or a value above {MAX_STATISTIC:.0e}")

@@ -37,7 +37,15 @@ MAX_PASSED_PROOFS = 8
 
 MAX_ROUND = 2**40
 MAX_COUNT = 2**53
-"""Env steps and similar counters: far above use, exact as a float64 too."""
+"""Counters over a whole run: far above use, exact as a float64 too."""
+
+MAX_ENV_STEPS = MAX_COUNT // MAX_ADMITTED
+"""Of one header, and its weight: half a year at ten million steps a second. The sum over a group, whatever its members
+say, stays within MAX_COUNT, or one of them could make a seal that nobody takes."""
+
+MAX_STATISTIC = 2.0**100
+"""Norms, divergences and returns, about 1e30. A power of two: the mean of any values within it, however rounded, is
+within it too."""
 
 INLINE_PAYLOAD_BYTES = 48 * 1024
 """Payloads up to this size ride along with the announcement; larger ones are pulled (docs/protocol.md). Every peer gets

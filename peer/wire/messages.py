@@ -13,6 +13,7 @@ from peer.wire.limits import (
     MAX_ANNOUNCEMENT_BYTES,
     MAX_BLOB_BYTES,
     MAX_COUNT,
+    MAX_ENV_STEPS,
     MAX_GROUPS,
     MAX_PART_HASH_BYTES,
     MAX_ROSTER,
@@ -23,6 +24,8 @@ Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 PartHashes = Annotated[bytes, msgspec.Meta(max_length=MAX_PART_HASH_BYTES)]
 PeerText = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+EnvSteps = Annotated[int, msgspec.Meta(ge=1, le=MAX_ENV_STEPS)]
+GroupEnvSteps = Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
 RoundNumber = Annotated[int, msgspec.Meta(ge=0, le=MAX_ROUND)]
 TaskId = Annotated[str, msgspec.Meta(min_length=1, max_length=48)]
 Envelope = bytes
@@ -58,8 +61,8 @@ class DeltaHeader(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     payload: Hash
     payload_bytes: Annotated[int, msgspec.Meta(ge=1, le=MAX_BLOB_BYTES)]
     codec: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
-    env_steps: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
-    weight: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
+    env_steps: EnvSteps
+    weight: EnvSteps
     steps_per_s: Count
     l2_norm: float
     approx_kl: float
@@ -140,7 +143,7 @@ class GroupMember(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     key: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
     header: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
     sequence: Count
-    env_steps: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
+    env_steps: EnvSteps
     steps_per_s: Count
 
 
@@ -158,8 +161,8 @@ class GroupSeal(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     payload: Hash
     payload_bytes: Annotated[int, msgspec.Meta(ge=1, le=MAX_BLOB_BYTES)]
     codec: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
-    env_steps: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
-    weight: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
+    env_steps: GroupEnvSteps
+    weight: GroupEnvSteps
     l2_norm: float
     approx_kl: float
     mean_return: float | None

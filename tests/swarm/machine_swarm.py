@@ -49,8 +49,8 @@ CONFIG = Digest(b"c" * 32)
 # Checking a signature is a pure function and most of the cost: the members of one process share the answers.
 vars(pure_work)["open_envelope"] = lru_cache(maxsize=4096)(open_envelope)
 LATE_ROUNDS = 2
-TOLD_APART = 48
-"""Stretches of a peer that are told apart; later ones count one env step each, or no manifest could count them all."""
+TOLD_APART = 47
+"""Stretches of a peer that are told apart; later ones count one env step each, or no header could announce them all."""
 
 
 def first_entry() -> Entry:

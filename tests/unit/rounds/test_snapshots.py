@@ -1,10 +1,20 @@
 """States pulled from others: whatever comes of one pull, the same state can be asked for again."""
 
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from peer.errors import ProtocolError
 from peer.rounds.effects import FetchSnapshot, SnapshotApplied
-from peer.rounds.snapshot import encode_snapshot
+from peer.rounds.snapshot import decode_snapshot, encode_snapshot
 from peer.types import Digest
+from peer.wire.envelope import expect, seal
+from peer.wire.limits import MAX_COUNT, MAX_ROUND
+from peer.wire.messages import Manifest
 from peer.wire.sync import SyncResponse
 from tests.swarm.machine_swarm import MachineSwarm
+from tests.unit.services.chains import ME, RUN, SCHEMA, LoneChain
 
 
 def test_of_two_states_pulled_from_one_peer_each_can_be_pulled_again_when_it_failed() -> None:
@@ -32,3 +42,19 @@ def test_of_two_states_pulled_from_one_peer_each_can_be_pulled_again_when_it_fai
     state = encode_snapshot(donor.machine.tip)
     effects = late.machine.receive_snapshot(second, state, source=source, now=5.0)
     assert any(isinstance(effect, SnapshotApplied) for effect in effects)
+
+
+@pytest.mark.parametrize("counters", [{"round": MAX_ROUND}, {"score": MAX_COUNT}], ids=["round", "score"])
+def test_a_state_from_which_rounds_could_not_go_on_is_refused(counters: dict[str, int]) -> None:
+    chain = LoneChain()
+    chain.seal()
+    tip = chain.machine.tip
+    assert tip.manifest is not None
+    sealed = expect(tip.manifest, Manifest)
+    assert decode_snapshot(encode_snapshot(tip), run=RUN, schema=SCHEMA).digest == tip.digest
+    header = msgspec.structs.replace(tip.headers[0].message, round=counters.get("round", tip.round))
+    changes = {"admitted": (seal(header, ME, run=RUN).data,), **counters}
+    made_up = seal(msgspec.structs.replace(sealed.message, **changes), ME, run=RUN)
+    data = encode_snapshot(replace(tip, manifest=made_up))
+    with pytest.raises(ProtocolError, match="counters out of range"):
+        decode_snapshot(data, run=RUN, schema=SCHEMA)
