@@ -72,6 +72,7 @@ class ConnectionTable:
     def add(self, conn: SwarmConn) -> None:
         """Take note of a new connection, and of its end when that comes."""
         if conn.is_closed:
+            self._sockets.pop(conn.muxed_conn, None)
             return
         peer = peer_of(conn)
         conns = self._by_peer.setdefault(peer, [])

@@ -74,9 +74,26 @@ async def join_swarm(
         await swarm.upgrader.muxer_multistream.select_transport(secured.secured)  # there is only one to agree on
         muxed = YamuxConnection(secured.secured, ID.from_base58(secured.peer), serve=partial(_serve, swarm))
         note_socket(muxed, secured.tcp)
-        return await swarm.add_conn(muxed, direction="outbound" if secured.is_initiator else "inbound")
+        try:
+            conn = await swarm.add_conn(muxed, direction="outbound" if secured.is_initiator else "inbound")
+        finally:
+            _forget_ended(swarm, muxed)
+        if conn.is_closed:
+            raise TransportError("it ended at once")
+        return conn
 
     return await _or_close(secured.tcp.stream, f"connection to {secured.peer} broke while starting", join)
+
+
+def _forget_ended(swarm: Swarm, muxed: IMuxedConn) -> None:
+    """Take a connection out of the swarm that ended before it was in.
+
+    The swarm looks whether a connection lives, waits, and only then counts it; at the end of one that was not counted
+    yet there was nothing to take out. It would hold one of `max_connections` for ever.
+    """
+    for conn in list(swarm.connections.get(muxed.peer_id, ())):
+        if isinstance(conn, SwarmConn) and conn.muxed_conn is muxed and conn.is_closed:
+            swarm.remove_conn(conn)
 
 
 async def _serve(swarm: Swarm, stream: YamuxStream) -> None:

@@ -6,6 +6,8 @@ from contextlib import suppress
 import pytest
 import trio
 import trio.testing
+from libp2p.network.connection.swarm_connection import SwarmConn
+from libp2p.rcmgr import Direction
 
 from peer.errors import TransportError
 from peer.network.addresses import parse_tcp_address
@@ -121,6 +123,29 @@ async def test_ended_connections_free_their_slots() -> None:
             assert await guest.request(peer_id(1), "alive/1", b"x") == b"x"
             await guest.disconnect(peer_id(1))
             await until(lambda: not host.connected_peers())
+
+
+async def test_connections_that_end_before_they_are_counted_hold_no_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """py-libp2p counts them afterwards, and for ever: a stranger that hangs up in time would take all slots."""
+    start = SwarmConn.start
+
+    async def end_first(conn: SwarmConn) -> None:
+        if conn.direction is Direction.OUTBOUND:
+            await start(conn)
+            return
+        await conn.close()
+        conn.event_started.set()
+
+    async with open_peer(1, max_connections=2) as host, open_peer(2) as guest:
+        with monkeypatch.context() as patched:
+            patched.setattr(SwarmConn, "start", end_first)
+            for _ in range(2):
+                with suppress(TransportError):  # or it learns a moment later
+                    await guest.connect(host.listen_addresses[0])
+                await until(lambda: not guest.connected_peers() and host._connector._handshakes == 0)
+        assert not host._connector._swarm.connections
+        assert not host._connections._sockets
+        await assert_serves(host)
 
 
 async def test_end_of_a_connection_is_known_as_soon_as_it_ends() -> None:
