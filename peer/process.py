@@ -15,6 +15,7 @@ import msgspec
 import trio
 
 import peer
+from peer.addresses import bound_port
 from peer.admission.allow_list import AllowList
 from peer.admission.policy import AdmissionPolicy
 from peer.agents.native_agent import NativeAgent
@@ -23,7 +24,6 @@ from peer.config.schema import Config
 from peer.early_signals import EarlySignals, keeping
 from peer.errors import StorageError
 from peer.native import AggregationKernels
-from peer.network.addresses import bound_port
 from peer.network.discovery.source import closing_sources
 from peer.network.identity import Identity, load_or_create_identity
 from peer.network.libp2p_logging import quiet_libp2p_logging

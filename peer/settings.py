@@ -4,11 +4,11 @@ import math
 import os
 from pathlib import Path
 
+from peer.addresses import bound_port
 from peer.admission.allow_list import Authority
 from peer.admission.policy import AdmissionPolicy
 from peer.config.schema import Config
 from peer.native import PpoSettings
-from peer.network.addresses import bound_port
 from peer.network.announce import Announced, announced_addresses, multicast_addresses
 from peer.network.discovery.dns import DnsDiscovery
 from peer.network.discovery.source import DiscoverySource

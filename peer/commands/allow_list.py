@@ -52,7 +52,7 @@ def add_command(
     """Put a peer on the list, or change its name and role. The new version must be signed again."""
     from peer.admission.allow_list import Listed, with_peer
     from peer.errors import ProtocolError
-    from peer.wire.peer_ids import public_key_of
+    from peer.peer_ids import public_key_of
 
     try:
         public_key_of(peer)

@@ -46,25 +46,7 @@ def load(files: list[Path] | None, overrides: list[str] | None) -> "Config":
     from peer.config.load import load_config  # here and below: -h and --version must not wait for what they never use
     from peer.native import known_envs
 
-    def loaded() -> "Config":
-        config = load_config(config_files(files), os.environ, overrides or [], known_envs=known_envs())
-        _check_addresses(config)
-        return config
-
-    return or_exit(loaded)
-
-
-def _check_addresses(config: "Config") -> None:
-    """Refuse what looks like a multiaddr and can be dialled by no peer. Raises: ConfigError naming the key."""
-    from peer.network.addresses import parse_tcp_address
-
-    given = {"addresses": config.network.addresses, "announce": config.network.announce}
-    for key, addresses in given.items():
-        for number, address in enumerate(addresses):
-            try:
-                parse_tcp_address(address)
-            except ValueError as error:
-                raise ConfigError(f"network.{key}.{number}: {address}: {error}") from error
+    return or_exit(lambda: load_config(config_files(files), os.environ, overrides or [], known_envs=known_envs()))
 
 
 def config_files(files: list[Path] | None) -> list[Path]:

@@ -102,7 +102,7 @@ def _invalid_values(root: tree.Branch, error: ValidationError) -> Iterator[str]:
         assert wanted is not None  # unknown keys were refused before
         yield (
             f"{node.origin.text}: {dotted(path)}: expected {expected(*wanted)}, got {got(tree.plain(node))}"
-            + _near_choice(wanted[0], node)
+            + (f"; {problem['ctx']['why']}" if problem["type"] == "unfit" else _near_choice(wanted[0], node))
         )
 
 

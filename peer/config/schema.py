@@ -4,14 +4,14 @@ The meaning, unit and origin of each default stand beside it in `configs/config.
 equal. Values are strict: no text is read as a number. NaN and infinity are refused everywhere.
 """
 
-import ipaddress
 import math
-import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
+
+from peer.addresses import TcpAddress, parse_tcp_address
 
 MAX_SEED = 2**63 - 1
 """Seeds fit a signed 64-bit integer, so that SQLite, JSON readers and C++ all hold them."""
@@ -22,14 +22,38 @@ MAX_BATCH = 2**26
 
 
 def _check_host(text: str) -> str:
-    ipaddress.ip_address(text)  # a name would be resolved differently on every machine
+    kind = "ip6" if ":" in text else "ip4"  # a name would be resolved differently on every machine
+    parse_tcp_address(f"/{kind}/{text}/tcp/0")
     return text
 
 
 def _check_address(text: str) -> str:
-    if not re.fullmatch(r"(/[A-Za-z0-9._:%-]+){2,16}", text):
-        raise ValueError("not a multiaddr")
+    _parsed(text)
     return text
+
+
+def _check_announced(text: str) -> str:
+    """What others are told must lead to us from where they are, and they know whose it is."""
+    address = _parsed(text)
+    if address.port == 0:
+        raise _unfit("nobody can dial port 0")
+    if address.is_unspecified:
+        raise _unfit(f"{address.host} is an address to listen on, which nobody can dial")
+    if address.peer is not None:
+        raise _unfit("leave out /p2p/...: others know whose address it is")
+    return text
+
+
+def _parsed(text: str) -> TcpAddress:
+    try:
+        return parse_tcp_address(text)
+    except ValueError as error:
+        raise _unfit(str(error)) from error
+
+
+def _unfit(why: str) -> PydanticCustomError:
+    """Return the error for one value of the right type, with what the description of the key leaves open."""
+    return PydanticCustomError("unfit", "{why}", {"why": why})
 
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,48}\z", description="1 to 48 characters of a-z, 0-9 and '-'")]
@@ -42,6 +66,9 @@ HostName = Annotated[
 ]
 Multiaddr = Annotated[
     str, AfterValidator(_check_address), Field(description="a multiaddr such as /ip4/192.0.2.7/tcp/4001")
+]
+AnnouncedAddress = Annotated[
+    str, AfterValidator(_check_announced), Field(description="a multiaddr such as /ip4/192.0.2.7/tcp/4001")
 ]
 InterfaceName = Annotated[
     str, Field(pattern=r"^[^/\s\x00]{1,15}\z", description="a network interface such as eth0 or tailscale0, or null")
@@ -213,7 +240,7 @@ class NetworkConfig(Section):
     dns: Annotated[tuple[HostName, ...], Field(max_length=64)] = ()
     addresses: Annotated[tuple[Multiaddr, ...], Field(max_length=1024)] = ()
     mdns: bool = False
-    announce: Annotated[tuple[Multiaddr, ...], Field(max_length=8)] = ()
+    announce: Annotated[tuple[AnnouncedAddress, ...], Field(max_length=8)] = ()
     interface: InterfaceName | None = None
     redial_min_s: Period = 0.5
     redial_max_s: Period = 30.0

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import trio
 
+from peer.addresses import parse_tcp_address
 from peer.agents.native_agent import NativeAgent
 from peer.config.digest import digest
 from peer.config.schema import Config
 from peer.doctor.admission_checks import unnamed_peers
 from peer.doctor.finding import Finding
 from peer.errors import ProtocolError, SelfDialError, StorageError, TransportError
-from peer.network.addresses import parse_tcp_address
 from peer.network.discovery.dns import DnsDiscovery
 from peer.network.identity import Identity
 from peer.network.libp2p_dial import open_socket

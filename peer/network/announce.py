@@ -9,8 +9,8 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from peer.addresses import TcpAddress, parse_tcp_address
 from peer.errors import TransportError
-from peer.network.addresses import TcpAddress, parse_tcp_address
 from peer.network.interfaces import InterfaceAddress
 
 MAX_ANNOUNCED = 8

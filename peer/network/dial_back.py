@@ -10,7 +10,7 @@ our own machine and our own network, which the asker has no business in. docs/ad
 
 import ipaddress
 
-from peer.network.addresses import parse_tcp_address
+from peer.addresses import parse_tcp_address
 from peer.network.announce import IpAddress, literal_host
 
 _FIRST_UNPRIVILEGED_PORT = 1024

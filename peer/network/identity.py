@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from peer.errors import StorageError
+from peer.peer_ids import peer_id_of
 from peer.types import PeerId, Session
-from peer.wire.peer_ids import peer_id_of
 
 SEED_BYTES = 32
 SESSION_BYTES = 16

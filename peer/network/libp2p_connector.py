@@ -5,8 +5,8 @@ import trio
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.network.swarm import Swarm
 
+from peer.addresses import TcpAddress, parse_tcp_address
 from peer.errors import IdentityInUseError, SelfDialError, TransportError
-from peer.network.addresses import TcpAddress, parse_tcp_address
 from peer.network.dial_window import DialWindow
 from peer.network.libp2p_connections import ConnectionTable
 from peer.network.libp2p_dial import open_socket

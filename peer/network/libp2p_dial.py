@@ -6,8 +6,8 @@ from typing import Any
 
 import trio
 
+from peer.addresses import TcpAddress
 from peer.errors import TransportError
-from peer.network.addresses import TcpAddress
 
 
 async def open_socket(address: TcpAddress) -> trio.SocketStream:

@@ -5,8 +5,8 @@ import socket
 
 import trio
 
+from peer.addresses import TcpAddress
 from peer.errors import TransportError
-from peer.network.addresses import TcpAddress
 
 
 async def open_listeners(address: TcpAddress) -> list[trio.SocketListener]:

@@ -16,8 +16,8 @@ from functools import partial
 import trio
 from libp2p.network.connection.swarm_connection import SwarmConn
 
+from peer.addresses import parse_tcp_address
 from peer.errors import TransportError
-from peer.network.addresses import parse_tcp_address
 from peer.network.counters import new_counters
 from peer.network.gate import Gate
 from peer.network.identity import Identity

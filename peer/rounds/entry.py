@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from peer.peer_ids import peer_id_of
 from peer.rounds.departed import Departed
 from peer.rounds.grouping import Grouping
 from peer.rounds.roster import Roster
@@ -14,7 +15,6 @@ from peer.types import Digest, ModelSchema, ModelState, PeerId
 from peer.wire.envelope import Signed, SignedDelta, SignedManifest
 from peer.wire.hashing import model_hash
 from peer.wire.messages import DeltaHeader, GroupSeal, Manifest, TopManifest
-from peer.wire.peer_ids import peer_id_of
 
 GENESIS_PARENT = Digest(bytes(32))
 _RULES = RoundRules()

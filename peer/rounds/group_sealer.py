@@ -8,13 +8,13 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from peer.peer_ids import public_key_of
 from peer.rounds.group_delta import GroupDelta
 from peer.rounds.headers import NAME_BYTES
 from peer.types import Digest
 from peer.wire.envelope import Signed, seal
 from peer.wire.limits import MAX_ADMITTED
 from peer.wire.messages import DeltaHeader, GroupMember, GroupSeal, Rejection
-from peer.wire.peer_ids import public_key_of
 
 if TYPE_CHECKING:
     from peer.rounds.ledger import Ledger

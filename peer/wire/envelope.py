@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from peer.errors import ProtocolError
+from peer.peer_ids import public_key_of
 from peer.types import Digest, PeerId, Session
 from peer.wire.limits import (
     MAX_ACK_BYTES,
@@ -28,7 +29,6 @@ from peer.wire.limits import (
     PROTOCOL_VERSION,
 )
 from peer.wire.messages import Ack, DeltaHeader, GroupSeal, Manifest, PeerCard, TopManifest
-from peer.wire.peer_ids import public_key_of
 
 _DOMAIN = b"murmuration/1:"
 _ENVELOPE_OVERHEAD_BYTES = 256

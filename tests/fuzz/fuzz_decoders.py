@@ -25,7 +25,7 @@ _DECODERS = [
     "peer.admission.allow_list",
     "peer.codec",
     "peer.errors",
-    "peer.network.addresses",
+    "peer.addresses",
     "peer.network.discovery.book",
     "peer.network.gossip_frames",
     "peer.network.libp2p_framing",

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from libp2p.custom_types import TProtocol
 
+from peer.addresses import parse_tcp_address
 from peer.admission.allow_list import AllowListFile, Authority, Listed, open_allow_list, signed
 from peer.codec.codec import MAX_MAGNITUDE, Codec
 from peer.codec.registry import make_codecs
 from peer.errors import ProtocolError
 from peer.native import NativeCodecKernels
-from peer.network.addresses import parse_tcp_address
 from peer.network.discovery.book import AddressBook
 from peer.network.gossip_frames import FrameReader, Kind, MessageId, encode_message, encode_names
 from peer.network.identity import Identity

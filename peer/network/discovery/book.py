@@ -6,8 +6,8 @@ from typing import Annotated
 import msgspec
 import trio
 
+from peer.addresses import MAX_ADDRESS_CHARS, is_dialable
 from peer.errors import ProtocolError
-from peer.network.addresses import MAX_ADDRESS_CHARS, is_dialable
 from peer.types import PeerId
 
 MAX_PEERS = 256

@@ -14,10 +14,10 @@ from contextlib import suppress
 import trio
 import zeroconf
 
+from peer.addresses import parse_tcp_address
 from peer.errors import ProtocolError, TransportError
-from peer.network.addresses import parse_tcp_address
+from peer.peer_ids import public_key_of
 from peer.types import PeerId, Session
-from peer.wire.peer_ids import public_key_of
 
 MAX_SERVICES = 64
 MAX_ADDRESSES = 4

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 import trio
 
-from peer.network.addresses import parse_tcp_address
+from peer.addresses import parse_tcp_address
 from peer.network.discovery.source import without_own
 
 

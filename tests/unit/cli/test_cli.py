@@ -110,7 +110,8 @@ def test_mistake_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("key", ["addresses", "announce"])
 def test_address_that_nobody_can_dial_is_refused_with_its_key(key: str) -> None:
     said = _refused("peer", f"network.{key}=[/ip4/192.0.2.7/tcp/1,/dns4/a..b/tcp/1]")
-    assert f"network.{key}.1: /dns4/a..b/tcp/1: expected 1 to 63 characters between the dots" in said
+    assert f": network.{key}.1: expected a multiaddr" in said
+    assert "expected 1 to 63 characters between the dots" in said
 
 
 def test_missing_config_file_is_named() -> None:

@@ -7,6 +7,7 @@ import pytest
 from peer.config.load import MAX_PROBLEMS, load_config
 from peer.config.schema import Config
 from peer.errors import ConfigError
+from peer.network.identity import Identity
 from tests.unit.config.config_files import load, refusal
 
 
@@ -104,7 +105,8 @@ def test_unknown_key_is_refused_with_the_nearest_name(tmp_path: Path, text: str,
         ),
         (
             "network: {addresses: [localhost]}",
-            "network.addresses.0: expected a multiaddr such as /ip4/192.0.2.7/tcp/4001, got 'localhost' (text)",
+            "network.addresses.0: expected a multiaddr such as /ip4/192.0.2.7/tcp/4001, got 'localhost' (text);"
+            " expected /ip4/<address>/tcp/<port>[/p2p/<peer id>], got 'localhost'",
         ),
         (
             "network: {listen_host: localhost}",
@@ -131,6 +133,52 @@ def test_unknown_key_is_refused_with_the_nearest_name(tmp_path: Path, text: str,
 )
 def test_bad_value_says_key_expectation_and_what_came(tmp_path: Path, text: str, message: str) -> None:
     assert refusal(tmp_path, text) == f"a.yaml:1: {message}"
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("/ip4/192.0.2.7", "expected /ip4/<address>/tcp/<port>"),
+        ("/ip4/192.0.2.7/udp/4001/quic-v1", "expected /ip4/<address>/tcp/<port>"),
+        ("/ip4/192.0.2.7/tcp/70000", "expected a port from 0 to 65535, got '70000'"),
+        ("/ip4/192.0.2.7/tcp/-1", "expected a port from 0 to 65535, got '-1'"),
+        ("/ip4/999.1.1.1/tcp/1", "999"),
+        ("/ip6/192.0.2.7/tcp/1", "192.0.2.7"),
+        ("/dns4/a..b/tcp/1", "expected 1 to 63 characters between the dots"),
+        ("/ip4/192.0.2.7/tcp/1/p2p/notanid", "expected 52 characters, got 7"),
+    ],
+)
+@pytest.mark.parametrize("key", ["addresses", "announce"])
+def test_address_that_no_peer_could_dial_is_refused_with_the_reason(
+    tmp_path: Path, key: str, address: str, why: str
+) -> None:
+    said = refusal(tmp_path, f"network: {{{key}: [/dns/peer/tcp/4001, {address}]}}")
+    assert said.startswith(f"a.yaml:1: network.{key}.1: expected a multiaddr such as /ip4/192.0.2.7/tcp/4001, got ")
+    assert why in said
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("/ip4/192.0.2.7/tcp/0", "nobody can dial port 0"),
+        ("/ip4/0.0.0.0/tcp/4001", "0.0.0.0 is an address to listen on, which nobody can dial"),
+        ("/ip6/::/tcp/4001", ":: is an address to listen on, which nobody can dial"),
+        (f"/dns/peer/tcp/1/p2p/{Identity.for_tests(1).peer_id}", "leave out /p2p/...: others know whose address it is"),
+    ],
+)
+def test_address_that_leads_others_nowhere_is_not_announced(tmp_path: Path, address: str, why: str) -> None:
+    assert refusal(tmp_path, f'network: {{announce: ["{address}"]}}').endswith(f"(text); {why}")
+    assert load(tmp_path, f'network: {{addresses: ["{address}"]}}').network.addresses == (address,)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::1", "fe80::1%eth0"])
+def test_address_of_any_family_is_listened_on(tmp_path: Path, host: str) -> None:
+    assert load(tmp_path, f'network: {{listen_host: "{host}"}}').network.listen_host == host
+
+
+@pytest.mark.parametrize("host", ["fe80::1%a/b", "fe80::1%a b", "127.0.0.1/8"])
+def test_host_that_is_no_address_alone_is_not_listened_on(tmp_path: Path, host: str) -> None:
+    assert "network.listen_host: expected an IP address" in refusal(tmp_path, f'network: {{listen_host: "{host}"}}')
 
 
 def test_minibatch_that_does_not_divide_names_the_numbers_and_one_that_would(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
 
-from peer.network.addresses import parse_tcp_address
+from peer.addresses import parse_tcp_address
 from peer.network.counters import new_counters
 from peer.network.identity import Identity
 from peer.network.libp2p_dial import open_socket

@@ -12,7 +12,7 @@ from libp2p.peer.id import ID
 
 from peer.errors import StorageError
 from peer.network.identity import Identity, load_or_create_identity
-from peer.wire.peer_ids import public_key_of
+from peer.peer_ids import public_key_of
 
 
 def test_peer_id_is_the_one_libp2p_derives_from_the_same_key() -> None:

@@ -9,8 +9,8 @@ import trio.testing
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.rcmgr import Direction
 
+from peer.addresses import parse_tcp_address
 from peer.errors import TransportError
-from peer.network.addresses import parse_tcp_address
 from peer.network.libp2p_dial import open_socket
 from tests.unit.network.loopback import PATIENCE_S, assert_serves, open_cable, open_peer, peer_id, until
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import trio
 
+from peer.addresses import TcpAddress
 from peer.errors import TransportError
-from peer.network.addresses import TcpAddress
 from peer.network.libp2p_dial import open_socket
 
 

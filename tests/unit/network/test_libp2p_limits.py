@@ -6,8 +6,8 @@ from contextlib import suppress
 import pytest
 import trio
 
+from peer.addresses import parse_tcp_address
 from peer.errors import TransportError
-from peer.network.addresses import parse_tcp_address
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.transport import PeerConnected, PeerDisconnected

@@ -15,7 +15,7 @@ from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicat
 from libp2p.stream_muxer.yamux.yamux import Yamux
 
 import peer.network.libp2p_yamux_stream
-from peer.network.addresses import parse_tcp_address
+from peer.addresses import parse_tcp_address
 from peer.network.counters import new_counters
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_negotiation import proposal

@@ -1,12 +1,12 @@
 """Room for group seals: one a sealer and base, so that nobody is asked to seal what it has sealed already."""
 
 from peer.network.identity import Identity
+from peer.peer_ids import public_key_of
 from peer.rounds.group_pool import GroupPool
 from peer.types import Digest
 from peer.wire.envelope import Signed, seal
 from peer.wire.hashing import digest_of
 from peer.wire.messages import GroupMember, GroupSeal
-from peer.wire.peer_ids import public_key_of
 
 BASE = Digest(b"b" * 32)
 

@@ -8,7 +8,7 @@ from libp2p.crypto.ed25519 import Ed25519PublicKey
 from libp2p.peer.id import ID
 
 from peer.errors import ProtocolError
-from peer.wire.peer_ids import PEER_ID_CHARS, peer_id_of, public_key_of
+from peer.peer_ids import PEER_ID_CHARS, peer_id_of, public_key_of
 
 
 @given(st.binary(min_size=32, max_size=32))

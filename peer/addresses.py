@@ -6,8 +6,8 @@ import socket
 from dataclasses import dataclass
 
 from peer.errors import ProtocolError
+from peer.peer_ids import public_key_of
 from peer.types import PeerId
-from peer.wire.peer_ids import public_key_of
 
 MAX_ADDRESS_CHARS = 512
 
@@ -38,6 +38,11 @@ class TcpAddress:
     @property
     def family(self) -> socket.AddressFamily:
         return _FAMILY_OF[self.kind]
+
+    @property
+    def is_unspecified(self) -> bool:
+        """Return whether the host means every address of a machine, as 0.0.0.0 does: good to listen on alone."""
+        return self.kind in ("ip4", "ip6") and ipaddress.ip_address(self.host).is_unspecified
 
     def __str__(self) -> str:
         return f"/{self.kind}/{self.host}/tcp/{self.port}" + (f"/p2p/{self.peer}" if self.peer else "")

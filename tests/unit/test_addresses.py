@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peer.network.addresses import parse_tcp_address
+from peer.addresses import parse_tcp_address
 from peer.network.identity import Identity
 
 PEER = Identity.for_tests(1).peer_id
