@@ -115,7 +115,8 @@ class ConnectionTable:
     async def _watch(self, peer: PeerId, conn: SwarmConn) -> None:
         # set at the start of closing: the swarm's own notice comes 0.1 s later
         await conn.event_closed.wait()
-        self._causes.setdefault(conn, "closed by the peer")
+        stream = self._sockets.get(conn.muxed_conn)
+        self._causes.setdefault(conn, (stream and stream.stalled) or "closed by the peer")
         self._remove(peer, conn)
         self._causes.pop(conn, None)
         self._sockets.pop(conn.muxed_conn, None)

@@ -3,13 +3,22 @@
 What can be done at once is done without a turn of the event loop, which takes as long as sending 50 KB.
 """
 
+import fcntl
 import os
+import socket
+import sys
+import termios
 
 import trio
 from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.io.trio import TrioTCPStream
 
 from peer.types import Seconds, Session
+
+STALL_S: Seconds = 10.0
+LEAST_TAKEN_BYTES = 256 * 1024
+"""What the other end has to take in so many seconds of waiting for it, or the connection ends. A peer that pulls asks
+twice as much of one that holds (`BLOB_PROGRESS_BYTES` in each request's deadline)."""
 
 
 class CountedTcpStream(TrioTCPStream):
@@ -19,6 +28,11 @@ class CountedTcpStream(TrioTCPStream):
         super().__init__(stream)
         self._counters = counters
         self._unsent = memoryview(b"")
+        self._sent = 0
+        self._taken = 0  # of what was sent, when it was last asked for
+        self._waited_s: Seconds = 0.0  # since then
+        self.stalled: str | None = None
+        """Why we have ended it, if the other end has not taken what we sent."""
         self.heard_at: Seconds = trio.current_time()
         self.session: Session | None = None  # known after the handshake
 
@@ -50,7 +64,9 @@ class CountedTcpStream(TrioTCPStream):
         return False
 
     async def flush(self) -> None:
-        """Send what a cancelled writer has left. Raises: ConnectionClosedError."""
+        """Send what a cancelled writer has left. Raises: ConnectionClosedError, also when the other end takes next to
+        nothing: then a reset of single streams would not reach it either, and whoever waits to write would for ever.
+        """
         while not self._send_now():
             await self._wait_for_room()
 
@@ -64,6 +80,7 @@ class CountedTcpStream(TrioTCPStream):
             except OSError as error:
                 raise _broken(error) from error
             self._unsent = self._unsent[count:]
+            self._sent += count
             self._counters["bytes_sent"] += count
         return True
 
@@ -91,10 +108,28 @@ class CountedTcpStream(TrioTCPStream):
         return count
 
     async def _wait_for_room(self) -> None:
+        start = trio.current_time()
         try:
-            await trio.lowlevel.wait_writable(self._descriptor())
+            with trio.move_on_after(max(0.0, STALL_S - self._waited_s)) as patience:
+                await trio.lowlevel.wait_writable(self._descriptor())
         except trio.ClosedResourceError as error:
             raise _broken(error) from error
+        finally:
+            self._waited_s += trio.current_time() - start
+        if patience.cancelled_caught:
+            self._check_taken()
+
+    def _check_taken(self) -> None:
+        """Raises: ConnectionClosedError, with the socket shut down, when the other end has taken too little."""
+        taken = self._sent - _unacknowledged(self._descriptor())
+        if taken - self._taken < LEAST_TAKEN_BYTES:
+            self.stalled = f"it took only {taken - self._taken} bytes in {self._waited_s:.0f} s"
+            try:
+                self.stream.socket.shutdown(socket.SHUT_RDWR)  # wakes who reads, who ends the connection
+            except OSError as error:
+                raise _broken(error) from error
+            raise ConnectionClosedError(self.stalled, transport="tcp")
+        self._taken, self._waited_s = taken, 0.0
 
     def _descriptor(self) -> int:
         """Raises: ConnectionClosedError when the socket is closed."""
@@ -110,3 +145,12 @@ class CountedTcpStream(TrioTCPStream):
 
 def _broken(error: Exception) -> ConnectionClosedError:
     return ConnectionClosedError(f"the connection broke: {error}", transport="tcp")
+
+
+def _unacknowledged(descriptor: int) -> int:
+    """Return how much of what was sent the other end's machine has not taken. The socket's room does not tell: it has
+    room again when a third of its buffer is free, which can be more than a slow way carries in the time given."""
+    try:
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:  # not known of sockets here: then what the socket took has to do
+        return 0

@@ -10,6 +10,7 @@ from libp2p.network.stream.net_stream import NetStream
 from libp2p.stream_muxer.exceptions import MuxedStreamEOF, MuxedStreamError, MuxedStreamReset
 
 from peer.network.libp2p_session import MAX_PLAINTEXT_BYTES, MESSAGES_AT_ONCE
+from peer.network.libp2p_tcp import STALL_S
 from peer.types import Seconds
 
 SYN, ACK, FIN, RST = 1, 2, 4, 8
@@ -26,8 +27,9 @@ SMALL_BYTES = 64 * 1024
 TURN_BYTES = 1024 * 1024
 """Written before others have their turn, where the socket has room for it."""
 
-STALL_S: Seconds = 10.0
-"""How long a writer waits for a reader that takes nothing."""
+LEAST_TAKEN_BYTES = MAX_WRITE_BYTES
+"""Of each write, in every `STALL_S`, or the writer gives up: a reader that takes a byte at a time would hold it for
+ever."""
 
 
 class Frames(Protocol):
@@ -150,15 +152,16 @@ class YamuxStream(IMuxedStream):
         """Send everything. It waits for the other end to take it, and else yields to nobody.
 
         is_last: and close our direction with its end; the stream is left by `close` all the same.
-        Raises: MuxedStreamError when the stream is closed, and when the other end takes nothing.
+        Raises: MuxedStreamError when the stream is closed, and when the other end takes too little of it.
         """
         if 0 < len(data) <= SMALL_BYTES and self.write_now(data, is_last=is_last):
             return
         rest, turn = memoryview(data), TURN_BYTES
+        taken, due = 0, trio.current_time() + STALL_S
         while rest or self._held:
             least = len(self._held) + bool(rest)
             if self._sendable < least or self._sending_closed:
-                await self._wait_for_window(least)
+                await self._wait_for_window(least, due)
             before, increment = self._take_held(), self._take_increment()
             part = rest[: min(self._sendable, MAX_WRITE_BYTES) - len(before)]
             rest = rest[len(part) :]
@@ -166,6 +169,11 @@ class YamuxStream(IMuxedStream):
             turn -= len(part)
             flags = self._take_flags() | (FIN if is_last and not rest else 0)
             await self._frames.send_data(self, flags, part, before=before, increment=increment)
+            taken += len(before) + len(part)
+            if taken >= LEAST_TAKEN_BYTES:
+                taken, due = 0, trio.current_time() + STALL_S
+            elif rest and trio.current_time() >= due:
+                raise _too_slow()
             if rest and turn <= 0:
                 turn = TURN_BYTES
                 await trio.lowlevel.checkpoint()
@@ -301,8 +309,8 @@ class YamuxStream(IMuxedStream):
         if self._receiving_closed:
             raise MuxedStreamEOF("the other end has closed the stream")
 
-    async def _wait_for_window(self, least: int) -> None:
-        with trio.move_on_after(STALL_S):
+    async def _wait_for_window(self, least: int, due: Seconds) -> None:
+        with trio.move_on_at(due):
             while self._sendable < least and not self._sending_closed:
                 await self._writers.park()
         if self._is_reset:
@@ -310,7 +318,7 @@ class YamuxStream(IMuxedStream):
         if self._sending_closed:
             raise MuxedStreamError("the stream is closed for sending")
         if self._sendable < least:
-            raise MuxedStreamError(f"the other end has taken nothing for {STALL_S:g} s")
+            raise _too_slow()
 
     async def _grant(self) -> None:
         """Let the other end send as much again as was read, once that is half of the window."""
@@ -365,6 +373,10 @@ class _Sink:
                 self._receiver.feed(data)
             except Exception as error:  # it is not to end the connection that brings the bytes
                 self.error = error
+
+
+def _too_slow() -> MuxedStreamError:
+    return MuxedStreamError(f"the other end has taken less than {LEAST_TAKEN_BYTES} bytes in {STALL_S:g} s")
 
 
 def _wake(waiting: trio.lowlevel.ParkingLot) -> None:

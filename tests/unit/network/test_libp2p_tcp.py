@@ -1,10 +1,13 @@
 """A socket that is written to: at once where there is room, and whole messages whatever becomes of the writer."""
 
+import pytest
 import trio
 import trio.testing
+from libp2p.io.exceptions import ConnectionClosedError
 
+import peer.network.libp2p_tcp
 from peer.network.counters import new_counters
-from peer.network.libp2p_tcp import CountedTcpStream
+from peer.network.libp2p_tcp import LEAST_TAKEN_BYTES, CountedTcpStream
 from tests.unit.network.loopback import PATIENCE_S
 
 
@@ -63,3 +66,41 @@ async def test_what_the_socket_has_no_room_for_is_kept_by_who_does_not_wait() ->
             while len(received) < 7 + len(data):
                 received += await far.recv(65_536)
     assert received == b"at once" + b"a" * len(data)
+
+
+async def test_socket_that_takes_nothing_is_given_up_for_who_writes_and_who_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(peer.network.libp2p_tcp, "STALL_S", 0.2)
+    near, _far = trio.socket.socketpair()
+    tcp = CountedTcpStream(trio.SocketStream(near), new_counters())
+    with trio.fail_after(PATIENCE_S):
+        with pytest.raises(ConnectionClosedError, match="it took"):
+            await tcp.write(bytes(5_000_000))
+        await tcp.wait_for_bytes()
+    assert tcp.read_now(memoryview(bytearray(10))) == 0
+
+
+async def test_writers_that_are_cancelled_before_the_time_do_not_prolong_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer.network.libp2p_tcp, "STALL_S", 0.2)
+    near, _far = trio.socket.socketpair()
+    tcp = CountedTcpStream(trio.SocketStream(near), new_counters())
+    with trio.move_on_after(0.15):
+        await tcp.write(bytes(5_000_000))
+    with pytest.raises(ConnectionClosedError, match="it took"), trio.fail_after(0.15):
+        await tcp.flush()
+
+
+async def test_socket_that_takes_a_little_in_time_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer.network.libp2p_tcp, "STALL_S", 0.4)
+    near, far = trio.socket.socketpair()  # which counts the kernel's own bytes among what is not taken: hence twice
+    tcp, size, received = CountedTcpStream(trio.SocketStream(near), new_counters()), 16 * LEAST_TAKEN_BYTES, 0
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tcp.write, bytes(size))
+            while received < size:
+                await trio.sleep(0.2)
+                end = min(size, received + 2 * LEAST_TAKEN_BYTES)
+                while received < end:
+                    received += len(await far.recv(end - received))
+    assert tcp.stalled is None

@@ -1,19 +1,21 @@
 """Streams over one connection: windows that hold, breaches that end it, and another implementation at the other end."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 from libp2p.custom_types import TProtocol
+from libp2p.io.exceptions import IOException
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.peer.id import ID
 from libp2p.protocol_muxer.multiselect_client import MultiselectClient
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 from libp2p.stream_muxer.yamux.yamux import Yamux
 
+import peer.network.libp2p_tcp
 import peer.network.libp2p_yamux_stream
 from peer.addresses import parse_tcp_address
 from peer.network.counters import new_counters
@@ -42,7 +44,7 @@ from peer.network.libp2p_yamux_stream import (
     RST,
     SYN,
 )
-from peer.network.transport import MAX_MESSAGE_BYTES
+from peer.network.transport import MAX_MESSAGE_BYTES, PeerConnected, PeerDisconnected
 from peer.types import PeerId
 from tests.unit.network.loopback import (
     PATIENCE_S,
@@ -193,6 +195,33 @@ async def test_reader_that_takes_nothing_is_reset_after_a_while(monkeypatch: pyt
         await frames.send(DATA, SYN, data=proposal(TProtocol("/murmur/large/1")) + EMPTY_REQUEST)
         assert (await frames.next(WINDOW_UPDATE))[0] & RST
         await until(lambda: not theirs(victim))
+
+
+async def test_who_does_not_read_its_socket_is_disconnected_though_it_has_a_window_and_sends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither window nor pings would end it, and a reset could not be sent."""
+    monkeypatch.setattr(peer.network.libp2p_tcp, "STALL_S", 0.3)
+    content = memoryview(bytes(64 * 1024 * 1024))
+
+    @asynccontextmanager
+    async def huge(peer: PeerId, data: bytes) -> AsyncIterator[memoryview]:
+        yield content
+
+    async with open_frames() as (victim, frames):
+        victim.handle_download("huge/1", huge)
+        victim.admit(victim.connected_peers())
+        await frames.send(WINDOW_UPDATE, SYN, length=len(content))
+        await frames.send(DATA, data=proposal(TProtocol("/murmur/huge/1")) + EMPTY_REQUEST)
+        with trio.fail_after(PATIENCE_S), suppress(IOException):
+            while victim.connected_peers():
+                await frames.send(PING, SYN, length=1, stream=0)
+                await trio.sleep(0.05)
+        await until(lambda: not victim.connected_peers())
+        assert isinstance(await victim.events.receive(), PeerConnected)
+        gone = await victim.events.receive()
+        assert isinstance(gone, PeerDisconnected)
+        assert "it took" in gone.cause
 
 
 async def test_streams_that_a_peer_never_closes_are_bounded_in_number() -> None:

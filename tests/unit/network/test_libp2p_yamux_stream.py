@@ -8,7 +8,8 @@ from libp2p.abc import IMuxedConn
 from libp2p.stream_muxer.exceptions import MuxedStreamError
 from trio.testing import MockClock
 
-from peer.network.libp2p_yamux_stream import INITIAL_WINDOW_BYTES, STALL_S, SYN, YamuxStream
+from peer.network.libp2p_tcp import STALL_S
+from peer.network.libp2p_yamux_stream import INITIAL_WINDOW_BYTES, LEAST_TAKEN_BYTES, SYN, YamuxStream
 
 
 class Void:
@@ -48,9 +49,34 @@ async def test_writer_that_waits_for_the_window_does_not_look_again_and_again(au
     steps, start = Steps(trio.lowlevel.current_task()), trio.current_time()
     trio.lowlevel.add_instrument(steps)
     try:
-        with pytest.raises(MuxedStreamError, match="has taken nothing"):
+        with pytest.raises(MuxedStreamError, match="has taken less"):
             await stream.write(b"x")
     finally:
         trio.lowlevel.remove_instrument(steps)
     assert trio.current_time() - start >= STALL_S
     assert steps.count == 1
+
+
+async def test_reader_that_takes_a_byte_at_a_time_is_given_up(autojump_clock: MockClock) -> None:
+    stream, start = YamuxStream(cast(IMuxedConn, None), Void(), 1, first_flags=SYN), trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_widen, stream, 1)
+        with pytest.raises(MuxedStreamError, match="has taken less"):
+            await stream.write(bytes(2 * INITIAL_WINDOW_BYTES))
+        assert trio.current_time() - start <= STALL_S + 1.0
+        nursery.cancel_scope.cancel()
+
+
+async def test_reader_that_is_slow_and_steady_is_waited_for(autojump_clock: MockClock) -> None:
+    stream, start = YamuxStream(cast(IMuxedConn, None), Void(), 1, first_flags=SYN), trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_widen, stream, LEAST_TAKEN_BYTES)
+        await stream.write(bytes(20 * LEAST_TAKEN_BYTES))
+        assert trio.current_time() - start > 15 * STALL_S
+        nursery.cancel_scope.cancel()
+
+
+async def _widen(stream: YamuxStream, increment: int) -> None:
+    while True:
+        await trio.sleep(STALL_S - 1.0)
+        stream.widen_sending(increment)
