@@ -67,9 +67,12 @@ class Fetches:
         wanted |= {
             Digest(seal.message.payload): (seal, (seal.peer,)) for seal in ledger.group_candidates.without_payload()
         }
-        for entry in ledger.chain.beside_tip():
-            missing = ledger.missing_payloads(entry)
-            if missing and ((entry.score, entry.round) >= (tip.score, tip.round) or ledger.is_favoured(entry)):
-                for holder, header in missing:
-                    wanted[Digest(header.message.payload)] = (header, (holder.sealer or header.peer, header.peer))
+        worthy = [
+            entry
+            for entry in ledger.chain.beside_tip()
+            if not ledger.can_apply(entry)
+            and ((entry.score, entry.round) >= (tip.score, tip.round) or ledger.is_favoured(entry))
+        ]
+        for holder, header in ledger.missing_payloads(worthy):
+            wanted[Digest(header.message.payload)] = (header, (holder.sealer or header.peer, header.peer))
         return wanted

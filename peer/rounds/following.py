@@ -46,7 +46,7 @@ class Follower:
         if self.has_no_choice() or (self._what_matters() == self._seen and self.rests_on_votes(now)):
             return self._ledger.tip
         self._asked_votes = False
-        best = self._head(self._ledger.chain.root, now, _Tree.of(self._ledger.chain))
+        best = self._head(now)
         self._seen, self._look_again_at = self._what_matters(), now + RIVALS_LOOK_S
         self._votes_seen = self._ledger.votes.version
         return best
@@ -74,21 +74,25 @@ class Follower:
         company = self._company.alive if self._asked_votes else None  # they tell whether the own vote may yet decide
         return chain.tip.digest, chain.version, ledger.eligibility.version, ledger.num_applicable_beside_tip(), company
 
-    def _head(self, entry: Entry, now: Seconds, tree: "_Tree") -> Entry:
-        """Return where the best of the branches from `entry` ends; `entry` itself when none is to be followed.
+    def _head(self, now: Seconds) -> Entry:
+        """Return where the best of all branches ends.
 
         Forks are settled from the newest to the oldest. Else a branch may win by a score that counts for nothing once
         its own inner fork is decided, and three branches, each better than the one before, never come to rest.
         """
-        best = entry
-        for child in tree.children[entry.digest]:
-            if child.digest in tree.line:
-                best = self._head(child, now, tree)  # where this peer is, it needs no reason to be
-            elif self._ledger.can_apply(child):
-                head = self._head(child, now, tree)
-                if better(head, best, ledger=self._ledger, bound=partial(self._is_bound, best, head, now)):
-                    best = head
-        return best
+        tree = _Tree.of(self._ledger.chain)
+        heads: dict[Digest, Entry] = {}
+        for entry in reversed(tree.entries):
+            best = entry
+            for child in tree.children[entry.digest]:
+                if child.digest in tree.line:
+                    best = heads[child.digest]  # where this peer is, it needs no reason to be
+                elif self._ledger.can_apply(child):
+                    head = heads[child.digest]
+                    if better(head, best, ledger=self._ledger, bound=partial(self._is_bound, best, head, now)):
+                        best = head
+            heads[entry.digest] = best
+        return heads[self._ledger.chain.root.digest]
 
     def _is_bound(self, current: Entry, challenger: Entry, now: Seconds) -> bool:
         self._asked_votes = True
@@ -193,15 +197,18 @@ class Follower:
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
-    """children: of each entry, the one on the line to the tip first. line: the entries on it."""
+    """entries: all, parents before their children. children: of each, the one on the line to the tip first. line: the
+    entries on it."""
 
+    entries: list[Entry]
     children: dict[Digest, list[Entry]]
     line: frozenset[Digest]
 
     @classmethod
     def of(cls, chain: Chain) -> Self:
         on_line = chain.line_to(chain.tip)
+        entries = [*on_line, *chain.beside_tip()]
         children: dict[Digest, list[Entry]] = defaultdict(list)
-        for entry in (*on_line[1:], *chain.beside_tip()):
+        for entry in entries[1:]:
             children[entry.parent].append(entry)
-        return cls(children, frozenset(entry.digest for entry in on_line))
+        return cls(entries, children, frozenset(entry.digest for entry in on_line))

@@ -9,6 +9,7 @@ from peer.rounds.equivocation import Proof, Witness
 from peer.rounds.following import Follower
 from peer.rounds.inquiries import Inquiries
 from peer.rounds.ledger import Ledger
+from peer.rounds.tree_room import TreeRoom
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.envelope import AnySigned, Signed, SignedManifest
 from peer.wire.limits import MAX_ADMITTED
@@ -17,7 +18,6 @@ from peer.wire.messages import Ack, DeltaHeader, GroupSeal, Manifest, TopManifes
 _MAX_ORPHANS = 64
 _MAX_INCOMPLETE = 16
 """Top manifests that wait for group seals: named by 64 digests each at most, and asked for at their source."""
-_MAX_RIVALS = 16
 _MAX_VERIFIED = 512
 _MAX_ROUNDS_AHEAD = 32
 """Votes further ahead than this are of no use before the manifests between have come, and they will come again."""
@@ -30,6 +30,7 @@ class Inbox:
         self._ledger = ledger
         self._follower = follower
         self._inquiries = inquiries
+        self._room = TreeRoom(ledger)
         self._orphans: dict[Digest, Entry] = {}
         self._incomplete: dict[Digest, Signed[TopManifest]] = {}
         self._wanted: dict[Digest, Signed[GroupSeal]] = {}
@@ -202,16 +203,21 @@ class Inbox:
         return vote.previous == tip.digest and 2 * len(voters & tip.electors) > len(tip.electors)
 
     def _link(self, entry: Entry) -> list[Refused]:
-        """Add a manifest whose parent is known."""
-        chain = self._ledger.chain
-        parent = chain.get(entry.parent)
+        """Add a manifest whose parent is known, if there is room for it."""
+        ledger = self._ledger
+        parent = ledger.chain.get(entry.parent)
         assert parent is not None, "callers look it up first"
+        if self._room.is_too_far(entry):
+            return []  # it comes again when we have got there
+        sealer, what = entry.sealer or ledger.me, f"for round {entry.round}"
         try:
-            settled = self._ledger.parts.pure.check_manifest(parent, entry, self._ledger.parts.rules)
-            if len(chain.children(parent.digest)) >= _MAX_RIVALS:
-                raise ProtocolError("too_many_rivals", f"for round {entry.round}")
+            settled = ledger.parts.pure.check_manifest(parent, entry, ledger.parts.rules)
+            if self._room.has_too_many(entry):
+                raise ProtocolError("too_many_rivals", what)
         except ProtocolError as error:
-            return [Refused(reason=error.reason, peer=entry.sealer or self._ledger.me, detail=error.detail)]
+            return [Refused(reason=error.reason, peer=sealer, detail=error.detail)]
+        if not self._room.make(entry, parent):
+            return [Refused(reason="no_room", peer=ledger.me, detail=what)]  # it is nobody's mistake
         settled.settle(entry)
-        chain.add(entry)
+        ledger.chain.add(entry)
         return []

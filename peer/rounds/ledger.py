@@ -41,8 +41,7 @@ class Ledger:
         self._candidates = Candidates(self.pool, self.payloads, self.eligibility, is_of_own_group=self.is_of_own_group)
         self.decisions = Decisions()
         self._without_payload: dict[Digest, tuple[SignedDelta, ...]] = {}
-        self._not_applicable: list[Entry] = []
-        self._num_beside = 0
+        self._not_applicable: dict[Digest, Entry] = {}
         self._applicable_key: object = None
         self._payloads_seen = -1
         self.remainders = Remainders()
@@ -187,14 +186,17 @@ class Ledger:
         step = aggregate if isinstance(first, DeltaHeader) else aggregate.of_groups
         return step(base, contributions, Digest(first.base))
 
-    def missing_payloads(self, entry: Entry) -> list[tuple[Entry, SignedDelta]]:
-        """Return the admitted deltas without payload between the nearest applied ancestor and `entry`."""
+    def missing_payloads(self, entries: Iterable[Entry]) -> list[tuple[Entry, SignedDelta]]:
+        """Return the admitted deltas without payload between the nearest applied ancestors and `entries`."""
         missing: list[tuple[Entry, SignedDelta]] = []
-        current: Entry | None = entry
-        while current is not None and current.state is None:
-            if current.stop != STOP_RETURN:
-                missing += [(current, delta) for delta in self._lacking(current)]
-            current = self.chain.get(current.parent)
+        seen: set[Digest] = set()
+        for entry in entries:
+            current: Entry | None = entry
+            while current is not None and current.state is None and current.digest not in seen:
+                seen.add(current.digest)
+                if current.stop != STOP_RETURN:
+                    missing += [(current, delta) for delta in self._lacking(current)]
+                current = self.chain.get(current.parent)
         return missing
 
     def _lacking(self, entry: Entry) -> tuple[SignedDelta, ...]:
@@ -205,20 +207,37 @@ class Ledger:
         return lacking
 
     def can_apply(self, entry: Entry) -> bool:
-        return not self.missing_payloads(entry)
+        """Return whether no payload is lacking from the nearest applied ancestor on. Cost: as that of all entries."""
+        self._look_for_payloads()
+        return entry.digest not in self._not_applicable
 
     def num_applicable_beside_tip(self) -> int:
-        """Return how many of the entries beside the line to the tip can be applied. Cost: O(1) until tree, tip or
-        payloads change; payloads in use stay, so of an unchanged tree the number only grows."""
+        """Return how many of the entries beside the line to the tip can be applied."""
+        self._look_for_payloads()
+        return len(self.chain.beside_tip()) - len(self._not_applicable)
+
+    def _look_for_payloads(self) -> None:
+        """Find the entries that cannot be applied. Cost: O(1) until tree, tip or payloads change; payloads in use stay,
+        so of an unchanged tree they only get fewer."""
         chain = self.chain
         key = (chain, chain.version, chain.tip.digest)
         if key != self._applicable_key:
-            self._applicable_key, self._not_applicable, self._payloads_seen = key, chain.beside_tip(), -1
-            self._num_beside = len(self._not_applicable)
-        if self._not_applicable and self.payloads.version != self._payloads_seen:
-            self._payloads_seen = self.payloads.version
-            self._not_applicable = [entry for entry in self._not_applicable if not self.can_apply(entry)]
-        return self._num_beside - len(self._not_applicable)
+            self._applicable_key, self._payloads_seen = key, -1
+            self._not_applicable = {entry.digest: entry for entry in chain.beside_tip()}
+            if len(self._without_payload) > len(chain):
+                self._forget_removed()
+        if not self._not_applicable or self.payloads.version == self._payloads_seen:
+            return
+        self._payloads_seen = self.payloads.version
+        before, self._not_applicable = self._not_applicable, {}
+        for digest, entry in before.items():  # parents come before their children
+            lacks = entry.state is None and entry.stop != STOP_RETURN and self._lacking(entry)
+            if lacks or entry.parent in self._not_applicable:
+                self._not_applicable[digest] = entry
+
+    def _forget_removed(self) -> None:
+        lacking = self._without_payload.items()
+        self._without_payload = {digest: left for digest, left in lacking if digest in self.chain}
 
     def deltas_lacking(self, payload: Digest) -> list[SignedDelta]:
         """Return what matters here, announces `payload` and waits for it; each says of it what it likes."""
@@ -241,7 +260,7 @@ class Ledger:
         self.votes.forget(before_round=root_round)  # the root's own votes tell who has arrived there
         self.pool.forget(keep=self._recent_bases(self.pool.bases()))
         self.groups.forget(keep=self._recent_bases(self.groups.bases()))
-        self._without_payload = {digest: left for digest, left in self._without_payload.items() if digest in self.chain}
+        self._forget_removed()
         chained = {delta.message.payload for entry in self.chain for delta in entry.deltas}
         near_tip = self.pool.payloads() | self.groups.payloads()
         self.payloads.forget(keep=chained | near_tip, decoded=near_tip)

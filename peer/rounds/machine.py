@@ -7,7 +7,8 @@ the table of contents; each concept has its own:
     ledger.py             what is held: chain, headers, payloads, votes, own pieces
     eligibility.py        whose work is taken
     company.py            who can be reached, and what they hold
-    inbox.py              messages of others, checked and entered  (equivocation.py: what contradicts itself)
+    inbox.py              messages of others, checked and entered  (equivocation.py: what contradicts itself;
+                          tree_room.py: how many manifests there is room for)
     own_work.py           local training, announced
     round_in_progress.py  what the round waits for, whose turn it is  (sealing.py: the arithmetic; group_round.py: the
                           same for large swarms, grouping.py: who is in which group)

@@ -152,10 +152,14 @@ class RoundInProgress:
         return self._place_now
 
     def _patience_for_successors(self, now: Seconds) -> Seconds:
-        """While payloads of a known successor are on their way, do not seal a rival; but not for ever."""
+        """While payloads of a known successor are on their way, do not seal a rival; but not for ever, however many
+        there are, one after the other."""
         successors = self._ledger.chain.children(self._ledger.tip.digest)
         since = [self._successors_since.setdefault(entry.digest, now) for entry in successors]
-        return max((start + self._rules.grace_s for start in since), default=0.0)
+        if not since:
+            return 0.0
+        first, last = min(self._successors_since.values()), max(since)
+        return min(first + 2 * self._rules.grace_s, last + self._rules.grace_s)
 
     def _expected(self) -> frozenset[PeerId]:
         """Peers worth waiting for: reachable members that took part last time; after genesis, all reachable.

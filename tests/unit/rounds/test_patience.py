@@ -41,3 +41,15 @@ def test_a_better_rival_that_the_own_vote_stands_against_is_looked_at_again(vote
 
 def test_a_worse_rival_wakes_nobody(voter: LoneChain) -> None:
     assert not woken_for_a_rival(voter, score=voter.machine.tip.score - 1)
+
+
+def test_successors_one_after_the_other_hold_a_seal_up_for_two_grace_periods_at_most(voter: LoneChain) -> None:
+    machine, grace_s = voter.machine, voter.machine._ledger.parts.rules.grace_s
+    ends = []
+    for number in range(8):
+        digest = Digest(bytes([number]) * 32)
+        rival = replace(machine.tip, digest=digest, parent=machine.tip.digest, headers=(), state=None, standing=None)
+        machine._ledger.chain.add(rival)
+        ends.append(machine._round._patience_for_successors(number * 0.5 * grace_s))
+    assert ends[:2] == [grace_s, 1.5 * grace_s]
+    assert ends[2:] == 6 * [2 * grace_s]

@@ -1,0 +1,165 @@
+"""Room in the tree of manifests: what is made up ends at its bounds, and what is honest finds its place beside it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+
+import numpy as np
+import pytest
+
+from peer.codec.registry import CODECS
+from peer.network.identity import Identity
+from peer.rounds.effects import Refused
+from peer.rounds.entry import Entry, entry_of
+from peer.rounds.machine import RoundMachine
+from peer.rounds.manifest import build_manifest, check_manifest, outcome_of
+from peer.rounds.rules import RoundRules
+from peer.types import Digest, ModelDelta, Moments, PeerId
+from peer.wire.envelope import seal
+from peer.wire.hashing import digest_of
+from peer.wire.messages import Ack, DeltaHeader
+from tests.swarm.machine_swarm import RUN, MachineSwarm
+
+RULES = RoundRules()
+LIAR, OTHER = Identity.for_tests(2), Identity.for_tests(3)  # both on the roster
+NOW = 15.3
+PAYLOAD = CODECS["float32"].encode(ModelDelta(params=np.full(6, 1e-3, np.float32), moments=Moments.empty(2)))
+_numbers: Iterator[int] = count(1 << 40)
+
+
+@pytest.fixture
+def machine() -> RoundMachine:
+    swarm = MachineSwarm(3, seed=4)
+    swarm.run(NOW)
+    return swarm.members[0].machine
+
+
+def successor(parent: Entry, sealer: Identity, *, author: Identity | None = None) -> Entry:
+    """Return a manifest on `parent` that is sound but for its model, and lacks its payload."""
+    number = next(_numbers)
+    header = DeltaHeader(
+        round=parent.round + 1, base=parent.digest, sequence=number, payload=digest_of(b"%d" % number),
+        payload_bytes=len(PAYLOAD), codec="float32", env_steps=5, weight=5, steps_per_s=100, l2_norm=1.0, approx_kl=0.0,
+        mean_return=None, eval_return=None, tasks=(),
+    )  # fmt: skip
+    headers = [seal(header, author or sealer, run=RUN)]
+    outcome = outcome_of(parent, headers, RULES)
+    body = build_manifest(
+        parent, headers, sealer=sealer.peer_id, rejected=(), outcome=outcome, model=Digest(b"m" * 32), parts=b""
+    )
+    entry = entry_of(seal(body, sealer, run=RUN), tuple(headers))
+    check_manifest(parent, entry, RULES).settle(entry)
+    return entry
+
+
+def hand(machine: RoundMachine, entry: Entry) -> list[tuple[str, PeerId]]:
+    assert entry.manifest is not None
+    effects = machine.receive(entry.manifest.data, payload=None, source=LIAR.peer_id, now=NOW)
+    return [(effect.reason, effect.peer) for effect in effects if isinstance(effect, Refused)]
+
+
+def waiting(machine: RoundMachine) -> list[Entry]:
+    return [entry for entry in machine._ledger.chain if entry.state is None]
+
+
+def grow(machine: RoundMachine, sealer: Callable[[], Identity], *, size: int) -> None:
+    """Have a liar seal twice on the tip, twice on each of these, and so on."""
+    parents = [machine.tip]
+    for index in range(size // 2):
+        for _ in range(2):
+            parents.append(successor(parents[index], sealer(), author=LIAR))
+            hand(machine, parents[-1])
+
+
+def test_a_chain_that_runs_ahead_of_the_tip_ends_after_32_rounds(machine: RoundMachine) -> None:
+    entry = machine.tip
+    for _ in range(60):
+        entry = successor(entry, LIAR)
+        assert hand(machine, entry) == []
+    assert {later.round for later in waiting(machine)} == set(range(machine.tip.round + 1, machine.tip.round + 33))
+
+
+def test_one_member_has_64_manifests_in_the_tree_and_another_has_room_beside_them(machine: RoundMachine) -> None:
+    grow(machine, lambda: LIAR, size=200)
+    assert len(waiting(machine)) == 64
+    honest = successor(machine.tip, OTHER)
+    assert hand(machine, honest) == []
+    assert honest.digest in machine._ledger.chain
+
+
+def test_keys_that_a_liar_lets_in_are_at_its_expense(machine: RoundMachine) -> None:
+    numbers = count(100)
+    first = successor(machine.tip, LIAR)
+    hand(machine, first)
+    parents = [first]
+    for index in range(100):
+        guest = Identity.for_tests(next(numbers))
+        parents.append(successor(parents[index // 2], guest))
+        hand(machine, parents[-1])
+    assert len(waiting(machine)) == 64
+    own = successor(first, LIAR)
+    assert hand(machine, own) == [], "who seals itself displaces its guests"
+    assert len(waiting(machine)) == 64
+    chain = [successor(machine.tip, OTHER)]
+    for _ in range(30):
+        chain.append(successor(chain[-1], OTHER))
+    assert all(hand(machine, entry) == [] for entry in chain)
+    assert {entry.digest for entry in chain} <= {entry.digest for entry in waiting(machine)}
+
+
+def test_the_tree_is_bounded_in_sum_and_the_last_peer_has_its_share() -> None:
+    swarm = MachineSwarm(8, seed=4)
+    swarm.run(NOW)
+    machine = swarm.members[0].machine
+    for number in range(2, 8):
+        grow(machine, lambda: Identity.for_tests(number), size=80)  # noqa: B023  # called before the next turn
+    assert len(waiting(machine)) == 256
+    grow(machine, lambda: Identity.for_tests(8), size=80)
+    counts = Counter(entry.sealer for entry in waiting(machine))
+    assert sum(counts.values()) == 256
+    assert counts[Identity.for_tests(8).peer_id] >= 256 // 7
+
+
+def test_a_sealer_has_two_rivals_on_a_parent_whatever_the_session_and_is_named_for_the_third(
+    machine: RoundMachine,
+) -> None:
+    rivals = [successor(machine.tip, Identity.for_tests(2, life=life)) for life in range(5)]
+    refused = [hand(machine, rival) for rival in rivals]
+    assert refused == [[], [], *3 * [[("too_many_rivals", LIAR.peer_id)]]]
+
+
+def test_members_displace_outsiders_on_a_full_parent_and_a_refusal_blames_nobody(machine: RoundMachine) -> None:
+    outsiders = [successor(machine.tip, Identity.for_tests(100 + number)) for number in range(17)]
+    refused = [hand(machine, rival) for rival in outsiders]
+    assert refused == [*16 * [[]], [("no_room", machine._ledger.me)]]
+    honest = successor(machine.tip, OTHER)
+    assert hand(machine, honest) == []
+    assert honest.digest in machine._ledger.chain
+    assert len(waiting(machine)) == 16
+
+
+def test_what_a_majority_has_voted_for_finds_room_and_stays(machine: RoundMachine) -> None:
+    for number in range(16):
+        hand(machine, successor(machine.tip, Identity.for_tests(100 + number)))
+    backed = successor(machine.tip, Identity.for_tests(200))
+    for voter in (LIAR, OTHER):
+        vote = Ack(backed.round, backed.parent, backed.digest, backed.model, 0)
+        machine.receive(seal(vote, voter, run=RUN).data, payload=None, source=LIAR.peer_id, now=NOW)
+    assert hand(machine, backed) == []
+    for sealer in (LIAR, OTHER):
+        for life in range(2):
+            hand(machine, successor(machine.tip, Identity.for_tests(2 if sealer is LIAR else 3, life=life)))
+    assert backed.digest in machine._ledger.chain
+    assert len(waiting(machine)) == 16
+
+
+def test_a_very_long_branch_is_looked_through_without_recursion(machine: RoundMachine) -> None:
+    last = machine.tip
+    for number in range(3000):
+        digest = digest_of(b"%d" % number)
+        last = replace(
+            last, digest=digest, parent=last.digest, round=last.round + 1, score=last.score + 1, headers=(), state=None
+        )
+        machine._ledger.chain.add(last)
+    assert machine._follower.best(NOW) is last
