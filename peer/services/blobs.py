@@ -1,12 +1,15 @@
 """Content-addressed bytes between peers: pulled from one holder, and continued at the next where that one stopped."""
 
 import io
+from collections import deque
 from collections.abc import Callable, Sequence
+from enum import Enum, auto
 
 import trio
 
 from peer.errors import ProtocolError, TransportError
 from peer.network.transport import Content, Transport
+from peer.services.pull_turns import PullTurn
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.hashing import ContentHasher
 from peer.wire.limits import BLOB_PROGRESS_BYTES
@@ -21,6 +24,7 @@ async def pull_blob(
     holders: Sequence[PeerId],
     request_s: Seconds,
     refuse: Callable[[PeerId, ProtocolError], None],
+    turn: PullTurn | None = None,
 ) -> bytes | None:
     """Return the blob, or None when no holder could serve it whole.
 
@@ -28,13 +32,21 @@ async def pull_blob(
     A holder that lacks it, errs, or takes longer than `request_s` for the next 256 KB is left; the next goes on where
     it stopped. When what several sent has the wrong hash, the last of them is asked for all of it, because an earlier
     one may have lied.
+    turn: given up, and waited for anew, when it is over; the holder that was slow then is the last to be asked again.
     """
     received = _Received(size)
-    for holder in holders:
+    to_ask = deque(holders)
+    while to_ask:
+        if turn is not None and turn.is_over:
+            await turn.give_way()
+        holder = to_ask.popleft()
         continued = True
         while continued:
             continued = received.size > 0
-            if not await _complete(transport, holder, blob, received, request_s, refuse):
+            end = await _complete(transport, holder, blob, received, request_s, refuse, turn)
+            if end is _End.PUT_OFF:
+                to_ask.append(holder)
+            if end is not _End.WHOLE:
                 break
             if received.digest() == blob:
                 return received.content()
@@ -55,6 +67,12 @@ ones are copied together, or a blob that comes a byte at a time would take a hun
 _HASHED_BYTES = 256 * 1024
 """BLAKE3 is a third faster on pieces that begin at multiples of such a size than on the parts that messages hold, and
 so many bytes are still in the cache."""
+
+
+class _End(Enum):
+    WHOLE = auto()
+    LEFT = auto()
+    PUT_OFF = auto()
 
 
 class _Received:
@@ -118,20 +136,25 @@ async def _complete(
     received: _Received,
     request_s: Seconds,
     refuse: Callable[[PeerId, ProtocolError], None],
-) -> bool:
-    """Pull from one holder what is missing; return whether all of it is here."""
+    turn: PullTurn | None,
+) -> _End:
+    """Pull from one holder what is missing; return whether all of it is here, or it may be asked again later."""
     missing = received.missing
     start = received.size
+    put_off = False
     try:
         with trio.fail_after(request_s) as deadline:
             due = start + BLOB_PROGRESS_BYTES
 
             def take(part: Content) -> None:
-                nonlocal due
+                nonlocal due, put_off
                 received.add(part)
                 if received.size >= due:  # not for every part: a byte at a time would hold the pull up for ever
                     due = received.size + BLOB_PROGRESS_BYTES
                     deadline.deadline = trio.current_time() + request_s
+                    if turn is not None and turn.note(BLOB_PROGRESS_BYTES):
+                        put_off = True
+                        deadline.cancel()
 
             request = encode(BlobRequest(blob, start, missing))
             await transport.download(holder, BLOB_PROTOCOL, request, max_bytes=missing, take=take)
@@ -141,4 +164,8 @@ async def _complete(
         refuse(holder, error)
     except (TransportError, trio.TooSlowError):
         pass
-    return not received.missing
+    if not received.missing:
+        return _End.WHOLE
+    if turn is not None:
+        turn.note(0)
+    return _End.PUT_OFF if put_off else _End.LEFT

@@ -23,6 +23,7 @@ from peer.rounds.effects import (
 from peer.rounds.machine import LocalWork, Mail, RoundMachine
 from peer.services.blobs import pull_blob
 from peer.services.patience import Patience
+from peer.services.pull_turns import PullTurn, PullTurns
 from peer.services.service import TaskStatus
 from peer.telemetry.counters import Counters
 from peer.types import Digest, PeerId, Seconds
@@ -42,7 +43,8 @@ from peer.wire.sync import (
 
 _OUTBOX = 256
 _MIN_TICK_S = 0.005
-_MAX_PULLS = 4
+_MAX_SEARCHES = 4
+"""For relays, at a time."""
 _MAX_RELAYS_ASKED = 3
 _RELAY_REQUESTS = 4
 """A relay may take as long as so many requests: it has to pull what we are waiting for."""
@@ -109,7 +111,8 @@ class Conductor:
         self.exchanges = Exchanges()
         self._reachable: frozenset[PeerId] = frozenset()
         self._changed = trio.Event()
-        self._pulls = trio.CapacityLimiter(_MAX_PULLS)
+        self._turns = PullTurns()
+        self._searches = trio.CapacityLimiter(_MAX_SEARCHES)
         self._asking: set[PeerId] = set()
         self._nursery: trio.Nursery | None = None
         self._ended = False
@@ -321,26 +324,38 @@ class Conductor:
 
         When no neighbour has it, each is asked to fetch it from its own: the holder may be behind a NAT, as we may.
         """
-        async with self._pulls:
-            data = await self._pull_direct(blob, size, holders)
-            if data is None and not set(holders) <= self._reachable:
-                relay = await self._find_relay(blob, size)
-                data = None if relay is None else await self._pull_from(blob, size, [relay])
+        async with self._turns.take() as turn:
+            data = await self._pull_direct(blob, size, holders, turn)
+        if data is not None or set(holders) <= self._reachable:
             return data
+        async with self._searches:  # which can take a minute
+            relay = await self._find_relay(blob, size)
+        if relay is None:
+            return None
+        async with self._turns.take() as turn:
+            return await self._pull_from(blob, size, [relay], turn)
 
     async def fetch_for(self, blob: Digest, size: int, asker: PeerId) -> bytes | None:
         """Pull a blob from direct neighbours on behalf of one of them, who lacks it."""
         others = sorted(self._reachable - {asker})
         return await self._pull_from(blob, size, self._rng.sample(others, len(others)))
 
-    async def _pull_direct(self, blob: Digest, size: int, holders: tuple[PeerId, ...]) -> bytes | None:
+    async def _pull_direct(self, blob: Digest, size: int, holders: tuple[PeerId, ...], turn: PullTurn) -> bytes | None:
         likely = [peer for peer in dict.fromkeys(holders) if peer in self._reachable]
         others = sorted(self._reachable - set(likely))
-        return await self._pull_from(blob, size, likely + self._rng.sample(others, len(others)))
+        return await self._pull_from(blob, size, likely + self._rng.sample(others, len(others)), turn)
 
-    async def _pull_from(self, blob: Digest, size: int, holders: list[PeerId]) -> bytes | None:
+    async def _pull_from(
+        self, blob: Digest, size: int, holders: list[PeerId], turn: PullTurn | None = None
+    ) -> bytes | None:
         return await pull_blob(
-            self._transport, blob, size=size, holders=holders, request_s=self._request_s, refuse=self._refuse
+            self._transport,
+            blob,
+            size=size,
+            holders=holders,
+            request_s=self._request_s,
+            refuse=self._refuse,
+            turn=turn,
         )
 
     async def _find_relay(self, blob: Digest, size: int) -> PeerId | None:

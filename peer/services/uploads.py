@@ -12,7 +12,7 @@ from peer.wire.sync import BlobRequest, decode
 
 MAX_UPLOADS = 8
 MAX_UPLOADS_TO_ONE = 4
-"""As many as a peer pulls at a time (`_MAX_PULLS` of the conductor): only one that asks for more has to wait."""
+"""As many as a peer pulls at a time (`pull_turns.py`): only one that asks for more has to wait."""
 
 MAX_WAITING = 64
 PATIENCE_S: Seconds = 2.0
