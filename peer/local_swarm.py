@@ -2,29 +2,49 @@
 
 import ctypes
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import IO
 
 from peer.config.schema import Config
+from peer.errors import ConfigError
+from peer.storage.slots import free_slots
 
 STOP_S = 20.0
 """Long enough to end the training chunk in progress and save; then a peer that hangs is killed, and named."""
 
 _COLOURS = (36, 33, 32, 35, 34, 31, 96, 93)
 _LOOK_S = 0.05
-_SPEAKER = re.compile(r"(\S+) +\| ")
-_JSON_SPEAKER = re.compile(r'^\{"event": .*?"peer": "([^"]+)"')
+_MESSAGE = "murmur: "
+"""Begins what a command says when it cannot start, on stderr and outside the log."""
+
+_CANNOT_START = 2
+_OWN_KEYS = ("network.listen_host", "network.port", "network.addresses", "storage.slot")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
+def check_overrides(overrides: list[str]) -> None:
+    """Refuse settings that every peer here has a value of its own for. Raises: ConfigError."""
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if key in _OWN_KEYS:
+            raise ConfigError(
+                f"command line {override!r}: {key}: `murmur up` gives every peer its own, on 127.0.0.1 (--base-port"
+                " chooses the ports); use `murmur peer` to set it"
+            )
+
+
 class LocalSwarm:
-    """peers: how many. base_port: of the first on 127.0.0.1, 0 for free ones. arguments: of `murmur peer`."""
+    """peers: how many. base_port: of the first on 127.0.0.1, 0 for free ones. arguments: of `murmur peer`.
+
+    Each process is given its slot. Left to take the lowest free one, a peer that has finished, and ends at once, would
+    make room for the next process to be the same peer again.
+    """
 
     def __init__(self, config: Config, *, peers: int, base_port: int, arguments: list[str]) -> None:
         self._config = config
@@ -33,13 +53,17 @@ class LocalSwarm:
         self._print_lock = threading.Lock()
         self._children: list[subprocess.Popen[str]] = []
         self._stopping = False
-        self._names: dict[int, str] = {}
+        self._slots: list[int] = []
 
     def run(self) -> int:
-        """Run until every peer has ended; return 0 when all ended well, else the first other exit code."""
+        """Run until every peer has ended; return 0 when all ended well, else the first other exit code.
+
+        Raises: StorageError when the data folder cannot be used.
+        """
+        folder = self._config.storage.data_dir
+        self._slots = free_slots(Path(folder), len(self._ports))
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
-        folder = self._config.storage.data_dir
         self._say(f"starting {_peers(len(self._ports))} on 127.0.0.1, data in {folder}; Ctrl-C stops all")
         self._start_all()
         readers = [
@@ -59,7 +83,7 @@ class LocalSwarm:
 
         addresses = ",".join(f"/ip4/127.0.0.1/tcp/{port}" for port in self._ports)
         share = threads(self._config, peers_here=len(self._ports))
-        for port in self._ports:
+        for port, slot in zip(self._ports, self._slots, strict=True):
             if self._stopping:
                 return
             settings = [
@@ -67,6 +91,7 @@ class LocalSwarm:
                 f"network.port={port}",
                 f"network.addresses=[{addresses}]",
                 f"compute.threads={share}",
+                f"storage.slot={slot}",
             ]
             self._children.append(_start([*self._arguments, *settings]))
 
@@ -93,10 +118,15 @@ class LocalSwarm:
 
     def _tell_end(self, index: int, code: int) -> None:
         if not self._ended_well(code):
-            name = self._names.get(index, f"peer process {index + 1} of {len(self._ports)}")
-            self._say(f"{name} ended with {describe_exit(code)}")
+            cause = ": it could not start" if code == _CANNOT_START else ""
+            self._say(f"{self._name(index)} ended with {describe_exit(code)}{cause}")
+
+    def _name(self, index: int) -> str:
+        return f"peer-{self._slots[index] + 1}"
 
     def _verdict(self, codes: list[int]) -> str:
+        if not codes:
+            return "stopped before any peer was started"
         well = sum(self._ended_well(code) for code in codes)
         if well < len(codes):
             return f"{well} of {_peers(len(codes))} ended well"
@@ -109,16 +139,24 @@ class LocalSwarm:
                 child.terminate()
 
     def _copy(self, stream: IO[str] | None, index: int) -> None:
-        """Print a peer's lines as they come; they begin with its name already."""
+        """Print a peer's lines as they come. They begin with its name, except why it could not start."""
         assert stream is not None
         colour = _COLOURS[index % len(_COLOURS)] if _wants_colour() else None
         for line in stream:
-            name, separator, rest = line.rstrip("\n").partition("|")
-            if speaker := _speaker(line):
-                self._names[index] = speaker
+            text = line.rstrip("\n")
+            if text.startswith(_MESSAGE):
+                self._pass_on(text.removeprefix(_MESSAGE), self._name(index))
+                continue
+            name, separator, rest = text.partition("|")
             if colour is not None and separator:
                 name = f"\x1b[{colour}m{name}\x1b[0m"
             self._write(f"{name}{separator}{rest}")
+
+    def _pass_on(self, message: str, name: str) -> None:
+        if self._config.log.format == "text":
+            self._write(f"{name:6} | error: {message}")
+        else:
+            self._say(f"{name}: {message}")
 
     def _say(self, text: str) -> None:
         if self._config.log.format == "text":  # else every line is an object that a peer wrote
@@ -133,12 +171,6 @@ class LocalSwarm:
                 sys.stdout.flush()
             except (OSError, ValueError):
                 self._on_signal(0, None)  # nobody reads any more: `murmur up | head` ends the swarm
-
-
-def _speaker(line: str) -> str | None:
-    """Return which peer wrote a line of the log, text or JSON; None for anything else, such as a traceback."""
-    found = _SPEAKER.match(line) or _JSON_SPEAKER.search(line)
-    return found[1] if found else None
 
 
 def free_ports(count: int) -> list[int]:

@@ -85,7 +85,7 @@ def run_process(config: Config, *, age: Callable[[], Seconds]) -> None:
     Raises: StorageError, TransportError, ValueError when the peer cannot start; the caller prints the cause.
     """
     with ExitStack() as stack:
-        slot = stack.enter_context(claim_slot(Path(config.storage.data_dir)))
+        slot = stack.enter_context(claim_slot(Path(config.storage.data_dir), config.storage.slot))
         identity = load_or_create_identity(slot.path / "identity.key")
         admission = admission_policy(config, slot.path)
         names = NameBook()

@@ -28,9 +28,9 @@ def doctor_command(
     Example:
       murmur doctor network.addresses=[/ip4/192.0.2.7/tcp/4001]
     """
+    common.on_stop(common.exit_unfinished)
     from peer.network.libp2p_unused import leave_out_unused
 
-    common.on_stop(common.exit_unfinished)
     settings = common.load(config, overrides)
     leave_out_unused()
     from peer.doctor.examine import examine

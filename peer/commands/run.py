@@ -24,9 +24,9 @@ def peer_command(config: common.ConfigFiles = None, overrides: common.Overrides 
                                                              another task; presets hold what differs
       murmur peer network.port=0 log.format=json             any free port; one JSON object a line
     """
+    common.on_stop(common.exit_before_start)
     from peer.network.libp2p_unused import leave_out_unused
 
-    common.on_stop(common.exit_before_start)
     # No peer multiplies matrices with NumPy, whose library would start a thread for every core at once.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with common.loading():
@@ -57,9 +57,10 @@ def up_command(
       murmur up -n 4 stop.mean_return=null       for ever
       murmur up -n 2 -c configs/config.yaml -c configs/pendulum.yaml storage.data_dir=/tmp/pendulum
     """
-    from peer.local_swarm import LocalSwarm
-
     common.on_stop(common.exit_before_start)
+    from peer.local_swarm import LocalSwarm, check_overrides
+
+    common.or_exit(lambda: check_overrides(overrides or []))
     settings = common.load(config, overrides)  # all problems are told once, here, not by every peer
     swarm = LocalSwarm(settings, peers=peers, base_port=base_port, arguments=common.config_arguments(config, overrides))
     raise typer.Exit(common.or_exit(swarm.run))

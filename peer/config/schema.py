@@ -277,6 +277,7 @@ class NetworkConfig(Section):
 
 class StorageConfig(Section):
     data_dir: Annotated[str, Field(pattern=r"^[^\x00]+\z", description="a folder")] = "runs"
+    slot: Annotated[int, Field(ge=0, le=4095)] | None = None
     max_journal_bytes: Annotated[int, Field(ge=1_048_576, le=2**50)] = 268_435_456
     max_payload_bytes: Annotated[int, Field(ge=0, le=2**50)] = 67_108_864
     keep_snapshots: Annotated[int, Field(ge=2, le=100)] = 3

@@ -6,6 +6,7 @@ that is restarted finds the identity of the one that died, because the kernel dr
 
 import fcntl
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -45,27 +46,38 @@ class Slot:
         self.close()
 
 
-def claim_slot(data_dir: Path) -> Slot:
-    """Create `data_dir` if missing, and lock the lowest slot that nobody holds.
+def claim_slot(data_dir: Path, index: int | None = None) -> Slot:
+    """Create `data_dir` if missing, and lock a slot of it. index: which one; None: the lowest that nobody holds.
 
-    Raises: StorageError when the folder cannot be written, or every slot is taken.
+    Raises: StorageError when the folder cannot be written, the slot is taken, or every slot is.
     """
     with storage_errors("use", data_dir):
         data_dir.mkdir(parents=True, exist_ok=True)
-    for index in range(MAX_SLOTS):
-        path = data_dir / f"slot-{index}"
+    for candidate in range(MAX_SLOTS) if index is None else (index,):
+        path = data_dir / f"slot-{candidate}"
         with storage_errors("use", path):
             lock = _try_lock(path)
         if lock is None:
             continue
-        slot = Slot(index, path, lock)
+        slot = Slot(candidate, path, lock)
         try:
             remove_leftovers(path)
         except BaseException:
             slot.close()
             raise
         return slot
+    if index is not None:
+        raise StorageError(
+            f"another process holds {data_dir / f'slot-{index}'}: stop it, or take another storage.slot (null: the"
+            " lowest free one)"
+        )
     raise StorageError(f"all {MAX_SLOTS} slots in {data_dir} are taken: give some peers another storage.data_dir")
+
+
+def free_slots(data_dir: Path, count: int) -> list[int]:
+    """Return the lowest slots that nobody holds now. Raises: StorageError as `claim_slot` does."""
+    with ExitStack() as stack:
+        return [stack.enter_context(claim_slot(data_dir)).index for _ in range(count)]
 
 
 def _try_lock(folder: Path) -> int | None:

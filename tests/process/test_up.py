@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -35,6 +36,7 @@ def test_up_solves_cartpole_with_one_model_everywhere_and_says_so_the_second_tim
     assert second.wait(within_s=START_S) == 0, second.output
     again = second.named("run_already_finished")
     assert len(again) == 3
+    assert {event["peer"] for event in again} == {"peer-1", "peer-2", "peer-3"}
     assert all(event["reason"] == "solved" and event["model"] == finished[0]["model"] for event in again)
     assert not second.named("round_sealed")
 
@@ -133,6 +135,17 @@ def test_up_tells_a_mistake_once_and_starts_nothing(murmur: Murmur) -> None:
     assert swarm.wait(within_s=START_S) == 2
     assert swarm.lines == ["murmur: command line 'env.nam=x': env.nam: unknown key; did you mean env.name?"]
     assert not (murmur.folder / "runs").exists()
+
+
+def test_up_names_the_peer_that_could_not_start_and_says_why(murmur: Murmur) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        swarm = murmur.run("up", "-n", "1", "--base-port", str(port))
+        assert swarm.wait(within_s=START_S) == 2, swarm.output
+    why = f"cannot listen on /ip4/127.0.0.1/tcp/{port}: another process uses this port"
+    assert any(line.startswith(f"peer-1 | error: {why}") for line in swarm.lines), swarm.output
+    assert "murmur | peer-1 ended with exit code 2: it could not start" in swarm.lines
+    assert swarm.lines[-1] == "murmur | 0 of 1 peer ended well"
 
 
 def test_up_prints_only_objects_when_the_log_is_json(murmur: Murmur) -> None:

@@ -178,6 +178,29 @@ def test_bad_option_is_refused_with_a_hint_at_help(arguments: tuple[str, ...]) -
     assert "-h' for help" in error
 
 
+@pytest.mark.parametrize(
+    "override",
+    ["network.port=5", "network.listen_host=::1", "network.addresses=[/ip4/192.0.2.7/tcp/1]", "storage.slot=3"],
+)
+def test_up_refuses_what_it_sets_for_each_peer_itself(override: str) -> None:
+    key = override.partition("=")[0]
+    assert _refused("up", "round.train_s=1", override).startswith(
+        f"murmur: command line '{override}': {key}: `murmur up` gives every peer its own"
+    )
+
+
+@pytest.mark.parametrize("command", ["up", "peer", "doctor"])
+def test_signals_are_listened_for_before_anything_slow_is_loaded(command: str) -> None:
+    code = (
+        "import sys, peer.cli, peer.commands.common as common\n"
+        "slow = ('peer.config.schema', 'peer.network', 'trio', 'numpy')\n"
+        "common.on_stop = lambda _: sys.exit(','.join(name for name in slow if name in sys.modules) or 7)\n"
+        f"peer.cli.app(['{command}'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 7, done.stderr
+
+
 def _save(path: Path, *, env: str = "CartPole-v1", hidden: str = "16", size: int | None = None) -> Path:
     agent = make_ppo_agent("CartPole-v1", PpoSettings(hidden=(16,)))
     params = agent.get_params()

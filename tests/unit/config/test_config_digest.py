@@ -93,6 +93,7 @@ VALUES = {
     "network.authority_signatures": ("1", "2"),
     "network.allow_list": ("null", "swarm.json"),
     "storage.data_dir": ("runs", "x"),
+    "storage.slot": ("null", "1"),
     "storage.max_journal_bytes": ("268435456", "1048576"),
     "storage.max_payload_bytes": ("67108864", "0"),
     "storage.keep_snapshots": ("3", "5"),

@@ -8,7 +8,7 @@ import pytest
 
 from peer.errors import StorageError
 from peer.storage import slots
-from peer.storage.slots import claim_slot
+from peer.storage.slots import claim_slot, free_slots
 from tests.unit.storage.bad_disks import FullDisk, ReadOnlyDisk
 
 CLAIM = (
@@ -25,6 +25,20 @@ def test_slots_are_taken_from_the_lowest_and_named(tmp_path: Path) -> None:
         first.close()
         with claim_slot(tmp_path / "new" / "data") as third:
             assert third.index == 0
+
+
+def test_slot_that_is_asked_for_is_taken_or_refused(tmp_path: Path) -> None:
+    with claim_slot(tmp_path, 2) as slot:
+        assert (slot.index, slot.path) == (2, tmp_path / "slot-2")
+        with pytest.raises(StorageError, match=r"another process holds .*/slot-2: stop it, or take another storage"):
+            claim_slot(tmp_path, 2)
+        assert not (tmp_path / "slot-0").exists()
+
+
+def test_free_slots_are_the_lowest_that_nobody_holds_and_stay_free(tmp_path: Path) -> None:
+    with claim_slot(tmp_path, 1):
+        assert free_slots(tmp_path, 3) == [0, 2, 3]
+        assert free_slots(tmp_path, 2) == [0, 2]
 
 
 def test_closing_twice_harms_nobody(tmp_path: Path) -> None:
