@@ -2,16 +2,18 @@
 
 from collections.abc import Collection, Sequence
 
+import msgspec
+
 from peer.errors import ProtocolError
 from peer.rounds.entry import Entry, entry_of, entry_of_groups
 from peer.rounds.ledger import Ledger
 from peer.rounds.manifest import Outcome, build_manifest, build_top_manifest, outcome_of
 from peer.rounds.roster import seal_order
 from peer.types import Digest, ModelState
-from peer.wire.envelope import Signed, SignedDelta, seal
+from peer.wire.envelope import ENVELOPE_OVERHEAD_BYTES, Signed, SignedDelta, seal
 from peer.wire.hashing import part_hashes
-from peer.wire.limits import MAX_ADMITTED
-from peer.wire.messages import DeltaHeader, Rejection
+from peer.wire.limits import MAX_ADMITTED, MAX_ADMITTED_BYTES, MAX_MANIFEST_BYTES
+from peer.wire.messages import DeltaHeader, Manifest, Rejection
 
 
 def seal_round(ledger: Ledger) -> Entry:
@@ -29,13 +31,15 @@ def _seal_flat(ledger: Ledger) -> Entry:
         parent,
         admitted,
         sealer=ledger.me,
-        rejected=_rejections(ledger, {header.digest for header in admitted}),
+        rejected=(),
         outcome=outcome,
         model=model,
         parts=part_hashes(state, parts.schema),
         rules=parts.rules,
     )
-    return _settled(ledger, entry_of(seal(body, parts.signer, run=parts.run), tuple(admitted)), state)
+    told = _fitting(_rejections(ledger, {header.digest for header in admitted}), into=body)
+    signed = seal(msgspec.structs.replace(body, rejected=told), parts.signer, run=parts.run)
+    return _settled(ledger, entry_of(signed, tuple(admitted)), state)
 
 
 def _seal_groups(ledger: Ledger) -> Entry:
@@ -75,19 +79,36 @@ def _settled(ledger: Ledger, entry: Entry, state: ModelState) -> Entry:
 
 
 def _choose(ledger: Ledger) -> list[Signed[DeltaHeader]]:
-    """Return at most MAX_ADMITTED candidates, drawn by hash so that nobody is left out twice in a row by name.
+    """Return as many candidates as a manifest has room for, drawn by hash so that nobody is left out twice in a row by
+    name, sorted by peer id.
 
     Those whose delta is not as long as their header says stay out, unless there are no others: a round admits somebody.
     """
     candidates = ledger.candidates()
     candidates = [header for header in candidates if ledger.payloads.has_declared_norm(header.message)] or candidates
-    lucky = set(seal_order(ledger.tip.digest, (header.peer for header in candidates))[:MAX_ADMITTED])
-    return [header for header in candidates if header.peer in lucky]
+    by_peer = {header.peer: header for header in candidates}
+    drawn: list[Signed[DeltaHeader]] = []
+    room = MAX_ADMITTED_BYTES
+    for header in (by_peer[peer] for peer in seal_order(ledger.tip.digest, by_peer)):
+        if len(drawn) < MAX_ADMITTED and len(header.data) <= room:
+            drawn.append(header)
+            room -= len(header.data)
+    return sorted(drawn, key=lambda header: header.peer)
 
 
 def _rejections(ledger: Ledger, admitted: Collection[Digest]) -> list[Rejection]:
     left_out = [header for header in ledger.pool.on_base(ledger.tip.digest) if header.digest not in admitted]
     return [Rejection(header.digest, header.peer, _reason(ledger, header)) for header in left_out[:MAX_ADMITTED]]
+
+
+def _fitting(rejections: Sequence[Rejection], *, into: Manifest) -> tuple[Rejection, ...]:
+    """Return the first of `rejections`, as many as a manifest still has room for: nothing rests on them."""
+    room = MAX_MANIFEST_BYTES - ENVELOPE_OVERHEAD_BYTES - len(msgspec.msgpack.encode(into))
+    for number, rejection in enumerate(rejections):
+        room -= len(msgspec.msgpack.encode(rejection))
+        if room < 0:
+            return tuple(rejections[:number])
+    return tuple(rejections)
 
 
 def _reason(ledger: Ledger, header: Signed[DeltaHeader]) -> str:

@@ -31,7 +31,8 @@ from peer.wire.limits import (
 from peer.wire.messages import Ack, DeltaHeader, GroupSeal, Manifest, PeerCard, TopManifest
 
 _DOMAIN = b"murmuration/1:"
-_ENVELOPE_OVERHEAD_BYTES = 256
+ENVELOPE_OVERHEAD_BYTES = 256
+"""Of an envelope beside its body, at most."""
 
 
 class Signer(Protocol):

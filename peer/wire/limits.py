@@ -13,6 +13,10 @@ MAX_PART_HASH_BYTES = 512
 """Hints in a manifest: 64 parts of a model; four hidden layers without a shared trunk and a log_std make 23."""
 
 MAX_ADMITTED = 64
+MAX_ADMITTED_BYTES = 46 * 1024
+"""Of all headers in a manifest: the longest that a peer of these sources writes, 64 times. Beside them it has room for
+a roster of 128 and all else that must be in it; what is left is for rejections."""
+
 MAX_ROSTER = 128
 MAX_GROUPS = 64
 MAX_GROUP_SEAL_BYTES = 10 * 1024

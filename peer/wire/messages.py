@@ -27,7 +27,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 EnvSteps = Annotated[int, msgspec.Meta(ge=1, le=MAX_ENV_STEPS)]
 GroupEnvSteps = Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
 RoundNumber = Annotated[int, msgspec.Meta(ge=0, le=MAX_ROUND)]
-TaskId = Annotated[str, msgspec.Meta(min_length=1, max_length=48)]
+TaskId = Annotated[str, msgspec.Meta(min_length=1, max_length=48, pattern=r"^[a-z0-9-]+\Z")]
 Envelope = bytes
 
 _encode = msgspec.msgpack.Encoder().encode

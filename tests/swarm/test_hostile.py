@@ -81,6 +81,9 @@ BAD_MESSAGES: dict[str, tuple[str, Callable[[Entry], bytes]]] = {
     "header with infinity": ("not_finite", lambda tip: header(tip, approx_kl=float("inf")).data),
     "header with more steps than anybody makes": ("malformed", lambda tip: header(tip, env_steps=1 << 53).data),
     "header with a statistic near the largest float": ("not_finite", lambda tip: header(tip, approx_kl=1.7e308).data),
+    "header whose tasks take four bytes a letter": (
+        "malformed", lambda tip: header(tip, tasks=("\U0001f600" * 48,)).data,
+    ),
     "manifest without headers": ("malformed", lambda tip: manifest(tip, admitted=()).data),
     "manifest with a wrong score": ("bad_manifest", lambda tip: manifest(tip, score=10**6).data),
     "manifest with a wrong view": ("bad_manifest", lambda tip: manifest(tip, view=77).data),

@@ -19,10 +19,10 @@ from peer.rounds.manifest import build_manifest
 from peer.rounds.rules import RoundRules
 from peer.rounds.sealer import seal_round
 from peer.types import ModelDelta, Moments
-from peer.wire.envelope import Signed, open_envelope, seal
+from peer.wire.envelope import Signed, expect, open_envelope, seal
 from peer.wire.hashing import digest_of
-from peer.wire.limits import MAX_COUNT, MAX_ENV_STEPS, MAX_STATISTIC
-from peer.wire.messages import DeltaHeader, GroupSeal
+from peer.wire.limits import MAX_ADMITTED, MAX_COUNT, MAX_ENV_STEPS, MAX_MANIFEST_BYTES, MAX_STATISTIC
+from peer.wire.messages import DeltaHeader, DepartedEntry, GroupSeal, Manifest, RosterEntry
 from tests.swarm.machine_swarm import RUN, MachineSwarm
 from tests.unit.services.chains import LoneChain, work
 
@@ -114,3 +114,62 @@ def test_a_seal_that_everybody_would_refuse_is_told_and_not_followed(
 
 def _with(make: Any, **changes: Any) -> Any:  # Any: of two builders, each with its own arguments
     return lambda *arguments, **named: msgspec.structs.replace(make(*arguments, **named), **changes)
+
+
+def crowded_chain() -> LoneChain:
+    """A chain whose flat roster is full, whose numbers are as long as they get, and on which 127 strangers have
+    announced headers as long as headers get."""
+    chain = LoneChain()
+    chain.seal()
+    tip = chain.machine.tip
+    known = [Identity.for_tests(number).peer_id for number in range(500, 579)]
+    crowd = [*tip.roster, *(RosterEntry(peer, 1, MAX_COUNT, MAX_COUNT) for peer in known[:47])]
+    roster = tuple(sorted(crowd, key=lambda member: member.peer))
+    departed = tuple(DepartedEntry(peer, MAX_COUNT, tip.round) for peer in sorted(known[47:]))
+    crowded = LoneChain(replace(tip, roster=roster, departed=departed, standing=None))
+    payload = tip.headers[0].message.payload
+    data = chain.machine._ledger.payloads.data(payload)
+    tasks = tuple(f"{number}-".ljust(48, "x") for number in range(8))
+    crowded.machine.announce(work(tip), 0.0)
+    for number in range(100, 227):
+        author = Identity.for_tests(number)
+        header = boast(
+            crowded.machine, author, sequence=MAX_COUNT, payload=payload, payload_bytes=len(data or b""),
+            env_steps=MAX_ENV_STEPS, weight=1, steps_per_s=MAX_COUNT, l2_norm=1.0, mean_return=1.0, eval_return=1.0,
+            tasks=tasks, codec="float32",
+        )  # fmt: skip
+        assert not crowded.machine._inbox.take(header.data, data, author.peer_id, 0.0)
+    return crowded
+
+
+def test_as_many_of_the_longest_headers_as_a_manifest_may_admit_fit_it() -> None:
+    chain = crowded_chain()
+    entry = seal_round(chain.machine._ledger)
+    assert entry.manifest is not None
+    assert len(entry.headers) == MAX_ADMITTED
+    assert len(entry.manifest.data) <= MAX_MANIFEST_BYTES
+
+
+def test_rejections_take_no_more_than_the_room_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = crowded_chain()
+    whole = seal_round(chain.machine._ledger).manifest
+    assert whole is not None
+    room = len(whole.data) - 2_000
+    monkeypatch.setattr("peer.rounds.sealer.MAX_MANIFEST_BYTES", room)
+    entry = seal_round(chain.machine._ledger)
+    assert entry.manifest is not None
+    assert room - 512 < len(entry.manifest.data) <= room
+    told = expect(entry.manifest, Manifest).message.rejected
+    assert told == expect(whole, Manifest).message.rejected[: len(told)]
+    assert len(entry.headers) == MAX_ADMITTED
+
+
+def test_headers_that_are_too_long_together_are_admitted_as_far_as_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chain = crowded_chain()
+    monkeypatch.setattr("peer.rounds.sealer.MAX_ADMITTED_BYTES", 10_000)
+    entry = seal_round(chain.machine._ledger)
+    sizes = [len(header.data) for header in entry.headers]
+    assert 10_000 - max(sizes) < sum(sizes) <= 10_000
+    assert [header.peer for header in entry.headers] == sorted(header.peer for header in entry.headers)
