@@ -33,7 +33,7 @@ from peer.peer_parts import PeerParts
 from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder
 from peer.services.book_keeping import FILE_NAME as BOOK_FILE
-from peer.services.reporting import greedy_return
+from peer.services.reporting import STOP_REASONS, greedy_return
 from peer.services.status import Running, Self, Status, status_of
 from peer.services.status_socket import serve_status
 from peer.services.tally import tell_refused_forever
@@ -71,7 +71,6 @@ from peer.telemetry.sink import LogSink
 from peer.telemetry.trouble import TroubleKeeper
 from peer.types import Seconds
 
-_STOP_REASONS = {"return": "solved", "rounds": "max_rounds"}
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _REMIND_S: Seconds = 60.0
 """Between two lines in the log of a process that takes no part any more."""
@@ -174,7 +173,7 @@ class PeerProcess:
             folder.save_model(root)
         self._sink.emit(
             RunAlreadyFinished(
-                reason=_STOP_REASONS[root.stop],
+                reason=STOP_REASONS[root.stop],
                 rounds=root.round,
                 env_steps=root.env_steps,
                 mean_return=greedy_return(root),
@@ -323,7 +322,7 @@ class PeerProcess:
         counters = transport.counters()
         self._sink.emit(
             RunFinished(
-                reason=_STOP_REASONS[outcome.stop],
+                reason=STOP_REASONS[outcome.stop],
                 rounds=outcome.tip.round,
                 env_steps=outcome.tip.env_steps,
                 wall_s=outcome.wall_s,

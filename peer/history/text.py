@@ -7,7 +7,7 @@ from peer.history.record import Record
 from peer.rounds.entry import Entry, members_of
 from peer.rounds.manifest import STOP_RETURN, agreed_return
 from peer.telemetry.names import NameBook
-from peer.telemetry.text_format import amount, number, printable, short
+from peer.telemetry.text_format import amount, number, printable, sealed_model, short
 from peer.types import Digest, PeerId
 from peer.wire.envelope import Signed
 from peer.wire.messages import DeltaHeader, GroupSeal
@@ -68,7 +68,7 @@ def _headline(entry: Entry, names: NameBook) -> str:
         _peers(entry),
         f"{amount(_env_steps(entry))} env steps, {amount(entry.env_steps)} in all",
         f"sealed by {sealer}{backup}",
-        f"model {short(entry.model)}",
+        sealed_model(entry.model, round_number=entry.round, kept=entry.stop == STOP_RETURN),
     ]
     return " | ".join(parts)
 

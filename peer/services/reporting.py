@@ -21,12 +21,13 @@ from peer.rounds.effects import (
     Switched,
 )
 from peer.rounds.entry import Entry
-from peer.rounds.manifest import agreed_return
+from peer.rounds.manifest import STOP_RETURN, STOP_ROUNDS, agreed_return
 from peer.rounds.roster import Roster, peers_of
 from peer.telemetry.counters import Counters
 from peer.telemetry.disk_events import SnapshotAdopted
 from peer.telemetry.peer_events import MessageRefused
 from peer.telemetry.round_events import (
+    SOLVED,
     BranchWorkReturned,
     DeltaCarried,
     FinalityContested,
@@ -43,6 +44,9 @@ from peer.telemetry.round_events import (
 )
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId
+
+STOP_REASONS = {STOP_RETURN: SOLVED, STOP_ROUNDS: "max_rounds"}
+"""Why a run ends, as the log says it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +146,7 @@ class Reporter:
                 env_steps=entry.env_steps,
                 view=entry.view,
                 rejected=len(entry.manifest.message.rejected),
+                stop=STOP_REASONS.get(entry.stop, ""),
             )
         )
         self._roster_changed(applied.parent.roster, entry)

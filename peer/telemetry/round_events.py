@@ -28,6 +28,9 @@ class TasksTrained(Event):
     mean_returns: tuple[float, ...]
 
 
+SOLVED = "solved"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundSealed(Event):
     """The line of a round.
@@ -36,6 +39,8 @@ class RoundSealed(Event):
     their training episodes; NaN while none ended. best_return: the highest so far.
     admitted, roster: peers whose deltas count, of those expected. delta_bytes, codec: this peer's payload.
     seal_s: from the end of training to the seal's arrival. view: the sealer's rank, 0 for the first.
+    stop: empty, or why the run ends with this round: max_rounds, or solved, and then the model is that of the round
+    before, kept as it was measured.
     """
 
     round: int
@@ -53,6 +58,7 @@ class RoundSealed(Event):
     codec: str = ""
     view: int = 0
     rejected: int = 0
+    stop: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

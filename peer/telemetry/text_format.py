@@ -47,7 +47,7 @@ class TextFormat:
             f"delta {self._column('delta', size(event.delta_bytes), 7)}"
             f" {self._column('codec', event.codec, 7, left=True)}",
             f"sealed by {sealer} in {self._column('seal', f'{event.seal_s:.1f}', 3)} s",
-            f"model {short(event.model)}",
+            sealed_model(event.model, round_number=event.round, kept=event.stop == round_events.SOLVED),
         ]
         return " | ".join(parts)
 
@@ -115,6 +115,11 @@ def duration(seconds: float) -> str:
 
 def short(digest: Digest) -> str:
     return digest.hex()[:_DIGEST_DIGITS]
+
+
+def sealed_model(model: Digest, *, round_number: int, kept: bool) -> str:
+    """Return which model a round ended with. kept: it is that of the round before, which solved the run."""
+    return f"solved: kept model {short(model)} of round {round_number - 1}" if kept else f"model {short(model)}"
 
 
 def _three_digits(value: float) -> str:

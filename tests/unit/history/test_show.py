@@ -15,11 +15,16 @@ from typer.testing import CliRunner, Result
 import peer.cli
 from peer.errors import StorageError
 from peer.history.places import find_run
+from peer.history.record import Record
+from peer.history.text import record_lines
+from peer.rounds.rules import RoundRules
 from peer.storage.about_file import ABOUT_FILE, About, write_about
 from peer.storage.journal_reader import open_journal_reader
-from peer.telemetry.text_format import amount
+from peer.telemetry.names import NameBook
+from peer.telemetry.text_format import amount, short
 from tests.unit.history import tampering
 from tests.unit.history.sealed_run import ME, OTHER, make_run
+from tests.unit.services.chains import LoneChain
 
 ROUNDS = 6
 
@@ -57,6 +62,15 @@ def refused(*arguments: str | Path) -> str:
 
 def run_folder(data_dir: Path) -> Path:
     return next(data_dir.glob("slot-0/cartpole-*"))
+
+
+def test_round_that_ended_a_solved_run_names_the_model_that_was_kept() -> None:
+    chain = LoneChain(rules=RoundRules(stop_return=2.0))
+    chain.seal()
+    kept = chain.machine.tip
+    chain.seal()
+    (line,) = record_lines(Record(round=2, entry=chain.machine.tip, damage=""), NameBook(), oneline=True)
+    assert line.endswith(f" | solved: kept model {short(kept.model)} of round 1")
 
 
 def test_reader_that_has_seen_enough_ends_it_quietly(data_dir: Path) -> None:

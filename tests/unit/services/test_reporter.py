@@ -19,6 +19,7 @@ from peer.rounds.effects import (
     Switched,
 )
 from peer.rounds.own_deltas import Piece
+from peer.rounds.rules import RoundRules
 from peer.services.reporting import Reporter, Robustness, greedy_return
 from peer.telemetry.counters import Counters
 from peer.telemetry.disk_events import SnapshotAdopted
@@ -70,6 +71,21 @@ def test_a_sealed_round_is_one_line_and_a_changed_roster_another() -> None:
     roster = [event for event in events if isinstance(event, RosterChanged)]
     assert [(event.added, event.removed) for event in roster] == [((ME.peer_id,), ())]
     assert not [event for event in desk.sees(chain.seal()) if isinstance(event, RosterChanged)]
+
+
+@pytest.mark.parametrize(
+    ("rules", "stops", "is_kept"),
+    [
+        (RoundRules(stop_return=2.0), ["", "solved"], True),
+        (RoundRules(stop_rounds=2), ["", "max_rounds"], False),
+    ],
+)
+def test_the_round_that_ends_the_run_says_why(rules: RoundRules, stops: list[str], is_kept: bool) -> None:  # noqa: FBT001
+    desk, chain = Desk(), LoneChain(rules=rules)
+    events = [*desk.sees(chain.seal()), *desk.sees(chain.seal())]
+    first, last = (event for event in events if isinstance(event, RoundSealed))
+    assert [first.stop, last.stop] == stops
+    assert (first.model == last.model) == is_kept
 
 
 def test_what_a_rule_claims_is_told_first_and_then_only_when_the_claim_comes_or_goes() -> None:

@@ -28,6 +28,12 @@ def test_round_line_is_the_documented_one(text: TextFormat) -> None:
     )
 
 
+def test_round_that_ends_a_solved_run_says_whose_model_was_kept(text: TextFormat) -> None:
+    line = text.line(round_sealed(stop="solved"), peer="peer-3")
+    assert line.endswith(" | sealed by peer-1 in 0.3 s | solved: kept model 9f3ac2 of round 40")
+    assert text.line(round_sealed(stop="max_rounds"), peer="peer-3").endswith(" s | model 9f3ac2")
+
+
 def test_round_lines_of_eight_peers_align(text: TextFormat) -> None:
     """Each peer has its own format; what differs between peers in one round must not shift a column."""
     lines = []
