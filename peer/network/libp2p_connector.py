@@ -8,6 +8,7 @@ from libp2p.network.swarm import Swarm
 from peer.addresses import TcpAddress, parse_tcp_address
 from peer.errors import IdentityInUseError, SelfDialError, TransportError
 from peer.network.dial_window import DialWindow
+from peer.network.handshakes import Handshakes
 from peer.network.libp2p_connections import ConnectionTable
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_health import answers
@@ -21,7 +22,8 @@ TCP_TIMEOUT_S = 5.0
 dial up for so long."""
 
 MAX_HANDSHAKES = 256
-"""Strangers between connecting and having proved who they are; above it, new ones are turned away at once."""
+"""Strangers between connecting and having proved who they are. As many as one host may begin at once, which a swarm of
+64 peers on one machine does when it starts."""
 
 
 class Connector:
@@ -45,7 +47,7 @@ class Connector:
         self._counters = counters
         self._local_peer = local_peer
         self._session = session
-        self._handshakes = 0
+        self._handshakes = Handshakes(most=MAX_HANDSHAKES)
         self._window = DialWindow()
         self._dials = trio.CapacityLimiter(self._window.size)
 
@@ -60,23 +62,31 @@ class Connector:
     async def accept(self, stream: trio.SocketStream) -> None:
         """Take one inbound connection, and stay until it ends. Strangers that misbehave are dropped and
         counted."""
-        if self._handshakes >= MAX_HANDSHAKES or not self._limits.admits_connection(_host_of(stream)):
+        host = _host_of(stream)
+        if not self._limits.admits_connection(host):
             self._counters["frames_refused"] += 1
             return
-        self._handshakes += 1
+        conn = None
+        with self._handshakes.under_way(host) as handshake:
+            conn = await self._accepted(stream)
+        if handshake.cancelled_caught:  # it made room for another host's
+            self._counters["frames_refused"] += 1
+        if conn is not None:
+            await conn.event_closed.wait()
+
+    async def _accepted(self, stream: trio.SocketStream) -> SwarmConn | None:
+        """Return the connection that `stream` has become, None when it came to nothing, which is counted."""
         secured = None
         try:
             with trio.fail_after(self._settings.dial_timeout_s):
                 secured = await secure(self._swarm, stream, self._counters, is_initiator=False)
                 await self._turn_away_banned(secured.peer, stream)
-                conn = await self._join(secured)
+                return await self._join(secured)
         except (TransportError, trio.TooSlowError):
-            if secured is None:  # a peer that leaves after the handshake knows us already, or is looking for another
-                self._counters["frames_refused"] += 1
-            return
-        finally:
-            self._handshakes -= 1
-        await conn.event_closed.wait()
+            pass
+        if secured is None:  # a peer that leaves after the handshake knows us already, or is looking for another
+            self._counters["frames_refused"] += 1
+        return None
 
     async def _dial_address(self, address: str) -> PeerId:
         try:

@@ -1,10 +1,11 @@
-"""The flood gate at every door of the libp2p transport: connections, streams, requests and gossip."""
+"""The limits at every door of the libp2p transport: connections, streams, requests and gossip."""
 
 from collections.abc import Callable
 
 import trio
 
-from peer.network.flood import FloodGate, Rate
+from peer.network.flood import Doorkeeper, Rate, Throttle
+from peer.network.host_key import host_key
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.types import PeerId
 
@@ -28,11 +29,11 @@ class PeerLimits:
         }
         doubled = {what: Rate(per_s=rate, burst=2 * rate) for what, rate in rates.items()}
         connects = Rate(per_s=settings.connect_rate, burst=MAX_CONNECTS_AT_ONCE)
-        self._peers = FloodGate(doubled, ban_s=settings.ban_s)
-        self._hosts = FloodGate({"connections": connects}, ban_s=0.0)  # others may live behind the same address
+        self._peers = Doorkeeper(doubled, ban_s=settings.ban_s)
+        self._hosts = Throttle({"connections": connects})  # no bans: others may live behind the same address
 
     def admits_connection(self, host: str) -> bool:
-        return self._counted(admitted=self._hosts.admits(host, "connections", trio.current_time()))
+        return self._counted(admitted=self._hosts.admits(host_key(host), "connections", trio.current_time()))
 
     def admits_stream(self, peer: PeerId) -> bool:
         return self._admits(peer, "streams")

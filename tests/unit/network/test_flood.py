@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peer.network.flood import MAX_SENDERS, FloodGate, Rate, TokenBucket
+from peer.network.flood import MAX_SENDERS, Doorkeeper, Rate, Throttle, TokenBucket
 
 RATES = {"messages": Rate(per_s=100.0, burst=200.0), "bytes": Rate(per_s=1000.0, burst=1000.0)}
 
 
-def send(gate: FloodGate, *, per_s: float, for_s: float, sender: str = "x", start: float = 0.0) -> int:
+def send(gate: Doorkeeper | Throttle, *, per_s: float, for_s: float, sender: str = "x", start: float = 0.0) -> int:
     """Return how many were admitted."""
     times = [start + number / per_s for number in range(int(per_s * for_s))]
     return sum(gate.admits(sender, "messages", at) for at in times)
@@ -36,21 +36,36 @@ def test_a_clock_that_goes_back_brings_nothing() -> None:
     assert bucket.take(1.0, 101.0)
 
 
+@pytest.mark.parametrize("per_s", [150.0, 1_000.0, 100_000.0])
+def test_a_throttle_never_lets_more_pass_for_being_asked_more_often(per_s: float) -> None:
+    assert send(Throttle(RATES), per_s=per_s, for_s=10.0) <= 200 + 100 * 10
+
+
+def test_a_throttle_takes_bounded_memory_and_forgets_the_longest_idle_first() -> None:
+    throttle = Throttle(RATES)
+    for number in range(MAX_SENDERS):
+        assert throttle.admits(f"sender-{number}", "bytes", 0.0, amount=1000.0)
+    assert throttle.admits("one more", "bytes", 0.0)
+    assert len(throttle) == MAX_SENDERS
+    assert not throttle.admits("sender-1", "bytes", 0.0, amount=1000.0)
+    assert throttle.admits("sender-0", "bytes", 0.0, amount=1000.0)
+
+
 def test_a_sender_within_its_rate_is_never_refused() -> None:
-    gate = FloodGate(RATES, ban_s=60.0)
+    gate = Doorkeeper(RATES, ban_s=60.0)
     assert send(gate, per_s=99.0, for_s=100.0) == 9900
     assert gate.refused == gate.bans == 0
 
 
 def test_a_sender_a_little_above_is_cut_down_and_not_banned() -> None:
-    gate = FloodGate(RATES, ban_s=60.0)
+    gate = Doorkeeper(RATES, ban_s=60.0)
     send(gate, per_s=108.0, for_s=300.0)
     assert gate.refused > 1000
     assert gate.bans == 0
 
 
 def test_a_flooder_is_banned_in_seconds_for_a_minute_and_starts_anew_after_it() -> None:
-    gate = FloodGate(RATES, ban_s=60.0)
+    gate = Doorkeeper(RATES, ban_s=60.0)
     admitted = send(gate, per_s=1000.0, for_s=5.0)
     assert admitted <= 200 + 100 * 5
     assert gate.bans == 1
@@ -61,7 +76,7 @@ def test_a_flooder_is_banned_in_seconds_for_a_minute_and_starts_anew_after_it() 
 
 
 def test_senders_and_kinds_are_judged_apart() -> None:
-    gate = FloodGate(RATES, ban_s=60.0)
+    gate = Doorkeeper(RATES, ban_s=60.0)
     send(gate, per_s=1000.0, for_s=5.0)
     assert gate.admits("y", "messages", 5.0)
     assert gate.admits("y", "bytes", 5.0, amount=1000.0)
@@ -69,9 +84,18 @@ def test_senders_and_kinds_are_judged_apart() -> None:
     assert gate.admits("y", "messages", 5.0)
 
 
+def test_many_bans_take_bounded_memory() -> None:
+    gate = Doorkeeper({"messages": Rate(per_s=1.0, burst=1.0)}, ban_s=60.0)
+    for number in range(2 * MAX_SENDERS):
+        send(gate, per_s=100.0, for_s=0.1, sender=f"flooder-{number}")
+    assert gate.bans == 2 * MAX_SENDERS
+    assert len(gate) == MAX_SENDERS
+    assert gate.banned(f"flooder-{2 * MAX_SENDERS - 1}", 1.0)
+
+
 @pytest.mark.parametrize("senders", [MAX_SENDERS, 5 * MAX_SENDERS])
 def test_many_senders_take_bounded_memory_and_free_no_banned_one(senders: int) -> None:
-    gate = FloodGate(RATES, ban_s=60.0)
+    gate = Doorkeeper(RATES, ban_s=60.0)
     send(gate, per_s=1000.0, for_s=5.0, sender="flooder")
     for number in range(senders):
         gate.admits(f"sender-{number}", "messages", 6.0)

@@ -11,6 +11,7 @@ from libp2p.rcmgr import Direction
 
 from peer.addresses import parse_tcp_address
 from peer.errors import TransportError
+from peer.network.libp2p_connector import MAX_HANDSHAKES
 from peer.network.libp2p_dial import open_socket
 from tests.unit.network.loopback import PATIENCE_S, assert_serves, open_cable, open_peer, peer_id, until
 
@@ -49,6 +50,22 @@ async def test_silent_sockets_are_hung_up_and_block_nobody() -> None:
         await until(lambda: victim.counters()["frames_refused"] == 100)
         for stream in silent:
             await stream.aclose()
+
+
+async def test_hosts_that_fill_all_handshakes_keep_nobody_out() -> None:
+    async def hold(host: str) -> trio.SocketStream:
+        sock = trio.socket.socket()
+        await sock.bind((host, 0))
+        await sock.connect(("127.0.0.1", parse_tcp_address(victim.listen_addresses[0]).port))
+        return trio.SocketStream(sock)
+
+    async with open_peer(1) as victim:
+        held = [await hold(f"127.0.0.{2 + number % 2}") for number in range(MAX_HANDSHAKES + 20)]
+        await until(lambda: len(victim._connector._handshakes) == MAX_HANDSHAKES)
+        await until(lambda: victim.counters()["frames_refused"] == 20)
+        await assert_serves(victim)
+        for stream in held:
+            await trio.aclose_forcefully(stream)
 
 
 @pytest.mark.parametrize("offer", ["/plaintext/2.0.0", "/secio/1.0.0", "/tls/1.0.0"])
@@ -142,7 +159,7 @@ async def test_connections_that_end_before_they_are_counted_hold_no_slots(monkey
             for _ in range(2):
                 with suppress(TransportError):  # or it learns a moment later
                     await guest.connect(host.listen_addresses[0])
-                await until(lambda: not guest.connected_peers() and host._connector._handshakes == 0)
+                await until(lambda: not guest.connected_peers() and not len(host._connector._handshakes))
         assert not host._connector._swarm.connections
         assert not host._connections._sockets
         await assert_serves(host)

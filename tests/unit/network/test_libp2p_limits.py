@@ -5,13 +5,16 @@ from contextlib import suppress
 
 import pytest
 import trio
+import trio.testing
 
 from peer.addresses import parse_tcp_address
 from peer.errors import TransportError
+from peer.network.counters import new_counters
 from peer.network.libp2p_dial import open_socket
+from peer.network.libp2p_limits import MAX_CONNECTS_AT_ONCE, PeerLimits
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.transport import PeerConnected, PeerDisconnected
-from tests.unit.network.loopback import PATIENCE_S, assert_serves, echo, open_peer, peer_id, until
+from tests.unit.network.loopback import PATIENCE_S, assert_serves, echo, open_peer, peer_id, settings, until
 
 LIMITS = {"gossip_rate": 10.0, "request_rate": 2.0, "ban_s": 1.5}
 """So low that a flooder reaches them on the busiest machine."""
@@ -83,3 +86,17 @@ async def test_a_host_that_connects_again_and_again_is_turned_away_and_others_ar
             await trio.aclose_forcefully(stream)
         await trio.sleep(0.5)
         await assert_serves(victim)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8:0:7::{:x}"])
+async def test_connections_of_one_host_are_limited_however_often_and_from_wherever_it_tries(
+    host: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    limits = PeerLimits(settings(connect_rate=20.0), new_counters(), close=lambda *_: None)
+    start, admitted, tries = trio.current_time(), 0, 0
+    while trio.current_time() - start < 10.0:
+        for _ in range(100):
+            tries += 1
+            admitted += limits.admits_connection(host.format(tries))
+        await trio.sleep(0.1)
+    assert MAX_CONNECTS_AT_ONCE <= admitted <= MAX_CONNECTS_AT_ONCE + 20 * 10 + 1
