@@ -27,6 +27,7 @@ class GroupPool:
         """is_near: whether a base is in the chain, near the tip."""
         self._is_near = is_near
         self.version = 0  # grows with every seal, and with every one that is dropped
+        self.num_lost = 0  # seals that were held and no longer are; those of one base count as one
         self._news: deque[Signed[GroupSeal]] = deque(maxlen=_NEWS)
         self._by_base: dict[Digest, dict[Digest, tuple[Signed[GroupSeal], int]]] = {}
         self._base_of: dict[Digest, Digest] = {}
@@ -138,5 +139,6 @@ class GroupPool:
         self._lost()
 
     def _lost(self) -> None:
+        self.num_lost += 1
         self._news.clear()
         self.version += 1

@@ -29,6 +29,7 @@ class HeaderPool:
         self._is_near = is_near
         self._is_member = is_member
         self.version = 0  # grows with every header
+        self.num_lost = 0  # headers that were held and no longer are; those of one base count as one
         self._by_base: dict[Digest, dict[PeerId, Signed[DeltaHeader]]] = {}
         self._sorted: dict[Digest, list[Signed[DeltaHeader]]] = {}
         self._peers: dict[Digest, frozenset[PeerId]] = {}
@@ -127,6 +128,7 @@ class HeaderPool:
         return True
 
     def _remove(self, base: Digest, header: Signed[DeltaHeader]) -> None:
+        self.num_lost += 1
         del self._by_base[base][header.peer], self._named[base][header.digest[:NAME_BYTES]]
 
     def _lose(self, base: Digest, header: Signed[DeltaHeader]) -> None:
@@ -138,6 +140,7 @@ class HeaderPool:
         self._forget_news()
 
     def _drop(self, base: Digest) -> None:
+        self.num_lost += 1
         del self._by_base[base]
         self._sorted.pop(base, None)
         self._peers.pop(base, None)

@@ -10,8 +10,8 @@ from peer.rounds.following import Follower
 from peer.rounds.inquiries import Inquiries
 from peer.rounds.ledger import Ledger
 from peer.rounds.tree_room import TreeRoom
-from peer.types import Digest, PeerId, Seconds
-from peer.wire.envelope import AnySigned, Signed, SignedManifest
+from peer.types import Digest, ModelDelta, PeerId, Seconds
+from peer.wire.envelope import AnySigned, Signed, SignedDelta, SignedManifest
 from peer.wire.limits import MAX_ADMITTED
 from peer.wire.messages import Ack, DeltaHeader, GroupSeal, Manifest, TopManifest
 
@@ -105,10 +105,24 @@ class Inbox:
                 return ()  # of a round long past
             if header.message.round > ledger.tip.round:
                 self._inquiries.unknown(Digest(header.message.base), source=source, now=now)
-        if payload is not None and header.message not in ledger.payloads:
-            ledger.payloads.add(header, payload)
+        delta = self._read(header, payload)
         ledger.pool.add(header)
+        self._keep(header, payload, delta)
         return ()
+
+    def _read(self, signed: SignedDelta, payload: bytes | None) -> ModelDelta | None:
+        """Return what a payload that rides along says, if it is news. Raises: ProtocolError when it is not valid."""
+        payloads = self._ledger.payloads
+        return None if payload is None or signed.message in payloads else payloads.read(signed, payload)
+
+    def _keep(self, signed: SignedDelta, payload: bytes | None, delta: ModelDelta | None) -> None:
+        """Keep what was read if there was room for what announces it, or a manifest waits for it; drop what lost its
+        room. Decoded it is kept where it may soon be asked for."""
+        ledger = self._ledger
+        if payload is not None and delta is not None and ledger.waits_for(signed):
+            is_known = signed.message.base in ledger.chain
+            ledger.payloads.keep(signed, payload, delta if is_known else None)
+        ledger.drop_lost_payloads()
 
     def _accept_group_seal(
         self, seal: Signed[GroupSeal], payload: bytes | None, source: PeerId, now: Seconds
@@ -125,9 +139,9 @@ class Inbox:
             return ()  # of a round long past
         elif body.round > ledger.tip.round:
             self._inquiries.unknown(Digest(body.base), source=source, now=now)
-        if payload is not None and body not in ledger.payloads:
-            ledger.payloads.add(seal, payload)
+        delta = self._read(seal, payload)
         ledger.groups.add(seal, rank=rank)
+        self._keep(seal, payload, delta)
         if not self._incomplete:
             return ()
         waiting = [top for top in self._incomplete.values() if seal.digest in top.message.groups]

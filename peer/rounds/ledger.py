@@ -14,7 +14,7 @@ from peer.rounds.headers import HeaderPool
 from peer.rounds.manifest import STOP_RETURN
 from peer.rounds.own_deltas import OwnDeltas, Piece
 from peer.rounds.parts import Parts
-from peer.rounds.payloads import PayloadStore
+from peer.rounds.payloads import PayloadStore, is_same_claim
 from peer.rounds.remainders import Remainders
 from peer.rounds.support import Decisions
 from peer.rounds.votes import VoteBook
@@ -47,6 +47,8 @@ class Ledger:
         self.remainders = Remainders()
         self._departed: set[tuple[str, int]] = set()
         self._held_before = 0
+        self._lost = (0, 0)
+        self.announced: bytes = b""  # hash of the payload that this peer announced last, which it may announce again
         self._own_group = 0
         self._mates: frozenset[PeerId] = frozenset()
         self._own_group_key: Digest | None = None
@@ -246,6 +248,11 @@ class Ledger:
             relevant += [delta for delta in self._lacking(entry) if delta.message.payload == payload]
         return [delta for delta in relevant if delta.message not in self.payloads]
 
+    def waits_for(self, delta: SignedDelta) -> bool:
+        """Return whether something that is held names the payload of `delta`, and that is not here."""
+        named = self.deltas_lacking(Digest(delta.message.payload))
+        return any(is_same_claim(other.message, delta.message) for other in named)
+
     def forget(self) -> None:
         """Move the window up to the tip and drop what is out of it; own work is kept, older pieces as their sum."""
         self._note_departures()
@@ -261,9 +268,20 @@ class Ledger:
         self.pool.forget(keep=self._recent_bases(self.pool.bases()))
         self.groups.forget(keep=self._recent_bases(self.groups.bases()))
         self._forget_removed()
+        self._drop_payloads()
+
+    def drop_lost_payloads(self) -> None:
+        """Drop the payloads of headers and seals that no longer have room; a peer can replace its own at any rate."""
+        if self._lost != (self.pool.num_lost, self.groups.num_lost):
+            self._drop_payloads()
+
+    def _drop_payloads(self) -> None:
+        self._lost = self.pool.num_lost, self.groups.num_lost
         chained = {delta.message.payload for entry in self.chain for delta in entry.deltas}
-        near_tip = self.pool.payloads() | self.groups.payloads()
-        self.payloads.forget(keep=chained | near_tip, decoded=near_tip)
+        announced = self.pool.payloads() | self.groups.payloads() | {self.announced}
+        near = [base for base in self.pool.bases() if self._is_near(base)]
+        near_tip = {header.message.payload for base in near for header in self.pool.on_base(base)}
+        self.payloads.forget(keep=chained | announced, decoded=near_tip | self.groups.payloads())
 
     def restart_from(self, entry: Entry) -> list[PieceDropped]:
         """Hold nothing but `entry`, whose past is unknown here, and the own work that its chain lacks."""

@@ -44,6 +44,7 @@ class OwnWork:
             raise ValueError(f"own delta is unusable: {error}") from error
         header = self._sign(work, total, payload, weight=weight_of(pieces, number), l2_norm=l2_norm(decoded.params))
         ledger.payloads.keep(header, payload, decoded)
+        ledger.announced = header.message.payload
         ledger.own.add(header.message.sequence, pieces[-1])
         ledger.remainders.keep(
             header.message.sequence, header.message.round, announced=total.delta.params, decoded=decoded.params

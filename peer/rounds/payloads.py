@@ -52,18 +52,24 @@ class PayloadStore:
 
         Raises: ProtocolError when size or hash are not as declared, or the content is not a valid delta.
         """
+        self.keep(header, data, self.read(header, data, digest=digest))
+
+    def read(self, header: SignedDelta, data: bytes, *, digest: bytes | None = None) -> ModelDelta:
+        """Return what the payload that `header` names says, and keep nothing. Raises: as `add`."""
         declared = header.message
         if len(data) != declared.payload_bytes:
             raise ProtocolError("payload_size", f"{len(data)} bytes, the header says {declared.payload_bytes}")
         if (digest or digest_of(data)) != declared.payload:
             raise ProtocolError("payload_hash", "the payload is not the one that the header names")
-        self.keep(header, data, self._codecs[declared.codec].decode(data, self._schema))
+        return self._codecs[declared.codec].decode(data, self._schema)
 
-    def keep(self, header: SignedDelta, data: bytes, delta: ModelDelta) -> None:
-        """Keep a payload that is known to be what `header` names and to decode to `delta`."""
+    def keep(self, header: SignedDelta, data: bytes, delta: ModelDelta | None) -> None:
+        """Keep a payload that is known to be what `header` names and to decode to `delta`; None: to be decoded again
+        when somebody asks."""
         claim = _claim(header.message)
         self._valid.add(claim)
-        self._deltas[claim] = delta
+        if delta is not None:
+            self._deltas[claim] = delta
         self._bytes[Digest(claim[0])] = data
         self.version += 1
 
@@ -106,6 +112,11 @@ class PayloadStore:
         for claim in [claim for claim in self._valid if claim[0] in doomed]:
             self._valid.discard(claim)
             self._norms.pop(claim, None)
+
+
+def is_same_claim(header: Delta, other: Delta) -> bool:
+    """Return whether two headers say the same of the same payload."""
+    return _claim(header) == _claim(other)
 
 
 def _claim(header: Delta) -> _Claim:
