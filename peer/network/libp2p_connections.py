@@ -53,6 +53,11 @@ class ConnectionTable:
         stream = self._sockets.get(conn.muxed_conn)
         return stream.heard_at if stream is not None else -math.inf
 
+    def made_at(self, conn: SwarmConn) -> Seconds:
+        """Return when this connection was made, minus infinity when that is unknown."""
+        stream = self._sockets.get(conn.muxed_conn)
+        return stream.made_at if stream is not None else -math.inf
+
     def session_of(self, conn: SwarmConn) -> Session | None:
         """Return which process is at the other end of this connection, None when its socket is gone."""
         stream = self._sockets.get(conn.muxed_conn)

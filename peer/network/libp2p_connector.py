@@ -1,6 +1,8 @@
 """Making connections: dials and accepts, each bounded in time, each ending in the connection table or
 nowhere."""
 
+from collections.abc import Callable
+
 import trio
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.network.swarm import Swarm
@@ -9,12 +11,15 @@ from peer.addresses import TcpAddress, parse_tcp_address
 from peer.errors import IdentityInUseError, SelfDialError, TransportError
 from peer.network.dial_window import DialWindow
 from peer.network.handshakes import Handshakes
-from peer.network.libp2p_connections import ConnectionTable
+from peer.network.host_key import host_key
+from peer.network.libp2p_connections import ConnectionTable, peer_of
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_health import answers
 from peer.network.libp2p_limits import PeerLimits
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_upgrade import SecuredSocket, join_swarm, secure
+from peer.network.places import Stranger, first_to_go
+from peer.network.transport import ConnectionsTaken
 from peer.types import PeerId, Session
 
 TCP_TIMEOUT_S = 5.0
@@ -39,8 +44,10 @@ class Connector:
         local_peer: PeerId,
         session: Session,
         limits: PeerLimits,
+        is_admitted: Callable[[PeerId], bool],
     ) -> None:
         self._limits = limits
+        self._is_admitted = is_admitted
         self._swarm = swarm
         self._connections = connections
         self._settings = settings
@@ -158,11 +165,33 @@ class Connector:
         return False
 
     async def _join(self, secured: SecuredSocket) -> SwarmConn:
+        self._make_room()
         try:
             return await join_swarm(self._swarm, secured, self._connections.note_socket)
         except BaseException:
             self._connections.forget_socket(secured.tcp)
             raise
+
+    def _make_room(self) -> None:
+        """Keep one connection free, besides the one that is about to be made, as long as strangers hold some: whoever
+        seems to be full dials nobody."""
+        connections, most = self._connections, self._settings.max_connections
+        if len(connections.all()) < most - 1:
+            return
+        strangers = {
+            conn: Stranger(host=host_key(connections.host_of(conn) or "gone"), since=connections.made_at(conn))
+            for conn in connections.all()
+            if not self._is_admitted(peer_of(conn))
+        }
+        if 4 * len(strangers) >= most:
+            connections.tell(ConnectionsTaken(connections=most, strangers=len(strangers)))
+        while len(connections.all()) >= most - 1:
+            leaving = first_to_go(strangers, trio.current_time())
+            if leaving is None:
+                return
+            del strangers[leaving]
+            connections.close(leaving, cause="it was not admitted, and others wait")
+            self._swarm.remove_conn(leaving)  # at once: its end takes a moment
 
 
 def _host_of(stream: trio.SocketStream) -> str:

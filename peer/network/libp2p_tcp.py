@@ -33,7 +33,8 @@ class CountedTcpStream(TrioTCPStream):
         self._waited_s: Seconds = 0.0  # since then
         self.stalled: str | None = None
         """Why we have ended it, if the other end has not taken what we sent."""
-        self.heard_at: Seconds = trio.current_time()
+        self.made_at: Seconds = trio.current_time()
+        self.heard_at: Seconds = self.made_at
         self.session: Session | None = None  # known after the handshake
 
     @property

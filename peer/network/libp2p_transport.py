@@ -195,6 +195,7 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
             local_peer=identity.peer_id,
             session=identity.session,
             limits=limits,
+            is_admitted=gate.is_open_to,
         )
         deliver = partial(_deliver, gossip_in, counters)
         async with host.run([]):

@@ -58,7 +58,15 @@ class GossipFailing:
     cause: str
 
 
-TransportEvent = PeerConnected | PeerDisconnected | GossipFailing
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionsTaken:
+    """No more can connect, and so many of those who are have not been admitted; one of these gave way if it could."""
+
+    connections: int
+    strangers: int
+
+
+TransportEvent = PeerConnected | PeerDisconnected | GossipFailing | ConnectionsTaken
 
 
 class Transport(Protocol):

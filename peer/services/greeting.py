@@ -8,10 +8,11 @@ from typing import Never
 import trio
 
 from peer.errors import ProtocolError, TransportError
-from peer.network.transport import GossipFailing, PeerConnected, PeerDisconnected, Transport
+from peer.network.transport import ConnectionsTaken, GossipFailing, PeerConnected, PeerDisconnected, Transport
 from peer.services.admission import AdmissionDesk
 from peer.services.service import TaskStatus
 from peer.services.sessions import SessionDesk, is_newer
+from peer.telemetry import connection_events
 from peer.telemetry.counters import Counters
 from peer.telemetry.names import NameBook
 from peer.telemetry.peer_events import GossipInterrupted, PeerJoined, PeerLeft, PeerRefused
@@ -131,6 +132,10 @@ class Greeter:
                     self._lose(event.peer, event.cause)
                 elif isinstance(event, GossipFailing):
                     self._note_deaf(event)
+                elif isinstance(event, ConnectionsTaken):
+                    self._sink.emit(
+                        connection_events.ConnectionsTaken(connections=event.connections, strangers=event.strangers)
+                    )
             await trio.sleep_forever()
         raise AssertionError("the loops above never end")
 

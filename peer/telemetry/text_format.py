@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from peer.telemetry import disk_events, peer_events, process_events, round_events
+from peer.telemetry import connection_events, disk_events, peer_events, process_events, round_events
 from peer.telemetry.event import Event, RepeatedEvent
 from peer.telemetry.names import NameBook
 from peer.types import Digest, PeerId
@@ -247,6 +247,10 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
         f"nothing to do: this run finished before ({e.reason}): return {number(e.mean_return)}"
         f" after {_plural(e.rounds, 'round')}, {amount(e.env_steps)} env steps; model {short(e.model)},"
         f" saved to {e.model_path}; to train anew, delete {e.data_dir} or set another run.name"
+    ),
+    connection_events.ConnectionsTaken: lambda e, _: (
+        f"{e.strangers} of {e.connections} connections are held by peers that were not admitted: the oldest of them"
+        " gives way to whoever connects"
     ),
     peer_events.PeerJoined: lambda e, names: (
         f"met {names.name_of(e.remote)} ({e.remote}, boot {e.boot}); {_plural(e.peers, 'peer')} connected"

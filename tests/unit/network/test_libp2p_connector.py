@@ -1,7 +1,8 @@
 """Connections of libp2p peers: fast, by name, bounded, never blocked by an earlier failure, never leaking a slot."""
 
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 import trio
@@ -13,6 +14,9 @@ from peer.addresses import parse_tcp_address
 from peer.errors import TransportError
 from peer.network.libp2p_connector import MAX_HANDSHAKES
 from peer.network.libp2p_dial import open_socket
+from peer.network.libp2p_transport import Libp2pTransport
+from peer.network.places import GRACE_S
+from peer.network.transport import ConnectionsTaken, TransportEvent
 from tests.unit.network.loopback import PATIENCE_S, assert_serves, open_cable, open_peer, peer_id, until
 
 RAW_GARBAGE = {
@@ -190,6 +194,37 @@ async def test_connections_above_the_limit_are_refused_and_the_others_stay() -> 
             await until(lambda: not four.connected_peers())
         assert await two.request(peer_id(1), "alive/1", b"x") == b"x"
         assert await three.request(peer_id(1), "alive/1", b"x") == b"x"
+
+
+async def test_strangers_that_hold_all_connections_give_way_and_are_told() -> None:
+    """They need no card to come, and could hold all slots for ever."""
+    places = 4
+    async with open_peer(1, max_connections=places) as host, AsyncExitStack() as stack:
+        host.admit(frozenset())
+        for number in range(10, 10 + places):
+            stranger = await stack.enter_async_context(open_peer(number))
+            with suppress(TransportError):
+                await stranger.connect(host.listen_addresses[0])
+        await until(lambda: len(host.connected_peers()) == places)
+        await trio.sleep(GRACE_S)
+        friend = await stack.enter_async_context(open_peer(2))
+        await friend.connect(host.listen_addresses[0])
+        host.admit(frozenset({peer_id(2)}))
+        for number in range(20, 20 + places):
+            stranger = await stack.enter_async_context(open_peer(number))
+            with suppress(TransportError):
+                await stranger.connect(host.listen_addresses[0])
+            await trio.sleep(GRACE_S)
+        assert peer_id(2) in host.connected_peers()
+        assert len(host.connected_peers()) < places  # so that it dials, too
+        told = [event for event in _events_of(host) if isinstance(event, ConnectionsTaken)]
+        assert ConnectionsTaken(connections=places, strangers=places) in told
+
+
+def _events_of(transport: Libp2pTransport) -> Iterator[TransportEvent]:
+    with suppress(trio.WouldBlock):
+        while True:
+            yield transport.events.receive_nowait()
 
 
 async def test_cancelled_dial_leaves_nothing_behind() -> None:

@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from peer.errors import ProtocolError
 from peer.network.identity import Identity
-from peer.network.transport import GossipFailing
+from peer.network.transport import ConnectionsTaken, GossipFailing
 from peer.services.greeting import Greeter, Welcome
+from peer.telemetry import connection_events
 from peer.telemetry.counters import Counters
 from peer.telemetry.names import NameBook
 from peer.telemetry.peer_events import GossipInterrupted, PeerJoined, PeerLeft, PeerRefused
@@ -281,3 +282,11 @@ async def test_an_admitted_peer_that_takes_no_gossip_is_told_and_others_are_not(
         await trio.sleep(0.1)
         told = [event for event in hall.sink.events if isinstance(event, GossipInterrupted)]
         assert told == [GossipInterrupted(remote=ALICE.peer_id, failures=4, cause="reset")]
+
+
+async def test_connections_that_run_out_over_strangers_are_told() -> None:
+    async with open_hall() as hall:
+        hall.transport.happens(ConnectionsTaken(connections=64, strangers=20))
+        await wait_all_tasks_blocked()
+        told = [event for event in hall.sink.events if isinstance(event, connection_events.ConnectionsTaken)]
+        assert told == [connection_events.ConnectionsTaken(connections=64, strangers=20)]

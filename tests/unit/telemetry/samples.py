@@ -4,7 +4,7 @@ import dataclasses
 import types
 import typing
 
-from peer.telemetry import disk_events, peer_events, process_events, round_events
+from peer.telemetry import connection_events, disk_events, peer_events, process_events, round_events
 from peer.telemetry.event import Event, RepeatedEvent
 from peer.types import Digest, PeerId
 
@@ -14,7 +14,7 @@ DIGEST = Digest(bytes.fromhex("9f3ac2") + bytes(29))
 EVENT_TYPES = sorted(
     (
         kind
-        for module in (disk_events, peer_events, process_events, round_events)
+        for module in (connection_events, disk_events, peer_events, process_events, round_events)
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, Event) and kind not in (Event, RepeatedEvent)
     ),

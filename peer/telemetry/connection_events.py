@@ -1,0 +1,18 @@
+"""Connections in sum: that they run out, and over whom."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from peer.telemetry.event import Level, RepeatedEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionsTaken(RepeatedEvent):
+    """All connections but one were taken, a quarter of them or more by strangers, of whom one gave way.
+
+    connections: in all, as allowed. strangers: peers that are connected and were not admitted.
+    """
+
+    level: ClassVar[Level] = "warning"
+    connections: int
+    strangers: int
