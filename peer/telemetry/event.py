@@ -25,8 +25,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepeatedEvent(Event):
-    """An event that may come in floods: the sink tells the first at once, later only how many came."""
+    """An event that may come in floods: the sink tells the first at once, later only how many came.
 
+    told_with: events of other types with the same word and the same key, such as coming and going, are told together
+    when they were held back, in the order in which the last of each came: else the log would end with a lie.
+    """
+
+    told_with: ClassVar[str] = ""
     count: int = 1
 
     def repeat_key(self) -> tuple[str, ...]:

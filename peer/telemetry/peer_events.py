@@ -8,19 +8,27 @@ from peer.types import PeerId, Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PeerJoined(Event):
+class PeerJoined(RepeatedEvent):
     """A peer of this run connected and passed the handshake. peers: connected now, this one included."""
 
+    told_with: ClassVar[str] = "presence"
     remote: PeerId
     boot: int
     peers: int
 
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote,)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PeerLeft(Event):
+class PeerLeft(RepeatedEvent):
+    told_with: ClassVar[str] = "presence"
     remote: PeerId
     cause: str
     peers: int
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

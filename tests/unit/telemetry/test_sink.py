@@ -78,6 +78,49 @@ def test_flood_is_told_once_and_then_counted() -> None:
     assert stream.getvalue().splitlines()[3].endswith("much later")
 
 
+def joined(remote: PeerId = ALICE) -> peer_events.PeerJoined:
+    return peer_events.PeerJoined(remote=remote, boot=1, peers=2)
+
+
+def left(remote: PeerId = ALICE) -> peer_events.PeerLeft:
+    return peer_events.PeerLeft(remote=remote, cause="closed by the peer", peers=1)
+
+
+def test_peer_that_comes_and_goes_again_and_again_is_told_at_once_and_then_counted() -> None:
+    stream = io.StringIO()
+    sink, _, clock = log(stream)
+    for _ in range(100):
+        clock.now += 0.05
+        sink.emit(joined())
+        clock.now += 0.04
+        sink.emit(left())
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert "| met " in lines[0]
+    assert "| lost " in lines[1]
+    sink.emit(joined(PeerId("other")))
+    assert len(stream.getvalue().splitlines()) == 3
+    clock.now += REPEAT_PERIOD_S
+    sink.emit(round_sealed())
+    lines = stream.getvalue().splitlines()[3:]
+    assert "| met " in lines[0]
+    assert lines[0].endswith("(99 times)")
+    assert "| lost " in lines[1]
+    assert lines[1].endswith("(99 times)")
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_last_word_about_a_peer_says_whether_it_is_there(*, stays: bool) -> None:
+    limit = RateLimit(period_s=10)
+    events = [joined(), left(), joined(), left(), joined()]
+    for number, event in enumerate(events if stays else events[:-1]):
+        assert (limit.admit(event, now=4.0 * number / 3) is not None) == (number < 2)
+    told = [type(event) for now in (10.0, 12.0, 25.0) for event in limit.due(now=now)]
+    assert told == (
+        [peer_events.PeerLeft, peer_events.PeerJoined] if stays else [peer_events.PeerJoined, peer_events.PeerLeft]
+    )
+
+
 def test_what_is_still_held_is_told_at_the_end() -> None:
     stream = io.StringIO()
     sink, _, _ = log(stream)
