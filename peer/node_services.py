@@ -6,7 +6,7 @@ from collections.abc import Callable
 import trio
 
 from peer.common_model import bad_peers_withstood
-from peer.config.digest import digest
+from peer.config.digest import digest, section_hints
 from peer.config.schema import Config
 from peer.network.announce import MAX_ANNOUNCED, Announced
 from peer.network.discovery.backoff import RedialPolicy
@@ -189,6 +189,7 @@ def _cards(config: Config, parts: PeerParts) -> Cards:
             addresses=addresses[:MAX_ANNOUNCED],
             config=digest(config),
             schema=parts.agent.schema.digest,
+            sections=section_hints(config),
         )
         return seal(told, parts.signer, run=run)
 

@@ -50,6 +50,8 @@ AGREED_KEYS: dict[str, tuple[str, ...]] = {
 ADDED_LATER = (("round", "merge"),)
 """Left out at their defaults, which are what versions without them do: so those are no strangers."""
 
+_HINT_BYTES = 2
+
 
 def digest(config: Config) -> Digest:
     """Return SHA-256 over the agreed keys. Equal configurations give equal bytes on every machine."""
@@ -67,10 +69,39 @@ def run_id(config: Config) -> Digest:
 
 def agreed_text(config: Config) -> str:
     """Return the agreed keys as canonical JSON; two peers that disagree can compare these texts."""
+    return _canonical(_agreed(config))
+
+
+def section_hints(config: Config) -> bytes:
+    """Return 2 bytes for each section of AGREED_KEYS, to tell where two configurations differ; `digest` decides."""
+    agreed = _agreed(config)
+    return b"".join(
+        hashlib.sha256(f"{section} {_canonical(agreed[section])}".encode()).digest()[:_HINT_BYTES]
+        for section in AGREED_KEYS
+    )
+
+
+def differing_sections(own: bytes, other: bytes) -> tuple[str, ...]:
+    """Return the sections in which two `section_hints` differ; none when `other` is not of the same length."""
+    if len(own) != len(other):
+        return ()
+    starts = range(0, len(own), _HINT_BYTES)
+    return tuple(
+        section
+        for section, start in zip(AGREED_KEYS, starts, strict=False)  # whoever gives no hints has fewer
+        if own[start : start + _HINT_BYTES] != other[start : start + _HINT_BYTES]
+    )
+
+
+def _agreed(config: Config) -> dict[str, dict[str, object]]:
     values = config.model_dump(mode="json")
     agreed = {section: {key: values[section][key] for key in keys} for section, keys in AGREED_KEYS.items()}
     defaults = Config().model_dump(mode="json")
     for section, key in ADDED_LATER:
         if agreed[section][key] == defaults[section][key]:
             del agreed[section][key]
-    return json.dumps(agreed, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return agreed
+
+
+def _canonical(values: dict[str, object] | dict[str, dict[str, object]]) -> str:
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)

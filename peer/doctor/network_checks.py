@@ -10,7 +10,7 @@ import trio
 
 from peer.addresses import parse_tcp_address
 from peer.agents.native_agent import NativeAgent
-from peer.config.digest import digest
+from peer.config.digest import digest, section_hints
 from peer.config.schema import Config
 from peer.doctor.admission_checks import unnamed_peers
 from peer.doctor.finding import Finding
@@ -165,7 +165,14 @@ async def _why_no_handshake(address: str, cause: str) -> Finding:
 
 def _welcome(config: Config, identity: Identity) -> Welcome:
     agent = NativeAgent(config.env.name, settings=ppo_settings(config, identity.peer_id))
-    card = PeerCard(boot=0, name="doctor", addresses=(), config=digest(config), schema=agent.schema.digest)
+    card = PeerCard(
+        boot=0,
+        name="doctor",
+        addresses=(),
+        config=digest(config),
+        schema=agent.schema.digest,
+        sections=section_hints(config),
+    )
     run = wire_run_id(config)
     return Welcome(run=run, card=seal(card, identity, run=run))
 

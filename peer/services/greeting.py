@@ -7,6 +7,7 @@ from typing import Never
 
 import trio
 
+from peer.config.digest import differing_sections
 from peer.errors import ProtocolError, TransportError
 from peer.network.transport import ConnectionsTaken, GossipFailing, PeerConnected, PeerDisconnected, Transport
 from peer.services.admission import AdmissionDesk
@@ -49,7 +50,11 @@ class Welcome:
         if card.schema != own.schema:
             raise ProtocolError("schema", "its model has another shape: give both the same env and model settings")
         if card.config != own.config:
-            raise ProtocolError("config", "its configuration differs in a key marked (=) in configs/config.yaml")
+            sections = differing_sections(own.sections, card.sections)
+            where = f", in {', '.join(sections)}" if sections else ""
+            raise ProtocolError(
+                "config", f"its configuration differs in a key marked (=) in configs/config.yaml{where}"
+            )
         return signed
 
 

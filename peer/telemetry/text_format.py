@@ -211,6 +211,15 @@ def _roster(event: round_events.RosterChanged, names: NameBook) -> str:
     return f"roster of round {event.round}: {_listed(changes)}; {_plural(event.roster, 'peer')}"
 
 
+def _input_refused(event: peer_events.InputRefused) -> str:
+    """Messages alone come from peers that the log names, each with its reason: most have other settings."""
+    hint = "; someone speaks another protocol on this port, or means harm" if event.frames or event.streams else ""
+    return (
+        f"refused since the start: {_plural(event.frames, 'frame')}, {_plural(event.streams, 'stream')},"
+        f" {_plural(event.messages, 'message')}{hint}"
+    )
+
+
 def _finished(event: process_events.RunFinished) -> str:
     saved = f", saved to {event.model_path}" if event.model_path else ""
     return (
@@ -298,10 +307,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     peer_events.MessageRefused: lambda e, names: (
         f"refused a message of {names.name_of(e.remote)}: {e.reason}: {e.detail}"
     ),
-    peer_events.InputRefused: lambda e, _: (
-        f"refused since the start: {_plural(e.frames, 'frame')}, {_plural(e.streams, 'stream')},"
-        f" {_plural(e.messages, 'message')}; someone speaks another protocol on this port, or means harm"
-    ),
+    peer_events.InputRefused: lambda e, _: _input_refused(e),
     round_events.RoundStarted: lambda e, _: f"round {e.round} started on {short(e.base)}",
     round_events.TasksTrained: lambda e, _: (
         f"round {e.round}: training return "

@@ -38,6 +38,7 @@ class PeerCard(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
     boot: number of starts of this identity, so that a restart replaces the old session.
     config: digest of the settings that must be equal on all peers. schema: digest of the model's shape.
+    sections: short hashes of the parts of the settings that `config` covers, to say where they differ; may be empty.
     """
 
     boot: Count
@@ -45,6 +46,7 @@ class PeerCard(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     addresses: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=128)], ...], msgspec.Meta(max_length=8)]
     config: Hash
     schema: Hash
+    sections: Annotated[bytes, msgspec.Meta(max_length=32)] = b""
 
 
 class DeltaHeader(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from peer.config.digest import AGREED_KEYS, agreed_text, digest, run_id
+from peer.config.digest import AGREED_KEYS, agreed_text, differing_sections, digest, run_id, section_hints
 from peer.config.load import load_config
 from peer.config.schema import Config
 from peer.config.sources import dotted_keys
@@ -124,6 +124,26 @@ def test_digest_changes_exactly_with_the_agreed_keys(key: str) -> None:
     assert changed != base
     section, _, name = key.partition(".")
     assert (digest(changed) != digest(base)) == (name in AGREED_KEYS.get(section, ()))
+
+
+@pytest.mark.parametrize("key", sorted(VALUES))
+def test_hints_name_the_section_whose_agreed_keys_differ(key: str) -> None:
+    own = section_hints(load_config([], {}, BASE))
+    other = section_hints(load_config([], {}, [*BASE, f"{key}={VALUES[key][1]}"]))
+    section, _, name = key.partition(".")
+    assert differing_sections(own, other) == ((section,) if name in AGREED_KEYS.get(section, ()) else ())
+
+
+@pytest.mark.parametrize("hints", [b"", b"x", bytes(32)])
+def test_hints_of_another_length_name_nothing(hints: bytes) -> None:
+    own = section_hints(Config())
+    assert len(own) == 2 * len(AGREED_KEYS) <= 32
+    assert differing_sections(own, hints) == differing_sections(hints, own) == ()
+
+
+def test_hints_of_any_one_length_are_compared() -> None:
+    assert differing_sections(b"abc", b"abd") == ("env",)
+    assert differing_sections(bytes(32), bytes(31) + b"x") == ()
 
 
 def test_digest_does_not_depend_on_how_a_number_or_the_order_was_written() -> None:

@@ -11,7 +11,7 @@ import trio
 
 from peer.admission.allow_list import AllowListFile, Authority, Listed, signed
 from peer.admission.policy import AdmissionPolicy
-from peer.config.digest import digest
+from peer.config.digest import digest, section_hints
 from peer.config.schema import Config
 from peer.doctor.finding import Finding
 from peer.doctor.network_checks import check_peers, check_port
@@ -48,7 +48,8 @@ async def answering_peer(
     identity, run = Identity.for_tests(7), wire_run_id(config)
     settings = Libp2pSettings(run_id=run.hex(), listen_address="/ip4/127.0.0.1/tcp/0")
     own = NativeAgent(config.env.name, settings=ppo_settings(config, identity.peer_id)).schema.digest
-    card = PeerCard(boot=3, name="host", addresses=(), config=digest(config), schema=schema or own)
+    hints = section_hints(config)
+    card = PeerCard(boot=3, name="host", addresses=(), config=digest(config), schema=schema or own, sections=hints)
 
     async def show(_peer: PeerId, _data: bytes) -> bytes:
         return seal(card, identity, run=run).data
@@ -79,6 +80,7 @@ async def test_a_peer_that_would_refuse_us_says_why(sections: dict[str, dict[str
         finding = only(await findings_of(config_for(*peer.listen_addresses, **sections)))
     assert finding.verdict == "fail"
     assert f"({reason})" in finding.text
+    assert reason != "config" or finding.text.endswith("configs/config.yaml, in run")
     assert "run.name" in finding.next_step or "settings" in finding.next_step or "(=)" in finding.next_step
 
 

@@ -3,10 +3,13 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from peer.config.digest import digest, section_hints
+from peer.config.load import load_config
 from peer.errors import ProtocolError
 from peer.network.identity import Identity
 from peer.network.transport import ConnectionsTaken, GossipFailing
@@ -17,7 +20,7 @@ from peer.telemetry.names import NameBook
 from peer.telemetry.peer_events import GossipInterrupted, PeerJoined, PeerLeft, PeerRefused
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
-from peer.wire.envelope import seal
+from peer.wire.envelope import Signed, seal
 from peer.wire.messages import PeerCard
 from peer.wire.sync import CARD_PROTOCOL
 from tests.unit.services.scripted_transport import Answer, ScriptedTransport, is_broken, is_silent
@@ -123,6 +126,19 @@ async def test_a_card_that_does_not_fit_is_refused_counted_and_disconnected(
         assert hall.transport.disconnected == [ALICE.peer_id]
         assert hall.told == []
         assert hall.joined() == []
+
+
+def test_a_card_of_other_settings_is_refused_with_the_sections_that_differ() -> None:
+    def sealed(*overrides: str) -> Signed[PeerCard]:
+        config = load_config([], {}, overrides)
+        told = PeerCard(boot=1, name="x", addresses=(), config=digest(config), schema=b"s" * 32)
+        return seal(msgspec.structs.replace(told, sections=section_hints(config)), ALICE, run=RUN)
+
+    welcome = Welcome(run=RUN, card=sealed("compute.nice=1"))
+    with pytest.raises(ProtocolError, match=r"differs in a key marked \(=\) in configs/config.yaml, in ppo, stop$"):
+        welcome.check(ALICE.peer_id, sealed("ppo.gamma=0.5", "stop.episodes=7").data)
+    with pytest.raises(ProtocolError, match=r"in configs/config.yaml$"):
+        welcome.check(ALICE.peer_id, card(ALICE))
 
 
 async def test_a_stranger_is_shown_our_card_so_that_its_user_learns_why(autojump_clock: MockClock) -> None:

@@ -34,6 +34,18 @@ def test_round_that_ends_a_solved_run_says_whose_model_was_kept(text: TextFormat
     assert text.line(round_sealed(stop="max_rounds"), peer="peer-3").endswith(" s | model 9f3ac2")
 
 
+@pytest.mark.parametrize(("frames", "streams", "is_blamed"), [(0, 0, False), (1, 0, True), (0, 1, True)])
+def test_harm_is_suspected_only_where_something_else_than_messages_came(
+    text: TextFormat,
+    frames: int,
+    streams: int,
+    is_blamed: bool,  # noqa: FBT001
+) -> None:
+    line = text.line(peer_events.InputRefused(frames=frames, streams=streams, messages=6), peer="peer-3")
+    assert " 6 messages" in line
+    assert ("means harm" in line) == is_blamed
+
+
 def test_round_lines_of_eight_peers_align(text: TextFormat) -> None:
     """Each peer has its own format; what differs between peers in one round must not shift a column."""
     lines = []
