@@ -3,9 +3,10 @@
 Tensors: `params` float32[P], flat in the order of cpp_core/include/murmur/agents/policy_layout.hpp; `moments_count`,
 `moments_mean`, `moments_m2` float64[M]: the observation dims, then the return;
 `outer` float32: the outer optimizer's memory, only where there is any. The metadata says how to build the
-policy.
+policy. Equal models with equal metadata are equal files, to the last byte.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from peer.storage.atomic_file import write_atomic
 from peer.types import ModelState, Moments
 
 _FORMAT = "murmuration model 1"
+_LENGTH_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ def save_model(path: Path, model: ModelFile) -> None:
     }
     if model.state.outer.size:
         tensors["outer"] = np.ascontiguousarray(model.state.outer, np.float32)
-    write_atomic(path, save(tensors, metadata={"format": _FORMAT, **model.settings}))
+    write_atomic(path, _in_order(save(tensors, metadata={"format": _FORMAT, **model.settings})))
 
 
 def load_model(path: Path) -> ModelFile:
@@ -60,3 +62,12 @@ def load_model(path: Path) -> ModelFile:
     except (SafetensorError, OSError) as error:
         raise StorageError(f"{path} cannot be read as a model: {error}") from error
     return ModelFile(state=state, settings=settings)
+
+
+def _in_order(content: bytes) -> bytes:
+    """Sort the keys of the header: the library writes the metadata in another order in every process."""
+    end = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
+    entries = json.loads(content[_LENGTH_BYTES:end])
+    header = json.dumps(entries, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % _LENGTH_BYTES)  # the tensors begin at a multiple of 8
+    return len(header).to_bytes(_LENGTH_BYTES, "little") + header + content[end:]

@@ -26,6 +26,7 @@ def test_up_solves_cartpole_with_one_model_everywhere_and_says_so_the_second_tim
     assert len({event["peer"] for event in finished}) == 3
     assert {event["reason"] for event in finished} == {"solved"}
     assert len({event["model"] for event in finished}) == 1
+    assert len({(murmur.folder / event["model_path"]).read_bytes() for event in finished}) == 1
     assert all(event["mean_return"] >= 475 and event["bytes_sent"] > 0 for event in finished)
     _assert_no_round_differs(first)
 

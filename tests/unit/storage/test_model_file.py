@@ -1,0 +1,48 @@
+"""The finished model as a file: equal models are equal files, and what is read is what was saved."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from peer.storage.model_file import ModelFile, load_model, save_model
+from peer.types import ModelState, Moments
+
+_SAVE = """
+import sys
+from pathlib import Path
+from peer.storage.model_file import save_model
+from tests.unit.storage.test_model_file import model
+save_model(Path(sys.argv[1]), model(outer=3))
+"""
+
+
+def model(*, outer: int) -> ModelFile:
+    rng = np.random.default_rng(1)
+    moments = Moments(count=rng.random(5), mean=rng.random(5), m2=rng.random(5))
+    state = ModelState(params=rng.random(7).astype(np.float32), moments=moments, outer=np.ones(outer, np.float32))
+    names = ("env", "hidden", "activation", "run", "round", "model_hash")
+    return ModelFile(state=state, settings={name: f"näive {name}" for name in names})
+
+
+def test_every_process_saves_the_same_bytes(tmp_path: Path) -> None:
+    files = [tmp_path / f"{seed}.safetensors" for seed in range(3)]
+    for seed, file in enumerate(files):
+        variables = {**os.environ, "PYTHONHASHSEED": str(seed)}
+        subprocess.run([sys.executable, "-c", _SAVE, str(file)], env=variables, check=True)
+    assert len({file.read_bytes() for file in files}) == 1
+
+
+@pytest.mark.parametrize("outer", [0, 3])
+def test_saved_model_is_read_as_it_was(tmp_path: Path, outer: int) -> None:
+    saved = model(outer=outer)
+    save_model(tmp_path / "model.safetensors", saved)
+    read = load_model(tmp_path / "model.safetensors")
+    assert read.settings == saved.settings
+    for name in ("params", "outer"):
+        assert np.array_equal(getattr(read.state, name), getattr(saved.state, name))
+    for name in ("count", "mean", "m2"):
+        assert np.array_equal(getattr(read.state.moments, name), getattr(saved.state.moments, name))
