@@ -201,6 +201,8 @@ class Inbox:
         round_number, tip_round = vote.round, chain.tip.round
         if not chain.root.round <= round_number <= tip_round + _MAX_ROUNDS_AHEAD:
             return ()
+        if not self._ledger.is_elector(ack.peer):
+            self._ledger.eligibility.check(ack.peer)  # a member that was taken off the list may yet decide
         entry = chain.get(vote.manifest)
         if entry is not None and (entry.round != round_number or entry.parent != vote.previous):
             raise ProtocolError("bad_ack", f"round {round_number} for the manifest of round {entry.round}")

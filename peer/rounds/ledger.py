@@ -34,7 +34,9 @@ class Ledger:
         self.chain = Chain(root)
         self.pool = HeaderPool(is_near=self._is_near, is_member=self._is_member)
         self.groups = GroupPool(is_near=self._is_near)
-        self.votes = VoteBook()
+        self.votes = VoteBook(is_elector=self.is_elector)
+        self._electors: frozenset[PeerId] = frozenset()
+        self._electors_key: object = None
         self.payloads = PayloadStore(parts.codecs, parts.schema, parts.pure)
         self.own = OwnDeltas()
         self.eligibility = Eligibility(self.me)
@@ -108,6 +110,15 @@ class Ledger:
         """Count no vote of a peer that is proven to contradict itself; what was decided is counted again."""
         self.votes.discard(peer)
         self.decisions.forget()
+
+    def is_elector(self, peer: PeerId) -> bool:
+        """Return whether the vote of `peer` can decide anything that goes on from what was applied here."""
+        chain = self.chain
+        key = (chain, chain.version, chain.tip.digest)
+        if key != self._electors_key:
+            applied = [entry.electors for entry in chain if entry.state is not None]
+            self._electors, self._electors_key = frozenset().union(*applied), key
+        return peer in self._electors
 
     def is_decided(self, first: Entry, electors: frozenset[PeerId]) -> bool:
         """Return whether a majority of `electors` stands behind `first` in some round (support.py)."""

@@ -53,7 +53,7 @@ class Decisions:
     def _count(self, first: Entry, electors: frozenset[PeerId], *, chain: Chain, votes: VoteBook) -> bool:
         need = majority(len(electors))
         for round_number in votes.rounds():
-            question, cast = (first.digest, electors, round_number), len(votes.of(round_number))
+            question, cast = (first.digest, electors, round_number), votes.num_cast(round_number)
             if round_number < first.round or cast < need or self._counted.get(question) == cast:
                 continue
             if _behind(electors, round_number, first, chain=chain, votes=votes) >= need:

@@ -1,13 +1,14 @@
 """Acks as votes: at most one a peer and round, so that of two rivals at most one gets a majority in any round."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
 from peer.types import Digest, PeerId
 from peer.wire.envelope import Signed
 from peer.wire.messages import Ack
 
 _MAX_VOTERS = 256
+_MAX_LIARS = 256
 _NEWS = 64
 """Votes that came last and can be asked for; whoever has not looked for longer looks through all."""
 _NOBODY: Mapping[PeerId, Signed[Ack]] = {}
@@ -16,26 +17,33 @@ _NO_PARENTS: Set[tuple[bytes, bytes]] = frozenset()
 
 
 class VoteBook:
-    """The votes seen, by round. The first vote of a peer in a round stands; the caller bounds the rounds."""
+    """The votes seen, by round. The first vote of a peer in a round stands; the caller bounds the rounds.
 
-    def __init__(self) -> None:
+    Where a round is full, votes of those who can decide something displace others.
+    """
+
+    def __init__(self, *, is_elector: Callable[[PeerId], bool] = lambda _peer: False) -> None:
+        self._is_elector = is_elector
         self.version = 0  # grows with every vote
         self._votes: dict[int, dict[PeerId, Signed[Ack]]] = {}
         self._camps: dict[int, dict[tuple[bytes, bytes], set[PeerId]]] = {}
         self._parents: dict[int, set[tuple[bytes, bytes]]] = {}
         self._rounds: list[int] = []
-        self._liars: set[PeerId] = set()
+        self._cast: dict[int, int] = {}
+        self._liars: dict[PeerId, None] = {}
         self._news: deque[Signed[Ack]] = deque(maxlen=_NEWS)
 
     def add(self, ack: Signed[Ack]) -> bool:
-        """Count a vote; return False when this peer has voted in that round before, whichever way, or is discarded."""
+        """Count a vote; return False when this peer has voted in that round before, whichever way, or is discarded, or
+        there is no room."""
         vote, peer = ack.message, ack.peer
         votes = self._votes.get(vote.round)
         if votes is None:
             votes = self._votes[vote.round] = {}
-            self._camps[vote.round], self._parents[vote.round] = {}, set()
-        if peer in votes or len(votes) >= _MAX_VOTERS or peer in self._liars:
+            self._camps[vote.round], self._parents[vote.round], self._cast[vote.round] = {}, set(), 0
+        if peer in votes or peer in self._liars or not self._make_room(votes, peer):
             return False
+        self._cast[vote.round] += 1
         votes[peer] = ack
         camps, camp = self._camps[vote.round], (vote.manifest, vote.model)
         if camp in camps:
@@ -57,15 +65,37 @@ class VoteBook:
 
     def discard(self, peer: PeerId) -> None:
         """Count no vote of `peer`, which has signed contradicting statements: it may have voted for both rivals."""
-        self._liars.add(peer)
-        for number, votes in self._votes.items():
-            if votes.pop(peer, None) is not None:
-                self._parents[number] = {(ack.message.manifest, ack.message.previous) for ack in votes.values()}
-        for camps in self._camps.values():
-            for camp in camps.values():
-                camp.discard(peer)
+        self._liars[peer] = None
+        if len(self._liars) > _MAX_LIARS:
+            harmless = (liar for liar in self._liars if not self._is_elector(liar))
+            del self._liars[next(harmless, next(iter(self._liars)))]
+        for number in [number for number, votes in self._votes.items() if peer in votes]:
+            self._remove(number, peer)
         self._news.clear()
         self.version += 1
+
+    def _make_room(self, votes: Mapping[PeerId, Signed[Ack]], peer: PeerId) -> bool:
+        if len(votes) < _MAX_VOTERS:
+            return True
+        idle = next((voter for voter in votes if not self._is_elector(voter)), None)
+        if idle is None or not self._is_elector(peer):
+            return False
+        self._remove(votes[idle].message.round, idle)
+        self._news.clear()
+        self.version += 1
+        return True
+
+    def _remove(self, round_number: int, peer: PeerId) -> None:
+        votes, camps = self._votes[round_number], self._camps[round_number]
+        vote = votes.pop(peer).message
+        camps[vote.manifest, vote.model].discard(peer)
+        if not camps[vote.manifest, vote.model]:
+            del camps[vote.manifest, vote.model]
+        self._parents[round_number] = {(ack.message.manifest, ack.message.previous) for ack in votes.values()}
+
+    def num_cast(self, round_number: int) -> int:
+        """Return a number that grows with each vote of a round, also when one takes the place of another."""
+        return self._cast.get(round_number, 0)
 
     def of(self, round_number: int) -> Mapping[PeerId, Signed[Ack]]:
         return self._votes.get(round_number, _NOBODY)
@@ -113,7 +143,7 @@ class VoteBook:
     def forget(self, *, before_round: int) -> None:
         for round_number in [number for number in self._votes if number < before_round]:
             del self._votes[round_number]
-            del self._camps[round_number], self._parents[round_number]
+            del self._camps[round_number], self._parents[round_number], self._cast[round_number]
         self._rounds = []
 
     def __len__(self) -> int:

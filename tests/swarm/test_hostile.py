@@ -286,6 +286,25 @@ def test_headers_on_made_up_bases_cost_the_round_in_progress_nothing() -> None:
     assert swarm.agreed_round() >= before + 5
 
 
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_votes_of_made_up_keys_keep_nothing_from_being_final(*, is_listed: bool) -> None:
+    swarm = swarm_with_a_liar()
+    before = swarm.members[0].machine.final_round
+    if is_listed:
+        listed = frozenset(member.identity.peer_id for member in swarm.members)
+        for member in [member for member in swarm.members if member.alive]:
+            swarm._to(member, member.life, lambda machine: machine.allow(listed, swarm.now))
+    for number in range(260):
+        guise = Identity.for_tests(10_000 + number)
+        for round_number in range(before + 1, before + 13):
+            vote = Ack(round_number, b"p" * 32, b"x" * 32, b"m" * 32, 0)
+            inject(swarm, seal(vote, guise, run=RUN).data)
+    refused = {effect.reason for member in swarm.members for effect in member.refused}
+    assert refused == ({"not_allowed"} if is_listed else set())
+    swarm.run(20.0)
+    assert swarm.members[0].machine.final_round >= before + 5
+
+
 def test_own_header_that_was_lost_is_announced_again() -> None:
     swarm = MachineSwarm(3, seed=4)
     swarm.run(15.3)

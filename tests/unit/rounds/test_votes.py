@@ -76,3 +76,30 @@ def test_votes_that_came_since_are_told_unless_some_were_discarded() -> None:
     assert votes.added_since(version) == [second, third]
     votes.discard(Identity.for_tests(2).peer_id)
     assert votes.added_since(version) is None
+
+
+def test_in_a_full_round_votes_of_electors_displace_others() -> None:
+    electors = {Identity.for_tests(number).peer_id for number in range(1001, 1004)}
+    votes = VoteBook(is_elector=lambda peer: peer in electors)
+    for number in range(1, 301):
+        votes.add(vote(number, 5, number % 200))
+    assert len(votes) == 256
+    seen, cast = votes.version, votes.num_cast(5)
+    assert all(votes.add(vote(number, 5, 1)) for number in range(1001, 1004))
+    assert len(votes) == 256
+    assert votes.num_cast(5) == cast + 3
+    assert electors <= votes.voters(5, Digest(b"\x01" * 32), MODEL)
+    assert votes.added_since(seen) is None, "some are gone: look at all"
+    assert sum(map(len, votes.camps(5).values())) == 256
+    assert votes.parents(5) == {(ack.message.manifest, ack.message.previous) for ack in votes.of(5).values()}
+    assert not votes.add(vote(1004, 5, 1))
+
+
+def test_liars_that_can_decide_nothing_are_forgotten_first() -> None:
+    elector = Identity.for_tests(1)
+    votes = VoteBook(is_elector=lambda peer: peer == elector.peer_id)
+    for number in range(1, 300):
+        votes.discard(Identity.for_tests(number).peer_id)
+    assert not votes.add(vote(1, 5, 1))
+    assert votes.add(vote(2, 5, 1))
+    assert not votes.add(vote(299, 5, 1))
