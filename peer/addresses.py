@@ -22,6 +22,9 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\.?")
 _MAX_LABEL_CHARS = 63
 """Of each part of a name between dots: RFC 1035, section 2.3.4. Longer and empty ones make the resolver raise."""
 
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
+"""What ends a name that is a number: https://url.spec.whatwg.org/#ends-in-a-number-checker."""
+
 _SCOPE = re.compile(r"[A-Za-z0-9._-]{1,15}")
 """Of an IPv6 address: an interface, whose name has at most 15 bytes on Linux (IFNAMSIZ)."""
 
@@ -43,6 +46,14 @@ class TcpAddress:
     def is_unspecified(self) -> bool:
         """Return whether the host means every address of a machine, as 0.0.0.0 does: good to listen on alone."""
         return self.kind in ("ip4", "ip6") and ipaddress.ip_address(self.host).is_unspecified
+
+    @property
+    def is_number(self) -> bool:
+        """Return whether the host is a name that ends in a number.
+
+        Resolvers read it as an IPv4 address, whatever the rest is: `127.1` is loopback, and `0` this machine.
+        """
+        return self.kind.startswith("dns") and bool(_NUMBER.fullmatch(self.host.rstrip(".").rpartition(".")[2]))
 
     def __str__(self) -> str:
         return f"/{self.kind}/{self.host}/tcp/{self.port}" + (f"/p2p/{self.peer}" if self.peer else "")

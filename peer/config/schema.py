@@ -39,6 +39,8 @@ def _check_announced(text: str) -> str:
         raise _unfit("nobody can dial port 0")
     if address.is_unspecified:
         raise _unfit(f"{address.host} is an address to listen on, which nobody can dial")
+    if address.is_number:
+        raise _unfit(f"{address.host} is a number and no name: write it as /ip4/<address>/tcp/{address.port}")
     if address.peer is not None:
         raise _unfit("leave out /p2p/...: others know whose address it is")
     return text

@@ -32,6 +32,12 @@ _BRIDGES = (
     "kube-",
 )
 
+_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
+"""Never a destination: RFC 1122, section 3.2.1.3."""
+
+_LOCAL_NAMES = ("localhost", "localdomain")
+"""Last parts of names that mean whoever asks: RFC 6761, section 6.3, and what /etc/hosts makes of it."""
+
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -95,23 +101,36 @@ def may_pass_on(address: str, *, remote_host: str | None) -> bool:
         return False
     host = literal_host(target)
     if host is None:
-        return target.host.rstrip(".").lower() != "localhost"
+        return not target.is_number and target.host.rstrip(".").lower().rpartition(".")[2] not in _LOCAL_NAMES
     if host.is_loopback:
         return is_loopback(remote_host)
+    if host in _THIS_NETWORK or _has_scope(host):
+        return False
     return not (host.is_unspecified or host.is_link_local or host.is_multicast)
 
 
 def is_loopback(host: str | None) -> bool:
     """Return whether `host` is an address of the machine's own loopback."""
     try:
-        return host is not None and ipaddress.ip_address(host).is_loopback
+        return host is not None and ip_address(host).is_loopback
     except ValueError:
         return False
 
 
 def literal_host(address: TcpAddress) -> IpAddress | None:
     """Return the IP address that is meant, None for a name."""
-    return ipaddress.ip_address(address.host) if address.kind in ("ip4", "ip6") else None
+    return ip_address(address.host) if address.kind in ("ip4", "ip6") else None
+
+
+def ip_address(text: str) -> IpAddress:
+    """Return the address that packets go to: of an IPv4 address written as IPv6, the former. Raises: ValueError."""
+    host = ipaddress.ip_address(text)
+    return getattr(host, "ipv4_mapped", None) or host
+
+
+def _has_scope(host: IpAddress) -> bool:
+    """Return whether `host` names an interface: of the machine that says so, which is not ours."""
+    return isinstance(host, ipaddress.IPv6Address) and host.scope_id is not None
 
 
 def _of_interface(

@@ -11,7 +11,7 @@ our own machine and our own network, which the asker has no business in. docs/ad
 import ipaddress
 
 from peer.addresses import parse_tcp_address
-from peer.network.announce import IpAddress, literal_host
+from peer.network.announce import IpAddress, ip_address, literal_host
 
 _FIRST_UNPRIVILEGED_PORT = 1024
 _NEIGHBOURHOOD = {4: 24, 6: 64}
@@ -21,7 +21,7 @@ def may_dial_back(address: str, *, remote_host: str | None) -> bool:
     """Return whether to dial `address` for an asker that is connected from `remote_host`."""
     try:
         target = parse_tcp_address(address)
-        remote = ipaddress.ip_address(remote_host or "")
+        remote = ip_address(remote_host or "")
     except ValueError:
         return False
     host = literal_host(target)

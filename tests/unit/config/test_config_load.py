@@ -162,6 +162,7 @@ def test_address_that_no_peer_could_dial_is_refused_with_the_reason(
     [
         ("/ip4/192.0.2.7/tcp/0", "nobody can dial port 0"),
         ("/ip4/0.0.0.0/tcp/4001", "0.0.0.0 is an address to listen on, which nobody can dial"),
+        ("/dns4/10.1/tcp/4001", "10.1 is a number and no name: write it as /ip4/<address>/tcp/4001"),
         ("/ip6/::/tcp/4001", ":: is an address to listen on, which nobody can dial"),
         (f"/dns/peer/tcp/1/p2p/{Identity.for_tests(1).peer_id}", "leave out /p2p/...: others know whose address it is"),
     ],
