@@ -12,7 +12,8 @@ MOST = 8
 class DialWindow:
     """Pure. An address where nothing answers says nothing about load, and does not count."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, least: int = 1) -> None:
+        self._least = float(least)
         self._size = float(FIRST)
 
     @property
@@ -25,4 +26,4 @@ class DialWindow:
 
     def timed_out(self) -> None:
         """Note one that ran into its deadline although somebody had taken the connection."""
-        self._size = max(1.0, self._size / 2.0)
+        self._size = max(self._least, self._size / 2.0)

@@ -9,6 +9,7 @@ from libp2p.network.swarm import Swarm
 
 from peer.addresses import TcpAddress, parse_tcp_address
 from peer.errors import IdentityInUseError, SelfDialError, TransportError
+from peer.network.dial_lanes import dial_lanes
 from peer.network.dial_window import DialWindow
 from peer.network.handshakes import Handshakes
 from peer.network.host_key import host_key
@@ -19,7 +20,7 @@ from peer.network.libp2p_limits import PeerLimits
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_upgrade import SecuredSocket, join_swarm, secure
 from peer.network.places import Stranger, first_to_go
-from peer.network.transport import ConnectionsTaken
+from peer.network.transport import ConnectionsTaken, Origin
 from peer.types import PeerId, Session
 
 TCP_TIMEOUT_S = 5.0
@@ -55,13 +56,12 @@ class Connector:
         self._local_peer = local_peer
         self._session = session
         self._handshakes = Handshakes(most=MAX_HANDSHAKES)
-        self._window = DialWindow()
-        self._dials = trio.CapacityLimiter(self._window.size)
+        self._lanes = dial_lanes()
 
-    async def connect(self, address: str) -> PeerId:
+    async def connect(self, address: str, *, origin: Origin) -> PeerId:
         """Dial, and return who answered; a second connection to a live peer is not kept."""
         try:
-            return await self._dial_address(address)
+            return await self._dial_address(address, origin)
         except TransportError:
             self._counters["dials_failed"] += 1
             raise
@@ -95,15 +95,15 @@ class Connector:
             self._counters["frames_refused"] += 1
         return None
 
-    async def _dial_address(self, address: str) -> PeerId:
+    async def _dial_address(self, address: str, origin: Origin) -> PeerId:
         try:
             target = parse_tcp_address(address)
         except ValueError as error:
             raise TransportError(f"cannot dial {address!r}: {error}") from error
-        async with self._dials:
-            return await self._dial(target)
+        async with self._lanes[origin].place() as window:
+            return await self._dial(target, window)
 
-    async def _dial(self, target: TcpAddress) -> PeerId:
+    async def _dial(self, target: TcpAddress, window: DialWindow) -> PeerId:
         limit_s = self._settings.dial_timeout_s
         try:
             with trio.fail_after(min(limit_s, TCP_TIMEOUT_S)):
@@ -114,13 +114,10 @@ class Connector:
             with trio.fail_after(limit_s):
                 peer = await self._shake_hands(target, stream)
         except trio.TooSlowError as error:
-            self._window.timed_out()
+            window.timed_out()
             raise TransportError(f"dial of {target} timed out: no handshake within {limit_s:g} s") from error
-        else:
-            self._window.finished()
-            return peer
-        finally:
-            self._dials.total_tokens = self._window.size
+        window.finished()
+        return peer
 
     async def _shake_hands(self, target: TcpAddress, stream: trio.SocketStream) -> PeerId:
         answer = await secure(self._swarm, stream, self._counters, is_initiator=True)

@@ -37,6 +37,7 @@ from peer.network.transport import (
     Content,
     DownloadHandler,
     GossipMessage,
+    Origin,
     RequestHandler,
     TransportEvent,
 )
@@ -123,9 +124,9 @@ class Libp2pTransport:
         self._gate.admit(peers)
         self._speakers.refresh()
 
-    async def connect(self, address: str) -> PeerId:
+    async def connect(self, address: str, *, origin: Origin = Origin.NAMED) -> PeerId:
         self._require_open()
-        return await self._connector.connect(address)
+        return await self._connector.connect(address, origin=origin)
 
     async def disconnect(self, peer: PeerId) -> None:
         self._connections.close_peer(peer, "closed by us")

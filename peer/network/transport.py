@@ -7,6 +7,7 @@ Two implementations: `memory_transport` (virtual time, faults on demand) and `li
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
 import trio
@@ -69,6 +70,17 @@ class ConnectionsTaken:
 TransportEvent = PeerConnected | PeerDisconnected | GossipFailing | ConnectionsTaken
 
 
+class Origin(Enum):
+    """How an address is known. Dials of one kind do not wait for those of another."""
+
+    NAMED = auto()
+    """By the configuration, DNS or mDNS."""
+    MET = auto()
+    """A peer has answered there before."""
+    HEARSAY = auto()
+    """Others say so, and nobody has answered there yet."""
+
+
 class Transport(Protocol):
     """A running attachment to the network; implementations are opened by an async context manager."""
 
@@ -120,7 +132,7 @@ class Transport(Protocol):
         Others get no gossip, theirs is dropped unread, and their requests fail, after a short wait to be admitted.
         """
 
-    async def connect(self, address: str) -> PeerId:
+    async def connect(self, address: str, *, origin: Origin = Origin.NAMED) -> PeerId:
         """Dial a multiaddr, with or without `/p2p/<id>`, and return who answered.
 
         Raises: TransportError with the cause (refused, timed out, identity differs, self-dial); IdentityInUseError when

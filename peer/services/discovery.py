@@ -3,6 +3,7 @@
 import hashlib
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Never
@@ -11,9 +12,9 @@ import trio
 
 from peer.errors import IdentityInUseError, SelfDialError, TransportError
 from peer.network.discovery.backoff import RedialPolicy, RedialSchedule
-from peer.network.discovery.book import MAX_PEERS, AddressBook, split_peer
+from peer.network.discovery.book import MAX_PEERS, AddressBook, BookDiscovery, split_peer
 from peer.network.discovery.source import DiscoverySource
-from peer.network.transport import Transport
+from peer.network.transport import Origin, Transport
 from peer.services.service import TaskStatus
 from peer.telemetry.peer_events import DialFailed, DialRetried, DiscoveryFailed
 from peer.telemetry.sink import EventSink
@@ -21,6 +22,8 @@ from peer.types import PeerId, Seconds
 
 _LOOK_S = 0.25
 _MAX_DIALS = 8
+"""At a time, of addresses of each origin."""
+
 _PATIENCE = 4
 """Failed dials in a row before anybody is told: about four seconds, in which the others may still be starting."""
 
@@ -62,7 +65,7 @@ class Seeker:
         self._twin = twin
         self._known: dict[str, tuple[str, ...]] = {}
         self._answered: dict[str, PeerId] = {}
-        self._dialling: set[str] = set()
+        self._dialling: dict[str, Origin] = {}
         self._own: set[str] = set()
 
     async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
@@ -104,7 +107,7 @@ class Seeker:
         here = connected | {self._transport.local_peer}
         due = [
             address
-            for address in self._candidates() - self._own - self._dialling
+            for address in self._candidates() - self._own - self._dialling.keys()
             if self._answered.get(address) not in connected
             and split_peer(address)[1] not in here
             and self._schedule.is_due(address, now)
@@ -113,15 +116,26 @@ class Seeker:
         # order of its own: peers that start together would else all dial the same one, and then all the next.
         due.sort(key=lambda address: (self._schedule.failures(address), self._turn(address)))
         places = {split_peer(address)[0] for address in self._dialling}
+        under_way, named = Counter(self._dialling.values()), self._named()
         for address in due:
-            place = split_peer(address)[0]
-            if len(self._dialling) >= _MAX_DIALS:
-                return
-            if place in places:  # two sources name it, one with the id and one without
+            place, origin = split_peer(address)[0], self._origin(address, named)
+            if under_way[origin] >= _MAX_DIALS or place in places:  # two sources may name it, with the id and without
                 continue
             places.add(place)
-            self._dialling.add(address)
-            nursery.start_soon(partial(self._dial, address))
+            under_way[origin] += 1
+            self._dialling[address] = origin
+            nursery.start_soon(partial(self._dial, address, origin))
+
+    def _named(self) -> set[str]:
+        """Return where others than the book say that somebody is."""
+        sources = (addresses for name, addresses in self._known.items() if name != BookDiscovery.name)
+        return {split_peer(address)[0] for addresses in sources for address in addresses}
+
+    def _origin(self, address: str, named: set[str]) -> Origin:
+        place, peer = split_peer(address)
+        if place in named:
+            return Origin.NAMED
+        return Origin.MET if peer is not None and self._book.has_answered(peer, place) else Origin.HEARSAY
 
     def _turn(self, address: str) -> bytes:
         return hashlib.sha256(f"{self._transport.local_peer} {address}".encode()).digest()
@@ -129,9 +143,9 @@ class Seeker:
     def _candidates(self) -> set[str]:
         return {address for addresses in self._known.values() for address in addresses}
 
-    async def _dial(self, address: str) -> None:
+    async def _dial(self, address: str, origin: Origin) -> None:
         try:
-            peer = await self._transport.connect(address)
+            peer = await self._transport.connect(address, origin=origin)
         except SelfDialError:
             self._own.add(address)
         except IdentityInUseError:
@@ -154,7 +168,7 @@ class Seeker:
                 # Not before: one that is refused would get a second address, and be dialled twice as often.
                 self._book.answered(peer, split_peer(address)[0], unix_s=int(self._unix_time()))
         finally:
-            self._dialling.discard(address)
+            del self._dialling[address]
 
     def _tell_failure(self, address: str, cause: str, wait_s: Seconds) -> None:
         """Tell the fourth failure in a row, and then whenever their number has doubled: peers start one by one."""

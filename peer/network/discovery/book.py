@@ -69,6 +69,10 @@ class AddressBook:
             self._failures.pop(address)
             self._write(peer, {known: at for known, at in page.items() if known != address})
 
+    def has_answered(self, peer: PeerId, address: str) -> bool:
+        """Return whether `peer` has proved to be at `address`, as far as is still known."""
+        return self._pages.get(peer, {}).get(address, 0) > 0
+
     def entries(self) -> list[KnownAddress]:
         """Return everything, who answered last first."""
         found = [

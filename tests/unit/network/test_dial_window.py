@@ -13,6 +13,13 @@ def test_window_grows_by_little_up_to_its_bound() -> None:
     assert sizes.index(3) > 1, "one handshake in time is no reason for one more at once"
 
 
+def test_window_stays_as_wide_as_it_is_told() -> None:
+    window = DialWindow(least=2)
+    for _ in range(5):
+        window.timed_out()
+    assert window.size == 2
+
+
 def test_window_halves_with_each_deadline_and_never_closes() -> None:
     window = DialWindow()
     for _ in range(60):

@@ -16,7 +16,7 @@ from peer.network.libp2p_connector import MAX_HANDSHAKES
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.places import GRACE_S
-from peer.network.transport import ConnectionsTaken, TransportEvent
+from peer.network.transport import ConnectionsTaken, Origin, TransportEvent
 from tests.unit.network.loopback import PATIENCE_S, assert_serves, open_cable, open_peer, peer_id, until
 
 RAW_GARBAGE = {
@@ -121,6 +121,23 @@ async def test_dial_of_a_server_that_says_nothing_times_out() -> None:
             with pytest.raises(TransportError, match=r"timed out: no handshake within 0\.3 s"):
                 await one.connect(address)
         assert one.counters()["dials_failed"] == 1
+
+
+async def test_hearsay_of_servers_that_say_nothing_does_not_hold_up_other_dials(nursery: trio.Nursery) -> None:
+    """Each takes the connection, and holds its dial up until the deadline."""
+
+    async def try_to_reach(address: str) -> None:
+        with suppress(TransportError):
+            await one.connect(address, origin=Origin.HEARSAY)
+
+    silent = [(await trio.open_tcp_listeners(0, host="127.0.0.1"))[0] for _ in range(20)]
+    async with open_peer(1, dial_timeout_s=1000.0) as one, open_peer(2) as other:
+        for listener in silent:
+            nursery.start_soon(try_to_reach, f"/ip4/127.0.0.1/tcp/{listener.socket.getsockname()[1]}")
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(PATIENCE_S):
+            assert await one.connect(other.listen_addresses[0]) == peer_id(2)
+        nursery.cancel_scope.cancel()
 
 
 async def test_dial_of_a_server_of_another_kind_says_so(nursery: trio.Nursery) -> None:

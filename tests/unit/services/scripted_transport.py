@@ -10,6 +10,7 @@ from peer.network.transport import (
     Content,
     DownloadHandler,
     GossipMessage,
+    Origin,
     PeerConnected,
     PeerDisconnected,
     RequestHandler,
@@ -46,6 +47,7 @@ class ScriptedTransport:
         self.hosts: dict[PeerId, str] = {}
         self.requests: list[tuple[float, PeerId, str, bytes]] = []
         self.dialled: list[tuple[float, str]] = []
+        self.origins: dict[str, Origin] = {}
         self.disconnected: list[PeerId] = []
         self.handlers: dict[str, RequestHandler] = {}
         self.download_handlers: dict[str, DownloadHandler] = {}
@@ -105,8 +107,9 @@ class ScriptedTransport:
     async def publish(self, data: bytes) -> None:
         await trio.lowlevel.checkpoint()
 
-    async def connect(self, address: str) -> PeerId:
+    async def connect(self, address: str, *, origin: Origin = Origin.NAMED) -> PeerId:
         self.dialled.append((trio.current_time(), address))
+        self.origins[address] = origin
         await trio.lowlevel.checkpoint()
         if address not in self.dials:
             raise TransportError("refused")

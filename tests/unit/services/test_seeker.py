@@ -10,6 +10,9 @@ from trio.testing import MockClock
 
 from peer.errors import SelfDialError, TransportError
 from peer.network.discovery.backoff import RedialPolicy
+from peer.network.discovery.book import AddressBook, BookDiscovery, with_peer
+from peer.network.discovery.source import DiscoverySource
+from peer.network.transport import Origin
 from peer.services.discovery import Seeker
 from peer.telemetry.peer_events import DialFailed, DialRetried, DiscoveryFailed
 from peer.telemetry.sink import RecordingSink
@@ -51,7 +54,7 @@ class Source:
 
 
 class Search:
-    def __init__(self, *sources: Source) -> None:
+    def __init__(self, *sources: DiscoverySource, book: AddressBook | None = None) -> None:
         self.transport = ScriptedTransport()
         self.sink = RecordingSink()
         self.seeker = Seeker(
@@ -61,6 +64,7 @@ class Search:
             redial=RedialPolicy(first_s=0.5, cap_s=30.0),
             rediscover_s=15.0,
             rng=random.Random(1),
+            book=book,
         )
 
     def dials(self, address: str, *, since: float = 0.0) -> list[float]:
@@ -68,8 +72,8 @@ class Search:
 
 
 @asynccontextmanager
-async def searching(*sources: Source) -> AsyncIterator[Search]:
-    search = Search(*sources)
+async def searching(*sources: DiscoverySource, book: AddressBook | None = None) -> AsyncIterator[Search]:
+    search = Search(*sources, book=book)
     async with trio.open_nursery() as nursery:
         await nursery.start(search.seeker.serve)
         yield search
@@ -237,3 +241,29 @@ async def test_only_a_peer_that_stays_enters_the_book(autojump_clock: MockClock)
         search.transport.leaves(BOB)  # refused after the handshake
         await trio.sleep(1.0)
         assert [entry.address for entry in search.seeker._book.entries()] == [A]
+
+
+async def test_addresses_of_hearsay_at_which_nobody_speaks_hold_up_no_other(autojump_clock: MockClock) -> None:
+    """Anybody can name as many as a book holds."""
+
+    async def says_nothing() -> PeerId:
+        await trio.sleep(10.0)
+        raise TransportError("no handshake within 10 s")
+
+    book = AddressBook()
+    tarpits = {PeerId(f"liar-{n}"): f"/memory/tarpit-{n}" for n in range(40)}
+    for liar, address in tarpits.items():
+        book.heard(liar, [address])
+    book.answered(BOB, B, unix_s=1)
+    async with searching(BookDiscovery(book, me=PeerId("me")), Source(A), book=book) as search:
+        search.transport.dials = {with_peer(address, liar): says_nothing for liar, address in tarpits.items()}
+        search.transport.dials |= {A: answers(ALICE), with_peer(B, BOB): answers(BOB)}
+        await trio.sleep(5.0)
+        assert search.transport.connected_peers() == {ALICE, BOB}
+        for peer in (ALICE, BOB):
+            search.transport.leaves(peer)
+        await trio.sleep(1.0)
+        assert search.transport.connected_peers() == {ALICE, BOB}
+        assert search.transport.origins.pop(A) is Origin.NAMED
+        assert search.transport.origins.pop(with_peer(B, BOB)) is Origin.MET
+        assert set(search.transport.origins.values()) == {Origin.HEARSAY}
