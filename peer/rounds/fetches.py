@@ -1,14 +1,15 @@
 """Payloads and snapshots that are being pulled, and when one that failed may be asked for again."""
 
 from peer.rounds.effects import FetchPayload
+from peer.rounds.entry import Entry
 from peer.rounds.ledger import Ledger
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.envelope import SignedDelta
 
 _RETRY_S = 1.0
 
-_Wanted = tuple[SignedDelta, tuple[PeerId, ...]]
-"""What announces a payload, and who holds it."""
+_Claims = dict[int, tuple[PeerId, ...]]
+"""How large a payload is, by the word of those who announce it, and who holds it: the most credible claim first."""
 
 
 class Fetches:
@@ -18,7 +19,8 @@ class Fetches:
         self._ledger = ledger
         self._under_way: set[Digest] = set()
         self._retry_at: dict[Digest, Seconds] = {}
-        self._missing: dict[Digest, _Wanted] = {}
+        self._missing: dict[Digest, _Claims] = {}
+        self._num_failed: dict[Digest, int] = {}
         self._work_seen: object = None
         self._votes_seen: int | None = None
         self._lacks = False
@@ -37,6 +39,8 @@ class Fetches:
     def failed(self, blob: Digest, *, now: Seconds) -> None:
         self._under_way.discard(blob)
         self._retry_at[blob] = now + _RETRY_S
+        if blob in self._missing:
+            self._num_failed[blob] = self._num_failed.get(blob, 0) + 1
 
     def next_retry(self) -> Seconds | None:
         return min(self._retry_at.values(), default=None)
@@ -51,28 +55,42 @@ class Fetches:
             self._lacks = ledger.lacks_payloads()
         if self._lacks and ledger.votes.version != self._votes_seen:  # they tell which branches matter
             self._votes_seen, self._missing = ledger.votes.version, self._wanted()
+            self._num_failed = {blob: count for blob, count in self._num_failed.items() if blob in self._missing}
         if not self._lacks:
             return []
         return [
-            FetchPayload(payload=payload, payload_bytes=delta.message.payload_bytes, holders=holders)
-            for payload, (delta, holders) in self._missing.items()
-            if self.begin(payload, now=now)
+            self._fetch(payload, claims) for payload, claims in self._missing.items() if self.begin(payload, now=now)
         ]
 
-    def _wanted(self) -> dict[Digest, _Wanted]:
+    def _fetch(self, payload: Digest, claims: _Claims) -> FetchPayload:
+        """Ask for a payload by the first claim about its size, and after each failure by the next: one may be a lie."""
+        payload_bytes, holders = list(claims.items())[self._num_failed.get(payload, 0) % len(claims)]
+        return FetchPayload(payload=payload, payload_bytes=payload_bytes, holders=holders)
+
+    def _wanted(self) -> dict[Digest, _Claims]:
+        """A sealer's word goes before a member's, that before a stranger's."""
+        ledger, members = self._ledger, self._ledger.tip.members
+        announced: list[SignedDelta] = [*ledger.headers_without_payload(), *ledger.group_candidates.without_payload()]
+        found: list[tuple[int, SignedDelta, tuple[PeerId, ...]]] = [
+            (1 if delta.peer in members else 2, delta, (delta.peer,)) for delta in announced
+        ]
+        found += [
+            (0, delta, (entry.sealer or delta.peer, delta.peer))
+            for entry, delta in ledger.missing_payloads(self._worthy())
+        ]
+        wanted: dict[Digest, _Claims] = {Digest(delta.message.payload): {} for _, delta, _ in found}
+        for _, delta, holders in sorted(found, key=lambda each: each[0]):
+            if not ledger.payloads.is_refuted(delta.message):
+                claims, size = wanted[Digest(delta.message.payload)], delta.message.payload_bytes
+                claims[size] = tuple(dict.fromkeys((*claims.get(size, ()), *holders)))
+        return {payload: claims for payload, claims in wanted.items() if claims}
+
+    def _worthy(self) -> list[Entry]:
+        """Return the manifests beside the line to the tip that would move it."""
         ledger, tip = self._ledger, self._ledger.tip
-        wanted: dict[Digest, _Wanted] = {
-            Digest(header.message.payload): (header, (header.peer,)) for header in ledger.headers_without_payload()
-        }
-        wanted |= {
-            Digest(seal.message.payload): (seal, (seal.peer,)) for seal in ledger.group_candidates.without_payload()
-        }
-        worthy = [
+        return [
             entry
             for entry in ledger.chain.beside_tip()
             if not ledger.can_apply(entry)
             and ((entry.score, entry.round) >= (tip.score, tip.round) or ledger.is_favoured(entry))
         ]
-        for holder, header in ledger.missing_payloads(worthy):
-            wanted[Digest(header.message.payload)] = (header, (holder.sealer or header.peer, header.peer))
-        return wanted

@@ -111,17 +111,26 @@ class Inbox:
         return ()
 
     def _read(self, signed: SignedDelta, payload: bytes | None) -> ModelDelta | None:
-        """Return what a payload that rides along says, if it is news. Raises: ProtocolError when it is not valid."""
+        """Return what a payload says that rides along, or is here by another's word, if it is news.
+
+        Raises: ProtocolError when it is not what `signed` says.
+        """
         payloads = self._ledger.payloads
-        return None if payload is None or signed.message in payloads else payloads.read(signed, payload)
+        if signed.message in payloads:
+            return None
+        if payload is not None:
+            return payloads.read(signed, payload)
+        held = payloads.data(signed.message.payload)
+        return None if held is None else payloads.read(signed, held, digest=signed.message.payload)
 
     def _keep(self, signed: SignedDelta, payload: bytes | None, delta: ModelDelta | None) -> None:
         """Keep what was read if there was room for what announces it, or a manifest waits for it; drop what lost its
         room. Decoded it is kept where it may soon be asked for."""
         ledger = self._ledger
-        if payload is not None and delta is not None and ledger.waits_for(signed):
+        data = payload or ledger.payloads.data(signed.message.payload)
+        if data is not None and delta is not None and ledger.waits_for(signed):
             is_known = signed.message.base in ledger.chain
-            ledger.payloads.keep(signed, payload, delta if is_known else None)
+            ledger.payloads.keep(signed, data, delta if is_known else None)
         ledger.drop_lost_payloads()
 
     def _accept_group_seal(

@@ -257,7 +257,8 @@ class Ledger:
         relevant: list[SignedDelta] = [*self.pool.announcing(payload), *self.groups.announcing(payload)]
         for entry in self.chain:
             relevant += [delta for delta in self._lacking(entry) if delta.message.payload == payload]
-        return [delta for delta in relevant if delta.message not in self.payloads]
+        payloads = self.payloads
+        return [delta for delta in relevant if delta.message not in payloads and not payloads.is_refuted(delta.message)]
 
     def waits_for(self, delta: SignedDelta) -> bool:
         """Return whether something that is held names the payload of `delta`, and that is not here."""

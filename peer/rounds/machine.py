@@ -49,6 +49,7 @@ from peer.rounds.sealer import seal_round
 from peer.rounds.snapshots import Snapshots
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.envelope import Signed
+from peer.wire.hashing import digest_of
 from peer.wire.limits import INLINE_PAYLOAD_BYTES
 from peer.wire.messages import DeltaHeader, announcement
 from peer.wire.sync import SyncRequest, SyncResponse
@@ -214,7 +215,10 @@ class RoundMachine:
             try:
                 self._ledger.payloads.add(header, data, digest=digest)
             except ProtocolError as error:
-                self._fetches.failed(payload, now=now)
+                if (digest or digest_of(data)) == payload:
+                    self._ledger.payloads.refute(header.message)
+                else:
+                    self._fetches.failed(payload, now=now)
                 effects.append(Refused(reason=error.reason, peer=header.peer, detail=error.detail))
         return [*effects, *self._advance(now)]
 

@@ -14,6 +14,7 @@ from peer.wire.messages import Delta
 _NORM_TOLERANCE = 1e-6
 """Relative; sums of squares in float64 differ by less between any two machines."""
 
+_MAX_REFUTED = 256
 
 _Claim = tuple[bytes, str, int]
 """(hash, codec, bytes): what a header says of its payload. Another may name the same bytes and lie about them."""
@@ -36,6 +37,7 @@ class PayloadStore:
         self._valid: set[_Claim] = set()
         self._deltas: dict[_Claim, ModelDelta] = {}
         self._norms: dict[_Claim, float] = {}
+        self._refuted: dict[_Claim, None] = {}
 
     def check_header(self, header: Delta) -> None:
         """Raises: ProtocolError when the header announces what this model cannot have."""
@@ -90,6 +92,16 @@ class PayloadStore:
             self._norms[claim] = self._pure.l2_norm(self.delta(header))
         return math.isclose(self._norms[claim], header.l2_norm, rel_tol=_NORM_TOLERANCE)
 
+    def refute(self, header: Delta) -> None:
+        """Remember that the payload that `header` names is not what it says, so that nobody pulls it for that again."""
+        self._refuted[_claim(header)] = None
+        if len(self._refuted) > _MAX_REFUTED:
+            del self._refuted[next(iter(self._refuted))]
+        self.version += 1
+
+    def is_refuted(self, header: Delta) -> bool:
+        return _claim(header) in self._refuted
+
     def data(self, payload: bytes) -> bytes | None:
         return self._bytes.get(Digest(payload))
 
@@ -104,6 +116,7 @@ class PayloadStore:
         """Drop what is not in `keep`, and of the others what they decode to unless they are in `decoded`."""
         for claim in [claim for claim in self._deltas if claim[0] not in decoded]:
             del self._deltas[claim]
+        self._refuted = {claim: None for claim in self._refuted if claim[0] in keep}
         doomed = self._bytes.keys() - keep
         if not doomed:
             return

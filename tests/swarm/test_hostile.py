@@ -166,6 +166,54 @@ def test_copycat_that_lies_about_anothers_payload_changes_nothing_for_its_owner(
     assert (honest.digest in candidates, copycat.digest in candidates) == (True, False)
 
 
+def fetched(effects: list[Effect]) -> list[FetchPayload]:
+    return [effect for effect in effects if isinstance(effect, FetchPayload)]
+
+
+LIES: list[dict[str, object]] = [{"codec": "float32+zstd"}, {"payload_bytes": 20}]
+
+
+@pytest.mark.parametrize("lie", LIES, ids=["codec", "size"])
+def test_false_claim_about_anothers_payload_has_it_pulled_once(machine: RoundMachine, lie: dict[str, object]) -> None:
+    honest = seal(header(machine.tip).message, Identity.for_tests(3), run=RUN)
+    copycat = header(machine.tip, **lie)
+    machine.receive(honest.data, payload=PAYLOAD, source=SOURCE, now=15.3)
+    assert refusals(machine.receive(copycat.data, payload=None, source=SOURCE, now=15.3)), "the bytes are here"
+    assert copycat not in machine._ledger.pool.on_base(machine.tip.digest)
+    assert not any(fetched(machine.tick(15.3 + delay)) for delay in (0.0, 1.5, 2.5))
+
+
+@pytest.mark.parametrize("lie", LIES, ids=["codec", "size"])
+def test_claim_that_comes_before_the_payload_and_is_found_false_is_remembered(
+    machine: RoundMachine, lie: dict[str, object]
+) -> None:
+    copycat = header(machine.tip, **lie)
+    assert fetched(machine.receive(copycat.data, payload=None, source=SOURCE, now=15.3))
+    effects = machine.receive_payload(digest_of(PAYLOAD), PAYLOAD, 15.3)
+    assert refusals(effects)
+    assert not any(fetched([*effects, *machine.tick(15.3 + delay)]) for delay in (0.0, 1.5, 2.5))
+    honest = seal(header(machine.tip).message, Identity.for_tests(3), run=RUN)
+    asked = fetched(machine.receive(honest.data, payload=None, source=SOURCE, now=18.0))
+    assert [(effect.payload_bytes, effect.holders) for effect in asked] == [(len(PAYLOAD), (honest.peer,))]
+
+
+def test_false_size_keeps_a_payload_from_being_pulled_for_one_try_at_most(machine: RoundMachine) -> None:
+    now = 15.3
+    honest = seal(header(machine.tip).message, Identity.for_tests(3), run=RUN)
+    copycat = header(machine.tip, payload_bytes=20)
+    effects = [
+        effect
+        for each in (copycat, honest)
+        for effect in machine.receive(each.data, payload=None, source=SOURCE, now=now)
+    ]
+    asked = [effect.payload_bytes for effect in fetched(effects)]
+    for _ in range(3):
+        effects = machine.payload_failed(digest_of(PAYLOAD), now)  # no holder has bytes of that name and size
+        now += 1.1
+        asked += [effect.payload_bytes for effect in fetched([*effects, *machine.tick(now)])]
+    assert {20, len(PAYLOAD)} == set(asked[:2]) == set(asked[2:])
+
+
 def test_older_sequence_neither_replaces_nor_refuses(machine: RoundMachine) -> None:
     new, old = header(machine.tip, sequence=1 << 41), header(machine.tip, sequence=1 << 39)
     for signed in (new, old, old):
@@ -197,7 +245,8 @@ def test_bad_payload_is_refused_when_it_rides_along_and_when_it_is_pulled(
     assert refusals(machine.receive_payload(wanted, data, 15.3)) == [reason]
     assert signed.message not in machine._ledger.payloads
     assert machine.blob(wanted) is None
-    assert any(isinstance(effect, FetchPayload) for effect in machine.tick(16.5)), "asked for again after a pause"
+    again = any(isinstance(effect, FetchPayload) for effect in machine.tick(16.5))
+    assert again is (digest_of(data) != wanted), "another holder may have the bytes of that name; these are as they are"
 
 
 def test_hash_that_whoever_pulled_a_payload_has_computed_is_not_computed_anew(
