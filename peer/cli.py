@@ -18,7 +18,7 @@ app = typer.Typer(
     help="Train one reinforcement-learning policy on many machines with nobody in charge.\n\n"
     "\b\nExamples:\n"
     "  murmur up --peers 3                              three peers on this machine\n"
-    "  murmur peer network.addresses=[/ip4/192.0.2.7/tcp/4001]\n"
+    "  murmur peer 'network.addresses=[/ip4/192.0.2.7/tcp/4001]'\n"
     "                                                   one peer, to join that one\n"
     "  murmur train --plot curve.png                    one learner, no network\n"
     "  murmur bench train                               how fast this machine trains\n"

@@ -14,6 +14,7 @@ from typing import IO
 from peer.config.schema import Config
 from peer.errors import ConfigError
 from peer.storage.slots import free_slots
+from peer.telemetry.text_format import plural
 
 STOP_S = 20.0
 """Long enough to end the training chunk in progress and save; then a peer that hangs is killed, and named."""
@@ -64,7 +65,7 @@ class LocalSwarm:
         self._slots = free_slots(Path(folder), len(self._ports))
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
-        self._say(f"starting {_peers(len(self._ports))} on 127.0.0.1, data in {folder}; Ctrl-C stops all")
+        self._say(f"starting {plural(len(self._ports), 'peer')} on 127.0.0.1, data in {folder}; Ctrl-C stops all")
         self._start_all()
         readers = [
             threading.Thread(target=self._copy, args=(child.stdout, index), daemon=True)
@@ -106,7 +107,7 @@ class LocalSwarm:
                 deadline = time.monotonic() + STOP_S
             if deadline is not None and time.monotonic() > deadline:
                 deadline = float("inf")
-                self._say(f"{_peers(len(running))} did not stop within {STOP_S:.0f} s: killing")
+                self._say(f"{plural(len(running), 'peer')} did not stop within {STOP_S:.0f} s: killing")
                 for child in running.values():
                     child.kill()
             time.sleep(_LOOK_S)
@@ -129,8 +130,8 @@ class LocalSwarm:
             return "stopped before any peer was started"
         well = sum(self._ended_well(code) for code in codes)
         if well < len(codes):
-            return f"{well} of {_peers(len(codes))} ended well"
-        return "the peer ended well" if well == 1 else f"all {_peers(well)} ended well"
+            return f"{well} of {plural(len(codes), 'peer')} ended well"
+        return "the peer ended well" if well == 1 else f"all {plural(well, 'peer')} ended well"
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         self._stopping = True
@@ -210,10 +211,6 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     except (OSError, AttributeError):
         return
-
-
-def _peers(count: int) -> str:
-    return "1 peer" if count == 1 else f"{count} peers"
 
 
 def _wants_colour() -> bool:

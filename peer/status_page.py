@@ -12,7 +12,7 @@ from peer.errors import StorageError
 from peer.services.status import AdmissionStatus, PeerStatus, Status
 from peer.services.status_socket import read_status
 from peer.storage.heartbeat import Heartbeat
-from peer.telemetry.text_format import amount, number, size
+from peer.telemetry.text_format import amount, number, plural, size
 from peer.types import Seconds
 
 _ANSWER_S: Seconds = 3.0
@@ -149,7 +149,7 @@ def _admission(admission: AdmissionStatus | None) -> list[str]:
         parts.append("no allow-list yet, so nobody is taken in (network.allow_list)")
     elif admission.list_version is not None:
         named = "this one among them" if admission.named else "NOT THIS ONE: nobody takes it in"
-        parts.append(f"allow-list version {admission.list_version} of {admission.listed} peers, {named}")
+        parts.append(f"allow-list version {admission.list_version} of {plural(admission.listed, 'peer')}, {named}")
     return [f"  {'; '.join(parts)}"]
 
 

@@ -18,7 +18,7 @@ allow_list_app = typer.Typer(
     "  murmur allow-list new swarm.json --run cartpole\n"
     "  murmur allow-list add swarm.json 12D3KooW... --name alice\n"
     "  murmur allow-list sign swarm.json --key authority.key\n"
-    "  murmur peer network.authorities=[12D3KooW...] network.allow_list=swarm.json\n\n"
+    "  murmur peer 'network.authorities=[12D3KooW...]' network.allow_list=swarm.json\n\n"
     "Give a new version to any one running peer: it reads the file again, and passes it on to all others.",
     no_args_is_help=True,
 )
@@ -34,10 +34,13 @@ def new_command(
 ) -> None:
     """Make an empty list, version 1, in FILE. Never overwrites."""
     from peer.admission.allow_list import AllowListFile
+    from peer.config.schema import is_run_name
     from peer.storage.allow_list_file import save_allow_list
 
     if file.exists():
         _refuse(f"{file} exists already: name another file, or move it away")
+    if not is_run_name(run):
+        _refuse(f"--run: expected 1 to 48 characters of a-z, 0-9 and '-', as of run.name, got {run!r}")
     common.or_exit(lambda: save_allow_list(file, AllowListFile(run=run, version=1)))
     _show(file)
 
@@ -100,12 +103,13 @@ def _change(file: Path, change: Callable[["AllowListFile"], "AllowListFile"]) ->
 def _show(file: Path) -> None:
     from peer.admission.allow_list import signers_of
     from peer.storage.allow_list_file import load_allow_list
+    from peer.telemetry.text_format import plural
     from peer.types import PeerId
 
     found = common.or_exit(lambda: load_allow_list(file))
     claimed = [PeerId(each.authority) for each in found.signatures]
     valid = signers_of(found, claimed)
-    typer.echo(f"run {found.run}, version {found.version}, {len(found.peers)} peers")
+    typer.echo(f"run {found.run}, version {found.version}, {plural(len(found.peers), 'peer')}")
     for listed in found.peers:
         typer.echo("  ".join(part for part in (f"  {listed.peer}", listed.name, listed.role) if part))
     for authority in claimed:

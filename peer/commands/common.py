@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _IMPORTED_AT = time.monotonic()
 DEFAULT_CONFIG = Path("configs/config.yaml")
+DATA_DIR_VARIABLE = "MURMUR_STORAGE__DATA_DIR"
+"""Names the data folder for commands that read no other settings, as it does for peers."""
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 

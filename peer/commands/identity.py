@@ -5,6 +5,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from peer.commands import common
 from peer.errors import StorageError
 
 EXIT_USAGE = 2
@@ -46,7 +47,13 @@ def new_command(file: Annotated[Path, typer.Argument(metavar="FILE", help="Key f
 def show_command(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Key files.")] = None,
     data_dir: Annotated[
-        Path, typer.Option("--data-dir", metavar="FOLDER", help="Without FILE: show the peers of this data folder.")
+        Path,
+        typer.Option(
+            "--data-dir",
+            metavar="FOLDER",
+            envvar=common.DATA_DIR_VARIABLE,
+            help="Without FILE: show the peers of this data folder.",
+        ),
     ] = Path("runs"),
 ) -> None:
     """Print peer id, public key (hex) and file of each identity. Prints nothing secret."""

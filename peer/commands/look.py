@@ -26,7 +26,7 @@ def doctor_command(
 
     \b
     Example:
-      murmur doctor network.addresses=[/ip4/192.0.2.7/tcp/4001]
+      murmur doctor 'network.addresses=[/ip4/192.0.2.7/tcp/4001]'
     """
     common.on_stop(common.exit_unfinished)
     from peer.network.libp2p_unused import leave_out_unused
@@ -44,7 +44,10 @@ def doctor_command(
 
 def status_command(
     data_dir: Annotated[
-        Path, typer.Option("--data-dir", metavar="FOLDER", help="The storage.data_dir of the peers.")
+        Path,
+        typer.Option(
+            "--data-dir", metavar="FOLDER", envvar=common.DATA_DIR_VARIABLE, help="The storage.data_dir of the peers."
+        ),
     ] = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array, one object a slot.")] = False,  # noqa: FBT002
 ) -> None:
@@ -73,7 +76,7 @@ def log_command(
         Path,
         typer.Option(
             metavar="FOLDER",
-            envvar="MURMUR_STORAGE__DATA_DIR",
+            envvar=common.DATA_DIR_VARIABLE,
             help="storage.data_dir of a peer, one slot or run in it, or a copy of any of these.",
         ),
     ] = Path("runs"),

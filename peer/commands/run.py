@@ -18,7 +18,7 @@ def peer_command(config: common.ConfigFiles = None, overrides: common.Overrides 
     \b
     Examples:
       murmur peer                                            listens on port 4001, waits for others
-      murmur peer network.addresses=[/ip4/192.0.2.7/tcp/4001]
+      murmur peer 'network.addresses=[/ip4/192.0.2.7/tcp/4001]'
                                                              joins the peer on that machine
       murmur peer -c configs/config.yaml -c configs/pendulum.yaml
                                                              another task; presets hold what differs

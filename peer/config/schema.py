@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from peer.addresses import TcpAddress, parse_tcp_address
@@ -324,6 +324,15 @@ class Config(Section):
                 f" {self.round.codec}: of sparse deltas the middle value of nearly every coordinate is 0",
             )
         return self
+
+
+def is_run_name(text: str) -> bool:
+    """Return whether `text` may be a run.name."""
+    try:
+        RunConfig(name=text)
+    except ValidationError:
+        return False
+    return True
 
 
 def broken_rule(keys: tuple[str, ...], text: str) -> PydanticCustomError:

@@ -17,6 +17,7 @@ from peer.storage.allow_list_file import read_allow_list
 from peer.storage.proofs_file import FILE_NAME as PROOFS_FILE
 from peer.storage.proofs_file import load_proofs
 from peer.storage.swarm_key_file import load_swarm_key
+from peer.telemetry.text_format import plural
 from peer.types import PeerId
 
 
@@ -66,7 +67,7 @@ def _allow_list(config: Config) -> Iterator[Finding]:
         return
     path = next(path for path, found in _lists(config) if found == newest)
     days = max(0.0, time.time() - path.stat().st_mtime) / 86_400
-    text = f"version {newest.version} names {len(newest.peers)} peers; {path} is {days:.1f} days old"
+    text = f"version {newest.version} names {plural(len(newest.peers), 'peer')}; {path} is {days:.1f} days old"
     yield Finding(verdict="ok", subject="allow-list", text=text)
     if not _own_ids(config):
         step = "`murmur identity new slot-0/identity.key` in the data folder makes one, to be added and signed"

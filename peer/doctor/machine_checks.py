@@ -4,6 +4,7 @@ import fcntl
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from peer.agents.native_agent import NativeAgent
@@ -26,11 +27,10 @@ _TRIAL = ".tmp-doctor"
 
 
 def check_disk(config: Config) -> Iterator[Finding]:
-    """Look at the data folder: made if missing, locked, written to, and measured."""
+    """Look at the data folder: made if missing, locked, written to, measured, and left as it was."""
     folder = Path(config.storage.data_dir)
     try:
-        _try_out(folder)
-        free = shutil.disk_usage(folder).free
+        free = _try_out(folder)
     except (StorageError, OSError) as error:
         yield Finding(verdict="fail", subject="disk", text=str(error), next_step="make storage.data_dir usable first")
         return
@@ -45,17 +45,22 @@ def check_disk(config: Config) -> Iterator[Finding]:
         yield Finding(verdict="ok", subject="disk", text=text)
 
 
-def _try_out(folder: Path) -> None:
-    """Do what a peer does to its slot, without taking one. Raises: StorageError, OSError."""
+def _try_out(folder: Path) -> int:
+    """Do what a peer does to its slot, without taking one; return the free bytes. Raises: StorageError, OSError."""
     trial = folder / _TRIAL
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     with storage_errors("use", folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
         write_atomic(trial, b"murmur doctor")
         with storage_errors("lock", trial), trial.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return shutil.disk_usage(folder).free
     finally:
         trial.unlink(missing_ok=True)
+        with suppress(OSError):  # a peer has been started there meanwhile
+            for path in missing:
+                path.rmdir()
 
 
 def check_identities(config: Config) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ from peer.services.admission import AdmissionDesk
 from peer.services.greeting import Welcome
 from peer.settings import admission_policy, ppo_settings
 from peer.telemetry.sink import RecordingSink
+from peer.telemetry.text_format import plural
 from peer.types import PeerId, Seconds
 from peer.wire.envelope import seal
 from peer.wire.messages import PeerCard
@@ -80,7 +81,9 @@ async def check_peers(config: Config) -> AsyncIterator[Finding]:
             step = "check the name, and that it is resolved from here (getent hosts NAME)"
             yield Finding(verdict="fail", subject="dns", text=str(error) or f"{name}: no answer", next_step=step)
             continue
-        yield Finding(verdict="ok", subject="dns", text=f"{name} stands for {len(found)} addresses")
+        yield Finding(
+            verdict="ok", subject="dns", text=f"{name} stands for {plural(len(found), 'address', ending='es')}"
+        )
         addresses += found
     if not addresses and config.network.mdns:
         yield Finding(verdict="ok", subject="peers", text="found by mDNS alone: none is named to be checked from here")

@@ -1,5 +1,6 @@
 """Checks of what is announced: whether the settings name an interface that exists, and what a running peer was told."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def check_announced(config: Config) -> Iterator[Finding]:
         step = "correct network.interface, bring the interface up, or set network.announce"
         yield Finding(verdict="fail", subject="announce", text=str(error), next_step=step)
         return
+    if config.network.port == 0:
+        told = tuple(re.sub("/tcp/0$", "/tcp/(any free port)", address) for address in told)
     text = f"others are told {', '.join(told)}" if told else "other machines are told no address"
     yield Finding(verdict="ok", subject="announce", text=text)
     yield from check_dial_back(config)

@@ -7,7 +7,7 @@ from peer.history.record import Record
 from peer.rounds.entry import Entry, members_of
 from peer.rounds.manifest import STOP_RETURN, agreed_return
 from peer.telemetry.names import NameBook
-from peer.telemetry.text_format import amount, number, printable, sealed_model, short
+from peer.telemetry.text_format import amount, number, plural, printable, sealed_model, short
 from peer.types import Digest, PeerId
 from peer.wire.envelope import Signed
 from peer.wire.messages import DeltaHeader, GroupSeal
@@ -40,8 +40,8 @@ def record_lines(record: Record, names: NameBook, *, oneline: bool) -> Iterator[
 
 def totals_lines(totals: Totals, names: NameBook) -> Iterator[str]:
     """Yield a table of the peers, most env steps first, then what was rejected."""
-    rounds = f"{totals.rounds} rounds, {totals.first_round} to {totals.last_round}"
-    yield f"{rounds}; {len(totals.contributions)} peers; {totals.env_steps:,} env steps"
+    rounds = f"{plural(totals.rounds, 'round')}, {totals.first_round} to {totals.last_round}"
+    yield f"{rounds}; {plural(len(totals.contributions), 'peer')}; {totals.env_steps:,} env steps"
     if totals.unreadable:
         yield f"{totals.unreadable} more rounds cannot be read: murmur log --verify says why"
     yield f"{'peer':{_NAME_WIDTH}}  {'rounds':>7}  {'env steps':>15}  {'share':>6}  {'sealed':>6}  first to last"
@@ -50,7 +50,7 @@ def totals_lines(totals: Totals, names: NameBook) -> Iterator[str]:
     rejected = [(row, reason, count) for row in totals.contributions for reason, count in sorted(row.rejected.items())]
     yield "" if rejected else "nothing was rejected"
     for row, reason, count in rejected:
-        yield f"{_name(names, row.peer)}  {count} deltas REJECTED: {printable(reason)}"
+        yield f"{_name(names, row.peer)}  {plural(count, 'delta')} REJECTED: {printable(reason)}"
 
 
 def known_peers(peers: Sequence[PeerId], names: NameBook) -> str:
@@ -100,7 +100,8 @@ def _env_steps(entry: Entry) -> int:
 def _peers(entry: Entry) -> str:
     if not entry.groups:
         return f"{len(entry.headers)}/{len(entry.roster)} peers"
-    return f"{len(entry.admitted)} peers in {len(entry.groups)} groups"  # the roster is not in such a manifest
+    # the roster is not in such a manifest
+    return f"{plural(len(entry.admitted), 'peer')} in {plural(len(entry.groups), 'group')}"
 
 
 def _group(seal: Signed[GroupSeal], names: NameBook) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from peer.simulation.result import Result
 from peer.storage.failures import storage_errors
+from peer.telemetry.text_format import plural
 
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#e08a2c", "#7a7a7a"
 
@@ -58,4 +59,4 @@ def _title(result: Result) -> str:
         parts.append(f"churn {scenario.churn:g}/min")
     parts += [f"{group.share:.0%} {group.kind}" for group in scenario.byzantine]
     parts.append(f"seed {scenario.seed}")
-    return f"{', '.join(parts)}\n{result.divergent_rounds} divergent rounds, {result.forks} forks"
+    return f"{', '.join(parts)}\n{plural(result.divergent_rounds, 'divergent round')}, {plural(result.forks, 'fork')}"

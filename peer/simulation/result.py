@@ -10,6 +10,7 @@ from peer.simulation.arguments import command
 from peer.simulation.judge import SealedRound
 from peer.simulation.scenario import Scenario
 from peer.simulation.swarm import Swarm
+from peer.telemetry.text_format import plural
 from peer.types import Seconds
 
 
@@ -64,10 +65,10 @@ class Result:
         excluded = _shortened(self.excluded) or "nobody"
         refused = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.refused.items())) or "none"
         lines = [
-            f"{self.scenario.peers:,} peers, {self.rounds_final} of {self.scenario.rounds} rounds final"
+            f"{plural(self.scenario.peers, 'peer')}, {self.rounds_final} of {self.scenario.rounds} rounds final"
             f" in {self.virtual_s:,.1f} s of virtual time",
-            f"  agreement   {self.divergent_rounds} divergent rounds, {self.forks} forks,"
-            f" {self.switched} branch switches, {self.snapshots} snapshots taken over",
+            f"  agreement   {plural(self.divergent_rounds, 'divergent round')}, {plural(self.forks, 'fork')},"
+            f" {plural(self.switched, 'branch switch', ending='es')}, {plural(self.snapshots, 'snapshot')} taken over",
             f"  finality    median {self.finality_median_s:.2f} s, 99th percentile {self.finality_p99_s:.2f} s"
             " after a manifest appeared",
             f"  traffic     {_size(self.bytes_per_peer_per_round)} sent by each peer in a round",

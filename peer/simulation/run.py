@@ -17,6 +17,7 @@ from peer.simulation.result import Result, result_of
 from peer.simulation.scenario import Scenario
 from peer.simulation.swarm import Swarm
 from peer.simulation.toy import ToySubject
+from peer.telemetry.text_format import plural
 
 _LOOK_VIRTUAL_S = 1.0
 _SAY_EVERY_S = 2.0
@@ -65,7 +66,7 @@ class ProgressLines:
         alive = sum(peer.is_alive for peer in swarm.peers)
         self._stream.write(
             f"{swarm.loop.now:7.1f} s | round {tips[len(tips) // 2]} of {swarm.scenario.rounds}"
-            f" | {alive}/{len(swarm.peers)} peers up | {swarm.judge.forks} forks"
+            f" | {alive}/{len(swarm.peers)} peers up | {plural(swarm.judge.forks, 'fork')}"
             f" | {len(swarm.judge.divergent)} divergent | {now - self._started:.0f} s of real time\n"
         )
         self._stream.flush()

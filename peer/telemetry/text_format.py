@@ -117,6 +117,11 @@ def short(digest: Digest) -> str:
     return digest.hex()[:_DIGEST_DIGITS]
 
 
+def plural(count: int, noun: str, *, ending: str = "s") -> str:
+    """Return 1 peer, 3 peers, 12,000 peers."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{ending}"
+
+
 def sealed_model(model: Digest, *, round_number: int, kept: bool) -> str:
     """Return which model a round ended with. kept: it is that of the round before, which solved the run."""
     return f"solved: kept model {short(model)} of round {round_number - 1}" if kept else f"model {short(model)}"
@@ -124,10 +129,6 @@ def sealed_model(model: Digest, *, round_number: int, kept: bool) -> str:
 
 def _three_digits(value: float) -> str:
     return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _listed(words: Iterable[str]) -> str:
@@ -141,9 +142,9 @@ def _looking_for(event: process_events.LookingFor) -> str:
 
 
 def _sealing_alone(event: process_events.SealingAlone) -> str:
-    text = f"sealing alone for {duration(event.since_s)} although connected to {_plural(event.connected, 'peer')}: "
+    text = f"sealing alone for {duration(event.since_s)} although connected to {plural(event.connected, 'peer')}: "
     if event.failures:
-        return text + f"the last {_plural(event.failures, 'exchange')} with them failed ({event.cause})"
+        return text + f"the last {plural(event.failures, 'exchange')} with them failed ({event.cause})"
     return text + "they answer, but none takes part on the same chain yet"
 
 
@@ -190,8 +191,8 @@ def _own_runs_twice(event: peer_events.OwnIdentityRunsTwice, names: NameBook) ->
 
 def _robustness(event: round_events.RobustnessChanged, _names: NameBook) -> str:
     if event.withstands:
-        return f"{event.rule} withstands {event.withstands} bad of {event.roster} peers"
-    return f"{event.rule} claims no robustness with {_plural(event.roster, 'peer')}: too few to tell who is wrong"
+        return f"{event.rule} withstands {event.withstands} bad of {plural(event.roster, 'peer')}"
+    return f"{event.rule} claims no robustness with {plural(event.roster, 'peer')}: too few to tell who is wrong"
 
 
 def _model_differed(event: round_events.ModelDiffered, _names: NameBook) -> str:
@@ -202,21 +203,21 @@ def _model_differed(event: round_events.ModelDiffered, _names: NameBook) -> str:
         done = "a majority got the sealed one, so this peer takes a snapshot and replays from there"
     else:
         done = "not followed unless a majority votes for it"
-    return f"{told}; {done} ({_plural(event.incidents, 'incident')} so far)"
+    return f"{told}; {done} ({plural(event.incidents, 'incident')} so far)"
 
 
 def _roster(event: round_events.RosterChanged, names: NameBook) -> str:
     changes = [f"{name} in" for name in sorted(map(names.name_of, event.added))]
     changes += [f"{name} out" for name in sorted(map(names.name_of, event.removed))]
-    return f"roster of round {event.round}: {_listed(changes)}; {_plural(event.roster, 'peer')}"
+    return f"roster of round {event.round}: {_listed(changes)}; {plural(event.roster, 'peer')}"
 
 
 def _input_refused(event: peer_events.InputRefused) -> str:
     """Messages alone come from peers that the log names, each with its reason: most have other settings."""
     hint = "; someone speaks another protocol on this port, or means harm" if event.frames or event.streams else ""
     return (
-        f"refused since the start: {_plural(event.frames, 'frame')}, {_plural(event.streams, 'stream')},"
-        f" {_plural(event.messages, 'message')}{hint}"
+        f"refused since the start: {plural(event.frames, 'frame')}, {plural(event.streams, 'stream')},"
+        f" {plural(event.messages, 'message')}{hint}"
     )
 
 
@@ -224,7 +225,7 @@ def _finished(event: process_events.RunFinished) -> str:
     saved = f", saved to {event.model_path}" if event.model_path else ""
     return (
         f"finished ({event.reason}): return {number(event.mean_return)}"
-        f" after {_plural(event.rounds, 'round')}, {amount(event.env_steps)} env steps,"
+        f" after {plural(event.rounds, 'round')}, {amount(event.env_steps)} env steps,"
         f" {duration(event.wall_s)}; sent {size(event.bytes_sent)},"
         f" received {size(event.bytes_received)}; model {short(event.model)}{saved}"
     )
@@ -242,7 +243,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     process_events.LookingFor: lambda e, _: _looking_for(e),
     process_events.StateRestored: lambda e, _: f"went on from round {e.round} on disk, model {short(e.model)}",
     process_events.TrainingStarted: lambda e, _: (
-        f"training on {e.device} with {_plural(e.threads, 'thread')}, {duration(e.startup_s)} after the start"
+        f"training on {e.device} with {plural(e.threads, 'thread')}, {duration(e.startup_s)} after the start"
     ),
     process_events.SealingAlone: lambda e, _: _sealing_alone(e),
     process_events.RunningLate: lambda e, _: (
@@ -254,7 +255,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     process_events.RunFinished: lambda e, _: _finished(e),
     process_events.RunAlreadyFinished: lambda e, _: (
         f"nothing to do: this run finished before ({e.reason}): return {number(e.mean_return)}"
-        f" after {_plural(e.rounds, 'round')}, {amount(e.env_steps)} env steps; model {short(e.model)},"
+        f" after {plural(e.rounds, 'round')}, {amount(e.env_steps)} env steps; model {short(e.model)},"
         f" saved to {e.model_path}; to train anew, delete {e.data_dir} or set another run.name"
     ),
     connection_events.ConnectionsTaken: lambda e, _: (
@@ -262,7 +263,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
         " gives way to whoever connects"
     ),
     peer_events.PeerJoined: lambda e, names: (
-        f"met {names.name_of(e.remote)} ({e.remote}, boot {e.boot}); {_plural(e.peers, 'peer')} connected"
+        f"met {names.name_of(e.remote)} ({e.remote}, boot {e.boot}); {plural(e.peers, 'peer')} connected"
     ),
     peer_events.GossipInterrupted: lambda e, names: (
         f"{names.name_of(e.remote)} took no gossip in {e.failures} tries: {e.cause}; it hears of rounds by"
@@ -276,7 +277,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
         f"{names.name_of(e.remote)} is back after {duration(e.silent_s)} of silence"
     ),
     peer_events.PeerLeft: lambda e, names: (
-        f"lost {names.name_of(e.remote)}: {e.cause}; {_plural(e.peers, 'peer')} connected"
+        f"lost {names.name_of(e.remote)}: {e.cause}; {plural(e.peers, 'peer')} connected"
     ),
     peer_events.PeerRefused: lambda e, names: f"refused {names.name_of(e.remote)}: {e.reason}: {e.detail}",
     peer_events.DialRetried: lambda e, _: f"no answer from {e.address} yet: {_dial_cause(e)}",
@@ -284,7 +285,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
         f"no answer from {e.address} in {e.failures} tries: {_dial_cause(e)}; trying on, next in {duration(e.retry_s)}"
     ),
     peer_events.AllowListAdopted: lambda e, names: (
-        f"allow-list version {e.version} holds now: {_plural(e.allowed, 'peer')} may take part"
+        f"allow-list version {e.version} holds now: {plural(e.allowed, 'peer')} may take part"
         f" (from {'a file' if e.source is None else names.name_of(e.source)})"
     ),
     peer_events.AllowListRefused: lambda e, names: f"refused an allow-list of {names.name_of(e.remote)}: {e.cause}",
@@ -301,7 +302,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     peer_events.DiscoveryFailed: lambda e, _: f"found no address by {e.source}: {e.cause}",
     peer_events.AddressReached: lambda e, names: f"reachable at {_listed(e.addresses)}, says {names.name_of(e.remote)}",
     peer_events.AddressesUnreached: lambda e, _: (
-        f"nobody could reach us at {_listed(e.addresses)} ({_plural(e.asked, 'peer')} tried); our own connections carry"
+        f"nobody could reach us at {_listed(e.addresses)} ({plural(e.asked, 'peer')} tried); our own connections carry"
         f" everything, so training goes on. Next step: open or forward that TCP port, or set network.announce"
     ),
     peer_events.MessageRefused: lambda e, names: (
@@ -314,7 +315,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
         + ", ".join(f"{number(value)} on {task}" for task, value in zip(e.tasks, e.mean_returns, strict=True))
     ),
     round_events.RoundFinal: lambda e, _: (
-        f"round {e.round} is final among {_plural(e.roster, 'peer')}, model {short(e.model)}"
+        f"round {e.round} is final among {plural(e.roster, 'peer')}, model {short(e.model)}"
     ),
     round_events.FinalityContested: lambda e, names: (
         f"{'no round is final' if e.round is None else f'no round after {e.round} is final'} for now:"
@@ -325,8 +326,8 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
         " it has been on another chain for too long; its log tells why it does not come over"
     ),
     round_events.TipReplaced: lambda e, _: (
-        f"round {e.round}: took over a better branch, {_plural(e.undone, 'round')} undone,"
-        f" {_plural(e.carried, 'own delta')} carried over; model {short(e.model)}"
+        f"round {e.round}: took over a better branch, {plural(e.undone, 'round')} undone,"
+        f" {plural(e.carried, 'own delta')} carried over; model {short(e.model)}"
     ),
     round_events.BranchWorkReturned: lambda e, _: (
         f"round {e.round}: {amount(e.env_steps)} env steps of own work on the branch that was left"
@@ -344,7 +345,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     round_events.DeltaCarried: lambda e, _: f"round {e.round}: own delta carried over: {e.cause}",
     round_events.ModelDiffered: _model_differed,
     round_events.Evaluated: lambda e, _: (
-        f"round {e.round}: greedy return {number(e.mean_return)} over {_plural(e.episodes, 'episode')}"
+        f"round {e.round}: greedy return {number(e.mean_return)} over {plural(e.episodes, 'episode')}"
     ),
     round_events.TrainingDiverged: lambda e, _: (
         f"round {e.round}: training diverged, {amount(e.env_steps)} env steps given up: {e.cause}; going on from the"

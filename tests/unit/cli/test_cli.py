@@ -189,6 +189,18 @@ def test_up_refuses_what_it_sets_for_each_peer_itself(override: str) -> None:
     )
 
 
+@pytest.mark.parametrize("run", ["Bad Run", "", "a/b", "x" * 49])
+def test_allow_list_of_no_possible_run_is_not_made(tmp_path: Path, run: str) -> None:
+    said = _refused("allow-list", "new", "swarm.json", "--run", run)
+    assert said == f"murmur: --run: expected 1 to 48 characters of a-z, 0-9 and '-', as of run.name, got {run!r}"
+    assert not (tmp_path / "swarm.json").exists()
+
+
+def test_up_that_was_stopped_before_it_started_anybody_says_so() -> None:
+    swarm = peer.local_swarm.LocalSwarm(Config(), peers=2, base_port=5000, arguments=[])
+    assert swarm._verdict([]) == "stopped before any peer was started"
+
+
 @pytest.mark.parametrize("command", ["up", "peer", "doctor"])
 def test_signals_are_listened_for_before_anything_slow_is_loaded(command: str) -> None:
     code = (

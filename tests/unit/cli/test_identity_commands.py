@@ -43,6 +43,15 @@ def test_show_prints_the_peer_id_and_no_secret(key: Path, tmp_path: Path) -> Non
         assert identity.secret_seed.hex() not in shown.output
 
 
+def test_show_and_status_look_where_peers_of_the_environment_keep_their_data(
+    key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MURMUR_STORAGE__DATA_DIR", str(tmp_path))
+    assert load_identity(key).peer_id in murmur("show").output
+    asked = CliRunner().invoke(app, ["status"])
+    assert (asked.exit_code, asked.stdout.strip()) == (1, "no peer runs in slot-0")
+
+
 def test_an_export_comes_back_as_the_same_peer(key: Path, tmp_path: Path) -> None:
     pem, back = tmp_path / "peer.pem", tmp_path / "back.key"
     out = murmur("export", key, "--to", pem, text=f"{PASSPHRASE}\n{PASSPHRASE}\n")

@@ -59,7 +59,7 @@ def test_a_peer_that_the_list_does_not_name_is_told_the_command(tmp_path: Path) 
     file = write_list(tmp_path / "list.json", OTHER.peer_id)
     config = config_in(tmp_path, authorities=(CHIEF.peer_id,), allow_list=str(file))
     good, unnamed = findings(config)
-    assert (good.verdict, "version 2 names 1 peers" in good.text, "days old" in good.text) == ("ok", True, True)
+    assert (good.verdict, "version 2 names 1 peer;" in good.text, "days old" in good.text) == ("ok", True, True)
     assert (unnamed.verdict, own in unnamed.next_step) == ("fail", True)
     write_list(file, OTHER.peer_id, own, version=3)
     assert [finding.verdict for finding in findings(config)] == ["ok"]

@@ -21,17 +21,17 @@ def only(findings: list[Finding]) -> Finding:
 
 def test_a_usable_disk_is_left_as_it_was(tmp_path: Path) -> None:
     folder = tmp_path / "runs"
-    finding = only(
-        list(
-            machine_checks.check_disk(
-                config_in(
-                    folder,
-                )
-            )
-        )
-    )
+    finding = only(list(machine_checks.check_disk(config_in(folder))))
     assert finding.verdict in ("ok", "warn")
-    assert list(folder.iterdir()) == []
+    assert not folder.exists()
+
+
+def test_a_folder_that_was_there_stays(tmp_path: Path) -> None:
+    assert only(list(machine_checks.check_disk(config_in(tmp_path / "new" / "runs")))).verdict in ("ok", "warn")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "slot-0").mkdir()
+    list(machine_checks.check_disk(config_in(tmp_path)))
+    assert [path.name for path in tmp_path.iterdir()] == ["slot-0"]
 
 
 def test_a_file_where_the_folder_should_be_is_a_failure(tmp_path: Path) -> None:

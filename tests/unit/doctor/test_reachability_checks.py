@@ -44,6 +44,11 @@ def test_interface_that_is_missing_is_a_failure_with_a_next_step(tmp_path: Path)
     assert "network.announce" in (finding.next_step or "")
 
 
+def test_port_that_is_not_known_yet_is_not_told_as_0(tmp_path: Path) -> None:
+    [finding] = check_announced(config(tmp_path, listen_host="192.0.2.7", port=0))
+    assert finding.text == "others are told /ip4/192.0.2.7/tcp/(any free port)"
+
+
 def test_explicit_addresses_are_told(tmp_path: Path) -> None:
     [finding] = check_announced(config(tmp_path, announce=("/ip4/192.0.2.7/tcp/1",)))
     assert (finding.verdict, finding.text) == ("ok", "others are told /ip4/192.0.2.7/tcp/1")

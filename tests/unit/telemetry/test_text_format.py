@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from peer.telemetry import peer_events, process_events, round_events
 from peer.telemetry.event import Event
 from peer.telemetry.names import NameBook
-from peer.telemetry.text_format import MAX_LINE, TextFormat, amount, duration, printable, size
+from peer.telemetry.text_format import MAX_LINE, TextFormat, amount, duration, plural, printable, size
 from peer.types import PeerId
 from tests.unit.telemetry.samples import ALICE, DIGEST, EVENT_TYPES, round_sealed, sample
 
@@ -32,6 +32,12 @@ def test_round_that_ends_a_solved_run_says_whose_model_was_kept(text: TextFormat
     line = text.line(round_sealed(stop="solved"), peer="peer-3")
     assert line.endswith(" | sealed by peer-1 in 0.3 s | solved: kept model 9f3ac2 of round 40")
     assert text.line(round_sealed(stop="max_rounds"), peer="peer-3").endswith(" s | model 9f3ac2")
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 peers"), (1, "1 peer"), (2, "2 peers"), (5000, "5,000 peers")])
+def test_one_is_no_plural(count: int, text: str) -> None:
+    assert plural(count, "peer") == text
+    assert plural(count, "switch", ending="es").endswith("switches") == (count != 1)
 
 
 @pytest.mark.parametrize(("frames", "streams", "is_blamed"), [(0, 0, False), (1, 0, True), (0, 1, True)])
