@@ -66,7 +66,7 @@ def eval_command(
 
 def bench_command(
     what: Annotated[Literal["env", "train"], typer.Argument(help="env: stepping alone. train: PPO end to end.")],
-    env: Annotated[str, typer.Option(help="Which environment.")] = "CartPole-v1",
+    env: Annotated[str | None, typer.Option(help="Which environment. Default: CartPole-v1.")] = None,
     setting: Annotated[
         str | None,
         typer.Option(
@@ -75,7 +75,7 @@ def bench_command(
             "Default: classic for train, throughput for env.",
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(help="Threads of the learner.")] = 1,
+    threads: Annotated[int | None, typer.Option(help="Threads of the learner. Default: 1.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     backend: Annotated[str | None, typer.Option(help="As compute.backend.")] = None,
     seconds: Annotated[float, typer.Option(help="Length of each stretch.")] = 1.0,
@@ -85,7 +85,8 @@ def bench_command(
 ) -> None:
     """Measure env steps a second on this machine: median, extremes, and the machine. Close other programs first.
 
-    The two settings are those that trainers are compared at; files and MURMUR_ variables have no say. Progress goes
+    The two settings are those that trainers are compared at, changed by what you give; files and MURMUR_ variables have
+    no say. --env, --threads, --device and --backend are short for env.name=, compute.threads= and so on. Progress goes
     to stderr, the result to stdout.
 
     \b

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from peer.config.schema import Config
 from peer.native import EnvSpec, StepArrays, VectorEnv, make_ppo_agent
-from peer.settings import ppo_settings
+from peer.settings import ppo_settings, threads
 from peer.solo.backend import Backend, parse_backend
 from peer.solo.machine import describe_machine
 from peer.solo.rates import Spread, Stretch, cpu_rate, measure, spread, wall_rate
@@ -74,12 +74,12 @@ def bench_train(options: BenchOptions, *, stream: TextIO | None = None) -> Bench
 
 def bench_env(options: BenchOptions, *, stream: TextIO | None = None) -> BenchResult:
     """Measure stepping with random actions, called from Python. Raises: as above."""
-    if options.device not in (None, "auto", "cpu"):
-        raise ValueError(f"--device: envs are stepped from Python on the cpu only, got {options.device!r}")
-    if options.backend is not None:
-        raise ValueError("--backend: stepping envs involves no back end; it goes with `murmur bench train`")
     config = stepping_config(options)
-    env = VectorEnv(config.env.name, config.ppo.num_envs, config.run.seed, _threads(config))
+    if config.compute.device == "cuda":
+        raise ValueError("--device: envs are stepped from Python on the cpu only, got 'cuda'")
+    if config.compute.backend != "auto":
+        raise ValueError("--backend: stepping envs involves no back end; it goes with `murmur bench train`")
+    env = VectorEnv(config.env.name, config.ppo.num_envs, config.run.seed, threads(config))
     steps = _stepper(env, seed=config.run.seed)
     return _measured("env", options, config, backend=_STEPPING, steps=steps, stream=stream)
 
@@ -135,7 +135,7 @@ def _measured(
         env=config.env.name,
         setting=options.setting,
         num_envs=config.ppo.num_envs,
-        threads=_threads(config),
+        threads=threads(config),
         device=backend.device,
         backend=backend.name,
         kernels=backend.kernels,
@@ -145,8 +145,3 @@ def _measured(
         seconds=options.seconds,
         machine=machine,
     )
-
-
-def _threads(config: Config) -> int:
-    assert config.compute.threads != "auto"  # the options always name a number
-    return config.compute.threads

@@ -34,6 +34,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 }
 """classic: what small tasks are trained with. throughput: what a simulation of many envs at once allows."""
 
+_DEFAULTS = ("env.name=CartPole-v1", "compute.threads=1")
+
 _STEPPING_ONLY = ("ppo.rollout_steps=1", "ppo.minibatch_size=1", "ppo.normalize_advantages=false")
 """Stepping has no batches: any number of envs will do."""
 
@@ -42,12 +44,13 @@ _STEPPING_ONLY = ("ppo.rollout_steps=1", "ppo.minibatch_size=1", "ppo.normalize_
 class BenchOptions:
     """What the command line says. overrides: `section.key=value`, over the setting's own.
 
-    device, backend: None: the default. seconds: of each of the `repeats` stretches.
+    env, threads, device, backend: None: as the overrides say, else the default. seconds: of each of the `repeats`
+    stretches.
     """
 
-    env: str = "CartPole-v1"
+    env: str | None = None
     setting: str
-    threads: int = 1
+    threads: int | None = None
     device: str | None = None
     backend: str | None = None
     seconds: float = 1.0
@@ -82,9 +85,31 @@ def _load(options: BenchOptions, preset: Sequence[str]) -> Config:
         raise ValueError(f"--seconds: expected a finite number above 0, got {options.seconds:g}")
     if options.repeats < 1:
         raise ValueError(f"--repeats: expected at least 1, got {options.repeats}")
-    chosen = [f"env.name={options.env}", f"compute.threads={options.threads}"]
-    if options.device is not None:
-        chosen.append(f"compute.device={options.device}")
-    if options.backend is not None:
-        chosen.append(f"compute.backend={options.backend}")
-    return load_config([], {}, [*_ALGORITHM, *preset, *options.overrides, *chosen], known_envs=known_envs())
+    lines = [*_DEFAULTS, *_ALGORITHM, *preset, *options.overrides]
+    chosen = _chosen(options)
+    config = _read([*lines, *(f"{key}={value}" for key, value in chosen.values())])
+    overridden = {text.partition("=")[0].strip() for text in options.overrides}
+    for option, (key, value) in chosen.items():
+        if key in overridden and (said := _value(_read(lines), key)) != _value(config, key):
+            raise ValueError(f"{option} {value} contradicts {key}={said}: give one of them")
+    return config
+
+
+def _read(lines: Sequence[str]) -> Config:
+    return load_config([], {}, lines, known_envs=known_envs())
+
+
+def _chosen(options: BenchOptions) -> dict[str, tuple[str, object]]:
+    """Return the settings that have an option of their own, as given: option -> key and value."""
+    settings: dict[str, tuple[str, object]] = {
+        "--env": ("env.name", options.env),
+        "--threads": ("compute.threads", options.threads),
+        "--device": ("compute.device", options.device),
+        "--backend": ("compute.backend", options.backend),
+    }
+    return {option: (key, value) for option, (key, value) in settings.items() if value is not None}
+
+
+def _value(config: Config, key: str) -> object:
+    section, name = key.split(".")
+    return getattr(getattr(config, section), name)

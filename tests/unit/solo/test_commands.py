@@ -49,6 +49,15 @@ def test_bench_json_has_what_was_promised_and_nothing_else_on_stdout(what: str) 
     assert [line.split(":")[0] for line in err.splitlines()] == ["1/3", "2/3", "3/3"]
 
 
+@pytest.mark.parametrize("what", ["env", "train"])
+def test_bench_measures_what_the_settings_say(what: str) -> None:
+    settings = ("env.name=Pendulum-v1", "compute.threads=auto", "ppo.num_envs=4")
+    code, out, err = murmur("bench", what, "--json", "--setting", "classic", *settings, *FAST)
+    assert code == 0, err
+    result = json.loads(out)
+    assert (result["env"], result["threads"], result["num_envs"]) == ("Pendulum-v1", 1, 4)
+
+
 @pytest.mark.parametrize("env", env_names())
 def test_every_env_can_be_stepped(env: str) -> None:
     code, out, err = murmur("bench", "env", "--env", env, "--threads", "2", *FAST)
@@ -70,6 +79,9 @@ def test_every_env_can_be_stepped(env: str) -> None:
         (("env", "--backend", "fused"), "--backend"),
         (("train", "--device", "tpu"), "expected one of auto, cpu, cuda, got 'tpu'"),
         (("env", "--device", "cuda"), "--device"),
+        (("env", "compute.device=cuda"), "--device"),
+        (("env", "compute.backend=libtorch"), "--backend"),
+        (("train", "env.name=Pendulum-v1", "--env", "CartPole-v1"), "contradicts env.name=Pendulum-v1"),
         (("train", "--setting", "classik"), "did you mean classic?"),
         (("train", "--threads", "0"), "compute.threads"),
         (("train", "--seconds", "-1"), "--seconds"),

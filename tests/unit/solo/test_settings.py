@@ -1,5 +1,8 @@
+from collections.abc import Callable
+
 import pytest
 
+from peer.config.schema import Config
 from peer.errors import ConfigError
 from peer.solo.settings import SETTINGS, BenchOptions, stepping_config, train_config
 
@@ -27,6 +30,43 @@ def test_the_environment_has_no_say_in_a_benchmark(monkeypatch: pytest.MonkeyPat
 def test_overrides_win_over_the_setting() -> None:
     config = train_config(BenchOptions(setting="classic", overrides=("ppo.num_envs=16", "ppo.epochs=1")))
     assert (config.ppo.num_envs, config.ppo.epochs) == (16, 1)
+
+
+@pytest.mark.parametrize("load", [train_config, stepping_config])
+def test_overrides_win_over_the_defaults_of_the_options(load: Callable[[BenchOptions], Config]) -> None:
+    config = load(BenchOptions(setting="classic", overrides=("env.name=Pendulum-v1", "compute.threads=2")))
+    assert (config.env.name, config.compute.threads) == ("Pendulum-v1", 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            BenchOptions(setting="classic", env="Acrobot-v1", overrides=("env.name=Pendulum-v1",)),
+            "--env Acrobot-v1 contradicts env.name=Pendulum-v1: give one of them",
+        ),
+        (
+            BenchOptions(setting="classic", threads=1, overrides=("compute.threads=2",)),
+            "--threads 1 contradicts compute.threads=2: give one of them",
+        ),
+        (
+            BenchOptions(setting="classic", device="cpu", overrides=("compute.device=cuda",)),
+            "--device cpu contradicts compute.device=cuda: give one of them",
+        ),
+        (
+            BenchOptions(setting="classic", backend="fused", overrides=("compute.backend=libtorch",)),
+            "--backend fused contradicts compute.backend=libtorch: give one of them",
+        ),
+    ],
+)
+def test_option_that_contradicts_an_override_is_refused(options: BenchOptions, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        train_config(options)
+
+
+def test_option_that_says_the_same_as_an_override_is_fine() -> None:
+    options = BenchOptions(setting="classic", env="Pendulum-v1", threads=2, overrides=("compute.threads=2",))
+    assert train_config(options).compute.threads == 2
 
 
 @pytest.mark.parametrize("setting", sorted(SETTINGS))
