@@ -21,7 +21,8 @@ MAX_ASKED = 16
 """Members asked at a time; the most silent first."""
 
 MAX_ACCUSERS = 16
-"""Others' suspicions kept for each member: more than could shorten anything."""
+"""Others' suspicions kept for each member: more than could shorten anything. Members' displace others', and they alone
+shorten it."""
 
 MAX_BURIED = 256
 """Dead ones remembered, so that a return is told; beyond it the oldest is forgotten."""
@@ -83,7 +84,7 @@ class FailureDetector:
     def suspected_by(self, peer: PeerId) -> int:
         """Return how many peers suspect a member, this one included; 0 unless this one does."""
         member = self._members.get(peer)
-        return 0 if member is None or member.suspected_at is None else 1 + len(member.accusers)
+        return 0 if member is None or member.suspected_at is None else 1 + self._num_accusers(member)
 
     def statements_for(self, peer: PeerId) -> tuple[Signed, ...]:
         """Return what goes along with the next message to `peer`."""
@@ -233,7 +234,11 @@ class FailureDetector:
 
     def _suspicion_s(self, member: _Member) -> Seconds:
         expected = expected_confirmations(len(self._members), timing=self._timing)
-        return suspicion_s(len(member.accusers), expected=expected, timing=self._timing)
+        return suspicion_s(self._num_accusers(member), expected=expected, timing=self._timing)
+
+    def _num_accusers(self, member: _Member) -> int:
+        """Return how many members accuse one: anybody can make up others, and sign in their names."""
+        return len(self._members.keys() & member.accusers)
 
     def _judge(self, peer: PeerId, member: _Member, suspected_at: Seconds, now: Seconds) -> list[MemberEffect]:
         if now < suspected_at + self._suspicion_s(member):
@@ -261,11 +266,21 @@ class FailureDetector:
         if member is None or member.dead or statement.incarnation < member.incarnation:
             return []
         quiet = now - member.heard_at > self._timing.tick_s
-        if not quiet or len(member.accusers) >= MAX_ACCUSERS or statement.author in member.accusers:
+        if not quiet or statement.author in member.accusers or not self._make_room(member, statement.author):
             return []
         member.accusers.add(statement.author)
         self._rumours.add(statement)
         return [self._ask(statement.subject, now)] if member.question is None else []
+
+    def _make_room(self, member: _Member, accuser: PeerId) -> bool:
+        """Return whether there is room for another accuser, at the cost of one that is no member if need be."""
+        if len(member.accusers) < MAX_ACCUSERS:
+            return True
+        strangers = member.accusers - self._members.keys()
+        if accuser not in self._members or not strangers:
+            return False
+        member.accusers.remove(min(strangers))
+        return True
 
     def _refute(self, statement: Signed) -> None:
         """Say that this peer lives. Departure from Lifeguard: the local health stays as it is, or one liar who

@@ -15,7 +15,8 @@ import trio
 
 from peer.errors import ProtocolError, StorageError, TransportError
 from peer.network.transport import Transport
-from peer.rounds.effects import Effect, Equivocated
+from peer.rounds.effects import Applied, Effect, Equivocated, SnapshotApplied
+from peer.rounds.entry import Entry
 from peer.rounds.equivocation import Proof, check_proof
 from peer.services.service import RunBlocking, TaskStatus
 from peer.storage.proofs_file import load_proofs, save_proofs
@@ -34,8 +35,9 @@ _REQUEST_S: Seconds = 5.0
 class DenialDesk:
     """An observer of the round machine that keeps and spreads proofs.
 
-    admitted: whom to ask and tell. concerns: whether a peer is one that could take part at all; proofs against others
-    are of no use. changed: told who is denied now.
+    Where there is no room, proofs against peers that were on a roster displace those against others, which cost nothing
+    to make. admitted: whom to ask and tell. concerns: whether a peer is one that could take part at all; proofs against
+    others are of no use. changed: told who is denied now.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class DenialDesk:
         self._admitted = admitted
         self._concerns = concerns
         self._proofs: dict[PeerId, Proof] = {}
+        self._members: set[PeerId] = set()  # of those denied: who was on a roster
+        self._newest: Entry | None = None
         self._news = trio.Event()
         self._askers: set[PeerId] = set()
         self._unsaved = False
@@ -83,6 +87,16 @@ class DenialDesk:
     def observe(self, effect: Effect) -> None:
         if isinstance(effect, Equivocated):
             self._adopt(effect.proof, source=None)
+        elif isinstance(effect, Applied | SnapshotApplied):
+            self._newest = effect.entry
+            self._members.update(filter(self._was_member, self._proofs))
+
+    def _was_member(self, peer: PeerId) -> bool:
+        """Return whether a peer is known to be, or to have been, on a roster."""
+        entry = self._newest
+        return peer in self._members or (
+            entry is not None and (peer in entry.members or entry.left_in(peer) is not None)
+        )
 
     async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
         """Pass proofs on until cancelled."""
@@ -106,7 +120,8 @@ class DenialDesk:
         """Write the proofs, if there are new ones and a place for them."""
         if self._file is None or not self._unsaved:
             return
-        pairs = [(proof.first, proof.second) for proof in self._proofs.values()]
+        first, last = self._parted(self._proofs)  # so that the next process drops the same ones first
+        pairs = [(proof.first, proof.second) for proof in map(self._proofs.__getitem__, [*first, *last])]
         self._unsaved = False
         try:
             await self._blocking(partial(save_proofs, self._file, pairs))
@@ -129,13 +144,32 @@ class DenialDesk:
         """Deny a peer. source: who brought the proof, None when it was seen here."""
         if proof.peer in self._proofs or not self._concerns(proof.peer):
             return
-        while len(self._proofs) >= MAX_DENIED:
-            del self._proofs[next(iter(self._proofs))]
+        if not self._make_room(proof.peer):
+            return
+        if self._was_member(proof.peer):
+            self._members.add(proof.peer)
         self._proofs[proof.peer] = proof
         self._unsaved = True
         self._sink.emit(PeerDenied(remote=proof.peer, what=proof.what, source=source))
         self._news.set()
         self.changed(self.denied)
+
+    def _make_room(self, peer: PeerId) -> bool:
+        """Return whether a proof against `peer` can be kept, at the cost of another if need be."""
+        if len(self._proofs) < MAX_DENIED:
+            return True
+        if not self._was_member(peer):
+            return False
+        members, others = self._parted(self._proofs)
+        spared = others[-1] if others else members[0]
+        del self._proofs[spared]
+        self._members.discard(spared)
+        return True
+
+    def _parted(self, peers: Iterable[PeerId]) -> tuple[list[PeerId], list[PeerId]]:
+        """Return those that were on a roster, and the others."""
+        known = list(peers)
+        return [peer for peer in known if peer in self._members], [peer for peer in known if peer not in self._members]
 
     async def _exchange(self, peer: PeerId) -> None:
         """Ask for proofs, and show which we have. Failing is normal: the next exchange follows."""
@@ -151,10 +185,12 @@ class DenialDesk:
             self._sink.emit(MessageRefused(remote=peer, reason=error.reason, detail=error.detail))
 
     async def _answer(self, peer: PeerId, data: bytes) -> bytes:
-        known = set(decode(data, ProofsRequest).denied)
-        if known - self._proofs.keys():
+        known = set(map(PeerId, decode(data, ProofsRequest).denied))
+        news = known - self._proofs.keys()
+        if news and (len(self._proofs) < MAX_DENIED or any(map(self._was_member, news))):  # else it finds no room
             self._askers.add(peer)
             self._news.set()
-        lacking = [proof for subject, proof in self._proofs.items() if subject not in known]
-        passed = self._rng.sample(lacking, min(len(lacking), MAX_PASSED_PROOFS))
+        members, others = self._parted(subject for subject in self._proofs if subject not in known)
+        lacking = [*self._rng.sample(members, len(members)), *self._rng.sample(others, len(others))]
+        passed = [self._proofs[subject] for subject in lacking[:MAX_PASSED_PROOFS]]
         return encode(ProofsResponse(tuple(ProofPair(proof.first, proof.second) for proof in passed)))

@@ -173,6 +173,25 @@ def test_one_that_was_given_up_and_connects_again_is_back() -> None:
 # What others say.
 
 
+def given_up_after(*accusers: PeerId, strangers: int = 0) -> tuple[float, int]:
+    """Return when a silent member is given up that these accuse, and by how many."""
+    watch = Watch(B, C, D, E)
+    watch.talking = {C, D, E}
+    made_up = [PeerId(f"made up {number}") for number in range(strangers)]
+    statements = [statement(StatementKind.SUSPECT, B, 0, author) for author in (*made_up, *accusers)]
+    watch.run(3.0)
+    watch.take(*statements)
+    watch.run(60.0)
+    return watch.at(Died), watch.all(Died)[0].by
+
+
+def test_members_alone_shorten_a_suspicion_and_find_room_among_made_up_accusers() -> None:
+    assert given_up_after(strangers=40) == given_up_after()
+    assert given_up_after(C, D, strangers=40) == given_up_after(C, D)
+    assert given_up_after(C, D)[0] < given_up_after()[0]
+    assert given_up_after(C, D)[1] == 3
+
+
 def test_accusations_by_others_alone_never_give_anybody_up() -> None:
     """Neither many accusers nor high incarnations: whoever talks to us is alive."""
     watch = Watch(B, *(PeerId(f"liar-{number}") for number in range(30)))

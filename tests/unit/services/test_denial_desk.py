@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from peer.network.identity import Identity
-from peer.rounds.effects import Equivocated
+from peer.rounds.effects import Applied, Equivocated
 from peer.rounds.equivocation import check_proof
 from peer.services.denial import DenialDesk
 from peer.telemetry.disk_events import StateDamaged
@@ -18,9 +19,10 @@ from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
 from peer.wire.envelope import seal
 from peer.wire.limits import MAX_DENIED, MAX_PASSED_PROOFS
-from peer.wire.messages import Ack
+from peer.wire.messages import Ack, RosterEntry
 from peer.wire.proofs import PROOFS_PROTOCOL, ProofPair, ProofsRequest, ProofsResponse, decode, encode
 from tests.swarm.node_swarm import in_place
+from tests.unit.services.chains import first_entry
 from tests.unit.services.scripted_transport import ScriptedTransport
 
 RUN = b"r" * 16
@@ -150,8 +152,61 @@ async def test_proofs_are_bounded_in_number_and_in_one_answer(nursery: trio.Nurs
     for number in range(MAX_DENIED + 5):
         here.desk.observe(equivocated(Identity.for_tests(1000 + number)))
     assert len(here.desk.denied) == MAX_DENIED
-    assert Identity.for_tests(1000).peer_id not in here.desk.denied
+    assert Identity.for_tests(1000).peer_id in here.desk.denied
+    assert Identity.for_tests(1000 + MAX_DENIED).peer_id not in here.desk.denied
     assert len((await here.asked()).proofs) == MAX_PASSED_PROOFS
+
+
+def with_liar_on_the_roster(desk: Desk) -> None:
+    before = first_entry()
+    entry = replace(before, round=1, roster=(RosterEntry(EVIL.peer_id, 0, 1, 1),), standing=None)
+    desk.desk.observe(Applied(entry=entry, parent=before, sealing_s=0.0))
+
+
+def flood(desk: Desk, *, first: int = 1000) -> None:
+    for number in range(first, first + MAX_DENIED):
+        desk.desk.observe(equivocated(Identity.for_tests(number)))
+
+
+async def test_proofs_against_made_up_keys_wash_no_member_clean(tmp_path: Path) -> None:
+    here = Desk(tmp_path / "denied.proofs")
+    flood(here)
+    with_liar_on_the_roster(here)
+    here.desk.observe(equivocated())
+    flood(here, first=2000)
+    assert EVIL.peer_id in here.desk.denied
+    await here.desk.save()
+    again = Desk(tmp_path / "denied.proofs")
+    flood(again, first=3000)
+    assert EVIL.peer_id in again.desk.denied
+    assert len(again.desk.denied) == MAX_DENIED
+
+
+async def test_proofs_against_members_are_passed_on_first_and_found_room_for(nursery: trio.Nursery) -> None:
+    here = Desk()
+    await nursery.start(here.desk.serve)
+    here.desk.observe(equivocated())
+    with_liar_on_the_roster(here)
+    flood(here)
+    assert pair() in (await here.asked()).proofs
+
+
+async def test_a_full_desk_asks_for_proofs_against_members_alone(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    here = Desk(admitted=(ALICE,))
+    here.answers(ALICE, pair())
+    flood(here)
+    with_liar_on_the_roster(here)
+    await nursery.start(here.desk.serve)
+    await trio.sleep(0.1)
+    before = len(here.transport.requests)
+    await here.asked(Identity.for_tests(9).peer_id)
+    await trio.sleep(0.1)
+    assert len(here.transport.requests) == before
+    await here.asked(EVIL.peer_id)
+    await trio.sleep(0.1)
+    assert EVIL.peer_id in here.desk.denied
 
 
 @pytest.mark.parametrize("data", [b"", b"\xc1", encode(ProofsResponse(()))[:0] + b"\x91\x91\x01", bytes(30_000)])
