@@ -5,6 +5,7 @@ from pathlib import Path
 
 from peer.errors import StorageError
 from peer.storage.about_file import About, read_about
+from peer.storage.journal_reader import open_journal_reader
 from peer.telemetry.names import NameBook
 from peer.types import PeerId
 
@@ -26,9 +27,9 @@ class RunPlace:
 
 
 def find_run(data_dir: Path, *, slot: int | None, run: str | None) -> RunPlace:
-    """Return the run in `data_dir` that was written to last, of one slot or of all.
+    """Return the run in `data_dir` that was written to last, of one slot or of all, and holds a round.
 
-    data_dir: a peer's `storage.data_dir`, one slot of it, the folder of one run, or a copy of any of these.
+    A start that failed leaves a journal without rounds, newer than that of the run that its user means. data_dir: a peer's `storage.data_dir`, one slot of it, the folder of one run, or a copy of any of these.
     run: beginning of the folder's name; None: any. Raises: StorageError naming what there is instead.
     """
     if data_dir.name == JOURNAL_FILE:
@@ -39,7 +40,10 @@ def find_run(data_dir: Path, *, slot: int | None, run: str | None) -> RunPlace:
     wanted = [folder for folder in folders if run is None or folder.name.startswith(run)]
     if not wanted:
         raise StorageError(_nothing_found(data_dir, slot, run, folders))
-    chosen = max(wanted, key=_last_written)
+    chosen = next(filter(_holds_rounds, sorted(wanted, key=_last_written, reverse=True)), None)
+    if chosen is None:
+        where = wanted[0] if len(wanted) == 1 else f"any of the {len(wanted)} journals in {data_dir}"
+        raise StorageError(f"no round is sealed yet in {where} (--data-dir names another folder)")
     return RunPlace(
         folder=chosen,
         about=read_about(chosen),
@@ -59,6 +63,14 @@ def _journals(data_dir: Path, slot: int | None) -> list[Path]:
 def _last_written(folder: Path) -> float:
     files = (folder / f"{JOURNAL_FILE}{suffix}" for suffix in ("", "-wal"))
     return max(file.stat().st_mtime for file in files if file.exists())
+
+
+def _holds_rounds(folder: Path) -> bool:
+    try:
+        with open_journal_reader(folder / JOURNAL_FILE) as journal:
+            return journal.rounds() is not None
+    except StorageError:
+        return True  # damaged, which its reader is told
 
 
 def _names(chosen: Path, folders: list[Path]) -> NameBook:

@@ -19,6 +19,7 @@ from peer.history.record import Record
 from peer.history.text import record_lines
 from peer.rounds.rules import RoundRules
 from peer.storage.about_file import ABOUT_FILE, About, write_about
+from peer.storage.journal import Journal
 from peer.storage.journal_reader import open_journal_reader
 from peer.telemetry.names import NameBook
 from peer.telemetry.text_format import amount, short
@@ -180,6 +181,29 @@ def test_last_written_run_is_shown_and_the_others_are_told(data_dir: Path) -> No
     assert result.stderr.startswith(f"{data_dir}/slot-1/cartpole-")
     assert "; 1 more: --slot, --run" in result.stderr
     assert log("--data-dir", data_dir, "--slot", "0", "-n", "1").stderr.startswith(f"{data_dir}/slot-0/")
+
+
+def test_journal_without_rounds_gives_way_to_one_that_holds_some(data_dir: Path) -> None:
+    """A start that failed leaves one, newer than all others."""
+    full, empty = run_folder(data_dir), empty_journal(data_dir / "slot-0" / "cartpole-00000000")
+    result = log("--data-dir", data_dir, "--oneline")
+    assert len(result.stdout.splitlines()) == ROUNDS
+    assert result.stderr.startswith(f"{full}, kept by peer-1; 1 more")
+    assert f"no round is sealed yet in {empty}" in refused("--data-dir", data_dir, "--run", empty.name)
+    assert f"no round is sealed yet in {empty}" in refused("--data-dir", empty)
+    assert f"no round is sealed yet in {empty}" in refused("--data-dir", empty, "--verify")
+
+
+def test_only_journals_without_rounds_are_told_as_such(tmp_path: Path) -> None:
+    for slot in range(2):
+        empty_journal(tmp_path / f"slot-{slot}" / "cartpole-00000000")
+    assert f"no round is sealed yet in any of the 2 journals in {tmp_path}" in refused("--data-dir", tmp_path)
+
+
+def empty_journal(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    Journal(folder / "journal.sqlite", max_bytes=1 << 20).close()
+    return folder
 
 
 def test_mistakes_are_answered_with_what_there_is(data_dir: Path, tmp_path: Path) -> None:
