@@ -29,7 +29,9 @@ class RunPlace:
 def find_run(data_dir: Path, *, slot: int | None, run: str | None) -> RunPlace:
     """Return the run in `data_dir` that was written to last, of one slot or of all, and holds a round.
 
-    A start that failed leaves a journal without rounds, newer than that of the run that its user means. data_dir: a peer's `storage.data_dir`, one slot of it, the folder of one run, or a copy of any of these.
+    A start that failed leaves a journal without rounds, newer than that of the run that its user means.
+
+    data_dir: a peer's `storage.data_dir`, one slot of it, the folder of one run, or a copy of any of these.
     run: beginning of the folder's name; None: any. Raises: StorageError naming what there is instead.
     """
     if data_dir.name == JOURNAL_FILE:
