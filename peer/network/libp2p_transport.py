@@ -21,7 +21,7 @@ from peer.errors import TransportError
 from peer.network.counters import new_counters
 from peer.network.gate import Gate
 from peer.network.identity import Identity
-from peer.network.libp2p_connections import ConnectionTable
+from peer.network.libp2p_connections import ConnectionTable, peer_of
 from peer.network.libp2p_connector import Connector
 from peer.network.libp2p_gossip import GossipStreams
 from peer.network.libp2p_guard import StreamGuard
@@ -31,6 +31,7 @@ from peer.network.libp2p_limits import PeerLimits
 from peer.network.libp2p_listener import bound_addresses, open_listeners
 from peer.network.libp2p_requests import RequestStreams
 from peer.network.libp2p_settings import Libp2pSettings
+from peer.network.libp2p_yamux import muxer_of
 from peer.network.transport import (
     MAX_GOSSIP_BYTES,
     MAX_MESSAGE_BYTES,
@@ -187,7 +188,7 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
         connections = ConnectionTable(nursery)
         limits = PeerLimits(settings, counters, close=connections.close_peer)
         guard = StreamGuard(counters, max_peer_streams=settings.max_peer_streams, admits=limits.admits_stream)
-        host = build_host(settings, identity, guard, connections.add)
+        host = build_host(settings, identity, guard, partial(_add, connections, limits))
         connector = Connector(
             host.swarm,
             connections,
@@ -246,6 +247,11 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
                     await connections.close_all(cause="closed by us")
                     await host.close()  # inside run(): outside it, its connections would leak
         nursery.cancel_scope.cancel()
+
+
+def _add(connections: ConnectionTable, limits: PeerLimits, conn: SwarmConn) -> None:
+    muxer_of(conn).admits_stray = partial(limits.admits_message, peer_of(conn))
+    connections.add(conn)
 
 
 def _connection_to(connections: ConnectionTable, peer: PeerId) -> SwarmConn:

@@ -43,6 +43,12 @@ FRAMES_AT_ONCE = 32
 PIECES_AT_ONCE = 5
 """Of what is in the socket, taken in before others have their turn: a delta of a million bytes comes in one step."""
 
+STRAY_BYTES = 256 * 1024
+"""Of data that nobody reads, charged at a time. What is under way when a pull is given up is 4 MiB at most."""
+
+LEAST_INCREMENT = 1024
+"""Of a window, without flags; whoever widens by less sends many frames for few bytes."""
+
 _MAX_PINGS = 16
 """That wait for an answer; of more than that the oldest get none."""
 
@@ -61,6 +67,10 @@ class YamuxConnection(IMuxedConn):
         self.event_started = trio.Event()
         self.on_close: Callable[[], Awaitable[None] | None] | None = None
         """Called once, at the end; the swarm sets it."""
+        self.admits_stray: Callable[[int], bool] = lambda _size: True
+        """Asked of frames that bring nothing to a stream, and of so many bytes of theirs; the transport sets it. It
+        ends the connection of who goes on."""
+        self._stray = 0
         self._is_closed = False
         self._streams: dict[int, YamuxStream] = {}
         self._half_closed: dict[int, YamuxStream] = {}
@@ -270,7 +280,7 @@ class YamuxConnection(IMuxedConn):
         if kind in (DATA, WINDOW_UPDATE):
             self._begin_stream_frame(kind, flags, stream_id, length)
         elif kind == PING:
-            if flags & SYN:
+            if self.admits_stray(0) and flags & SYN:
                 self._note_ping(length)
         elif kind == GO_AWAY:
             raise _GoneAwayError
@@ -283,6 +293,8 @@ class YamuxConnection(IMuxedConn):
             self._check_new(stream_id)
             self._streams[stream_id] = YamuxStream(self, self, stream_id, first_flags=ACK)
         stream = self._streams.get(stream_id)  # None: what was under way when we had reset it
+        if stream is None or (kind == WINDOW_UPDATE and length < LEAST_INCREMENT and not flags):
+            self.admits_stray(0)
         if kind == DATA and stream is not None and length > stream.receivable:
             raise ProtocolError("yamux_window", f"{length} bytes where {stream.receivable} were allowed")
         if kind == DATA and length:
@@ -296,7 +308,9 @@ class YamuxConnection(IMuxedConn):
         """Return what is behind it."""
         part = data[: body.missing]
         body.missing -= len(part)
-        if body.stream is not None and (kept := body.stream.receive(part)) and body.stream.is_theirs:
+        if body.stream is None:
+            self._note_stray(len(part))
+        elif (kept := body.stream.receive(part)) and body.stream.is_theirs:
             self._unread += kept
             if self._unread > MAX_UNREAD_BYTES:
                 raise ProtocolError("yamux_unread", f"{self._unread} bytes that nobody reads")
@@ -309,6 +323,8 @@ class YamuxConnection(IMuxedConn):
         if stream is None:
             return
         if flags & RST:
+            if stream.is_theirs:
+                self._note_stray(stream.unread_bytes)
             stream.break_off()
             self._forget(stream)
         elif flags & FIN:
@@ -317,6 +333,12 @@ class YamuxConnection(IMuxedConn):
                 self._forget(stream)
         if flags & SYN:
             self._start(self._serve, stream)
+
+    def _note_stray(self, count: int) -> None:
+        self._stray += count
+        while self._stray >= STRAY_BYTES:
+            self._stray -= STRAY_BYTES
+            self.admits_stray(STRAY_BYTES)
 
     def _check_new(self, stream_id: int) -> None:
         theirs = stream_id != 0 and (stream_id % 2 == 0) == self._secured.is_initiator

@@ -21,6 +21,7 @@ from peer.addresses import parse_tcp_address
 from peer.network.counters import new_counters
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_negotiation import proposal
+from peer.network.libp2p_requests import DOWNLOAD_WINDOW_BYTES
 from peer.network.libp2p_session import LENGTH_BYTES, MAC_BYTES
 from peer.network.libp2p_tcp import CountedTcpStream
 from peer.network.libp2p_transport import Libp2pTransport
@@ -30,6 +31,7 @@ from peer.network.libp2p_yamux import (
     FRAMES_AT_ONCE,
     GO_AWAY,
     HEADER,
+    LEAST_INCREMENT,
     MAX_HALF_CLOSED,
     MAX_UNREAD_BYTES,
     PING,
@@ -165,6 +167,41 @@ async def test_data_on_a_stream_that_is_gone_is_dropped() -> None:
         await frames.send(DATA, SYN, data=ECHO + EMPTY_REQUEST)
         assert (await frames.next(DATA))[0] & ACK
         assert victim.connected_peers()
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags", "stream", "length", "data"),
+    [
+        (PING, SYN, 0, 1, b""),
+        (PING, ACK, 0, 1, b""),
+        (WINDOW_UPDATE, 0, 99, 1_000_000, b""),
+        (WINDOW_UPDATE, 0, 1, 1, b""),
+        (DATA, 0, 99, 0, b""),
+        (DATA, 0, 99, 0, bytes(60_000)),
+    ],
+    ids=["pings", "answers to none", "windows of no stream", "windows by a byte", "nothing", "data of no stream"],
+)
+async def test_flood_of_frames_that_bring_nothing_ends_the_connection(
+    kind: int, flags: int, stream: int, length: int, data: bytes
+) -> None:
+    """They reach no handler, and so no other limit."""
+    async with open_frames() as (victim, frames):
+        await frames.send(WINDOW_UPDATE, SYN)
+        with trio.fail_after(PATIENCE_S), suppress(IOException):
+            while victim.connected_peers():
+                await frames.send(kind, flags, stream=stream, length=length, data=data)
+                await trio.lowlevel.checkpoint()
+        await until(lambda: not victim.connected_peers())
+        assert victim.counters()["flooders_banned"] == 1
+
+
+async def test_what_was_under_way_when_pulls_were_given_up_is_no_flood() -> None:
+    async with open_frames() as (victim, frames):
+        for _ in range(4 * DOWNLOAD_WINDOW_BYTES // INITIAL_WINDOW_BYTES):
+            await frames.send(DATA, stream=2, data=bytes(INITIAL_WINDOW_BYTES))
+        await frames.send(PING, SYN, length=1, stream=0)
+        await frames.next(PING, stream=0)
+        assert victim.counters()["floods_refused"] == 0
 
 
 async def test_ping_is_answered() -> None:
@@ -405,11 +442,12 @@ class _Turns(trio.abc.Instrument):
 
 async def test_thousands_of_frames_that_come_at_once_leave_others_their_turns() -> None:
     async with open_frames() as (_, frames):
-        strays = HEADER.pack(0, WINDOW_UPDATE, 0, 99, 1) * 2000
+        await frames.send(WINDOW_UPDATE, SYN)
+        updates = HEADER.pack(0, WINDOW_UPDATE, 0, 1, LEAST_INCREMENT) * 2000
         turns = _Turns()
         trio.lowlevel.add_instrument(turns)
         try:
-            await frames.secured.write(strays + HEADER.pack(0, PING, SYN, 0, 1))
+            await frames.secured.write(updates + HEADER.pack(0, PING, SYN, 0, 1))
             await frames.next(PING, stream=0)
         finally:
             trio.lowlevel.remove_instrument(turns)
