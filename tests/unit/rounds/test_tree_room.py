@@ -163,3 +163,37 @@ def test_a_very_long_branch_is_looked_through_without_recursion(machine: RoundMa
         )
         machine._ledger.chain.add(last)
     assert machine._follower.best(NOW) is last
+
+
+def with_a_long_window(size: int) -> MachineSwarm:
+    return MachineSwarm(size, seed=4, rules=RoundRules(history=100))
+
+
+def test_a_peer_that_was_away_for_more_rounds_than_the_bound_replays_them_all() -> None:
+    swarm = with_a_long_window(3)
+    swarm.run(NOW)
+    swarm.save(2)
+    swarm.crash(2)
+    swarm.run(160.0)
+    away = swarm.members[0].machine.tip.round - 7
+    swarm.start(2)
+    swarm.run(10.0)
+    back = swarm.members[2]
+    assert away > 60
+    assert back.machine.tip.round >= away + 7
+    assert (back.abandoned, back.refused) == ([], [])
+
+
+def test_two_sides_with_long_branches_become_one_without_a_snapshot() -> None:
+    swarm = with_a_long_window(5)
+    swarm.run(NOW)
+    swarm.faults.blocked = lambda a, b: (a < 2) != (b < 2)
+    swarm.connect_all()
+    swarm.run(100.0)
+    parted = min(member.machine.tip.round for member in swarm.members)
+    swarm.faults.blocked = lambda _a, _b: False
+    swarm.connect_all()
+    swarm.run(20.0)
+    assert parted > 7 + 32
+    assert swarm.agreed_round() > parted
+    assert [(member.abandoned, member.refused) for member in swarm.members] == 5 * [([], [])]
