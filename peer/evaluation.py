@@ -1,32 +1,65 @@
 """Evaluate a saved model file."""
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from peer.errors import StorageError
-from peer.native import PpoSettings, make_ppo_agent
-from peer.storage.model_file import load_model
+from peer.native import PpoAgent, PpoSettings, make_ppo_agent
+from peer.storage.model_file import ModelFile, load_model
+from peer.telemetry.text_format import printable
+from peer.types import ModelState
+from peer.wire.hashing import hashed_parts, model_hash
 
 
 def evaluate_file(path: Path, *, episodes: int, seed: int, device: str) -> str:
-    """Return one line for the user. Raises: StorageError when the file cannot be used as a policy."""
+    """Return one line for the user.
+
+    Raises: StorageError when the file cannot be used as a policy, or holds another model than it names; ValueError
+    when `device` cannot.
+    """
     file = load_model(path)
     try:
-        env, hidden = file.settings["env"], tuple(int(size) for size in file.settings["hidden"].split(","))
-        settings = PpoSettings(
-            hidden=hidden,
-            activation=file.settings["activation"],
-            # Files of earlier versions do not say these; they then were as by default.
-            shared_trunk=file.settings.get("shared_trunk", "false") == "true",
-            observation_clip=float(file.settings.get("observation_clip", "10.0")),
-            normalize_observations=file.settings["normalize_observations"] == "true",
-            device=device,
-        )
-        agent = make_ppo_agent(env, settings)
-        moments = file.state.moments
-        agent.set_model(file.state.params, moments.count, moments.mean, moments.m2)
+        env, settings = file.settings["env"], _settings(file.settings)
+        agent = _agent(env, replace(settings, device="cpu"), file)  # what fails here, fails for what the file holds
     except (KeyError, ValueError, TypeError) as error:
-        raise StorageError(f"{path} does not fit its own description: {error}") from error
+        raise StorageError(f"{path} does not fit its own description: {printable(str(error))}") from error
+    _check_hash(path, file)
+    if device != "cpu":
+        agent = _agent(env, replace(settings, device=device), file)
     value = agent.evaluate(episodes, seed)
     when = f"round {file.settings['round']}" if "round" in file.settings else "one learner"
-    where = f"{when} of run {file.settings.get('run', '?')}"
+    where = printable(f"{when} of run {file.settings.get('run', '?')}")
     return f"{env}: mean return {value:.1f} over {episodes} greedy episodes (seed {seed}; {where})"
+
+
+def _settings(told: dict[str, str]) -> PpoSettings:
+    return PpoSettings(
+        hidden=tuple(int(size) for size in told["hidden"].split(",")),
+        activation=told["activation"],
+        # Files of earlier versions do not say these; they then were as by default.
+        shared_trunk=told.get("shared_trunk", "false") == "true",
+        observation_clip=float(told.get("observation_clip", "10.0")),
+        normalize_observations=told["normalize_observations"] == "true",
+    )
+
+
+def _agent(env: str, settings: PpoSettings, file: ModelFile) -> PpoAgent:
+    agent = make_ppo_agent(env, settings)
+    moments = file.state.moments
+    agent.set_model(file.state.params, moments.count, moments.mean, moments.m2)
+    return agent
+
+
+def _check_hash(path: Path, file: ModelFile) -> None:
+    told = file.settings.get("model_hash")
+    if told is not None and told not in _hashes(file.state):
+        raise StorageError(
+            f"{path} holds model {model_hash(file.state).hex()[:12]}, but says that it is {printable(told[:12])}:"
+            " it was changed or damaged; take the file of another peer of the run"
+        )
+
+
+def _hashes(state: ModelState) -> tuple[str, str]:
+    """Return the model's name, and the one that versions before protocol 5 gave it."""
+    return model_hash(state).hex(), hashlib.sha256(b"".join(hashed_parts(state))).hexdigest()

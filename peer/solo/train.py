@@ -20,6 +20,7 @@ from peer.storage.failures import check_writable_file
 from peer.storage.model_file import ModelFile, save_model
 from peer.tasks.catalogue import env_tasks
 from peer.types import ModelState, PeerId
+from peer.wire.hashing import model_hash
 
 _SOLO = PeerId("solo")
 """Stands where a peer's identity would be mixed into the seeds: equal seeds give equal runs."""
@@ -65,7 +66,7 @@ def train_solo(config: Config, options: TrainOptions) -> Summary:
         model_env_steps=keeper.env_steps,
         plot=options.plot,
     )
-    save_model(model_file, ModelFile(state=keeper.state, settings=_description(config, keeper.env_steps)))
+    save_model(model_file, ModelFile(state=keeper.state, settings=_description(config, keeper)))
     if options.plot is not None:
         draw_curve(
             options.plot,
@@ -121,7 +122,7 @@ def _default_model_file(config: Config) -> Path:
     return Path(config.storage.data_dir) / "train" / run_folder_name(config) / "model.safetensors"
 
 
-def _description(config: Config, env_steps: int) -> dict[str, str]:
+def _description(config: Config, keeper: _Keeper) -> dict[str, str]:
     """Return what it takes to rebuild the policy, and where the model comes from."""
     return {
         "env": config.env.name,
@@ -131,5 +132,6 @@ def _description(config: Config, env_steps: int) -> dict[str, str]:
         "normalize_observations": str(config.ppo.normalize_observations).lower(),
         "observation_clip": repr(config.ppo.observation_clip),
         "run": config.run.name,
-        "env_steps": str(env_steps),
+        "env_steps": str(keeper.env_steps),
+        "model_hash": model_hash(keeper.state).hex(),
     }

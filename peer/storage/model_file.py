@@ -48,6 +48,8 @@ def save_model(path: Path, model: ModelFile) -> None:
 
 def load_model(path: Path) -> ModelFile:
     """Raises: StorageError when the file is missing, damaged, or not a model of this project."""
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder: give the model.safetensors of a finished run")
     try:
         with safe_open(str(path), framework="numpy") as file:
             settings = dict(file.metadata() or {})
@@ -59,7 +61,7 @@ def load_model(path: Path) -> ModelFile:
             state = ModelState(params=file.get_tensor("params"), moments=moments, outer=outer)
     except FileNotFoundError as error:
         raise StorageError(f"there is no model at {path}: give the file that a finished run has saved") from error
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, TypeError) as error:  # TypeError: of a type that numpy lacks, as BF16
         raise StorageError(f"{path} cannot be read as a model: {error}") from error
     return ModelFile(state=state, settings=settings)
 

@@ -34,11 +34,18 @@ def model_hash(state: ModelState) -> Digest:
 
     Minus zero and zero are different bytes and so different models; aggregation never yields minus zero.
     """
-    hasher = blake3(b"murmuration model 1")
-    hasher.update(_params_bytes(state))
-    hasher.update(_moments_bytes(state))
-    hasher.update(np.asarray(state.outer, "<f4").tobytes())
+    hasher = blake3()
+    for part in hashed_parts(state):
+        hasher.update(part)
     return Digest(hasher.digest())
+
+
+def hashed_parts(state: ModelState) -> Iterator[bytes]:
+    """Yield the bytes that `model_hash` hashes."""
+    yield b"murmuration model 1"
+    yield _params_bytes(state)
+    yield _moments_bytes(state)
+    yield np.asarray(state.outer, "<f4").tobytes()
 
 
 def part_hashes(state: ModelState, schema: ModelSchema) -> bytes:

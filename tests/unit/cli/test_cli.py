@@ -1,5 +1,7 @@
 """The command line in one process: help worth reading, one message for each mistake, and exit code 2."""
 
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -17,8 +19,9 @@ import peer.process
 from peer.config.schema import Config
 from peer.errors import StorageError, TransportError
 from peer.native import PpoSettings, make_ppo_agent
-from peer.storage.model_file import ModelFile, save_model
+from peer.storage.model_file import ModelFile, load_model, save_model
 from peer.types import ModelState, Moments
+from peer.wire.hashing import hashed_parts, model_hash
 
 RUNNER = CliRunner()
 
@@ -213,12 +216,13 @@ def test_signals_are_listened_for_before_anything_slow_is_loaded(command: str) -
     assert done.returncode == 7, done.stderr
 
 
-def _save(path: Path, *, env: str = "CartPole-v1", hidden: str = "16", size: int | None = None) -> Path:
+def _save(path: Path, *, env: str = "CartPole-v1", hidden: str = "16", size: int | None = None, **more: str) -> Path:
     agent = make_ppo_agent("CartPole-v1", PpoSettings(hidden=(16,)))
     params = agent.get_params()
     count, mean, m2 = (np.asarray(each) for each in agent.moments())
     params = params if size is None else np.zeros(size, np.float32)
     settings = {"env": env, "hidden": hidden, "activation": "tanh", "normalize_observations": "false", "round": "3"}
+    settings |= more
     state = ModelState(params=params, moments=Moments(count=count, mean=mean, m2=m2))
     save_model(path, ModelFile(state=state, settings=settings))
     return path
@@ -246,7 +250,7 @@ def test_eval_of_garbage_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_eval_of_a_folder_is_refused(tmp_path: Path) -> None:
-    assert str(tmp_path) in _refused("eval", str(tmp_path))
+    assert f"{tmp_path} is a folder: give the model.safetensors" in _refused("eval", str(tmp_path))
 
 
 def test_eval_of_any_truncated_model_is_refused(tmp_path: Path) -> None:
@@ -264,6 +268,41 @@ def test_eval_of_any_truncated_model_is_refused(tmp_path: Path) -> None:
 def test_eval_of_a_model_that_contradicts_itself_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
     path = _save(tmp_path / "model.safetensors", **changes)  # type: ignore[arg-type]  # names of its parameters
     assert str(path) in _refused("eval", str(path))
+
+
+def test_eval_of_another_model_than_the_file_names_is_refused(tmp_path: Path) -> None:
+    path = _save(tmp_path / "model.safetensors")
+    state = load_model(path).state
+    names = (model_hash(state).hex(), hashlib.sha256(b"".join(hashed_parts(state))).hexdigest())
+    for name in names:  # of this version, and of those before protocol 5
+        _save(path, model_hash=name)
+        assert RUNNER.invoke(peer.cli.app, ["eval", str(path), "--episodes", "1"]).exit_code == 0
+    _save(path, model_hash="00" * 32)
+    assert f"{path} holds model {names[0][:12]}, but says that it is 000000000000" in _refused("eval", str(path))
+
+
+def test_eval_of_numbers_that_numpy_lacks_is_refused(tmp_path: Path) -> None:
+    path = _save(tmp_path / "model.safetensors")
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["params"] |= {"dtype": "BF16", "shape": [2 * header["params"]["shape"][0]]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
+    assert f"{path} cannot be read as a model" in _refused("eval", str(path))
+
+
+def test_eval_shows_no_control_characters_of_the_file(tmp_path: Path) -> None:
+    path = _save(tmp_path / "model.safetensors", run="\x1b[31mred\x07")
+    result = RUNNER.invoke(peer.cli.app, ["eval", str(path), "--episodes", "1"])
+    assert "of run \\x1b[31mred\\x07)" in result.stdout
+    _save(path, env="\x1b[31mred")
+    assert "unknown env '\\x1b[31mred'" in _refused("eval", str(path))
+
+
+def test_eval_does_not_blame_the_file_for_a_device_that_is_not_here(tmp_path: Path) -> None:
+    path = _save(tmp_path / "model.safetensors")
+    assert _refused("eval", str(path), "--device", "tpu").startswith("murmur: device ")
 
 
 def test_eval_refuses_cuda_where_there_is_none(tmp_path: Path) -> None:

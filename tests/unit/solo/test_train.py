@@ -23,6 +23,7 @@ from peer.solo.train import TrainOptions, train_solo
 from peer.storage.model_file import load_model
 from peer.tasks.catalogue import env_tasks
 from peer.types import PeerId
+from peer.wire.hashing import model_hash
 
 SMALL = ("ppo.num_envs=4", "ppo.rollout_steps=16", "ppo.minibatch_size=32", "model.hidden=[8]", "ppo.epochs=1")
 
@@ -54,6 +55,7 @@ def test_a_run_saves_the_model_that_it_ended_with(options: TrainOptions) -> None
     assert summary.exit_code == 0
     saved = load_model(file_of(options))
     assert saved.settings["env_steps"] == "640"
+    assert saved.settings["model_hash"] == model_hash(saved.state).hex()
     alone = make_ppo_agent(config.env.name, ppo_settings(config, PeerId("solo")))
     [task] = env_tasks(config.env)
     alone.assign_variants(env_variants((task,), 4))
