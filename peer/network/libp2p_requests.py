@@ -158,13 +158,20 @@ class RequestStreams:
                 return
             if not strangers and not self._gate.is_open_to(peer):
                 await self._gate.wait_for(peer)
-            async with handler(peer, data) as content:
-                try:
-                    await write_last_frame(muxed, content)
-                except Exception:  # the requester has given up, reads nothing, or is gone: nobody's mistake here
-                    await reset_stream(stream)
-                    return
+            try:
+                async with handler(peer, data) as content:
+                    await self._write(muxed, content)
+            except _NotTakenError:
+                return
         await _finish(muxed)
+
+    async def _write(self, stream: YamuxStream, content: Content) -> None:
+        """Raises: _NotTakenError, after a reset of the stream."""
+        try:
+            await write_last_frame(stream, content)
+        except Exception as error:  # the requester has given up, reads nothing, or is gone: nobody's mistake here
+            await reset_stream(stream)
+            raise _NotTakenError(root_cause(error)) from error
 
     def _hold(self, held: ExitStack, peer: PeerId, size: int) -> None:
         """Raises: ProtocolError when `peer` has us hold too much already."""
@@ -187,6 +194,10 @@ class RequestStreams:
             raise
         except Exception as error:  # a stream breaks with errors of several layers
             raise ProtocolError("frame_truncated", root_cause(error)) from error
+
+
+class _NotTakenError(TransportError):
+    """Who asked did not take the answer."""
 
 
 async def _finish(stream: YamuxStream) -> None:

@@ -22,7 +22,8 @@ Content = bytes | bytearray | memoryview
 
 DownloadHandler = Callable[[PeerId, bytes], AbstractAsyncContextManager[Content]]
 """Open what one request of an authenticated peer asks for, of whatever size. It is left as soon as the peer has it all
-or will not get it: what it reserves for a download is free then. `ProtocolError` refuses, as in a `RequestHandler`."""
+or will not get it: what it reserves for a download is free then. A `TransportError` in the block says that the peer
+did not take it. `ProtocolError` refuses, as in a `RequestHandler`."""
 
 MAX_GOSSIP_BYTES = 64 * 1024
 """py-libp2p loses gossip of 1 MiB and above without a word; announcements stay far below, bulk is pulled."""

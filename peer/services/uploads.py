@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from peer.errors import TransportError
 from peer.network.transport import Content
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.sync import BlobRequest, decode
@@ -19,6 +20,13 @@ PATIENCE_S: Seconds = 2.0
 """How long a request waits for its turn. Then it is told no: it asks another holder, and this one again a second later,
 when those that were served meanwhile hold the blob, too."""
 
+SLOW_S: Seconds = 5.0
+SLOW_FOR_S: Seconds = 60.0
+"""Whoever did not take an upload in 5 s gets one at a time for a minute: two such peers could else have all turns."""
+
+MAX_SLOW = 256
+"""Such peers remembered; beyond it the oldest is forgotten."""
+
 _NOTHING = b""
 
 
@@ -28,7 +36,8 @@ class Uploads:
     def __init__(self, find: Callable[[Digest], bytes | None]) -> None:
         self._find = find
         self._under_way: Counter[PeerId] = Counter()
-        self._waiting = 0
+        self._waiting: Counter[PeerId] = Counter()
+        self._slow_until: dict[PeerId, Seconds] = {}
         self._ended = trio.lowlevel.ParkingLot()
 
     @asynccontextmanager
@@ -38,30 +47,43 @@ class Uploads:
         if not await self._take_turn(peer):
             yield _NOTHING
             return
+        begun = trio.current_time()
         try:
             blob = self._find(Digest(asked.blob))
             yield _NOTHING if blob is None else memoryview(blob)[asked.offset : asked.offset + asked.length]
+        except TransportError:
+            if trio.current_time() - begun >= SLOW_S:
+                self._note_slow(peer)
+            raise
         finally:
             self._give_turn_back(peer)
 
     async def _take_turn(self, peer: PeerId) -> bool:
         if not self._has_room(peer):
-            if self._waiting >= MAX_WAITING:
+            if self._waiting.total() >= MAX_WAITING or self._waiting[peer] >= MAX_UPLOADS_TO_ONE:
                 return False
-            self._waiting += 1
+            self._waiting[peer] += 1
             try:
                 with trio.move_on_after(PATIENCE_S):
                     while not self._has_room(peer):
                         await self._ended.park()
             finally:
-                self._waiting -= 1
+                self._waiting -= Counter((peer,))  # without what is zero then
         if not self._has_room(peer):
             return False
         self._under_way[peer] += 1
         return True
 
     def _has_room(self, peer: PeerId) -> bool:
-        return self._under_way.total() < MAX_UPLOADS and self._under_way[peer] < MAX_UPLOADS_TO_ONE
+        is_slow = self._slow_until.get(peer, 0.0) > trio.current_time()
+        most = 1 if is_slow else MAX_UPLOADS_TO_ONE
+        return self._under_way.total() < MAX_UPLOADS and self._under_way[peer] < most
+
+    def _note_slow(self, peer: PeerId) -> None:
+        self._slow_until.pop(peer, None)
+        self._slow_until[peer] = trio.current_time() + SLOW_FOR_S
+        if len(self._slow_until) > MAX_SLOW:
+            del self._slow_until[next(iter(self._slow_until))]
 
     def _give_turn_back(self, peer: PeerId) -> None:
         self._under_way[peer] -= 1

@@ -1,10 +1,14 @@
 """Requests against peers that do not keep the rules: bounded in bytes and time, reset, counted."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 
+import peer.network.libp2p_yamux_stream
 from peer.errors import TransportError
 from peer.network.budget import MAX_HELD_FOR_ONE_BYTES
 from peer.network.libp2p_transport import Libp2pTransport
@@ -227,3 +231,25 @@ async def test_a_request_takes_few_steps_at_both_ends_together() -> None:
             trio.lowlevel.remove_instrument(steps)
             counts.append(steps.count)
         assert min(counts) <= 4, counts
+
+
+async def test_handler_of_a_download_is_told_that_it_was_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer.network.libp2p_yamux_stream, "STALL_S", 0.2)
+    causes: list[Exception] = []
+
+    @asynccontextmanager
+    async def serve(_peer: PeerId, _data: bytes) -> AsyncIterator[bytes]:
+        try:
+            yield bytes(MAX_MESSAGE_BYTES)
+        except TransportError as error:
+            causes.append(error)
+            raise
+
+    async with open_peer(1) as victim, open_attacker(2) as attacker:
+        victim.handle_download("blob/1", serve)
+        await attacker.connect(victim.listen_addresses[0])
+        stream = await attacker.open_stream(victim.local_peer, "/murmur/blob/1")
+        await stream.write(b"\x00\x00\x00\x00")
+        await until(lambda: bool(causes))
+        await assert_serves(victim)
+        assert victim.counters()["handler_errors"] == 0

@@ -1,11 +1,22 @@
 """Serving blobs: what is served, to how many at a time, and what happens to those above that."""
 
+from contextlib import suppress
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from peer.errors import ProtocolError
-from peer.services.uploads import MAX_UPLOADS, MAX_UPLOADS_TO_ONE, MAX_WAITING, PATIENCE_S, Uploads
+from peer.errors import ProtocolError, TransportError
+from peer.services.uploads import (
+    MAX_SLOW,
+    MAX_UPLOADS,
+    MAX_UPLOADS_TO_ONE,
+    MAX_WAITING,
+    PATIENCE_S,
+    SLOW_FOR_S,
+    SLOW_S,
+    Uploads,
+)
 from peer.types import Digest, PeerId
 from peer.wire.hashing import digest_of
 from peer.wire.sync import BlobRequest, encode
@@ -119,3 +130,42 @@ async def test_a_broken_upload_gives_its_turn_back() -> None:
             async with uploads.serve(ME, asked()):
                 raise OSError("broken pipe")
     assert await content_of(uploads, asked()) == BLOB
+
+
+async def test_one_peer_does_not_take_all_places_of_those_that_wait(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    pullers = Pullers(nursery)
+    await pullers.ask(*["greedy"] * (MAX_UPLOADS + MAX_WAITING))
+    await pullers.ask(*(f"peer-{n}" for n in range(MAX_UPLOADS)))
+    assert set(pullers.turned_away) == {"greedy"}
+    nursery.cancel_scope.cancel()
+
+
+async def not_taken(uploads: Uploads, peer: PeerId, *, after_s: float) -> None:
+    with suppress(TransportError):
+        async with uploads.serve(peer, asked()):
+            await trio.sleep(after_s)
+            raise TransportError("it took nothing")
+
+
+async def test_who_did_not_take_an_upload_gets_one_at_a_time_for_a_while(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Two that read nothing would else have all turns, again and again."""
+    pullers = Pullers(nursery)
+    await not_taken(pullers.uploads, PeerId("slow"), after_s=SLOW_S)
+    await not_taken(pullers.uploads, PeerId("gone"), after_s=0.9 * SLOW_S)
+    await pullers.ask(*["slow"] * MAX_UPLOADS_TO_ONE, *["gone"] * MAX_UPLOADS_TO_ONE)
+    assert sorted(pullers.served) == ["gone"] * MAX_UPLOADS_TO_ONE + ["slow"]
+    await trio.sleep(SLOW_FOR_S)
+    await pullers.ask("slow")
+    assert pullers.served[-1] == "slow"
+    nursery.cancel_scope.cancel()
+
+
+async def test_slow_peers_are_remembered_in_bounded_number(autojump_clock: MockClock) -> None:
+    uploads = Uploads({NAME: BLOB}.get)
+    for number in range(MAX_SLOW + 10):
+        await not_taken(uploads, PeerId(f"slow-{number}"), after_s=SLOW_S)
+    assert len(uploads._slow_until) == MAX_SLOW
