@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
@@ -56,6 +56,18 @@ def config_files(files: list[Path] | None) -> list[Path]:
     if files:
         return files
     return [DEFAULT_CONFIG] if DEFAULT_CONFIG.exists() else []
+
+
+def told_settings(config: "Config") -> tuple[str, ...]:
+    """Return the overrides that make `config` again, here and where there are neither our files nor our variables."""
+    from peer.config.load import load_config
+    from peer.config.overrides import differing
+    from peer.config.schema import Config
+
+    bases = [Config()]
+    with suppress(ConfigError):  # what nobody can start with is nothing to tell apart from
+        bases.append(load_config(config_files(None), os.environ, []))
+    return differing(config, bases=bases)
 
 
 def config_arguments(files: list[Path] | None, overrides: list[str] | None) -> list[str]:

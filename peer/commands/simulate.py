@@ -7,10 +7,13 @@ import typer
 
 from peer.commands import common
 
+_UNREAD = ("network.", "storage.", "log.")
+"""Settings that a simulation has no use for, and that may name what is this machine's alone."""
+
 
 def simulate_command(
     peers: Annotated[int, typer.Option("--peers", "-n", help="How many peers.")] = 8,
-    rounds: Annotated[int, typer.Option("--rounds", "-r", help="Rounds to seal.")] = 20,
+    rounds: Annotated[int, typer.Option("--rounds", "-r", help="Rounds to seal, solved or not.")] = 20,
     loss: Annotated[float, typer.Option(help="Probability that a message does not reach a peer.")] = 0.0,
     latency: Annotated[str, typer.Option(metavar="TIME", help="Median delay of one hop, such as 80ms.")] = "20ms",
     jitter: Annotated[float, typer.Option(help="Sigma of the lognormal delay; 0: all delays are equal.")] = 0.4,
@@ -49,7 +52,7 @@ def simulate_command(
       murmur simulate --peers 32 --rounds 50 --loss 0.05 --latency 80ms --churn 0.1
       murmur simulate --byzantine 0.2:sign_flip --plot run.png
       murmur simulate --partition 20s-40s:0.5 --rounds 60 --seeds 20
-      murmur simulate --agent native --peers 4 stop.mean_return=475 round.train_s=2
+      murmur simulate --agent native --peers 4 round.train_s=5
     """
     common.on_stop(common.exit_unfinished)
     settings = common.load(config, overrides)
@@ -69,7 +72,7 @@ def simulate_command(
             partitions=tuple(map(parse_partition, partition or [])),
             agent=agent,
             num_params=params,
-            settings=(*(part for file in config or [] for part in ("--config", str(file))), *(overrides or [])),
+            settings=tuple(text for text in common.told_settings(settings) if not text.startswith(_UNREAD)),
         )
     )
     from peer.simulation.command import simulate_and_show

@@ -3,6 +3,7 @@
 import re
 import shlex
 from dataclasses import replace
+from decimal import Decimal
 
 from peer.config.describe import names, nearest
 from peer.simulation.attacks.registry import ATTACKS
@@ -61,23 +62,30 @@ def command(scenario: Scenario) -> str:
     """Return the command line that replays a run, with the options that differ from their defaults."""
     options = [f"--peers {scenario.peers}", f"--rounds {scenario.rounds}"]
     plain = (
-        ("loss", "--loss", f"{scenario.loss:g}"),
+        ("loss", "--loss", _exact(scenario.loss)),
         ("latency_s", "--latency", duration(scenario.latency_s)),
-        ("jitter", "--jitter", f"{scenario.jitter:g}"),
-        ("churn", "--churn", f"{scenario.churn:g}"),
+        ("jitter", "--jitter", _exact(scenario.jitter)),
+        ("churn", "--churn", _exact(scenario.churn)),
         ("agent", "--agent", scenario.agent),
         ("num_params", "--params", str(scenario.num_params)),
     )
     options += [
         f"{option} {text}" for name, option, text in plain if getattr(scenario, name) != getattr(_DEFAULTS, name)
     ]
-    options += [f"--byzantine {group.share:g}:{group.kind}" for group in scenario.byzantine]
-    options += [f"--partition {_partition(cut)}" for cut in scenario.partitions]
+    options += [f"--byzantine {_exact(group.share)}:{group.kind}" for group in scenario.byzantine]
+    options += [f"--partition {partition(cut)}" for cut in scenario.partitions]
     return " ".join(["murmur simulate", *options, f"--seed {scenario.seed}", *map(shlex.quote, scenario.settings)])
 
 
 def duration(seconds: Seconds) -> str:
-    return f"{seconds * 1000:g}ms" if 0 < seconds < 1 else f"{seconds:g}s"
+    """Return text that `parse_duration` takes for exactly `seconds`."""
+    short = f"{seconds * 1000:g}ms" if 0 < seconds < 1 else f"{seconds:g}s"
+    return short if _DURATION.fullmatch(short) and parse_duration(short, "") == seconds else f"{_exact(seconds)}s"
+
+
+def partition(cut: Partition) -> str:
+    shares = "/".join(_exact(share) for share in cut.shares)
+    return f"{duration(cut.start_s)}-{duration(cut.end_s)}:{shares}"
 
 
 def ended(scenario: Scenario) -> Scenario:
@@ -85,6 +93,6 @@ def ended(scenario: Scenario) -> Scenario:
     return replace(scenario, rules=replace(scenario.rules, stop_rounds=scenario.rounds))
 
 
-def _partition(cut: Partition) -> str:
-    shares = "/".join(f"{share:g}" for share in cut.shares)
-    return f"{duration(cut.start_s)}-{duration(cut.end_s)}:{shares}"
+def _exact(value: float) -> str:
+    """Return all digits that it takes to read `value` again, without an exponent."""
+    return f"{Decimal(repr(value)).normalize():f}"

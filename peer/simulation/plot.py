@@ -3,13 +3,17 @@
 import itertools
 import math
 import statistics
+import textwrap
+from collections import Counter
 from pathlib import Path
 
+from peer.simulation.arguments import partition
 from peer.simulation.result import Result
 from peer.storage.failures import storage_errors
 from peer.telemetry.text_format import plural
 
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#e08a2c", "#7a7a7a"
+_TITLE_WIDTH = 110
 
 
 def draw_run(path: Path, result: Result) -> None:
@@ -54,9 +58,16 @@ def draw_run(path: Path, result: Result) -> None:
 
 def _title(result: Result) -> str:
     scenario = result.scenario
-    parts = [f"{scenario.peers:,} peers", f"{scenario.loss:.0%} loss", f"{scenario.latency_s * 1000:g} ms"]
+    parts = [
+        f"{plural(scenario.peers, 'peer')} ({scenario.agent})",
+        f"{scenario.loss * 100:g}% loss",
+        f"{scenario.latency_s * 1000:g} ms",
+    ]
     if scenario.churn:
         parts.append(f"churn {scenario.churn:g}/min")
-    parts += [f"{group.share:.0%} {group.kind}" for group in scenario.byzantine]
     parts.append(f"seed {scenario.seed}")
-    return f"{', '.join(parts)}\n{plural(result.divergent_rounds, 'divergent round')}, {plural(result.forks, 'fork')}"
+    liars = Counter(kind for _, kind in scenario.attackers)
+    trouble = [f"{count} of {scenario.peers} lie: {kind}" for kind, count in liars.items()]
+    trouble += [f"cut {partition(cut)}" for cut in scenario.partitions]
+    lines = [", ".join(parts), *textwrap.wrap("; ".join(trouble), _TITLE_WIDTH)]
+    return "\n".join(lines) + f"\n{plural(result.divergent_rounds, 'divergent round')}, {plural(result.forks, 'fork')}"

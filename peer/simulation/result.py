@@ -46,7 +46,7 @@ class Result:
         return not self.failures
 
     def json(self) -> str:
-        """Return one object on one line."""
+        """Return one object on one line, with the command that replays the run."""
         return json.dumps(
             {
                 "peers": self.scenario.peers,
@@ -56,6 +56,10 @@ class Result:
                 "bytes_per_peer_per_round": self.bytes_per_peer_per_round,
                 "finality_s": {"median": _number(self.finality_median_s), "p99": _number(self.finality_p99_s)},
                 "excluded": list(self.excluded),
+                "seed": self.scenario.seed,
+                "sound": self.is_sound,
+                "failures": list(self.failures),
+                "replay": command(self.scenario),
             },
             allow_nan=False,
         )

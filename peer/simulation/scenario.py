@@ -6,6 +6,7 @@ from peer.rounds.rules import RoundRules
 from peer.types import Seconds
 
 MAX_PEERS = 20_000
+MAX_SEED = 2**63
 MAX_ATTACKER_SHARE = 0.9
 
 
@@ -36,7 +37,7 @@ class Scenario:
     jitter: sigma of the lognormal delay; 0.4 puts the 99th percentile at 2.5 times the median. churn: share of the
     peers that crash in a minute of virtual time; each is back after 5 to 30 s, half of them with an empty disk.
     speed_spread: peers train for train_s times a factor drawn from 1 - spread to 1 + spread. num_params: of the toy.
-    settings: arguments that chose the configuration, for the line that replays the run.
+    settings: the configuration's values other than the defaults, for the line that replays the run.
     """
 
     peers: int = 8
@@ -62,10 +63,10 @@ class Scenario:
 
     @property
     def attackers(self) -> tuple[tuple[int, str], ...]:
-        """Return (peer number, kind) of all that lie: the highest numbers, at least one for every share above 0."""
+        """Return (peer number, kind) of all that lie: the highest numbers."""
         found: list[tuple[int, str]] = []
         for group in self.byzantine:
-            count = max(1, round(group.share * self.peers)) if group.share > 0 else 0
+            count = round(group.share * self.peers)
             found += [(self.peers - 1 - len(found) - i, group.kind) for i in range(count)]
         return tuple(found)
 
@@ -79,16 +80,28 @@ class Scenario:
 
 def _complaints(scenario: Scenario) -> list[str]:
     share = sum(group.share for group in scenario.byzantine)
+    nobody = [group for group in scenario.byzantine if group.share > 0 and not round(group.share * scenario.peers)]
     checks = (
         (1 <= scenario.peers <= MAX_PEERS, f"--peers: expected 1 to {MAX_PEERS}, got {scenario.peers}"),
+        (0 <= scenario.seed < MAX_SEED, f"--seed: expected 0 to 2^63 - 1, got {scenario.seed}"),
         (scenario.rounds >= 1, f"--rounds: expected at least 1, got {scenario.rounds}"),
         (0 <= scenario.loss <= 0.9, f"--loss: expected 0 to 0.9, such as 0.05, got {scenario.loss:g}"),
         (0 <= scenario.latency_s <= 60, f"--latency: expected 0 to 60 s, such as 80ms, got {scenario.latency_s:g}s"),
         (0 <= scenario.jitter <= 3, f"--jitter: expected 0 to 3, such as 0.4, got {scenario.jitter:g}"),
         (0 <= scenario.churn <= 2, f"--churn: expected 0 to 2 (a minute), such as 0.1, got {scenario.churn:g}"),
         (
-            share <= MAX_ATTACKER_SHARE and len(scenario.attackers) < scenario.peers,
-            f"--byzantine: expected at most {MAX_ATTACKER_SHARE:.0%} attackers and one honest peer, got {share:.0%}",
+            share <= MAX_ATTACKER_SHARE,
+            f"--byzantine: expected at most {MAX_ATTACKER_SHARE:.0%} liars in all, got {share:.0%}",
+        ),
+        (
+            not nobody,
+            "--byzantine: expected shares that come to a peer at least, got "
+            + ", ".join(f"{group.share:g}:{group.kind} of {scenario.peers} peers" for group in nobody),
+        ),
+        (
+            len(scenario.attackers) < scenario.peers,
+            "--byzantine: expected to leave an honest peer, got"
+            f" {len(scenario.attackers)} liars of {scenario.peers} peers",
         ),
         (1 <= scenario.num_params <= 1 << 24, f"--params: expected 1 to 2^24, got {scenario.num_params}"),
     )

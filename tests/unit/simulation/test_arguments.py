@@ -47,6 +47,7 @@ def test_partition_of_two_and_three_groups_is_read() -> None:
         ({"num_params": 0}, "--params"), ({"loss": float("nan")}, "--loss"),
         ({"byzantine": (Attackers(share=0.95, kind="nan"),)}, "--byzantine"),
         ({"peers": 1, "byzantine": (Attackers(share=0.1, kind="nan"),)}, "--byzantine"),
+        ({"seed": -1}, "--seed"), ({"seed": 2**63}, "--seed"),
     ],
 )  # fmt: skip
 def test_scenario_out_of_range_names_the_option(changes: dict[str, object], option: str) -> None:
@@ -66,6 +67,31 @@ def test_command_of_a_scenario_says_all_that_differs_from_the_defaults() -> None
     assert command(Scenario()) == "murmur simulate --peers 8 --rounds 20 --seed 1"
 
 
-def test_attackers_are_the_highest_numbers_and_at_least_one() -> None:
-    scenario = Scenario(peers=8, byzantine=(parse_byzantine("0.25:nan"), parse_byzantine("0.01:noise")))
+def test_attackers_are_the_highest_numbers() -> None:
+    scenario = Scenario(peers=8, byzantine=(parse_byzantine("0.25:nan"), parse_byzantine("0.1:noise")))
     assert scenario.attackers == ((7, "nan"), (6, "nan"), (5, "noise"))
+    assert Scenario(peers=8, byzantine=(parse_byzantine("0:nan"),)).attackers == ()
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        (("0.01:nan", "0.5:noise"), "expected shares that come to a peer at least, got 0.01:nan of 4 peers"),
+        (("0.9:nan",), "expected to leave an honest peer, got 4 liars of 4 peers"),
+        (("0.5:nan", "0.5:noise"), "expected at most 90% liars in all, got 100%"),
+    ],
+)
+def test_liars_that_are_nobody_or_everybody_are_refused(shares: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^--byzantine: {message}$"):
+        Scenario(peers=4, byzantine=tuple(map(parse_byzantine, shares)))
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 0.123456789, 1e-5, 2 / 13])
+def test_command_of_a_scenario_loses_no_digit(value: float) -> None:
+    cut = Partition(start_s=value, end_s=10 + value, shares=(value,))
+    group = Attackers(share=0.5 + value / 10, kind="nan")
+    said = shlex.split(command(Scenario(loss=value, latency_s=value, byzantine=(group,), partitions=(cut,))))
+    read = {option: said[said.index(option) + 1] for option in ("--loss", "--latency", "--byzantine", "--partition")}
+    assert float(read["--loss"]) == parse_duration(read["--latency"], "--latency") == value
+    assert parse_byzantine(read["--byzantine"]) == group
+    assert parse_partition(read["--partition"]) == cut

@@ -21,6 +21,8 @@ RUNNER = CliRunner()
         (["--partition", "5s:0.5"], "20s-40s:0.5"),
         (["--plot", "run.jpg"], "ends in .png"),
         (["round.train_ss=1"], "train_s"),
+        (["--seed", "-1"], "--seed: expected 0 to"),
+        (["--byzantine", "0.01:sign_flip", "--peers", "4"], "--byzantine: expected shares that come to a peer"),
     ],
 )
 def test_wrong_argument_is_one_line_and_exit_2(arguments: list[str], words: str) -> None:
@@ -44,6 +46,49 @@ def test_configuration_sets_the_timers() -> None:
     virtual_s = float(result.stdout.split(" rounds final in ")[1].split(" s")[0].replace(",", ""))
     assert virtual_s > 3 * 18, "the second round is a short one"
     assert result.stdout.endswith("--seed 1 round.train_s=20\n"), "the line that replays the run says so"
+
+
+def test_line_that_replays_a_run_says_settings_of_files_and_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may be read elsewhere, or here, where the implicit file says otherwise than the defaults."""
+    for name, text in {
+        "configs/config.yaml": "round: {train_s: 9, grace_s: 4}",
+        "own.yaml": "round: {grace_s: 5}",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MURMUR_ROUND__ANTI_ENTROPY_S", "1.5")
+    monkeypatch.setenv("MURMUR_STORAGE__DATA_DIR", "/elsewhere")
+    assert said(["-c", "own.yaml"]) == ["round.train_s=2", "round.grace_s=5", "round.anti_entropy_s=1.5"]
+    assert said([]) == ["round.train_s=9", "round.grace_s=4", "round.anti_entropy_s=1.5"]
+    assert said(["round.grace_s=3"]) == ["round.train_s=9", "round.grace_s=3", "round.anti_entropy_s=1.5"]
+    again = said(["round.grace_s=3"])
+    (tmp_path / "configs/config.yaml").unlink()
+    monkeypatch.delenv("MURMUR_ROUND__ANTI_ENTROPY_S")
+    assert said(again) == ["round.train_s=9", "round.anti_entropy_s=1.5"], "grace_s is the default"
+
+
+def said(arguments: list[str]) -> list[str]:
+    """Return the settings in the line that replays a run."""
+    result = RUNNER.invoke(app, ["simulate", "--peers", "2", "--rounds", "1", "--json", *arguments])
+    assert result.exit_code == 0, result.output
+    return list(json.loads(result.stdout)["replay"].partition(" --seed 1")[2].split())
+
+
+def test_title_of_the_picture_names_agent_liars_and_cuts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    titles: list[str] = []
+    monkeypatch.setattr(Figure, "suptitle", lambda _self, text, **_: titles.append(text))
+    arguments = ["--byzantine", "0.25:nan", "--partition", "1s-3s:0.5", "--loss", "0.005"]
+    RUNNER.invoke(app, ["simulate", "--peers", "4", "--rounds", "3", *arguments, "--plot", str(tmp_path / "run.png")])
+    assert titles[0].splitlines()[:2] == [
+        "4 peers (toy), 0.5% loss, 20 ms, seed 1",
+        "1 of 4 lie: nan; cut 1s-3s:0.5",
+    ]
 
 
 def test_configuration_chooses_the_codec() -> None:

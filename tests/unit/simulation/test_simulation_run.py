@@ -8,7 +8,7 @@ import pytest
 
 from peer.aggregation.step import aggregator
 from peer.rounds.effects import Finalised
-from peer.simulation.arguments import ended, parse_byzantine, parse_partition
+from peer.simulation.arguments import command, ended, parse_byzantine, parse_partition
 from peer.simulation.attacks.registry import ATTACKS
 from peer.simulation.judge import SETTLE_S
 from peer.simulation.result import result_of
@@ -37,12 +37,14 @@ def test_json_of_a_run_has_exactly_the_promised_keys() -> None:
     found = json.loads(simulate(SMALL).json())
     assert list(found) == [
         "peers", "rounds_final", "divergent_rounds", "forks", "bytes_per_peer_per_round", "finality_s", "excluded",
+        "seed", "sound", "failures", "replay",
     ]  # fmt: skip
     assert list(found["finality_s"]) == ["median", "p99"]
     assert (found["peers"], found["rounds_final"], found["divergent_rounds"]) == (8, 8, 0)
     assert 0 < found["finality_s"]["median"] <= found["finality_s"]["p99"] < 10
     assert found["bytes_per_peer_per_round"] > 8 * 300
-    assert found["excluded"] == []
+    assert found["excluded"] == found["failures"] == []
+    assert (found["seed"], found["sound"], found["replay"]) == (SMALL.seed, True, command(SMALL))
 
 
 def test_calm_run_admits_everybody_and_learns() -> None:
