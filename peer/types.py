@@ -107,13 +107,15 @@ class TaskReturn:
 class Contribution:
     """One admitted delta. weight: env steps it stands for, at least 1. peer: distinct within a round.
 
-    norm: `l2_norm` of the delta's parameters where it is known already, so that they need not be read again.
+    norm: `l2_norm` of the delta's parameters where it is known already, so that they need not be read again. env_steps:
+    those that it stands for, at whatever weight, which bound the observations that its statistics count for.
     """
 
     weight: int
     delta: ModelDelta
     peer: PeerId = PeerId("")
     norm: float | None = None
+    env_steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

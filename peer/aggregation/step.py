@@ -12,9 +12,10 @@ from peer.aggregation.outer import OuterOptimizer
 from peer.aggregation.outer_sgd import OuterSgd
 from peer.aggregation.registry import RULES
 from peer.aggregation.rule import Aggregator, Contribution, Rule, RuleOptions
-from peer.aggregation.weights import GROUP_WEIGHTS, WEIGHTS, Weigh
+from peer.aggregation.screened_moments import screened
+from peer.aggregation.weights import GROUP_WEIGHTS, WEIGHTS, Weigh, env_steps
 from peer.moments import merge_all
-from peer.types import ModelDelta, ModelState, Params
+from peer.types import ModelDelta, ModelState, Moments, Params
 
 _BLOCK = 16_384
 """Coordinates that the outer optimizer works on at a time, so that its float64 copies stay in the cache."""
@@ -58,23 +59,28 @@ class Step:
     kernels: Kernels
 
     def __call__(self, base: ModelState, contributions: Sequence[Contribution], previous: bytes = b"") -> ModelState:
-        return self._moved(base, self.weigh(_ordered(contributions)), previous)
+        return self._moved(base, contributions, self.weigh, previous)
 
     def group(self, contributions: Sequence[Contribution], previous: bytes = b"") -> Contribution:
-        weighed = self.weigh(_ordered(contributions))
+        ordered = _ordered(contributions)
+        weighed = self.weigh(ordered)
         params = self._combined(weighed, previous)
-        first, *others = (contribution.delta.moments for contribution in weighed)
+        size = ordered[0].delta.moments.size
+        first, *others = screened(ordered, None, is_capped=self.weigh is not env_steps) or [Moments.empty(size)]
         return Contribution(
             weight=sum(contribution.weight for contribution in weighed),
             delta=ModelDelta(params=params, moments=merge_all(first, others)),
         )
 
     def of_groups(self, base: ModelState, groups: Sequence[Contribution], previous: bytes = b"") -> ModelState:
-        return self._moved(base, self.weigh_groups(_ordered(groups)), previous)
+        return self._moved(base, groups, self.weigh_groups, previous)
 
-    def _moved(self, base: ModelState, weighed: Sequence[Contribution], previous: bytes) -> ModelState:
-        params, memory = outer_step(self.optimizer, base, self._combined(weighed, previous))
-        moments = merge_all(base.moments, (contribution.delta.moments for contribution in weighed))
+    def _moved(
+        self, base: ModelState, contributions: Sequence[Contribution], weigh: Weigh, previous: bytes
+    ) -> ModelState:
+        ordered = _ordered(contributions)
+        params, memory = outer_step(self.optimizer, base, self._combined(weigh(ordered), previous))
+        moments = merge_all(base.moments, screened(ordered, base.moments, is_capped=weigh is not env_steps))
         return ModelState(params=params, moments=moments, outer=memory)
 
     def _combined(self, weighed: Sequence[Contribution], previous: bytes) -> Params:

@@ -14,10 +14,15 @@ CAP_IN_MEDIANS = 2
 
 def capped(contributions: Sequence[Contribution]) -> list[Contribution]:
     """Weigh by env steps, at most twice their median (the mean of the two middle ones of an even number)."""
-    ordered = sorted(contribution.weight for contribution in contributions)
-    middle = ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]  # twice the median, as an integer
-    cap = CAP_IN_MEDIANS * middle // 2
+    cap = cap_of([contribution.weight for contribution in contributions])
     return [replace(contribution, weight=min(contribution.weight, cap)) for contribution in contributions]
+
+
+def cap_of(claims: Sequence[int]) -> int:
+    """Return what of `claims`, at least one, is counted at most."""
+    ordered = sorted(claims)
+    middle = ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]  # twice the median, as an integer
+    return CAP_IN_MEDIANS * middle // 2
 
 
 def env_steps(contributions: Sequence[Contribution]) -> list[Contribution]:

@@ -36,7 +36,7 @@ def group_delta(
     Cost: that of the rule.
     """
     contributions = [
-        Contribution(weight=header.message.weight, delta=delta, peer=header.peer)
+        Contribution(weight=header.message.weight, delta=delta, peer=header.peer, env_steps=header.message.env_steps)
         for header, delta in zip(headers, deltas, strict=True)
     ]
     together = aggregate.group(contributions, Digest(headers[0].message.base))

@@ -192,7 +192,12 @@ class Ledger:
         if keeps_model:
             return base
         contributions = [
-            Contribution(weight=delta.message.weight, delta=self.payloads.delta(delta.message), peer=delta.peer)
+            Contribution(
+                weight=delta.message.weight,
+                delta=self.payloads.delta(delta.message),
+                peer=delta.peer,
+                env_steps=delta.message.env_steps,
+            )
             for delta in deltas
         ]
         aggregate, first = self.parts.aggregate, deltas[0].message

@@ -163,7 +163,11 @@ class SharedAggregate:
         contributions: Sequence[Contribution],
         previous: Digest,
     ) -> ModelState:
-        key = (id(base), previous, tuple((part.peer, part.weight, id(part.delta)) for part in contributions))
+        key = (
+            id(base),
+            previous,
+            tuple((part.peer, part.weight, part.env_steps, id(part.delta)) for part in contributions),
+        )
         kept = (base, [part.delta for part in contributions])
         return self._results.recall(key, lambda: step(base, contributions, previous), keep=kept)
 

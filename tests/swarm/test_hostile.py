@@ -381,3 +381,25 @@ def test_mutated_real_messages_never_crash_nor_enter(position: int, flip: int, w
     before = state_of(victim)
     assert len(refusals(victim.receive(bytes(data), payload=None, source=SOURCE, now=5.0))) == 1
     assert state_of(victim) == before
+
+
+def test_made_up_statistics_of_one_member_move_nobodys_common_ones() -> None:
+    swarm = MachineSwarm(5, seed=4)
+    swarm.run(15.3)
+    tip = swarm.members[0].machine.tip
+    swarm.crash(1)
+    made_up = Moments(count=np.full(2, 2.0**52), mean=np.full(2, 1e99), m2=np.zeros(2))
+    payload = CODECS["float32"].encode(ModelDelta(params=DELTA.params, moments=made_up))
+    norm = float(np.sqrt(np.sum(np.square(DELTA.params, dtype=np.float64))))
+    lie = header(tip, payload=digest_of(payload), payload_bytes=len(payload), l2_norm=norm)
+    for member in swarm.alive:
+        assert not refusals(member.machine.receive(lie.data, payload=payload, source=SOURCE, now=swarm.clock(member)))
+    swarm.run(10.0)
+    line = swarm.members[0].machine.line()
+    assert any(SOURCE in entry.admitted for entry in line if entry.parent == tip.digest)
+    for member in swarm.alive:
+        assert member.machine.tip.round > tip.round + 1
+        state = member.machine.tip.state
+        assert state is not None
+        assert np.abs(state.moments.mean).max() < 2.0
+        assert state.moments.count.max() < 2.0**20
