@@ -20,8 +20,15 @@ namespace {
 
 using Agent = Exclusive<PpoAgent>;
 
-std::unique_ptr<Agent> make_agent(const std::string& env_name, const PpoConfig& config) {
-  return std::make_unique<Agent>(make_ppo_agent(env_name, config), "this PpoAgent");
+/// The GIL is released here and not by a call_guard: after a constructor pybind11 registers the instance in a
+/// table that the GIL alone protects. `config` is a copy, because its owner may change it meanwhile.
+std::unique_ptr<Agent> make_agent(const std::string& env_name, const PpoConfig config) {
+  std::unique_ptr<PpoAgent> agent;
+  {
+    const py::gil_scoped_release released;
+    agent = make_ppo_agent(env_name, config);
+  }
+  return std::make_unique<Agent>(std::move(agent), "this PpoAgent");
 }
 
 py::ssize_t num_params(Agent& self) {
@@ -162,8 +169,7 @@ void bind_agents(py::module_& m) {
   bind_stats(m);
   py::class_<Agent>(m, "PpoAgent",
                     "A policy, the environments it trains in, and its PPO; all calls release the GIL.")
-      .def(py::init(&make_agent), py::arg("env_name"), py::arg("config"),
-           py::call_guard<py::gil_scoped_release>())
+      .def(py::init(&make_agent), py::arg("env_name"), py::arg("config"))
       .def_property_readonly("num_params", &num_params, "Parameters of actor and critic, P.")
       .def_property_readonly("tensors", &tensors,
                              "Name and size of each run of the parameters, in their order.")

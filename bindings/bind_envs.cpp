@@ -61,24 +61,37 @@ py::tuple step(Env& self, const py::array& actions) {
                         episode_lengths);
 }
 
-// The arrays of one StepOutput, made once and written again and again.
+/// Keeps `buffers` alive for the arrays that view them.
+py::capsule owner_of(std::shared_ptr<StepBuffers> buffers) {
+  auto owner = std::make_unique<std::shared_ptr<StepBuffers>>(std::move(buffers));
+  py::capsule capsule(owner.get(), [](void* p) { delete static_cast<std::shared_ptr<StepBuffers>*>(p); });
+  static_cast<void>(owner.release());
+  return capsule;
+}
+
+/// The arrays of one StepOutput, made once and written again and again.
+///
+/// They view memory that no array owns: whoever has an array may let NumPy free what it owns (resize,
+/// __setstate__), and steps go on writing where they did.
 struct StepArrays {
   explicit StepArrays(Env& self)
       : StepArrays(
             self.peek([](VectorEnv& env) { return std::pair(rows(env), rows(env, env.spec().obs_dim)); })) {}
   explicit StepArrays(const std::pair<Shape, Shape>& shapes)
-      : observations(zeros<float>(shapes.second)),
-        rewards(zeros<float>(shapes.first)),
-        terminated(zeros<std::uint8_t>(shapes.first)),
-        truncated(zeros<std::uint8_t>(shapes.first)),
-        final_observations(zeros<float>(shapes.second)),
-        episode_returns(zeros<float>(shapes.first)),
-        episode_lengths(zeros<std::int32_t>(shapes.first)),
-        output{writable(observations),       writable(rewards),
-               writable(terminated),         writable(truncated),
-               writable(final_observations), writable(episode_returns),
-               writable(episode_lengths)} {}
+      : buffers(std::make_shared<StepBuffers>(static_cast<std::size_t>(shapes.second[0]),
+                                              static_cast<std::size_t>(shapes.second[1]))),
+        owner(owner_of(buffers)),
+        observations(shapes.second, buffers->observations.data(), owner),
+        rewards(shapes.first, buffers->rewards.data(), owner),
+        terminated(shapes.first, buffers->terminated.data(), owner),
+        truncated(shapes.first, buffers->truncated.data(), owner),
+        final_observations(shapes.second, buffers->final_observations.data(), owner),
+        episode_returns(shapes.first, buffers->episode_returns.data(), owner),
+        episode_lengths(shapes.first, buffers->episode_lengths.data(), owner),
+        output(buffers->output()) {}
 
+  std::shared_ptr<StepBuffers> buffers;
+  py::capsule owner;
   py::array_t<float> observations, rewards;
   py::array_t<std::uint8_t> terminated, truncated;
   py::array_t<float> final_observations, episode_returns;

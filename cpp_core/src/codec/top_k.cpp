@@ -71,6 +71,9 @@ std::uint32_t nth_largest(std::vector<std::uint32_t> magnitudes, std::size_t kee
 }
 
 /// Positions of the `keep` largest magnitudes above zero, in order; of equal ones the first.
+///
+/// Everything is decided on one copy of the magnitudes: whoever changes `values` meanwhile gets a selection
+/// that fits no moment, but no more than `keep` of them.
 std::vector<std::uint32_t> largest_positions(std::span<const float> values, std::size_t keep,
                                              InstructionSet set) {
   auto positions = positions_from(values, guess_threshold(values, keep), keep + keep / 4 + 1024, set);
@@ -82,12 +85,12 @@ std::vector<std::uint32_t> largest_positions(std::span<const float> values, std:
   std::size_t count = 0;
   for (std::size_t i = 0; i < magnitudes.size(); ++i) {
     positions[count] = positions[i];
-    count += magnitudes[i] >= threshold ? 1U : 0U;
+    magnitudes[count] = magnitudes[i];
+    count += magnitudes[count] >= threshold ? 1U : 0U;
   }
   positions.resize(count);
-  const auto is_tied = [&](std::uint32_t position) { return magnitude_bits(values[position]) == threshold; };
-  for (std::size_t i = count; count > keep; --i) {  // ties too many: the last of them go
-    if (!is_tied(positions[i - 1])) continue;
+  for (std::size_t i = count; i > 0 && count > keep; --i) {  // ties too many: the last of them go
+    if (magnitudes[i - 1] != threshold) continue;
     positions[i - 1] = kDropped;
     --count;
   }

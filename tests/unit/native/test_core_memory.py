@@ -1,0 +1,87 @@
+"""What other threads and NumPy do to memory that the core uses breaks no process.
+
+Where a mistake would end the process, a process of its own does the work.
+"""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from peer.native import StepArrays, VectorEnv
+
+
+def run(program: str) -> None:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_agents_are_made_while_another_thread_makes_and_drops_objects_of_the_core() -> None:
+    run("""
+import threading, time
+from peer import _core
+
+def small():
+    config = _core.PpoConfig()
+    config.hidden, config.num_envs, config.rollout_steps, config.minibatch_size = [1], 1, 1, 1
+    config.backend, config.device = "fused", "cpu"
+    return config
+
+def churn():
+    while time.monotonic() < end:
+        [_core.PpoConfig() for _ in range(3000)]
+
+config, end = small(), time.monotonic() + 1.5
+thread = threading.Thread(target=churn)
+thread.start()
+while time.monotonic() < end:
+    [_core.PpoAgent("CartPole-v1", config) for _ in range(200)]
+thread.join()
+""")
+
+
+def test_top_k_of_values_that_change_meanwhile_stays_in_its_memory() -> None:
+    run("""
+import threading, time
+import numpy as np
+from peer import _core
+
+values, end = np.ones(200_000, np.float32), time.monotonic() + 1.5
+
+def change():
+    k = 0
+    while time.monotonic() < end:
+        k += 1
+        values[:] = 1 + k % 7
+
+thread = threading.Thread(target=change)
+thread.start()
+while time.monotonic() < end:
+    _core.encode_top_k(values, 1000)
+thread.join()
+""")
+
+
+def test_arrays_of_a_step_are_resized_by_nobody_and_outlive_their_maker() -> None:
+    env = VectorEnv("CartPole-v1", 4, seed=1)
+    out = StepArrays(env)
+    for name in ("observations", "rewards", "terminated", "final_observations", "episode_lengths"):
+        with pytest.raises(ValueError, match="does not own its data"):
+            getattr(out, name).resize((1024,), refcheck=False)
+    env.step_into(np.ones((4, 1), np.float32), out)
+    observations = out.observations
+    before = observations.copy()
+    del out
+    fillers = [np.full((4, 4), 7, np.float32) for _ in range(100)]
+    assert np.array_equal(observations, before)
+    assert len(fillers) == 100
+
+
+def test_arrays_that_took_on_another_state_leave_the_memory_of_steps_alone() -> None:
+    env = VectorEnv("CartPole-v1", 4, seed=1)
+    out = StepArrays(env)
+    out.rewards.__setstate__(np.zeros(2, np.float32).__reduce__()[2])  # type: ignore[index]
+    env.step_into(np.ones((4, 1), np.float32), out)
+    assert np.array_equal(out.observations, env.observe())
+    assert out.rewards.tolist() == [0, 0]
