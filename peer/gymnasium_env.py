@@ -40,7 +40,9 @@ class NativeVectorEnv(gym.vector.VectorEnv[Floats, npt.NDArray[Any], npt.NDArray
     own wrappers of observations ask for: that step returns the last observation, and the next one restarts the env
     whatever the action, with reward 0. It costs about a microsecond more for each episode that ends.
     params: physics that differ from the environment's own, by name (`env_spec(name).params`).
-    threads: for stepping; results do not depend on it.
+    threads: for stepping; results do not depend on it. A process forked from the one that made the envs has none of
+    these threads: it steps the envs that it inherited alone, with the same results. Make envs in the process that
+    steps them.
     copy: False gives the same arrays at every step, without copying; they change at the next one.
     Continuous actions outside the bounds are clipped, as by Gymnasium's ClipAction.
     Raises: ValueError naming the nearest env or parameter.

@@ -1,6 +1,10 @@
+#include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <numeric>
 #include <stdexcept>
@@ -98,6 +102,49 @@ TEST(ThreadPool, StartsAndStopsQuicklyAndOften) {
                         [&](std::size_t b, std::size_t e) noexcept { total += static_cast<int>(e - b); });
     EXPECT_EQ(total.load(), i % 2 == 0 ? 100 : 0);
   }
+}
+
+// Ends the process, with an error, when `seconds` are over.
+void give_up_after(unsigned seconds) {
+  alarm(seconds);
+}
+
+TEST(ThreadPool, AForkedProcessRunsLoopsInlineAndDropsThePool) {
+  auto pool = std::make_unique<ThreadPool>(3);
+  pool->parallel_for(96, [](std::size_t, std::size_t) noexcept {});
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the workers sleep
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    give_up_after(20);
+    std::size_t visited = 0;
+    pool->parallel_for(96, [&](std::size_t begin, std::size_t end) noexcept { visited += end - begin; });
+    pool.reset();
+    _exit(visited == 96 ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
+  std::atomic<int> total{0};
+  pool->parallel_for(96, [&](std::size_t b, std::size_t e) noexcept { total += static_cast<int>(e - b); });
+  EXPECT_EQ(total.load(), 96);
+}
+
+TEST(ThreadPool, IsUsedFromALibraryOtherThanItsMakers) {
+  void* maker = dlopen(MURMUR_POOL_MAKER, RTLD_NOW | RTLD_LOCAL);
+  ASSERT_NE(maker, nullptr) << dlerror();
+  void* user = dlopen(MURMUR_POOL_USER, RTLD_NOW | RTLD_LOCAL);
+  ASSERT_NE(user, nullptr) << dlerror();
+  const auto make_pool = reinterpret_cast<ThreadPool* (*)(int)>(dlsym(maker, "murmur_test_make_pool"));
+  const auto run_loop = reinterpret_cast<std::size_t (*)(ThreadPool*)>(dlsym(user, "murmur_test_run_loop"));
+  ASSERT_TRUE(make_pool != nullptr && run_loop != nullptr) << dlerror();
+  give_up_after(60);
+  const std::unique_ptr<ThreadPool> pool(make_pool(3));
+  for (int round = 0; round < 20; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // longer than the workers spin
+    ASSERT_EQ(run_loop(pool.get()), 96U);
+  }
+  give_up_after(0);
 }
 
 TEST(ThreadPool, NestedLoopIsABrokenInvariant) {

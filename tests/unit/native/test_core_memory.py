@@ -1,15 +1,20 @@
-"""What other threads and NumPy do to memory that the core uses breaks no process.
+"""What other threads, forked processes and NumPy do to memory that the core uses breaks no process.
 
 Where a mistake would end the process, a process of its own does the work.
 """
 
+import os
+import signal
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 
 from peer.native import StepArrays, VectorEnv
+
+NUM_ENVS = 8192  # enough for two shards
 
 
 def run(program: str) -> None:
@@ -63,6 +68,30 @@ thread.join()
 """)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_steps_inherited_envs_with_the_same_result_and_drops_them() -> None:
+    env = VectorEnv("CartPole-v1", NUM_ENVS, seed=3, threads=2)
+    actions = np.ones((NUM_ENVS, 1), np.float32)
+    env.step(actions)  # the workers have run, and go to sleep
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(20)  # instead of hanging for ever
+            observations = env.step(actions)[0]
+            del env
+            os.write(theirs, observations[-16:].tobytes())
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as pipe:
+        seen = pipe.read()
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+    assert seen == env.step(actions)[0][-16:].tobytes()
+
+
 def test_arrays_of_a_step_are_resized_by_nobody_and_outlive_their_maker() -> None:
     env = VectorEnv("CartPole-v1", 4, seed=1)
     out = StepArrays(env)
@@ -81,7 +110,8 @@ def test_arrays_of_a_step_are_resized_by_nobody_and_outlive_their_maker() -> Non
 def test_arrays_that_took_on_another_state_leave_the_memory_of_steps_alone() -> None:
     env = VectorEnv("CartPole-v1", 4, seed=1)
     out = StepArrays(env)
-    out.rewards.__setstate__(np.zeros(2, np.float32).__reduce__()[2])  # type: ignore[index]
+    state: Any = np.zeros(2, np.float32).__reduce__()[2]  # typeshed: text or anything
+    out.rewards.__setstate__(state)
     env.step_into(np.ones((4, 1), np.float32), out)
     assert np.array_equal(out.observations, env.observe())
     assert out.rewards.tolist() == [0, 0]

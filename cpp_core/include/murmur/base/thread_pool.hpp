@@ -2,19 +2,21 @@
 // Persistent workers for data-parallel loops. Shards are fixed by (n, number of threads) alone, so a loop
 // whose iterations are independent gives the same bytes whichever thread runs first.
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
-#include <thread>
 #include <type_traits>
-#include <vector>
 
 namespace murmur {
 
 /// A fixed set of threads; the caller is one of them, so size 1 starts none and runs inline.
 ///
 /// One loop at a time: `parallel_for` must not be called from two threads at once nor from inside a loop.
+/// A process forked from the pool's maker has none of its workers: there loops run inline.
 class ThreadPool {
  public:
   static constexpr int kMaxThreads = 1024;
@@ -27,7 +29,7 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  [[nodiscard]] int size() const noexcept { return static_cast<int>(workers_.size()) + 1; }
+  [[nodiscard]] int size() const noexcept { return num_threads_; }
 
   /// Call `fn(begin, end)` for disjoint shards that cover [0, n), and return when all are done.
   ///
@@ -39,7 +41,7 @@ class ThreadPool {
     using F = std::remove_reference_t<Fn>;
     static_assert(std::is_nothrow_invocable_v<F&, std::size_t, std::size_t>, "workers must not throw");
     if (n == 0) return;
-    if (workers_.empty() || n <= grain) {
+    if (num_threads_ == 1 || n <= grain) {
       fn(std::size_t{0}, n);
       return;
     }
@@ -54,11 +56,15 @@ class ThreadPool {
   }
 
  private:
+  struct Crew;  // the workers, and what they and the caller sleep on
+
   using Body = void (*)(void*, std::size_t, std::size_t) noexcept;
   void run(std::size_t n, std::size_t grain, void* fn, Body body) noexcept;
   void run_shard(std::size_t index) noexcept;
   void work(std::size_t index) noexcept;
+  void start_generation() noexcept;
   void stop() noexcept;
+  [[nodiscard]] bool is_forked() const noexcept;
 
   // The job, written by the caller before `generation_` moves on and read by workers after they saw it move.
   void* fn_ = nullptr;
@@ -70,7 +76,9 @@ class ThreadPool {
   alignas(64) std::atomic<std::uint32_t> pending_{0};
   std::atomic<bool> busy_{false};
   std::atomic<bool> stopping_{false};
-  std::vector<std::thread> workers_;
+  int num_threads_;
+  pid_t maker_;  // the process that has the workers
+  std::unique_ptr<Crew> crew_;
 };
 
 }  // namespace murmur
