@@ -126,7 +126,7 @@ void Aggregation::squared_distances(std::span<const Delta> deltas, std::span<dou
 
 void Aggregation::trimmed_mean(std::span<const Delta> deltas, std::size_t trim, std::span<float> out) const {
   const Pointers pointers = check_deltas(deltas);
-  if (2 * trim >= deltas.size()) {
+  if (trim > (deltas.size() - 1) / 2) {  // 2 * trim may overflow
     throw_invalid("expected 0 <= 2 * trim < " + std::to_string(deltas.size()) + " deltas, got trim " +
                   std::to_string(trim));
   }
