@@ -6,12 +6,16 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "expect_message.hpp"
 #include "murmur/agents/non_finite.hpp"
 #include "murmur/agents/ppo_agent.hpp"
 #include "murmur/base/blob.hpp"
+#include "murmur/base/hash.hpp"
 #include "murmur/envs/registry.hpp"
 #include "scalar_backend.hpp"
 #include "scripted_env.hpp"
@@ -302,6 +306,48 @@ TEST(PpoAgent, DamagedOrForeignCheckpointsAreRefusedAndChangeNothing) {
   PpoConfig more = small_config();
   more.num_envs = 12;
   EXPECT_THROW(agent->load(make_agent("CartPole-v1", more)->save()), BlobError);
+  EXPECT_EQ(agent->save(), good);
+}
+
+/// `blob` with the first value of field `name` replaced, `extra` behind the last field, and a digest that
+/// fits.
+template <class T>
+std::vector<std::byte> forged(std::span<const std::byte> blob, std::string_view name, T value,
+                              std::string_view extra = {}) {
+  std::vector<std::byte> bytes(blob.begin(), blob.end() - sizeof(std::uint64_t));
+  const std::string heading = std::string(1, static_cast<char>(name.size())).append(name);
+  const auto found = std::ranges::search(bytes, std::as_bytes(std::span(heading)));
+  const auto first = found.end() + 1 + sizeof(std::uint64_t);  // behind type and count
+  std::ranges::copy(std::as_bytes(std::span<const T>(&value, 1)), first);
+  bytes.insert(bytes.end(), std::as_bytes(std::span(extra)).begin(), std::as_bytes(std::span(extra)).end());
+  Fnv1a hash;
+  hash.update(bytes);
+  const std::uint64_t digest = hash.digest();
+  const auto tail = std::as_bytes(std::span<const std::uint64_t>(&digest, 1));
+  bytes.insert(bytes.end(), tail.begin(), tail.end());
+  return bytes;
+}
+
+TEST(PpoAgent, ForgedCheckpointsAreRefusedAndChangeNothing) {
+  const auto source = make_agent("CartPole-v1", small_config());
+  source->train(1, kForever);
+  const std::vector<std::byte> good = source->save();
+  const auto agent = make_agent("CartPole-v1", small_config());
+  const std::vector<std::byte> before = agent->save();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max();
+  EXPECT_MESSAGE(agent->load(forged(good, "adam_second", -1.0F)), BlobError, "adam_second");
+  EXPECT_MESSAGE(agent->load(forged(good, "adam_steps", kHuge)), BlobError, "adam_steps");
+  EXPECT_MESSAGE(agent->load(forged(good, "env_steps", kHuge)), BlobError, "env_steps");
+  EXPECT_MESSAGE(agent->load(forged(good, "env_steps", std::int64_t{-1})), BlobError, "env_steps");
+  EXPECT_MESSAGE(agent->load(forged(good, "shuffle_rng_increment", std::uint64_t{2})), BlobError,
+                 "shuffle_rng_increment");
+  EXPECT_MESSAGE(agent->load(forged(good, "action_rng_increment", std::uint64_t{2})), BlobError,
+                 "action_rng_increment");
+  EXPECT_MESSAGE(agent->load(forged(good, "discounted_returns", nan)), BlobError, "discounted_returns");
+  EXPECT_MESSAGE(agent->load(forged(good, "env_steps", std::int64_t{96}, "more")), BlobError, "left over");
+  EXPECT_EQ(agent->save(), before);
+  agent->load(forged(good, "env_steps", source->env_steps()));
   EXPECT_EQ(agent->save(), good);
 }
 

@@ -19,6 +19,7 @@ namespace {
 constexpr BlobKind kCheckpoint{"MURMURPP", 2};
 constexpr std::size_t kMaxSchemaText = 4096;
 constexpr std::int64_t kMaxEvalEpisodes = 100'000;
+constexpr std::int64_t kMaxSteps = std::int64_t{1} << 53;  // of a checkpoint; nobody trains for so long
 constexpr std::uint64_t kShuffleStream = 0x73687566;
 
 const PpoConfig& validated(const PpoConfig& config) {
@@ -51,6 +52,12 @@ RunningMoments get_moments(BlobReader& reader, std::size_t size) {
   reader.get("mean", mean);
   reader.get("m2", m2);
   return {count, mean, m2};
+}
+
+void check_steps(std::string_view name, std::int64_t steps) {
+  if (steps >= 0 && steps <= kMaxSteps) return;
+  throw_invalid(std::string(name) + " must lie in 0.." + std::to_string(kMaxSteps) + ", got " +
+                std::to_string(steps));
 }
 
 }  // namespace
@@ -230,8 +237,13 @@ void PpoAgent::load(std::span<const std::byte> bytes) {
     const auto env_steps = reader.get<std::int64_t>("env_steps");
     const auto state = reader.get<std::uint64_t>("shuffle_rng_state");
     const auto increment = reader.get<std::uint64_t>("shuffle_rng_increment");
-    if (adam.steps < 0 || env_steps < 0) throw_invalid("a counter is negative");
-    collector_.load(reader);
+    if (std::ranges::any_of(adam.second, [](float value) { return value < 0.0F; })) {
+      throw_invalid("adam_second must not be negative");
+    }
+    check_steps("adam_steps", adam.steps);
+    check_steps("env_steps", env_steps);
+    if (increment % 2 == 0) throw_invalid("shuffle_rng_increment must be odd");
+    collector_.load(reader);  // reads to the end, and changes nothing when it throws
     if (trainer_) trainer_->send(collector_);
     // Nothing below throws on a well-shaped state: all of the agent changes, or nothing.
     backend_->set_params(params);

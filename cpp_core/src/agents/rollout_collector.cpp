@@ -1,6 +1,7 @@
 #include "murmur/agents/rollout_collector.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -88,6 +89,10 @@ void RolloutCollector::load(BlobReader& reader) {
   const auto increment = reader.get<std::uint64_t>("action_rng_increment");
   std::vector<float> returns(env_->num_envs());
   reader.get("discounted_returns", returns);
+  if (increment % 2 == 0) throw BlobError("field 'action_rng_increment' is even");
+  if (!std::ranges::all_of(returns, [](float value) { return std::isfinite(value); })) {
+    throw BlobError("field 'discounted_returns' holds a value that is not finite");
+  }
   env_->load(reader);
   // Nothing below throws: all of the collector changes, or nothing.
   action_rng_ = Rng::from_state({state, increment});

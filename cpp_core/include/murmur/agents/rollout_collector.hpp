@@ -67,8 +67,10 @@ class RolloutCollector {
     env_->observe(step_.observations);
   }
 
+  /// The last fields of a blob.
   void save(BlobWriter& writer) const;
-  /// Throws BlobError, changing nothing, when the blob is of another env or another number of envs.
+  /// Throws BlobError, changing nothing, when the blob is of another env or another number of envs, or holds
+  /// what `save` does not write.
   void load(BlobReader& reader);
 
  private:

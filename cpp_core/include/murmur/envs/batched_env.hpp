@@ -141,6 +141,7 @@ class BatchedEnv final : public VectorEnv {
     reader.get("env.returns", returns[0]);
     std::vector<std::uint64_t> streams(2 * num_envs());
     reader.get("env.streams", streams);
+    reader.expect_end();
     check_loaded(state, elapsed[0], returns[0], streams);
 
     variants_ = std::move(variants);

@@ -98,11 +98,11 @@ class VectorEnv {
   /// 0. Throws std::invalid_argument on a bad index or size, a value that is not finite, or a spent episode.
   virtual void set_state(std::size_t i, std::span<const float> state, std::size_t elapsed_steps = 0) = 0;
 
-  /// Write everything that a later `load` needs to go on with the same bytes.
+  /// Write everything that a later `load` needs to go on with the same bytes: the last fields of a blob.
   virtual void save(BlobWriter& writer) const = 0;
 
-  /// Restore what `save` wrote for the same env and N. Throws BlobError, changing nothing, when it does not
-  /// fit.
+  /// Restore what `save` wrote for the same env and N, to the blob's end. Throws BlobError, changing nothing,
+  /// when it does not fit or more follows.
   virtual void load(BlobReader& reader) = 0;
 
  protected:
