@@ -17,6 +17,9 @@ MAX_SEED = 2**63 - 1
 """Seeds fit a signed 64-bit integer, so that SQLite, JSON readers and C++ all hold them."""
 
 
+MIN_NORMAL_FLOAT32 = 2.0**-126
+"""The C++ core computes in single precision, where less than this is 0 or, on some processors, taken for 0."""
+
 MAX_BATCH = 2**26
 """Steps of one rollout; the C++ core holds them all in memory, and has the same bound."""
 
@@ -58,6 +61,12 @@ def _unfit(why: str) -> PydanticCustomError:
     return PydanticCustomError("unfit", "{why}", {"why": why})
 
 
+def _check_bound(value: float) -> float:
+    if 0.0 < value < MIN_NORMAL_FLOAT32:
+        raise ValueError("not a normal number in single precision")
+    return value
+
+
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,48}\z", description="1 to 48 characters of a-z, 0-9 and '-'")]
 HostName = Annotated[
     str,
@@ -83,6 +92,12 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 FractionBelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 Period = Annotated[float, Field(ge=0.05, le=3600.0)]
 """Seconds between two turns of a loop; the lower bound keeps a typing error from spinning a core."""
+Bound = Annotated[
+    float,
+    Field(ge=0.0, le=1e6),
+    AfterValidator(_check_bound),
+    Field(description=f"0 (off), or a number from {MIN_NORMAL_FLOAT32:.9g} to 1000000.0"),
+]
 LayerSize = Annotated[int, Field(ge=1, le=4096)]
 EpisodeSeed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
@@ -151,13 +166,13 @@ class PpoConfig(Section):
     target_kl: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0
     kl_penalty: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
     normalize_observations: bool = False
-    observation_clip: Annotated[float, Field(ge=0.0, le=1e6)] = 10.0
+    observation_clip: Bound = 10.0
     normalize_rewards: bool = False
-    reward_clip: Annotated[float, Field(ge=0.0, le=1e6)] = 10.0
+    reward_clip: Bound = 10.0
     normalize_advantages: bool = True
     adam_beta1: FractionBelowOne = 0.9
     adam_beta2: FractionBelowOne = 0.999
-    adam_epsilon: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-5
+    adam_epsilon: Annotated[float, Field(ge=MIN_NORMAL_FLOAT32, le=1.0)] = 1e-5
 
     @model_validator(mode="after")
     def _check_minibatch(self) -> Self:

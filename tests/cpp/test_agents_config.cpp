@@ -24,6 +24,14 @@ TEST(PpoConfig, DefaultsAreValid) {
   EXPECT_NO_THROW(validate(PpoConfig{}));
 }
 
+TEST(PpoConfig, BoundsMayBeOffOrAnyNormalFloat) {
+  PpoConfig config;
+  for (const double bound : {0.0, 1.2e-38, 10.0, 3e38}) {
+    config.observation_clip = config.reward_clip = bound;
+    EXPECT_NO_THROW(validate(config)) << bound;
+  }
+}
+
 TEST(PpoConfig, NamesTheFieldThatIsOutOfRange) {
   const std::vector<BadField> bad{
       {"hidden layers", [](PpoConfig& c) { c.hidden.clear(); }},
@@ -61,6 +69,13 @@ TEST(PpoConfig, NamesTheFieldThatIsOutOfRange) {
       {"adam_beta1", [](PpoConfig& c) { c.adam_beta1 = 1.0; }},
       {"adam_beta2", [](PpoConfig& c) { c.adam_beta2 = -0.5; }},
       {"adam_epsilon", [](PpoConfig& c) { c.adam_epsilon = 0.0; }},
+      {"adam_epsilon", [](PpoConfig& c) { c.adam_epsilon = 1e-46; }},  // 0 as a float
+      {"adam_epsilon", [](PpoConfig& c) { c.adam_epsilon = 1e-40; }},  // subnormal
+      {"adam_epsilon", [](PpoConfig& c) { c.adam_epsilon = 1e300; }},  // infinite
+      {"observation_clip", [](PpoConfig& c) { c.observation_clip = 1e-50; }},
+      {"observation_clip", [](PpoConfig& c) { c.observation_clip = 1e39; }},
+      {"reward_clip", [](PpoConfig& c) { c.reward_clip = 1e-50; }},
+      {"reward_clip", [](PpoConfig& c) { c.reward_clip = 1e39; }},
       {"threads", [](PpoConfig& c) { c.threads = 0; }},
   };
   for (const BadField& entry : bad) {

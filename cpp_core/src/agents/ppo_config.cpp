@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <limits>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -34,6 +35,18 @@ void check_count(std::string_view field, std::int64_t value, std::int64_t low, s
 void check_real(std::string_view field, double value, bool inside, std::string_view expected) {
   if (std::isfinite(value) && inside) return;
   refuse(field, expected, value);
+}
+
+/// For what is computed with as a float: rounded to one it must neither vanish, nor lose precision as a
+/// subnormal that some processors take for zero, nor become infinite.
+bool is_normal_float(double value) {
+  return value <= static_cast<double>(std::numeric_limits<float>::max()) &&
+         static_cast<float>(value) >= std::numeric_limits<float>::min();
+}
+
+void check_bound(std::string_view field, double value) {
+  check_real(field, value, value == 0 || is_normal_float(value),
+             "0 (off) or in [1.17549435e-38, 3.40282347e38]");
 }
 
 void check_network(const PpoConfig& c) {
@@ -71,8 +84,8 @@ void check_objective(const PpoConfig& c) {
   check_real("value_coef", c.value_coef, c.value_coef >= 0, ">= 0");
   check_real("target_kl", c.target_kl, c.target_kl >= 0, ">= 0 (0 = off)");
   check_real("kl_penalty", c.kl_penalty, c.kl_penalty >= 0, ">= 0 (0 = off)");
-  check_real("observation_clip", c.observation_clip, c.observation_clip >= 0, ">= 0 (0 = off)");
-  check_real("reward_clip", c.reward_clip, c.reward_clip >= 0, ">= 0 (0 = off)");
+  check_bound("observation_clip", c.observation_clip);
+  check_bound("reward_clip", c.reward_clip);
 }
 
 void check_optimizer(const PpoConfig& c) {
@@ -81,7 +94,8 @@ void check_optimizer(const PpoConfig& c) {
   if (c.schedule_env_steps < 1) refuse("schedule_env_steps", ">= 1", c.schedule_env_steps);
   check_real("adam_beta1", c.adam_beta1, c.adam_beta1 >= 0 && c.adam_beta1 < 1, "in [0, 1)");
   check_real("adam_beta2", c.adam_beta2, c.adam_beta2 >= 0 && c.adam_beta2 < 1, "in [0, 1)");
-  check_real("adam_epsilon", c.adam_epsilon, c.adam_epsilon > 0, "> 0");
+  check_real("adam_epsilon", c.adam_epsilon, is_normal_float(c.adam_epsilon),
+             "in [1.17549435e-38, 3.40282347e38]");
 }
 
 template <typename E, std::size_t N>

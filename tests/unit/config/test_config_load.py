@@ -210,6 +210,21 @@ def test_normalising_advantages_of_one_step_is_refused(tmp_path: Path) -> None:
     assert load(tmp_path, "ppo: {minibatch_size: 1, normalize_advantages: false}").ppo.minibatch_size == 1
 
 
+@pytest.mark.parametrize("key", ["observation_clip", "reward_clip"])
+def test_bounds_that_vanish_in_single_precision_are_refused(tmp_path: Path, key: str) -> None:
+    message = refusal(tmp_path, f"ppo: {{{key}: 1e-50}}")
+    assert message == (
+        f"a.yaml:1: ppo.{key}: expected 0 (off), or a number from 1.17549435e-38 to 1000000.0, got 1e-50 (a number)"
+    )
+    assert load(tmp_path, f"ppo: {{{key}: 0}}").ppo == load(tmp_path, f"ppo: {{{key}: 0.0}}").ppo
+
+
+@pytest.mark.parametrize("value", ["0", "1e-46", "1e-40"])
+def test_an_epsilon_of_adam_that_vanishes_in_single_precision_is_refused(tmp_path: Path, value: str) -> None:
+    message = refusal(tmp_path, f"ppo: {{adam_epsilon: {value}}}")
+    assert message.startswith("a.yaml:1: ppo.adam_epsilon: expected a number from 1.17")
+
+
 def test_all_problems_are_told_up_to_a_bound(tmp_path: Path) -> None:
     lines = refusal(tmp_path, "ppo:\n  gamma: 2\n  epochs: 0\nlog:\n  level: loud\n").splitlines()
     assert [line.split(": ")[1] for line in lines] == ["ppo.epochs", "ppo.gamma", "log.level"]
