@@ -1,6 +1,9 @@
 /// Adds the chunks of a gradient, clips by its norm, and takes one step of Adam.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+
 #include "cuda/differentiate.hpp"
 
 namespace murmur::cuda {
@@ -98,7 +101,8 @@ struct ReduceGradient {
 /// Grid: one thread per parameter. Changes nothing when the KL divergence is above its limit or a number is
 /// not finite, and closes the iteration then.
 struct AdamStep {
-  static constexpr std::size_t kShared = kMomentsScratch * sizeof(double);
+  static constexpr std::size_t kClosedAt = kMomentsScratch * sizeof(double);
+  static constexpr std::size_t kShared = kClosedAt + sizeof(std::int32_t);
 
   int num_params, num_squares;
   const StepInputs* inputs;
@@ -112,7 +116,12 @@ struct AdamStep {
 
   template <class Block>
   MURMUR_HOST_DEVICE void operator()(Block& block) const {
-    if (control->closed()) return;
+    // Block 0 may close the iteration while this block starts: one thread looks, so that all go the same way.
+    auto* const closed = block.template shared<std::int32_t>(kClosedAt);
+    block.each([&](int thread) {
+      if (thread == 0) *closed = control->closed() ? 1 : 0;
+    });
+    if (*closed != 0) return;
     double* const scratch = block.template shared<double>(0);
     double* const sum = scratch + kThreads + 32;
     block_sum(block, 0, num_squares, scratch, sum, [&](int i) { return squares[i]; });

@@ -80,13 +80,9 @@ class Rng {
   /// Draw an integer from [0, bound) without bias. `bound` must not be 0.
   constexpr std::uint64_t below(std::uint64_t bound) noexcept {
     // Masked rejection: at most two draws on average, and the same result on every platform.
-#if defined(__CUDACC__)
     // By hand: nvcc 13.0 compiles std::countl_zero of 64 bits into a constant, without a word.
     std::uint64_t mask = (bound - 1) | 1U;
     for (unsigned shift = 1; shift < 64; shift *= 2) mask |= mask >> shift;
-#else
-    const std::uint64_t mask = ~std::uint64_t{0} >> std::countl_zero((bound - 1) | 1U);
-#endif
     for (;;) {
       const std::uint64_t value = (mask >> 32U) == 0 ? next_u32() & mask : next_u64() & mask;
       if (value < bound) return value;
