@@ -22,6 +22,10 @@ if(MURMUR_WITH_CUDA STREQUAL "ON" OR (MURMUR_WITH_CUDA STREQUAL "AUTO" AND MURMU
 endif()
 
 if(MURMUR_CUDA)
+  if(CMAKE_VERSION VERSION_LESS 3.25.2)
+    message(FATAL_ERROR "CMake ${CMAKE_VERSION} does not know that nvcc compiles C++20: the CUDA kernels need 3.25.2 or "
+                        "newer (pip install cmake), or pass -DMURMUR_WITH_CUDA=OFF")
+  endif()
   # PTX of the oldest generation runs everywhere by way of the driver's compiler; machine code for what data centres
   # have starts faster. More of it would cost more time to compile than it brings.
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)

@@ -36,7 +36,7 @@ struct PpoConfig {
   Schedule clip_schedule = Schedule::kConstant;
   double value_clip_range = 0.2;  ///< 0 = no value clipping
   double entropy_coef = 0.0;
-  double value_coef = 0.5;  ///< the value loss is half the squared error: twice this is SB3's `vf_coef`
+  double value_coef = 0.5;  ///< the value loss is half the squared error: half this is SB3's `vf_coef`
   double max_grad_norm = 0.5;
   double learning_rate = 2.5e-4;
   Schedule lr_schedule = Schedule::kConstant;
