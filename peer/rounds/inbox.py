@@ -106,8 +106,8 @@ class Inbox:
             if header.message.round > ledger.tip.round:
                 self._inquiries.unknown(Digest(header.message.base), source=source, now=now)
         delta = self._read(header, payload)
-        ledger.pool.add(header)
-        self._keep(header, payload, delta)
+        has_room = ledger.pool.add(header)
+        self._keep(header, payload, delta, has_room=has_room)
         return ()
 
     def _read(self, signed: SignedDelta, payload: bytes | None) -> ModelDelta | None:
@@ -123,12 +123,12 @@ class Inbox:
         held = payloads.data(signed.message.payload)
         return None if held is None else payloads.read(signed, held, digest=signed.message.payload)
 
-    def _keep(self, signed: SignedDelta, payload: bytes | None, delta: ModelDelta | None) -> None:
+    def _keep(self, signed: SignedDelta, payload: bytes | None, delta: ModelDelta | None, *, has_room: bool) -> None:
         """Keep what was read if there was room for what announces it, or a manifest waits for it; drop what lost its
         room. Decoded it is kept where it may soon be asked for."""
         ledger = self._ledger
         data = payload or ledger.payloads.data(signed.message.payload)
-        if data is not None and delta is not None and ledger.waits_for(signed):
+        if data is not None and delta is not None and (has_room or ledger.waits_for(signed)):
             is_known = signed.message.base in ledger.chain
             ledger.payloads.keep(signed, data, delta if is_known else None)
         ledger.drop_lost_payloads()
@@ -149,8 +149,8 @@ class Inbox:
         elif body.round > ledger.tip.round:
             self._inquiries.unknown(Digest(body.base), source=source, now=now)
         delta = self._read(seal, payload)
-        ledger.groups.add(seal, rank=rank)
-        self._keep(seal, payload, delta)
+        has_room = ledger.groups.add(seal, rank=rank)
+        self._keep(seal, payload, delta, has_room=has_room)
         if not self._incomplete:
             return ()
         waiting = [top for top in self._incomplete.values() if seal.digest in top.message.groups]
