@@ -5,6 +5,7 @@ from collections.abc import Callable
 from peer.rounds.entry import Entry, electorate
 from peer.rounds.fork_choice import Branch, prefer
 from peer.rounds.ledger import Ledger
+from peer.rounds.stinginess import FRESH_ROUNDS, is_outnumbered_by_rival
 from peer.rounds.support import may_be_decided
 from peer.types import PeerId
 
@@ -19,8 +20,10 @@ def better(challenger: Entry, current: Entry, *, ledger: Ledger, bound: Callable
     if not theirs:
         return False  # the challenger is our own past
     if not ours:
-        return not _is_unwelcome(ancestor, theirs, ledger)  # it builds on us
-    return prefer(_branch(ancestor, theirs, ledger), _branch(ancestor, ours, ledger), bound=bound)
+        return not _is_unwelcome(ancestor, theirs, ledger, is_fresh=True)  # it builds on us
+    is_fresh = len(ours) <= FRESH_ROUNDS
+    challenging, followed = (_branch(ancestor, line, ledger, is_fresh=is_fresh) for line in (theirs, ours))
+    return prefer(challenging, followed, bound=bound)
 
 
 def open_vote(current: Entry, challenger: Entry, *, ledger: Ledger, alive: frozenset[PeerId]) -> int | None:
@@ -53,7 +56,7 @@ def _last_vote_behind(first: Entry, ledger: Ledger) -> int | None:
     return None
 
 
-def _branch(ancestor: Entry, line: list[Entry], ledger: Ledger) -> Branch:
+def _branch(ancestor: Entry, line: list[Entry], ledger: Ledger, *, is_fresh: bool) -> Branch:
     first = line[0]
     electors = electorate(ancestor, first)
     return Branch(
@@ -61,12 +64,15 @@ def _branch(ancestor: Entry, line: list[Entry], ledger: Ledger) -> Branch:
         first_view=first.view,
         decided=bool(ancestor.roster) and ledger.is_decided(first, electors),
         score=line[-1].score,
-        unwelcome=_is_unwelcome(ancestor, line, ledger),
+        unwelcome=_is_unwelcome(ancestor, line, ledger, is_fresh=is_fresh),
     )
 
 
-def _is_unwelcome(ancestor: Entry, line: list[Entry], ledger: Ledger) -> bool:
-    """Return whether the branch holds work that this peer does not take, and no majority has settled the matter."""
+def _is_unwelcome(ancestor: Entry, line: list[Entry], ledger: Ledger, *, is_fresh: bool) -> bool:
+    """Return whether the branch holds work that this peer does not take, or begins with much less of it than a rival
+    while their fork is fresh, and no majority has settled the matter."""
+    if is_fresh and is_outnumbered_by_rival(ancestor, line[0], ledger):
+        return True
     unwelcome = ledger.eligibility.unwelcome(line)
     if not unwelcome:
         return False

@@ -1,5 +1,6 @@
 """Keeping up with the chain: which branch to follow, applying it, and voting for it."""
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +15,7 @@ from peer.rounds.finalising import Finality
 from peer.rounds.ledger import Ledger
 from peer.rounds.manifest import STOP_RETURN
 from peer.rounds.roster import majority
+from peer.rounds.round_in_progress import RoundInProgress
 from peer.rounds.strays import beside_line, is_forsaken, left_behind
 from peer.rounds.voting import Voter
 from peer.types import Digest, PeerId, Seconds
@@ -29,9 +31,10 @@ _MAX_DISTRUSTED = 16
 class Follower:
     """Moves the tip. repairing: the state held here is wrong, and a snapshot must replace it."""
 
-    def __init__(self, ledger: Ledger, company: Company, finality: Finality) -> None:
+    def __init__(self, ledger: Ledger, company: Company, finality: Finality, current: RoundInProgress) -> None:
         self._ledger = ledger
         self._company = company
+        self._round = current
         self._finality = finality
         self._voter = Voter(ledger, company)
         self._distrusted: dict[Digest, tuple[ModelDiffers, frozenset[str]]] = {}
@@ -39,22 +42,28 @@ class Follower:
         self._votes_seen = 0
         self._asked_votes = False
         self._look_again_at: Seconds = 0.0
+        self._left_aside_until: Seconds = math.inf
         self.repairing = False
 
     def best(self, now: Seconds) -> Entry:
         """Return the entry that the tip should be, among those that can be applied; on a wrong state nothing can."""
         if self.has_no_choice() or (self._what_matters() == self._seen and self.rests_on_votes(now)):
             return self._ledger.tip
-        self._asked_votes = False
+        self._asked_votes, self._left_aside_until = False, math.inf
         best = self._head(now)
-        self._seen, self._look_again_at = self._what_matters(), now + RIVALS_LOOK_S
+        self._seen, self._look_again_at = self._what_matters(), min(now + RIVALS_LOOK_S, self._left_aside_until)
         self._votes_seen = self._ledger.votes.version
         return best
 
     @property
     def is_patient(self) -> bool:
-        """Return whether a vote holds this peer back from a better branch, so that time alone may move the tip."""
+        """Return whether a vote, or stinginess, holds this peer back from a branch, so that time alone may move the
+        tip."""
         return self._asked_votes and not self.has_no_choice()
+
+    def look_again_at(self, now: Seconds) -> Seconds | None:
+        """Return when time alone may move the tip; None while it cannot."""
+        return min(now + RIVALS_LOOK_S, max(self._left_aside_until, now)) if self.is_patient else None
 
     def has_no_choice(self) -> bool:
         return not self._ledger.chain.rivals() or self.repairing
@@ -81,18 +90,34 @@ class Follower:
         its own inner fork is decided, and three branches, each better than the one before, never come to rest.
         """
         tree = _Tree.of(self._ledger.chain)
+        aside = self._left_aside(tree, now)
         heads: dict[Digest, Entry] = {}
         for entry in reversed(tree.entries):
             best = entry
             for child in tree.children[entry.digest]:
                 if child.digest in tree.line:
                     best = heads[child.digest]  # where this peer is, it needs no reason to be
-                elif self._ledger.can_apply(child):
+                elif child.digest not in aside and self._ledger.can_apply(child):
                     head = heads[child.digest]
                     if better(head, best, ledger=self._ledger, bound=partial(self._is_bound, best, head, now)):
                         best = head
             heads[entry.digest] = best
         return heads[self._ledger.chain.root.digest]
+
+    def _left_aside(self, tree: "_Tree", now: Seconds) -> set[Digest]:
+        """Return which of the entries that go on from the tip are not followed yet, for admitting too few."""
+        ahead, aside = {self._ledger.tip.digest}, set[Digest]()
+        for entry in tree.entries:
+            if entry.parent in ahead and self._ledger.can_apply(entry):
+                (aside if self._is_left_aside(entry, now) else ahead).add(entry.digest)
+        return aside
+
+    def _is_left_aside(self, child: Entry, now: Seconds) -> bool:
+        until = self._round.left_aside_until(child, now)
+        if until is None:
+            return False
+        self._asked_votes, self._left_aside_until = True, min(until, self._left_aside_until)
+        return True
 
     def _is_bound(self, current: Entry, challenger: Entry, now: Seconds) -> bool:
         self._asked_votes = True

@@ -1,7 +1,8 @@
 """Which of two rival branches to follow (docs/adr/0003). Pure; every peer with the same knowledge decides alike.
 
 1. A branch whose first manifest is decided by the roster before the fork beats one whose is not.
-2. A branch without work of peers that are not allowed beats one with it (eligibility.py).
+2. A branch without work of peers that are not allowed beats one with it (eligibility.py); so does, while their fork is
+   fresh, one that begins with twice as much work as another (stinginess.py).
 3. A peer that voted for a branch stays while that branch may still be decided, but no longer than its patience.
 4. More deltas admitted since genesis; then the sealer whose turn came earlier; then the lower digest.
 """
@@ -21,7 +22,7 @@ class Branch:
     """One side of a fork. first_*: of its first manifest after the common ancestor. score: of its head.
 
     decided: more than half of the ancestor's roster stands behind the first manifest. unwelcome: it holds work that
-    this peer does not take, and that no majority stands behind.
+    this peer does not take, or begins with far too little, and no majority stands behind that.
     """
 
     first_digest: Digest

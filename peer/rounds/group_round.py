@@ -12,7 +12,7 @@ from peer.rounds.entry import admitted_by
 from peer.rounds.grouping import Grouping
 from peer.rounds.ledger import Ledger
 from peer.rounds.quorum import STRICT, is_quorum
-from peer.rounds.sealing import SealingView, seal_time
+from peer.rounds.sealing import SealingView, deadline, seal_time
 from peer.types import PeerId, Seconds
 from peer.wire.limits import MAX_ADMITTED
 
@@ -130,6 +130,10 @@ class GroupRound:
         )  # fmt: skip
         due = seal_time(view, self._rules)
         return due if due is None or self._may_seal() else None
+
+    def deadline(self) -> Seconds:
+        """Return when the round need wait for no group any more, with half of them."""
+        return deadline(self._opened_at + self._rules.grace_s, self._top.half_since, self._rules)
 
     def _is_top_complete(self, known: int) -> bool:
         """Return whether a member's seal is in of every group that anybody alive belongs to. known: seals that are in,

@@ -14,6 +14,7 @@ the table of contents; each concept has its own:
                           same for large swarms, grouping.py: who is in which group)
     sealer.py             headers -> manifest  (group_sealer.py: headers -> group seal)
     following.py          which branch to follow, applying it, finality  (voting.py: own votes)
+    stinginess.py         what is not followed for admitting too few
     fetches.py            payloads to pull
     snapshots.py          whole states, when replay cannot help
     inquiries.py          whom to ask at once
@@ -36,7 +37,7 @@ from peer.rounds.effects import (
 from peer.rounds.entry import Entry
 from peer.rounds.fetches import Fetches
 from peer.rounds.finalising import Finality
-from peer.rounds.following import RIVALS_LOOK_S, Follower
+from peer.rounds.following import Follower
 from peer.rounds.group_sealer import seal_group
 from peer.rounds.inbox import Inbox
 from peer.rounds.inquiries import Inquiries
@@ -74,12 +75,12 @@ class RoundMachine:
         )
         self._round = RoundInProgress(self._ledger, self._company, now=now)
         self._finality = Finality(self._ledger, self._company)
-        self._follower = Follower(self._ledger, self._company, self._finality)
+        self._follower = Follower(self._ledger, self._company, self._finality, self._round)
         self._inquiries = Inquiries(self._ledger, self._company, self._round)
         self._inbox = Inbox(self._ledger, self._follower, self._inquiries)
         self._own_work = OwnWork(self._ledger, sequence=sequence)
         self._fetches = Fetches(self._ledger)
-        self._snapshots = Snapshots(self._ledger, self._company, self._fetches)
+        self._snapshots = Snapshots(self._ledger, self._company, self._fetches, self._round)
         self._seal_at: Seconds | None = None
         self._look_at: Seconds | None = None
         self._paused = False
@@ -283,7 +284,7 @@ class RoundMachine:
             effects += self._ledger.group_candidates.accusations()
             effects += self._tell_pause()
             self._settled = None if self._company.has_strangers else looked_at
-        self._look_at = now + RIVALS_LOOK_S if self._follower.is_patient else None
+        self._look_at = self._follower.look_again_at(now)
         effects += self._finality.look(now)
         effects += self._fetches.payloads(now)
         elsewhere = self._finality.held_up_by

@@ -1,13 +1,17 @@
 """The round in progress: since when it is open, what it waits for, whose turn it is to seal it."""
 
+from collections.abc import Set
+
 from peer.rounds.company import Company
+from peer.rounds.entry import Entry, admitted_by, electorate
 from peer.rounds.group_round import GroupRound
 from peer.rounds.lateness import Lateness
 from peer.rounds.ledger import Ledger
 from peer.rounds.newcomers import is_amid_its_swarm
 from peer.rounds.quorum import STRICT, is_quorum
 from peer.rounds.roster import active_peers
-from peer.rounds.sealing import SealingView, seal_time
+from peer.rounds.sealing import SealingView, deadline, last_turn, seal_time
+from peer.rounds.stinginess import num_admitted
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.limits import MAX_ADMITTED
 
@@ -76,6 +80,57 @@ class RoundInProgress:
             return self.groups.top_due(now)
         due = seal_time(self._view(now), self._rules)
         return due if due is not None and self._may_seal() else None
+
+    def _deadlines(self) -> tuple[Seconds, Seconds]:
+        """Return when the round need not wait for everybody any more, and when the last backup has had its turn."""
+        tip, rules = self._ledger.tip, self._rules
+        flat = deadline(self.opened_at, self._half_since, rules)
+        late = flat if tip.grouping is None else self.groups.deadline()
+        return late, last_turn(late, members=len(tip.roster), rules=rules)
+
+    def left_aside_until(self, entry: Entry, now: Seconds) -> Seconds | None:
+        """Return until when `entry`, a successor of the tip or of what follows it, is not followed for admitting too
+        few; None when it may be.
+
+        Until the deadline for fewer than half of those whom this peer would wait for; until the last backup has had its
+        turn, for fewer than half of those whose deltas are here. Never when most electors have voted for it.
+        """
+        ledger, tip = self._ledger, self._ledger.tip
+        parent = ledger.chain.get(entry.parent)
+        assert parent is not None, "only what is linked can be followed"
+        known = parent.settle(self._rules).known
+        admitted = num_admitted(parent, entry, ledger)
+        if 2 * admitted >= len(known):
+            return None
+        until: Seconds | None = None
+        if parent is not tip:  # its round is not open here yet
+            if 2 * admitted < len(self._worth_waiting_for(parent) & known):
+                until = now + self._rules.grace_s
+        else:
+            late, last = self._deadlines()
+            if now < last and 2 * admitted < len(self._at_hand() & known):
+                until = last
+            elif now < late and 2 * admitted < len(self._worth_waiting_for(tip) & known):
+                until = late
+        if until is None or ledger.is_decided(entry, electorate(parent, entry)):
+            return None
+        return until
+
+    def _at_hand(self) -> Set[PeerId]:
+        """Return whose deltas a manifest on the tip could admit now."""
+        ledger = self._ledger
+        if ledger.grouping is None:
+            return ledger.candidate_peers()
+        return admitted_by(ledger.group_candidates.best().values())
+
+    def _worth_waiting_for(self, parent: Entry) -> Set[PeerId]:
+        """Return whose delta the round after `parent`, the tip or what follows it, should wait for as seen here."""
+        standing = parent.settle(self._rules)
+        if standing.grouping is not None:
+            return standing.in_time & self._company.alive & standing.grouping.contributors
+        if parent is self._ledger.tip:
+            return self._expected()
+        return (standing.in_time & self._company.alive) - self._lateness.late_peers()
 
     def is_paused(self) -> bool:
         """Return whether sealing must wait for more members to be reachable (mode `strict`)."""
@@ -153,8 +208,9 @@ class RoundInProgress:
 
     def _patience_for_successors(self, now: Seconds) -> Seconds:
         """While payloads of a known successor are on their way, do not seal a rival; but not for ever, however many
-        there are, one after the other."""
-        successors = self._ledger.chain.children(self._ledger.tip.digest)
+        there are, one after the other, nor for one that is left aside."""
+        children = self._ledger.chain.children(self._ledger.tip.digest)
+        successors = [entry for entry in children if self.left_aside_until(entry, now) is None]
         since = [self._successors_since.setdefault(entry.digest, now) for entry in successors]
         if not since:
             return 0.0

@@ -40,20 +40,29 @@ def seal_time(view: SealingView, rules: RoundRules) -> Seconds | None:
     if view.candidates == 0:
         return None
     gaps = min(view.reachable_before + (view.reachable_before < view.before), _MAX_GAPS)
-    ready = _deadline(view, rules) + 2 * rules.grace_s if view.outsider else _ready_time(view, rules)
+    late = deadline(view.opened_at, view.half_since, rules) + 2 * rules.grace_s
+    ready = late if view.outsider else _ready_time(view, rules)
     return ready + gaps * rules.backup_gap_s
+
+
+def deadline(opened_at: Seconds, half_since: Seconds | None, rules: RoundRules) -> Seconds:
+    """Return when a round need wait for nobody any more, with half of the expected deltas.
+
+    Peers that train by steps are done when they are done: the slower half gets the grace period after the faster.
+    """
+    done = opened_at + rules.train_s
+    if rules.by_steps and half_since is not None:
+        done = min(done, half_since)
+    return done + rules.grace_s
+
+
+def last_turn(deadline_at: Seconds, *, members: int, rules: RoundRules) -> Seconds:
+    """Return when the last of so many members would have sealed, with any delta at all."""
+    return deadline_at + rules.grace_s + min(members, _MAX_GAPS) * rules.backup_gap_s
 
 
 def _ready_time(view: SealingView, rules: RoundRules) -> Seconds:
     if view.complete_since is not None:
         return view.complete_since
     enough = 2 * view.candidates >= view.expected
-    return _deadline(view, rules) + (0.0 if enough else rules.grace_s)
-
-
-def _deadline(view: SealingView, rules: RoundRules) -> Seconds:
-    """Peers that train by steps are done when they are done: the slower half gets the grace period after the faster."""
-    done = view.opened_at + rules.train_s
-    if rules.by_steps and view.half_since is not None:
-        done = min(done, view.half_since)
-    return done + rules.grace_s
+    return deadline(view.opened_at, view.half_since, rules) + (0.0 if enough else rules.grace_s)

@@ -10,7 +10,9 @@ from peer.rounds.fetches import Fetches
 from peer.rounds.fork_choice import is_near, outranks
 from peer.rounds.ledger import Ledger
 from peer.rounds.merging import BY_MAJORITY, is_outnumbered
+from peer.rounds.round_in_progress import RoundInProgress
 from peer.rounds.snapshot import decode_snapshot, encode_snapshot, max_snapshot_bytes
+from peer.rounds.stinginess import FRESH_ROUNDS, is_outnumbered_by_rival
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.hashing import digest_of
 from peer.wire.sync import SnapshotOffer, SyncResponse
@@ -22,8 +24,9 @@ _KEPT = 3
 class Snapshots:
     """The snapshots offered lately, by hash, and the judgement on those that others offer."""
 
-    def __init__(self, ledger: Ledger, company: Company, fetches: Fetches) -> None:
+    def __init__(self, ledger: Ledger, company: Company, fetches: Fetches, current: RoundInProgress) -> None:
         self._ledger = ledger
+        self._round = current
         self._fetches = fetches
         self._backers = Backers(ledger, company) if ledger.parts.rules.merge == BY_MAJORITY else None
         self._offers: dict[Digest, SnapshotOffer] = {}
@@ -81,6 +84,8 @@ class Snapshots:
         zone = self._ledger.parts.rules.history * len(tip.roster)
         near = is_near((offer.tip.round, offer.tip.score), (tip.round, tip.score), zone=zone)
         known = self._ledger.chain.get(offer.tip.digest)
+        if known is not None and not repairing and self._is_set_aside(known, now):
+            return []
         if self._backers is not None:
             self._backers.note(response)
         outnumbers = self._outnumbers(Digest(offer.tip.digest), offer.tip.round)
@@ -107,12 +112,27 @@ class Snapshots:
         except ProtocolError:
             self._fetches.failed(blob, now=now)
             raise
+        known = self._ledger.chain.get(entry.digest)
+        if known is not None and not repairing and self._is_set_aside(known, now):
+            self._fetches.failed(blob, now=now)
+            return None
         outnumbers = self._outnumbers(entry.digest, entry.round)
         wins = repairing or outranks(entry, self._ledger.tip) if outnumbers is None else outnumbers
         if wins:
             return entry
         self._fetches.failed(blob, now=now)  # its holder will offer it again; not at once
         return None
+
+    def _is_set_aside(self, entry: Entry, now: Seconds) -> bool:
+        """Return whether an entry that is known is on a branch that is not to be followed for its stinginess; its state
+        is no way around that."""
+        ledger = self._ledger
+        ancestor, ours, theirs = ledger.chain.fork(ledger.tip, entry)
+        if not theirs or len(ours) > FRESH_ROUNDS:
+            return False
+        if is_outnumbered_by_rival(ancestor, theirs[0], ledger):
+            return True
+        return not ours and any(self._round.left_aside_until(child, now) is not None for child in theirs)
 
     def _outnumbers(self, offered: Digest, round_number: int) -> bool | None:
         """Return whether those behind an offered state outnumber those behind our chain, or the other way round; None

@@ -1,6 +1,7 @@
 """What follows from the roster after a round alone: looked up many times a round, so worked out once."""
 
 import hashlib
+from collections.abc import Set
 from functools import cached_property
 
 import msgspec
@@ -23,6 +24,7 @@ class Standing:
         self._roster = roster
         self._departed = departed
         self._rules = rules
+        self._num_known: int | None = None
 
     def follows(self, rules: RoundRules) -> bool:
         """Return whether this was worked out by `rules`."""
@@ -41,6 +43,25 @@ class Standing:
     def missed(self) -> dict[PeerId, int]:
         """The rounds in a row that each member has missed."""
         return {PeerId(entry.peer): entry.missed for entry in self._roster}
+
+    @cached_property
+    def in_time(self) -> frozenset[PeerId]:
+        """The members that missed nothing in the last round."""
+        return frozenset(PeerId(entry.peer) for entry in self._roster if entry.missed == 0)
+
+    @cached_property
+    def known(self) -> Set[PeerId]:
+        """Whom the chain names, members and the last that have left; in a large swarm the next round's contributors."""
+        return self.held.keys() if self.grouping is None else self.grouping.contributors
+
+    def num_admitted(self, before: "Standing") -> int:
+        """Return how many of those that were known before this manifest it counts the work of.
+
+        before: of the manifest that it builds on.
+        """
+        if self._num_known is None:
+            self._num_known = len(self.in_time & before.known)
+        return self._num_known
 
     @cached_property
     def left(self) -> dict[PeerId, int]:

@@ -261,15 +261,39 @@ def test_hash_that_whoever_pulled_a_payload_has_computed_is_not_computed_anew(
     assert signed.message in machine._ledger.payloads
 
 
+def two_authors(tip: Entry) -> list[Signed[DeltaHeader]]:
+    """Return headers of two of the three members: enough for a manifest to be looked at (docs/adr/0076)."""
+    other = seal(header(tip).message, Identity.for_tests(3), run=RUN)
+    return sorted([header(tip), other], key=lambda signed: signed.peer)
+
+
 def test_manifest_with_a_wrong_model_is_distrusted_and_never_followed(machine: RoundMachine) -> None:
     tip = machine.tip
-    machine.receive(header(tip).data, payload=PAYLOAD, source=SOURCE, now=15.3)
-    effects = machine.receive(manifest(tip).data, payload=None, source=SOURCE, now=15.3)
+    for signed in two_authors(tip):
+        machine.receive(signed.data, payload=PAYLOAD, source=SOURCE, now=15.3)
+    wrong = manifest(tip, two_authors(tip))
+    effects = machine.receive(wrong.data, payload=None, source=SOURCE, now=15.3)
     assert isinstance(effects[0], ModelDiffers)
     assert effects[0].parts == (), "the hints are no more trustworthy than the rest"
     assert machine.tip is tip
     assert not machine._follower.repairing
-    assert machine.receive(manifest(tip).data, payload=None, source=SOURCE, now=15.3) == []
+    assert machine.receive(wrong.data, payload=None, source=SOURCE, now=15.3) == []
+
+
+@pytest.mark.parametrize("first", ["manifest", "votes"])
+def test_own_state_is_distrusted_once_a_majority_got_the_other_model(machine: RoundMachine, first: str) -> None:
+    tip = machine.tip
+    for signed in two_authors(tip):
+        machine.receive(signed.data, payload=PAYLOAD, source=SOURCE, now=15.3)
+    wrong = manifest(tip, two_authors(tip))
+    vote = Ack(tip.round + 1, tip.digest, wrong.digest, wrong.message.model, tip.round)
+    said = [seal(vote, Identity.for_tests(number), run=RUN).data for number in (2, 3)]
+    said.insert(0 if first == "manifest" else 2, wrong.data)
+    told = [machine.receive(data, payload=None, source=SOURCE, now=15.3) for data in said]
+    repairs = [[effect.repairing for effect in effects if isinstance(effect, ModelDiffers)] for effects in told]
+    assert repairs == ([[False], [], [True]] if first == "manifest" else [[], [], [True]])
+    assert machine.sync_request().recent == (), "it asks as if it held nothing, so that a snapshot is offered"
+    assert not any(isinstance(effect, Publish) for effect in machine.tick(100.0)), "it seals nothing on a wrong state"
 
 
 def test_snapshots_that_lie_are_refused(machine: RoundMachine) -> None:
