@@ -155,6 +155,23 @@ def test_corrupted_state_is_noticed_named_and_repaired_by_snapshot(flat_peers: i
     assert all(not member.abandoned for member in swarm.members if member is not victim)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_peer_whose_state_is_wrong_reloads_within_a_round_and_seals_no_second_on_it(seed: int) -> None:
+    swarm = MachineSwarm(5, seed=seed)
+    swarm.run(10.0)
+    victim = swarm.members[2]
+    entry = victim.machine.tip
+    assert entry.state is not None
+    drifted = entry.state.params + np.float32(1e-3)
+    entry.state = ModelState(params=drifted.astype(np.float32), moments=entry.state.moments)
+    swarm.run(4.0)
+    assert len(victim.abandoned) == 1, "later it would come over to a chain that has outscored its own"
+    assert [effect.repairing for effect in victim.differs][-1]
+    own = [sealed for sealed in swarm.entries.values() if sealed.sealer == victim.identity.peer_id]
+    assert sum(sealed.round > entry.round for sealed in own) <= 1
+    assert victim.machine.tip.digest in {line.digest for line in swarm.members[0].machine.line()}
+
+
 def test_long_run_tables_do_not_grow() -> None:
     swarm = MachineSwarm(4, seed=9, faults=Faults(loss=0.1, latency_s=0.05))
     swarm.run(60.0)
