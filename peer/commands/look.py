@@ -104,7 +104,7 @@ def log_command(
 
     Reads the journal that a peer keeps on disk, while it runs or after, also in a copied folder; changes nothing.
     Only rounds whose signatures hold are shown. On a terminal the output goes through your pager. Exit code: 0, 1
-    when --verify found something wrong, 2 when there is nothing to read.
+    when --verify found something wrong, 2 when there is nothing to read, or --config is of another run.
 
     \b
     Examples:
@@ -150,6 +150,10 @@ def _page(lines: Iterator[str]) -> None:
         except BrokenPipeError:  # `murmur log | head` has seen enough; what is still buffered has nowhere to go
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit from None
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            typer.echo(f"murmur: the output cannot be written: {error.strerror}", err=True)
+            raise typer.Exit(common.EXIT_USAGE) from None
         return
     os.environ.setdefault("LESS", "FRX")  # as git: leave at once when it fits, keep what was shown
     pydoc.pager("".join(f"{line}\n" for line in lines))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from peer.config.digest import AGREED_KEYS, agreed_text
 from peer.config.schema import Config
 from peer.errors import ConfigError, StorageError
 from peer.history.contributions import sum_up
@@ -58,7 +59,12 @@ def verify_lines(place: RunPlace, options: LogOptions) -> tuple[list[str], bool]
     from peer.history.verdict import verdict_lines, verdict_object
     from peer.history.verify import verify_run  # loads the core, which showing the chain has no need of
 
-    findings = verify_run(place, options.config() if options.config else _own_config(place))
+    if options.config is None:
+        config = _own_config(place)
+    else:
+        config = options.config()
+        _refuse_other_run(place, config)
+    findings = verify_run(place, config)
     lines = [json.dumps(verdict_object(findings))] if options.json else list(verdict_lines(findings))
     return lines, not findings.problems
 
@@ -88,6 +94,40 @@ def _own_config(place: RunPlace) -> Config:
             f"{place.folder}/about.json holds settings that this version does not know: give the run's configuration"
             f" (--config), or use the version that wrote it ({str(error).splitlines()[0]})"
         ) from error
+
+
+def _refuse_other_run(place: RunPlace, config: Config) -> None:
+    """Held against the settings of another run, every round would be wrong: say once that it is another.
+
+    Nothing rests on what the folder says here: whoever writes another run's settings into it gets no check for it.
+    """
+    told = None if place.about is None else _parsed(place.about.settings)
+    if told is None or told == json.loads(agreed_text(config)):
+        return
+    own = json.loads(agreed_text(config))
+    differing = [
+        f"{section}.{key}"
+        for section, keys in AGREED_KEYS.items()
+        for key in keys
+        if own.get(section, {}).get(key) != _at(told, section, key)
+    ]
+    raise ConfigError(
+        f"{place.folder} is of a run with other settings than those given with --config: they differ in"
+        f" {', '.join(differing) or 'keys that this version does not know'}; name the other run's folder (--run,"
+        " --data-dir), or leave out --config to check it against the settings that it names itself"
+    )
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _at(settings: object, section: str, key: str) -> object:
+    values = settings.get(section) if isinstance(settings, dict) else None
+    return values.get(key) if isinstance(values, dict) else None
 
 
 def _of_peer(records: Iterator[Record], place: RunPlace, wanted: str | None) -> Iterator[Record]:

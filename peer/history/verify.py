@@ -27,6 +27,7 @@ from peer.storage.journal_reader import JournalReader, open_journal_reader
 from peer.storage.model_file import ModelFile, load_model
 from peer.storage.payloads import PayloadFolder
 from peer.storage.snapshots import Damage, SnapshotStore
+from peer.telemetry.text_format import printable
 from peer.types import ModelState, PeerId
 
 
@@ -48,6 +49,9 @@ def verify_run(place: RunPlace, config: Config) -> Findings:
         wanted=None if model_file is None else _round_of(model_file),
     )
     with open_journal_reader(place.journal) as journal:
+        damage = journal.damage()
+        if damage is not None:
+            findings.problem(None, f"{place.journal.name} is damaged as a file, says SQLite: {printable(damage)}")
         check = _ChainCheck(
             first_entry(config, agent), replay=replay, rules=parts.rules, findings=findings, snapshots=snapshots
         )

@@ -14,6 +14,7 @@ from peer.storage.failures import storage_errors
 from peer.storage.journal import row_checksum
 
 _BUSY_S = 5.0
+_COMPLAINTS = 3
 _LOG = "-wal"
 
 
@@ -54,6 +55,11 @@ class JournalReader:
         if not list(tables):
             return frozenset()  # written before breaks were noted
         return frozenset(number for (number,) in self._rows("SELECT round FROM breaks"))
+
+    def damage(self) -> str | None:
+        """Read all of the file; return what SQLite finds wrong with it, None when nothing. Raises: as `rows`."""
+        verdict = [str(line) for (line,) in self._rows(f"PRAGMA quick_check({_COMPLAINTS})")]
+        return None if verdict == ["ok"] else "; ".join(verdict)
 
     def _rows(self, query: str) -> Iterator[Any]:  # Any: a tuple of what the query names, of any type if damaged
         try:

@@ -164,8 +164,33 @@ def test_verify_holds_the_chain_against_settings_of_ones_own(data_dir: Path, tmp
     own = tmp_path / "own.yaml"
     own.write_text("model: {hidden: [3]}\nround: {snapshot_every: 4}\nstop: {mean_return: null}\n")
     assert log("--data-dir", data_dir, "--verify", "-c", own).exit_code == 0
-    own.write_text("model: {hidden: [3]}\nstop: {mean_return: null}\nrun: {seed: 2}\n")
-    assert log("--data-dir", data_dir, "--verify", "-c", own).exit_code == 1
+
+
+def test_verify_with_the_settings_of_another_run_says_so_once(data_dir: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("model: {hidden: [3]}\nstop: {mean_return: null}\nrun: {name: other, seed: 2}\n")
+    told = refused("--data-dir", data_dir, "--verify", "-c", own)
+    assert f"{run_folder(data_dir)} is of a run with other settings" in told
+    assert "they differ in run.name, run.seed; " in told
+
+
+def test_verify_looks_at_the_file_of_the_journal_too(data_dir: Path) -> None:
+    journal = run_folder(data_dir) / "journal.sqlite"
+    data = bytearray(journal.read_bytes())
+    data[36:40] = (7).to_bytes(4)  # how many pages are free, which no row depends on
+    journal.write_bytes(data)
+    result = log("--data-dir", data_dir, "--verify")
+    assert result.exit_code == 1
+    assert "WRONG      journal.sqlite is damaged as a file, says SQLite: " in result.stdout
+
+
+@pytest.mark.parametrize("form", [(), ("--verify",)])
+def test_full_disk_is_told_in_one_line(data_dir: Path, form: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "peer.cli", "log", "--data-dir", str(data_dir), *form]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[1:] == ["murmur: the output cannot be written: No space left on device"]
 
 
 @pytest.mark.parametrize("part", [".", "slot-0", "slot-0/cartpole-*", "slot-0/cartpole-*/journal.sqlite"])
