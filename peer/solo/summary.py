@@ -24,7 +24,10 @@ _HEADLINES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """wall_s: evaluations included. model_env_steps: those that the saved model has learned from."""
+    """wall_s: evaluations included. model_env_steps: those that the saved model has learned from.
+
+    replaced: whether a file stood where the model is saved.
+    """
 
     config: Config
     settings: PpoSettings
@@ -33,6 +36,7 @@ class Summary:
     wall_s: Seconds
     model_file: Path
     model_env_steps: int
+    replaced: bool
     plot: Path | None
 
     @property
@@ -53,7 +57,8 @@ class Summary:
                 f"  cause: {self.outcome.cause}; a lower ppo.learning_rate or ppo.max_grad_norm may help."
                 f" The saved model is the one of env step {self.model_env_steps:,}"
             )
-        lines.append(f"  model: {self.model_file} (murmur eval {shlex.quote(str(self.model_file))})")
+        replaced = "; an earlier file was replaced" if self.replaced else ""
+        lines.append(f"  model: {self.model_file} (murmur eval {shlex.quote(str(self.model_file))}){replaced}")
         if self.plot is not None:
             lines.append(f"  learning curve: {self.plot}")
         return "\n".join(lines)
@@ -81,6 +86,7 @@ class Summary:
                 "kernels": backend.kernels,
                 "model": str(self.model_file),
                 "model_env_steps": self.model_env_steps,
+                "model_replaced": self.replaced,
                 "plot": None if self.plot is None else str(self.plot),
                 "curve": [_finite(asdict(point)) for point in progress.curve],
             },

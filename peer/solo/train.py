@@ -1,5 +1,7 @@
 """`murmur train`: from the configuration to a saved model, a summary and, if wanted, a picture."""
 
+import hashlib
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +10,6 @@ from pathlib import Path
 from peer.agents.native_agent import env_variants
 from peer.config.schema import Config
 from peer.native import EnvVariant, PpoAgent, PpoSettings, make_ppo_agent, to_moments
-from peer.run_folder import run_folder_name
 from peer.settings import ppo_settings
 from peer.solo.display import make_display
 from peer.solo.interrupt import Interrupt
@@ -22,6 +23,8 @@ from peer.tasks.catalogue import env_tasks
 from peer.types import ModelState, PeerId
 from peer.wire.hashing import model_hash
 
+_DIGEST_DIGITS = 8
+
 _SOLO = PeerId("solo")
 """Stands where a peer's identity would be mixed into the seeds: equal seeds give equal runs."""
 
@@ -31,7 +34,8 @@ class TrainOptions:
     """What the command line says beside the configuration.
 
     max_env_steps: bound on training; None: none. eval_env_steps: between evaluations; None: the growing schedule.
-    model_file: None: in storage.data_dir, in a folder named after the run. plot: PNG file; None: none.
+    model_file: None: in storage.data_dir, in a folder named after the run and all that decides what is learned.
+    plot: PNG file; None: none.
     """
 
     max_env_steps: int | None = None
@@ -47,7 +51,7 @@ def train_solo(config: Config, options: TrainOptions) -> Summary:
     """
     if options.plot is not None:
         check_plot(options.plot)
-    model_file = options.model_file or _default_model_file(config)
+    model_file = options.model_file or _default_model_file(config, options)
     check_writable_file("write the model", model_file)
     settings = ppo_settings(config, _SOLO)
     agent = make_ppo_agent(config.env.name, settings)
@@ -64,6 +68,7 @@ def train_solo(config: Config, options: TrainOptions) -> Summary:
         wall_s=time.monotonic() - start,
         model_file=model_file,
         model_env_steps=keeper.env_steps,
+        replaced=model_file.exists(),
         plot=options.plot,
     )
     save_model(model_file, ModelFile(state=keeper.state, settings=_description(config, keeper)))
@@ -118,8 +123,21 @@ def _turns(config: Config, *, num_envs: int) -> Sequence[Sequence[EnvVariant]]:
     return [env_variants(tasks[start : start + num_envs], num_envs) for start in range(0, len(tasks), num_envs)]
 
 
-def _default_model_file(config: Config) -> Path:
-    return Path(config.storage.data_dir) / "train" / run_folder_name(config) / "model.safetensors"
+def _default_model_file(config: Config, options: TrainOptions) -> Path:
+    """Return a file that only a run of the same settings writes, too.
+
+    The digest that peers compare would not do: it leaves out what each of them may choose, as the learning rate.
+    """
+    values = config.model_dump(mode="json")
+    settings = {
+        **{section: values[section] for section in ("run", "env", "model", "ppo", "stop")},
+        **{key: values["compute"][key] for key in ("device", "backend")},
+        "env_steps": options.max_env_steps,
+        "eval_steps": options.eval_env_steps,
+    }
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    name = f"{config.run.name}-{digest[:_DIGEST_DIGITS]}"
+    return Path(config.storage.data_dir) / "train" / name / "model.safetensors"
 
 
 def _description(config: Config, keeper: _Keeper) -> dict[str, str]:

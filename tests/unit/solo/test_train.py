@@ -103,6 +103,23 @@ def test_without_a_name_the_model_goes_below_the_data_folder(tmp_path: Path) -> 
     assert [entry.name for entry in summary.model_file.parent.iterdir()] == ["model.safetensors"]
 
 
+def test_runs_of_other_settings_keep_their_models_apart_and_a_replaced_one_is_told(tmp_path: Path) -> None:
+    data_dir, bounded = f"storage.data_dir={tmp_path}", TrainOptions(max_env_steps=64)
+    first = train_solo(small(data_dir), bounded)
+    others = [
+        train_solo(small(data_dir, "ppo.learning_rate=0.0123"), bounded),
+        train_solo(small(data_dir, "stop.episodes=3"), bounded),
+        train_solo(small(data_dir), TrainOptions(max_env_steps=128)),
+        train_solo(small(data_dir), TrainOptions(max_env_steps=64, eval_env_steps=32)),
+    ]
+    assert len({summary.model_file for summary in (first, *others)}) == 5
+    assert not any("replaced" in summary.text() for summary in (first, *others))
+    again = train_solo(small(data_dir, "compute.threads=1", "log.level=debug"), bounded)
+    assert again.model_file == first.model_file
+    assert "; an earlier file was replaced" in again.text()
+    assert json.loads(again.json())["model_replaced"] is True
+
+
 def test_a_folder_that_cannot_be_written_is_told_before_training(
     options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
