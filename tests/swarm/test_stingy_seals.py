@@ -73,8 +73,8 @@ class SwarmWithASealer(MachineSwarm):
 
 
 def mute(member: Member) -> None:
-    """Have a member seal nothing."""
-    member.machine._seal_if_due = lambda now: []  # type: ignore[method-assign]  # noqa: ARG005  # for this one object
+    """Have a member seal nothing for the rest of its life."""
+    patch.object(member.machine, "_seal_if_due", return_value=[]).start()
 
 
 def authors(entries: Iterable[Entry]) -> list[int]:
@@ -103,6 +103,15 @@ def test_a_member_that_seals_every_third_of_a_second_seals_nothing_that_counts(s
         assert min(authors(sealed)) >= size // 2 + 1
     assert all(member.machine.tip.round - member.machine.final_round <= 2 for member in swarm.honest)
     assert len({member.machine.tip.digest for member in swarm.honest}) == 1
+
+
+def test_by_score_such_a_member_takes_five_over_by_a_state_with_a_higher_score() -> None:
+    """What `majority` is for, here too."""
+    swarm = SwarmWithASealer(5)
+    before = swarm.honest[0].machine.tip
+    swarm.strike_again_and_again(every_s=0.3)
+    swarm.run(40.0)
+    assert {entry.sealer for entry in swarm.sealed_since(before)[1:]} == {swarm.sealer.identity.peer_id}
 
 
 class RobustSwarm(SwarmWithASealer):
