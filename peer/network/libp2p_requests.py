@@ -9,6 +9,7 @@ from functools import partial
 import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
+from libp2p.exceptions import BaseLibp2pError
 from libp2p.network.connection.swarm_connection import SwarmConn
 
 from peer.errors import ProtocolError, TransportError
@@ -169,7 +170,7 @@ class RequestStreams:
         """Raises: _NotTakenError, after a reset of the stream."""
         try:
             await write_last_frame(stream, content)
-        except Exception as error:  # the requester has given up, reads nothing, or is gone: nobody's mistake here
+        except BaseLibp2pError as error:  # the requester has given up, reads nothing, or is gone: nobody's mistake here
             await reset_stream(stream)
             raise _NotTakenError(root_cause(error)) from error
 
@@ -190,9 +191,7 @@ class RequestStreams:
                 return await read_exactly(stream, size)
         except trio.TooSlowError as error:
             raise ProtocolError("frame_too_slow", f"no whole request within {self._idle_s:g} s") from error
-        except ProtocolError:
-            raise
-        except Exception as error:  # a stream breaks with errors of several layers
+        except BaseLibp2pError as error:  # a stream breaks with errors of several layers
             raise ProtocolError("frame_truncated", root_cause(error)) from error
 
 
@@ -204,7 +203,7 @@ async def _finish(stream: YamuxStream) -> None:
     """Close our end; when that fails, the answer is here all the same."""
     try:
         await stream.close()
-    except Exception:  # the other end was quicker, in one of several ways
+    except BaseLibp2pError:  # the other end was quicker, in one of several ways
         await reset_stream(stream)
     except BaseException:
         await reset_stream(stream)

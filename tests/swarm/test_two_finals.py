@@ -1,6 +1,8 @@
 """How many liars it takes until two rivals are final at a time, and what becomes of it (docs/adr/0003, SECURITY.md)."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import pytest
 
@@ -35,11 +37,11 @@ def swarm_with_a_round_to_seal(size: int, *, bad: int) -> tuple[MachineSwarm, li
     swarm.run(25.3)
     while len(swarm.tips()) > 1 or any(m.machine.final_round < m.machine.tip.round for m in swarm.alive):
         swarm.run(0.05)
+    with ExitStack() as till_all_is_in:
+        for member in swarm.members:
+            till_all_is_in.enter_context(patch.object(member.machine, "_seal_if_due", return_value=[]))
+        swarm.run(2.5)
     for member in swarm.members:
-        member.machine._seal_if_due = lambda now: []  # type: ignore[method-assign]  # noqa: ARG005  # till all is in
-    swarm.run(2.5)
-    for member in swarm.members:
-        del member.machine._seal_if_due
         member.alive = member.number < size - bad
     headers = swarm.members[0].machine._ledger.candidates()
     assert len(headers) == size

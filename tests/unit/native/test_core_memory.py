@@ -68,7 +68,6 @@ thread.join()
 """)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_process_steps_inherited_envs_with_the_same_result_and_drops_them() -> None:
     env = VectorEnv("CartPole-v1", NUM_ENVS, seed=3, threads=2)

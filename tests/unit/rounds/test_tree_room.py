@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -113,9 +114,9 @@ def test_the_tree_is_bounded_in_sum_and_the_last_peer_has_its_share() -> None:
     swarm.run(NOW)
     machine = swarm.members[0].machine
     for number in range(2, 8):
-        grow(machine, lambda: Identity.for_tests(number), size=80)  # noqa: B023  # called before the next turn
+        grow(machine, partial(Identity.for_tests, number), size=80)
     assert len(waiting(machine)) == 256
-    grow(machine, lambda: Identity.for_tests(8), size=80)
+    grow(machine, partial(Identity.for_tests, 8), size=80)
     counts = Counter(entry.sealer for entry in waiting(machine))
     assert sum(counts.values()) == 256
     assert counts[Identity.for_tests(8).peer_id] >= 256 // 7

@@ -80,7 +80,7 @@ def test_a_sealed_round_is_one_line_and_a_changed_roster_another() -> None:
         (RoundRules(stop_rounds=2), ["", "max_rounds"], False),
     ],
 )
-def test_the_round_that_ends_the_run_says_why(rules: RoundRules, stops: list[str], is_kept: bool) -> None:  # noqa: FBT001
+def test_the_round_that_ends_the_run_says_why(rules: RoundRules, stops: list[str], *, is_kept: bool) -> None:
     desk, chain = Desk(), LoneChain(rules=rules)
     events = [*desk.sees(chain.seal()), *desk.sees(chain.seal())]
     first, last = (event for event in events if isinstance(event, RoundSealed))

@@ -42,10 +42,7 @@ def test_one_is_no_plural(count: int, text: str) -> None:
 
 @pytest.mark.parametrize(("frames", "streams", "is_blamed"), [(0, 0, False), (1, 0, True), (0, 1, True)])
 def test_harm_is_suspected_only_where_something_else_than_messages_came(
-    text: TextFormat,
-    frames: int,
-    streams: int,
-    is_blamed: bool,  # noqa: FBT001
+    text: TextFormat, frames: int, streams: int, *, is_blamed: bool
 ) -> None:
     line = text.line(peer_events.InputRefused(frames=frames, streams=streams, messages=6), peer="peer-3")
     assert " 6 messages" in line
