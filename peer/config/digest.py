@@ -47,9 +47,6 @@ AGREED_KEYS: dict[str, tuple[str, ...]] = {
     "stop": ("mean_return", "episodes", "seed", "max_rounds"),
 }
 
-ADDED_LATER = (("round", "merge"),)
-"""Left out at their defaults, which are what versions without them do: so those are no strangers."""
-
 _HINT_BYTES = 2
 
 
@@ -95,12 +92,7 @@ def differing_sections(own: bytes, other: bytes) -> tuple[str, ...]:
 
 def _agreed(config: Config) -> dict[str, dict[str, object]]:
     values = config.model_dump(mode="json")
-    agreed = {section: {key: values[section][key] for key in keys} for section, keys in AGREED_KEYS.items()}
-    defaults = Config().model_dump(mode="json")
-    for section, key in ADDED_LATER:
-        if agreed[section][key] == defaults[section][key]:
-            del agreed[section][key]
-    return agreed
+    return {section: {key: values[section][key] for key in keys} for section, keys in AGREED_KEYS.items()}
 
 
 def _canonical(values: dict[str, object] | dict[str, dict[str, object]]) -> str:

@@ -213,7 +213,7 @@ class RoundConfig(Section):
     backup_gap_s: Period = 0.5
     miss_limit: Annotated[int, Field(ge=1, le=1000)] = 2
     partition: Literal["available", "strict"] = "available"
-    merge: Literal["score", "majority"] = "score"
+    merge: Literal["majority", "score"] = "majority"
     staleness_limit: Annotated[int, Field(ge=0, le=64)] = 4
     anti_entropy_s: Period = 2.0
     snapshot_every: Annotated[int, Field(ge=1, le=10_000)] = 10

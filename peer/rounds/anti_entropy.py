@@ -47,9 +47,10 @@ def empty_request(ledger: Ledger) -> SyncRequest:
 
 
 def response(
-    asked: SyncRequest, ledger: Ledger, offer: Callable[[], SnapshotOffer | None], *, source: PeerId | None = None
+    asked: SyncRequest, ledger: Ledger, offer: Callable[[Tip], SnapshotOffer | None], *, source: PeerId | None = None
 ) -> SyncResponse:
-    """Answer with what the asking peer lacks. source: who asks, None where that is not known.
+    """Answer with what the asking peer lacks. offer: of a snapshot, to whoever is at a tip. source: who asks, None
+    where that is not known.
 
     Votes for the first round that is to be decided there are among it, however old: no later one is final before that.
     A snapshot is offered instead of manifests when our window does not reach back to what it has, or when payloads that
@@ -73,7 +74,7 @@ def response(
     return SyncResponse(
         tip=tip_of(ledger.tip),
         messages=tuple(_bounded(envelopes)),
-        snapshot=None if can_replay else offer(),
+        snapshot=None if can_replay else offer(asked.tip),
     )
 
 

@@ -1,16 +1,19 @@
-"""How many peers stand behind a whole state that is offered, and behind the chain here (docs/adr/0071).
+"""Which peers stand behind a whole state that is offered, and behind the chain here (docs/adr/0071).
 
 The votes that count are signed, and come with the offer: a state that somebody made up has nobody's but their own.
 """
 
+from collections.abc import Set
+
 from peer.errors import ProtocolError
 from peer.rounds.company import Company
-from peer.rounds.entry import Entry
+from peer.rounds.entry import Entry, electorate
 from peer.rounds.ledger import Ledger
+from peer.rounds.merging import Side
 from peer.types import Digest, PeerId
 from peer.wire.envelope import Signed
 from peer.wire.messages import Ack
-from peer.wire.sync import SyncResponse
+from peer.wire.sync import SyncResponse, Tip
 
 _MAX_OFFERS = 16
 """States of which the votes are remembered: those offered last."""
@@ -35,28 +38,63 @@ class Backers:
         while len(self._of_offers) > _MAX_OFFERS:
             del self._of_offers[next(iter(self._of_offers))]
 
-    def of_offer(self, offered: Digest, round_number: int) -> int:
-        """Return how many voted for an offered state, this peer among them or not."""
-        camps = self._ledger.votes.camps(round_number)
-        held = [voters for (manifest, _), voters in camps.items() if manifest == offered]
-        return self._count(self._of_offers.get(offered, set()).union(*held))
+    def sides(self, offered: Tip, state: Entry | None = None) -> tuple[Side, Side]:
+        """Return an offered state and the chain here, each with those who stand behind it. state: it, once it is here.
 
-    def of_line(self) -> int:
-        """Return how many of the reachable peers, this one included, voted for one entry of the line to the tip and
-        are on no other chain."""
+        Behind the chain here are this peer, those that last said they are on it, and those that voted for one entry of
+        it, that with the most, and are on no other chain; who voted for both sides is on that of the later round.
+        """
         company, ledger = self._company, self._ledger
-        here = company.alive - company.apart.keys()
-        return max(self._count(here & _voters(entry, ledger)) for entry in ledger.line())
+        tip, line = ledger.tip, ledger.line()
+        standing = tip.settle(ledger.parts.rules)
+        is_here = self._last_seen_here(line, offered.round)
+        there = self._voted_for(offered).difference(
+            is_here, *(_voters(entry, ledger) for entry in line if entry.round > offered.round)
+        )
+        there |= self._at(Digest(offered.digest)) - {ledger.me}
+        not_apart = company.alive - company.apart.keys() - there
+        behind = [self._allowed(not_apart & _voters(entry, ledger)) for entry in line]
+        most = max(range(len(line)), key=lambda index: len(behind[index]))
+        electors = electorate(line[max(most - 1, 0)], line[most]) | standing.left.keys()
+        ours = Side(
+            round=tip.round,
+            score=tip.score,
+            backers=behind[most] | self._allowed(is_here & (electors | {ledger.me})),
+            others=self._allowed(company.alive & electors | company.apart.keys()),
+            known=standing.held.keys(),
+        )
+        known = None if state is None else state.settle(ledger.parts.rules).held.keys()
+        return Side(round=offered.round, score=offered.score, backers=self._allowed(there), known=known), ours
+
+    def _last_seen_here(self, line: list[Entry], round_number: int) -> set[PeerId]:
+        """Return this peer, and those that said they are on `line` after their vote of a round, if they had any."""
+        told, digests = self._company.told.items(), {entry.digest for entry in line}
+        here = {peer for peer, word in told if word.voted >= round_number and word.tip.digest in digests}
+        return {self._ledger.me, *here}
 
     def newest_backed(self) -> Entry:
-        """Return the newest entry of the line for which at least half as many voted as for any: the one to offer."""
+        """Return the newest entry of the line for which at least half as many voted as for any: the one to offer. The
+        tip, where more than twice as many are as voted for any: they cannot vote just now."""
         line = [entry for entry in self._ledger.line() if entry.state is not None]
-        counts = [self._count(_voters(entry, self._ledger)) for entry in line]
+        counts = [len(self._allowed(_voters(entry, self._ledger))) for entry in line]
+        if 2 * max(counts) < len(self._allowed(self._at(self._ledger.tip.digest))):
+            return self._ledger.tip
         enough = (max(counts) + 1) // 2
         return next(entry for entry, count in zip(line[::-1], counts[::-1], strict=True) if count >= enough)
 
-    def _count(self, voters: set[PeerId] | frozenset[PeerId]) -> int:
-        return sum(map(self._ledger.eligibility.takes, voters))
+    def _at(self, tip: Digest) -> set[PeerId]:
+        """Return whose tip is `tip`, this peer's or as it last said."""
+        peers = {peer for peer, told in self._company.told.items() if told.tip.digest == tip}
+        return peers | {self._ledger.me} if tip == self._ledger.tip.digest else peers
+
+    def _voted_for(self, offered: Tip) -> set[PeerId]:
+        """Return who voted for an offered state, this peer among them or not."""
+        camps = self._ledger.votes.camps(offered.round).items()
+        held = [voters for (manifest, _), voters in camps if manifest == offered.digest]
+        return self._of_offers.get(Digest(offered.digest), set()).union(*held)
+
+    def _allowed(self, voters: Set[PeerId]) -> frozenset[PeerId]:
+        return frozenset(filter(self._ledger.eligibility.takes, voters))
 
     def _acks(self, response: SyncResponse) -> list[Signed[Ack]]:
         opened = []

@@ -71,7 +71,7 @@ def _branch(ancestor: Entry, line: list[Entry], ledger: Ledger, *, is_fresh: boo
 def _is_unwelcome(ancestor: Entry, line: list[Entry], ledger: Ledger, *, is_fresh: bool) -> bool:
     """Return whether the branch holds work that this peer does not take, or begins with much less of it than a rival
     while their fork is fresh, and no majority has settled the matter."""
-    if is_fresh and is_outnumbered_by_rival(ancestor, line[0], ledger):
+    if is_fresh and is_outnumbered_by_rival(ancestor, line, ledger):
         return True
     unwelcome = ledger.eligibility.unwelcome(line)
     if not unwelcome:

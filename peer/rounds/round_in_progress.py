@@ -11,7 +11,7 @@ from peer.rounds.newcomers import is_amid_its_swarm
 from peer.rounds.quorum import STRICT, is_quorum
 from peer.rounds.roster import active_peers
 from peer.rounds.sealing import SealingView, deadline, last_turn, seal_time
-from peer.rounds.stinginess import num_admitted
+from peer.rounds.stinginess import admitted_from, num_admitted
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.limits import MAX_ADMITTED
 
@@ -92,25 +92,30 @@ class RoundInProgress:
         """Return until when `entry`, a successor of the tip or of what follows it, is not followed for admitting too
         few; None when it may be.
 
-        Until the deadline for fewer than half of those whom this peer would wait for; until the last backup has had its
-        turn, for fewer than half of those whose deltas are here. Never when most electors have voted for it.
+        Until the deadline while it leaves out more of those whom this peer would wait for than it admits at all; until
+        the last backup has had its turn, of those whose deltas are here. Never when most electors have voted for it, or
+        when what builds on it makes up for that.
         """
         ledger, tip = self._ledger, self._ledger.tip
         parent = ledger.chain.get(entry.parent)
         assert parent is not None, "only what is linked can be followed"
         known = parent.settle(self._rules).known
-        admitted = num_admitted(parent, entry, ledger)
-        if 2 * admitted >= len(known):
+        if 2 * num_admitted(parent, entry, ledger) >= len(known):
             return None
         until: Seconds | None = None
+        admitted = admitted_from(entry, ledger) & known
+
+        def leaves_out_too_many(of: Set[PeerId]) -> bool:
+            return len((of & known) - admitted) > len(admitted)
+
         if parent is not tip:  # its round is not open here yet
-            if 2 * admitted < len(self._worth_waiting_for(parent) & known):
+            if leaves_out_too_many(self._worth_waiting_for(parent)):
                 until = now + self._rules.grace_s
         else:
             late, last = self._deadlines()
-            if now < last and 2 * admitted < len(self._at_hand() & known):
+            if now < last and leaves_out_too_many(self._at_hand()):
                 until = last
-            elif now < late and 2 * admitted < len(self._worth_waiting_for(tip) & known):
+            elif now < late and leaves_out_too_many(self._worth_waiting_for(tip)):
                 until = late
         if until is None or ledger.is_decided(entry, electorate(parent, entry)):
             return None

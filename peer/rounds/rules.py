@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from peer.rounds.merging import BY_SCORE
+from peer.rounds.merging import BY_MAJORITY
 from peer.rounds.quorum import AVAILABLE
 from peer.types import Seconds
 
@@ -38,7 +38,7 @@ class RoundRules:
     history: int = 6
     by_steps: bool = False
     partition: str = AVAILABLE
-    merge: str = BY_SCORE
+    merge: str = BY_MAJORITY
     stop_return: float | None = None
     stop_rounds: int | None = None
     flat_peers: int = 48

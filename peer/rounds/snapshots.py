@@ -9,13 +9,13 @@ from peer.rounds.entry import Entry
 from peer.rounds.fetches import Fetches
 from peer.rounds.fork_choice import is_near, outranks
 from peer.rounds.ledger import Ledger
-from peer.rounds.merging import BY_MAJORITY, is_outnumbered
+from peer.rounds.merging import BY_MAJORITY, verdict
 from peer.rounds.round_in_progress import RoundInProgress
 from peer.rounds.snapshot import decode_snapshot, encode_snapshot, max_snapshot_bytes
 from peer.rounds.stinginess import FRESH_ROUNDS, is_outnumbered_by_rival
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.hashing import digest_of
-from peer.wire.sync import SnapshotOffer, SyncResponse
+from peer.wire.sync import SnapshotOffer, SyncResponse, Tip
 
 _KEPT = 3
 """A donor keeps what it offered while the tip moves on, so that a slow pull can end."""
@@ -33,10 +33,12 @@ class Snapshots:
         self._data: dict[Digest, bytes] = {}
         self._names: dict[Digest, Digest] = {}
 
-    def offer(self) -> SnapshotOffer | None:
-        """Return the offer of the state at the tip, where votes decide of the newest that most have voted for; None at
-        genesis, which everybody has. Cost: O(P), once an entry."""
-        entry = self._ledger.tip if self._backers is None else self._backers.newest_backed()
+    def offer(self, to: Tip) -> SnapshotOffer | None:
+        """Return the offer of the state at the tip; where only votes can win over who asks, of the newest that many
+        voted for. None at genesis, which everybody has. Cost: O(P), once an entry."""
+        entry = tip = self._ledger.tip
+        if self._backers is not None and to.score > tip.score and not self._is_near(to):
+            entry = self._backers.newest_backed()
         if entry.manifest is None:
             return None
         if entry.digest not in self._offers:
@@ -81,22 +83,19 @@ class Snapshots:
         offer, tip = response.snapshot, self._ledger.tip
         if offer is None:
             return []
-        zone = self._ledger.parts.rules.history * len(tip.roster)
-        near = is_near((offer.tip.round, offer.tip.score), (tip.round, tip.score), zone=zone)
+        if offer.blob_bytes > max_snapshot_bytes(self._ledger.parts.schema):
+            return [Refused(reason="oversize", peer=source, detail=f"a snapshot of {offer.blob_bytes} bytes")]
+        near = self._is_near(offer.tip)
         known = self._ledger.chain.get(offer.tip.digest)
         if known is not None and not repairing and self._is_set_aside(known, now):
             return []
         if self._backers is not None:
             self._backers.note(response)
-        outnumbers = self._outnumbers(Digest(offer.tip.digest), offer.tip.round)
-        may_win = near or offer.tip.score > tip.score if outnumbers is None else outnumbers
+        wins = self._wins_by_votes(offer.tip)
+        may_win = near or offer.tip.score > tip.score if wins is None else wins
         is_held = known is not None and known.state is not None
-        is_wanted = outnumbers is not False if repairing else may_win and not is_held
-        if not is_wanted:
-            return []
-        if offer.blob_bytes > max_snapshot_bytes(self._ledger.parts.schema):
-            return [Refused(reason="oversize", peer=source, detail=f"a snapshot of {offer.blob_bytes} bytes")]
-        if not self._fetches.begin(Digest(offer.blob), now=now):
+        is_wanted = wins is not False if repairing else may_win and not is_held
+        if not is_wanted or not self._fetches.begin(Digest(offer.blob), now=now):
             return []
         return [FetchSnapshot(offer=offer, holder=source)]
 
@@ -116,12 +115,19 @@ class Snapshots:
         if known is not None and not repairing and self._is_set_aside(known, now):
             self._fetches.failed(blob, now=now)
             return None
-        outnumbers = self._outnumbers(entry.digest, entry.round)
-        wins = repairing or outranks(entry, self._ledger.tip) if outnumbers is None else outnumbers
+        wins = self._wins_by_votes(anti_entropy.tip_of(entry), entry)
+        if wins is None:
+            wins = repairing or outranks(entry, self._ledger.tip)
         if wins:
             return entry
         self._fetches.failed(blob, now=now)  # its holder will offer it again; not at once
         return None
+
+    def _is_near(self, other: Tip) -> bool:
+        """Return whether more than the scores may decide between the chain of another tip and ours."""
+        tip = self._ledger.tip
+        zone = self._ledger.parts.rules.history * len(tip.roster)
+        return is_near((other.round, other.score), (tip.round, tip.score), zone=zone)
 
     def _is_set_aside(self, entry: Entry, now: Seconds) -> bool:
         """Return whether an entry that is known is on a branch that is not to be followed for its stinginess; its state
@@ -130,16 +136,11 @@ class Snapshots:
         ancestor, ours, theirs = ledger.chain.fork(ledger.tip, entry)
         if not theirs or len(ours) > FRESH_ROUNDS:
             return False
-        if is_outnumbered_by_rival(ancestor, theirs[0], ledger):
+        if is_outnumbered_by_rival(ancestor, theirs, ledger):
             return True
         return not ours and any(self._round.left_aside_until(child, now) is not None for child in theirs)
 
-    def _outnumbers(self, offered: Digest, round_number: int) -> bool | None:
-        """Return whether those behind an offered state outnumber those behind our chain, or the other way round; None
-        when neither do, or it does not matter."""
-        if self._backers is None:
-            return None
-        theirs, ours = self._backers.of_offer(offered, round_number), self._backers.of_line()
-        if is_outnumbered(theirs, ours):
-            return False
-        return True if is_outnumbered(ours, theirs) else None
+    def _wins_by_votes(self, offered: Tip, state: Entry | None = None) -> bool | None:
+        """Return whether an offered state replaces ours for those who stand behind it, or does not; None where the
+        scores decide. state: it, once it is here."""
+        return None if self._backers is None else verdict(*self._backers.sides(offered, state))

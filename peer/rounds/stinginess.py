@@ -6,8 +6,11 @@ So one member could seal every round alone, with nothing but its own delta, befo
 Only peers that the chain names count, members and the last that have left, so that nobody wins by bringing strangers.
 """
 
+from collections.abc import Sequence
+
 from peer.rounds.entry import Entry, electorate
 from peer.rounds.ledger import Ledger
+from peer.types import PeerId
 
 _FEW = 2
 """One peer outnumbers nobody."""
@@ -22,16 +25,33 @@ def num_admitted(parent: Entry, child: Entry, ledger: Ledger) -> int:
     return child.settle(rules).num_admitted(parent.settle(rules))
 
 
-def is_outnumbered_by_rival(parent: Entry, child: Entry, ledger: Ledger) -> bool:
-    """Return whether a rival of `child` that could be applied counts the work of at least twice as many known peers,
-    and no majority has decided for `child`.
+def admitted_from(entry: Entry, ledger: Ledger) -> frozenset[PeerId]:
+    """Return whose work `entry`, which is not on the line to the tip, counts, or what builds on it and could be
+    applied: who seals alone cannot put others' work there."""
+    rules, seen = ledger.parts.rules, {entry.digest}
+    admitted = entry.settle(rules).in_time
+    for later in ledger.chain.beside_tip():
+        if later.parent in seen and ledger.can_apply(later):
+            seen.add(later.digest)
+            admitted |= later.settle(rules).in_time
+    return admitted
+
+
+def is_outnumbered_by_rival(parent: Entry, branch: Sequence[Entry], ledger: Ledger) -> bool:
+    """Return whether a rival of the first manifest of `branch` that could be applied counts the work of at least twice
+    as many known peers as all of the branch, and no majority has decided for that first one.
 
     Else a member that seals one manifest on the other alone, as fast as it can sign them, would have the higher score.
     """
+    child = branch[0]
     rivals = [rival for rival in ledger.chain.children(parent.digest) if rival is not child]
     if not rivals or not parent.roster:
         return False
     most = max((num_admitted(parent, rival, ledger) for rival in rivals if ledger.can_apply(rival)), default=0)
     if most < _FEW or 2 * num_admitted(parent, child, ledger) > most:
+        return False
+    rules = ledger.parts.rules
+    admitted = frozenset[PeerId]().union(*(entry.settle(rules).in_time for entry in branch))
+    if 2 * len(admitted & parent.settle(rules).known) > most:
         return False
     return not ledger.is_decided(child, electorate(parent, child))

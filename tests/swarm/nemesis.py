@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from peer.rounds.merging import BY_SCORE
+from peer.rounds.merging import BY_MAJORITY
 from peer.rounds.rules import RoundRules
 from tests.swarm.calm import Calm, live_through_calm
 from tests.swarm.machine_swarm import MachineSwarm
@@ -133,7 +133,7 @@ def draw_rules(rng: random.Random) -> RoundRules:
     )  # fmt: skip
 
 
-def torment(seed: int, *, groups: bool = False, merge: str = BY_SCORE) -> tuple[MachineSwarm, list[str], Calm]:
+def torment(seed: int, *, groups: bool = False, merge: str = BY_MAJORITY) -> tuple[MachineSwarm, list[str], Calm]:
     """Run one seeded life; return the swarm after the calm, what it went through, and how it came to rest.
 
     groups: of a large swarm, by rules under which four to twelve peers are one. merge: how chains that grew apart are

@@ -8,7 +8,7 @@ import pytest
 from peer.network.identity import Identity
 from peer.rounds.entry import Entry, entry_of
 from peer.rounds.manifest import build_manifest, outcome_of
-from peer.rounds.merging import BY_MAJORITY, BY_SCORE
+from peer.rounds.merging import BY_MAJORITY, BY_SCORE, YOUNG_ROUNDS
 from peer.rounds.rules import RoundRules
 from peer.rounds.snapshot import encode_snapshot
 from peer.types import PeerId
@@ -45,12 +45,12 @@ def lie(liar: Member, monkeypatch: pytest.MonkeyPatch) -> Entry:
     """Have a member offer a made-up state, with its own vote for it, to whoever asks; return that state."""
     entry = made_up(liar.machine.tip, liar.identity)
     data = encode_snapshot(entry)
-    tip = Tip(entry.digest, entry.round, entry.score)
+    told = Tip(entry.digest, entry.round, entry.score)
     vote = seal(Ack(entry.round, entry.parent, entry.digest, entry.model, entry.round - 1), liar.identity, run=RUN)
     blob = liar.machine.blob
 
     def answer(asked: SyncRequest, *, source: PeerId | None = None) -> SyncResponse:
-        return SyncResponse(tip=tip, messages=(vote.data,), snapshot=SnapshotOffer(tip, digest_of(data), len(data)))
+        return SyncResponse(tip=told, messages=(vote.data,), snapshot=SnapshotOffer(told, digest_of(data), len(data)))
 
     monkeypatch.setattr(liar.machine, "answer_sync", answer)
     monkeypatch.setattr(liar.machine, "blob", lambda digest: data if digest == digest_of(data) else blob(digest))
@@ -104,17 +104,39 @@ def test_a_joiner_that_met_the_liar_first_comes_over_to_the_swarm(monkeypatch: p
     }
 
 
-@pytest.mark.parametrize(("merge", "wins"), [(BY_SCORE, "old"), (BY_MAJORITY, "large")])
-def test_two_that_trained_for_long_meet_six_that_began_a_moment_ago(merge: str, wins: str) -> None:
+@pytest.mark.parametrize(
+    ("merge", "head_start_s", "wins"),
+    [(BY_SCORE, 24.0, "old"), (BY_SCORE, 60.0, "old"), (BY_MAJORITY, 24.0, "old"), (BY_MAJORITY, 60.0, "large")],
+)
+def test_two_that_trained_for_long_meet_six_that_began_later(merge: str, head_start_s: float, wins: str) -> None:
+    """By majority the six give way only while they are young."""
     swarm = MachineSwarm(SIZE, seed=3, late=6, rules=RoundRules(merge=merge))
     swarm.rewire(lambda a, b: (a < 2) != (b < 2))
-    swarm.run(90.0)
+    swarm.run(6 * head_start_s)
     for number in range(2, SIZE):
         swarm.start(number)
-    swarm.run(24.0)
+    swarm.run(head_start_s)
     tips = {"old": swarm.members[0].machine.tip, "large": swarm.members[-1].machine.tip}
+    assert (tips["large"].round <= YOUNG_ROUNDS) == (head_start_s < 60)
     assert tips["old"].score > tips["large"].score + 2 * SIZE, "by score it is plain whose chain goes on"
     swarm.rewire(lambda _a, _b: False)
-    swarm.run(20.0)
+    swarm.run(30.0)
     lines = [{entry.digest for entry in swarm.chain(member.machine.tip)} for member in swarm.members]
     assert [name for name, tip in tips.items() if all(tip.digest in line for line in lines)] == [wins]
+
+
+@pytest.mark.parametrize(("age_s", "is_taken"), [(20.0, True), (60.0, False)])
+def test_a_stranger_with_a_made_up_past_takes_a_young_swarm_only(
+    age_s: float, monkeypatch: pytest.MonkeyPatch, *, is_taken: bool
+) -> None:
+    """What is left of that attack, as SECURITY.md says: whoever is on the chain, or comes later, gets nowhere."""
+    swarm = MachineSwarm(SIZE, seed=1, late=1, rules=RoundRules(merge=BY_MAJORITY))
+    swarm.run(age_s)
+    stranger, before = swarm.members[-1], swarm.members[0].machine.tip
+    assert (before.round <= YOUNG_ROUNDS) == is_taken
+    swarm.start(stranger.number)
+    forged = lie(stranger, monkeypatch)
+    swarm.run(30.0)
+    honest = [member.machine for member in swarm.members[:-1]]
+    assert {machine.tip.score >= forged.score for machine in honest} == {is_taken}
+    assert min(machine.final_round for machine in honest) > before.round

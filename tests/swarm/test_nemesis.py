@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from peer.rounds.merging import BY_MAJORITY
+from peer.rounds.merging import BY_MAJORITY, BY_SCORE
 from peer.rounds.voting import Voter
 from tests.swarm.calm import assert_one_again, live_through_calm
 from tests.swarm.judgement import assert_caught_up, assert_each_piece_once, assert_nobody_blamed
@@ -22,6 +22,11 @@ work that was summed up with what the other side of a partition held already. 40
 peers that went back to the past of their own chain, whose roster was larger (adr/0069). 900770: a peer that left for
 another chain by a snapshot, and took those who stayed for being there, too (adr/0072)."""
 
+SCATTERED = (
+    *((seed, False) for seed in (5000041, 5000147, 5000385, 5000519)),
+    *((seed, True) for seed in (5100075, 5100207, 5100348, 5100475)),
+)
+"""Peers that were sent from piece to piece by votes of peers that had left, or that a few kept away (adr/0079)."""
 
 SLOW_SEEDS = (69, 100, 104, 112)
 """Of 150 such lives, those in which a roster that had shrunk beside the others made its own branch final (adr/0037)."""
@@ -40,16 +45,16 @@ def slow_life(seed: int) -> MachineSwarm:
 
 
 @pytest.mark.usefixtures("sha256_names")
+@pytest.mark.parametrize("merge", [BY_MAJORITY, BY_SCORE])
 @pytest.mark.parametrize("seed", QUICK)
-def test_a_tormented_swarm_ends_in_agreement_with_all_work_counted_once(seed: int) -> None:
-    verdict = judge(seed)
+def test_a_tormented_swarm_ends_in_agreement_with_all_work_counted_once(seed: int, merge: str) -> None:
+    verdict = judge(seed, merge=merge)
     assert not verdict.failure, describe(verdict)
 
 
-@pytest.mark.usefixtures("sha256_names")
-@pytest.mark.parametrize(("seed", "groups"), [(36, False), (274, False), (402762, False), (8, True), (101648, True)])
-def test_so_does_one_whose_chains_merge_by_majority(seed: int, *, groups: bool) -> None:
-    verdict = judge(seed, groups=groups, merge=BY_MAJORITY)
+@pytest.mark.parametrize(("seed", "groups"), SCATTERED)
+def test_so_does_one_that_was_in_many_pieces(seed: int, *, groups: bool) -> None:
+    verdict = judge(seed, groups=groups)
     assert not verdict.failure, describe(verdict)
 
 

@@ -13,7 +13,7 @@ from peer.rounds.effects import Publish
 from peer.rounds.entry import Entry
 from peer.rounds.group_sealer import seal_group
 from peer.rounds.machine import LocalWork, Parts, RoundMachine
-from peer.rounds.merging import BY_MAJORITY
+from peer.rounds.merging import BY_SCORE
 from peer.rounds.rules import RoundRules
 from peer.rounds.sealer import seal_round
 from peer.types import Digest, ModelDelta, Moments
@@ -84,10 +84,10 @@ def authors(entries: Iterable[Entry]) -> list[int]:
 @pytest.mark.parametrize(
     ("size", "rules"),
     [
-        (3, RoundRules(merge=BY_MAJORITY)),
-        (5, RoundRules(merge=BY_MAJORITY)),
-        (13, RoundRules()),
-        (9, RoundRules(flat_peers=4, group_peers=3, merge=BY_MAJORITY)),
+        (3, RoundRules()),
+        (5, RoundRules()),
+        (13, RoundRules(merge=BY_SCORE)),
+        (9, RoundRules(flat_peers=4, group_peers=3)),
     ],
     ids=["three", "five", "thirteen by score", "in groups"],
 )
@@ -107,7 +107,7 @@ def test_a_member_that_seals_every_third_of_a_second_seals_nothing_that_counts(s
 
 def test_by_score_such_a_member_takes_five_over_by_a_state_with_a_higher_score() -> None:
     """What `majority` is for, here too."""
-    swarm = SwarmWithASealer(5)
+    swarm = SwarmWithASealer(5, rules=RoundRules(merge=BY_SCORE))
     before = swarm.honest[0].machine.tip
     swarm.strike_again_and_again(every_s=0.3)
     swarm.run(40.0)

@@ -10,6 +10,7 @@ import pytest
 from peer.network.identity import Identity
 from peer.rounds.entry import Entry
 from peer.rounds.machine import Aggregate, RoundMachine
+from peer.rounds.merging import BY_MAJORITY, BY_SCORE
 from peer.rounds.rules import RoundRules
 from peer.rounds.voting import Voter
 from peer.types import Contribution, Digest, ModelState
@@ -26,9 +27,10 @@ QUICK = (5, 7, 8, 10, 13, 37, 64, 77, 186, 216, 227, 101648, 402937)
 101648, 402937: peers that each went to the other's branch, or back to their own past (adr/0069)."""
 
 
+@pytest.mark.parametrize("merge", [BY_MAJORITY, BY_SCORE])
 @pytest.mark.parametrize("seed", QUICK)
-def test_a_tormented_swarm_of_groups_ends_in_agreement(seed: int) -> None:
-    verdict = judge(seed, groups=True)
+def test_a_tormented_swarm_of_groups_ends_in_agreement(seed: int, merge: str) -> None:
+    verdict = judge(seed, groups=True, merge=merge)
     assert not verdict.failure, describe(verdict)
 
 

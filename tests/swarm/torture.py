@@ -41,7 +41,7 @@ class Verdict:
     failure: str
 
 
-def judge(seed: int, *, groups: bool = False, merge: str = BY_SCORE) -> Verdict:
+def judge(seed: int, *, groups: bool = False, merge: str = BY_MAJORITY) -> Verdict:
     """Run one life and hold it against everything that must be true of it. groups, merge: as `nemesis.torment`."""
     swarm, told, calm = torment(seed, groups=groups, merge=merge)
     failure = ""
@@ -75,7 +75,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further life after this long")
     parser.add_argument("--replay", type=int, help="run this seed alone")
     parser.add_argument("--groups", action="store_true", help="lives of large swarms: rules under which a few are one")
-    parser.add_argument("--merge", choices=(BY_SCORE, BY_MAJORITY), default=BY_SCORE, help="as round.merge")
+    parser.add_argument("--merge", choices=(BY_MAJORITY, BY_SCORE), default=BY_MAJORITY, help="as round.merge")
     parser.add_argument("--report", type=Path, help="default: torture.txt or torture-groups.txt")
     arguments = parser.parse_args()
     if arguments.replay is not None:
@@ -95,7 +95,7 @@ def main() -> int:
                 break
     text = report(verdicts, wall_s=time.monotonic() - started, jobs=arguments.jobs)
     flags = ("--groups " if arguments.groups else "") + (
-        f"--merge {BY_MAJORITY} " if arguments.merge != BY_SCORE else ""
+        f"--merge {arguments.merge} " if arguments.merge != BY_MAJORITY else ""
     )
     text = text.replace("ARGS='", f"ARGS='{flags}").replace("--replay", f"{flags}--replay")
     print(text)

@@ -1,13 +1,55 @@
-"""When one chain is outnumbered by another (docs/adr/0071)."""
+"""When one chain replaces another for those who stand behind it (docs/adr/0071, 0079)."""
+
+from dataclasses import replace
 
 import pytest
 
-from peer.rounds.merging import is_outnumbered
+from peer.rounds.merging import YOUNG_ROUNDS, Side, verdict
+from peer.types import PeerId
+
+ELDER = Side(round=YOUNG_ROUNDS + 1, score=100, backers=frozenset({PeerId("elder")}))
+
+
+def side(num_backers: int, *, round_number: int = 99) -> Side:
+    backers = frozenset(PeerId(f"peer {number}") for number in range(num_backers))
+    return Side(round=round_number, score=50, backers=backers, known=backers)
 
 
 @pytest.mark.parametrize(
-    ("few", "many", "outnumbered"),
-    [(0, 0, False), (0, 1, True), (1, 1, False), (1, 2, True), (2, 3, False), (2, 4, True), (3, 5, False)],
+    ("ours", "theirs", "replaces"),
+    [(0, 0, None), (0, 1, True), (1, 1, None), (1, 2, True), (2, 3, None), (2, 4, True), (3, 5, None)],
 )
-def test_only_twice_as_many_outnumber(few: int, many: int, *, outnumbered: bool) -> None:
-    assert is_outnumbered(few, many) == outnumbered
+def test_only_twice_as_many_outnumber(ours: int, theirs: int, *, replaces: bool | None) -> None:
+    assert verdict(side(theirs), side(ours)) is replaces
+    assert verdict(side(ours), side(theirs)) is {None: None, True: False}[replaces]
+
+
+def test_a_young_chain_gives_way_to_one_that_strangers_trained_for_long() -> None:
+    young = side(7, round_number=YOUNG_ROUNDS)
+    assert verdict(ELDER, young) is True
+    assert verdict(young, ELDER) is False
+
+
+def test_who_was_on_a_young_chain_is_not_known_before_its_state_is_here() -> None:
+    young = side(7, round_number=YOUNG_ROUNDS)
+    assert verdict(replace(young, known=None), ELDER) is True, "worth a look"
+
+
+@pytest.mark.parametrize(
+    "elder",
+    [
+        replace(ELDER, round=YOUNG_ROUNDS),  # no older
+        replace(ELDER, score=50),  # no more work in it
+        replace(ELDER, backers=frozenset()),  # a state that nobody has voted for
+        replace(ELDER, backers=frozenset({PeerId("peer 3")})),  # a member that went its own way
+        replace(ELDER, backers=ELDER.backers | {PeerId("peer 3")}),
+        replace(ELDER, known=frozenset({PeerId("peer 3")})),  # a newcomer that took over a member's
+    ],
+)
+def test_else_the_many_do_not_give_way_to_one(elder: Side) -> None:
+    assert verdict(elder, side(7, round_number=YOUNG_ROUNDS)) is False
+    assert verdict(elder, side(7, round_number=YOUNG_ROUNDS + 1)) is False
+
+
+def test_nor_do_they_once_they_have_trained_for_longer() -> None:
+    assert verdict(ELDER, side(7, round_number=YOUNG_ROUNDS + 1)) is False
