@@ -23,7 +23,7 @@ peers that went back to the past of their own chain, whose roster was larger (ad
 another chain by a snapshot, and took those who stayed for being there, too (adr/0072)."""
 
 SCATTERED = (
-    *((seed, False) for seed in (5000041, 5000147, 5000385, 5000519)),
+    *((seed, False) for seed in (5000041, 5000147, 5000385, 5000519, 5000927, 5400086)),
     *((seed, True) for seed in (5100075, 5100207, 5100348, 5100475)),
 )
 """Peers that were sent from piece to piece by votes of peers that had left, or that a few kept away (adr/0079)."""
