@@ -1,6 +1,7 @@
-"""Which peers stand behind a whole state that is offered, and behind the chain here (docs/adr/0071).
+"""Which peers stand behind a whole state that is offered, and behind the chain here (docs/adr/0071, 0079).
 
-The votes that count are signed, and come with the offer: a state that somebody made up has nobody's but their own.
+Votes are signed, and come with the offer. What a peer says of its tip is not, and counts only if it said so to this
+peer itself. So behind a state that somebody made up stand those that made it up, and those that took it over.
 """
 
 from collections.abc import Set

@@ -1,0 +1,75 @@
+"""Who stands behind which of two chains that know no common ancestor (docs/adr/0079)."""
+
+import pytest
+
+from peer.rounds.backers import Backers
+from peer.rounds.company import Company, Told
+from peer.types import Digest, PeerId
+from peer.wire.sync import Tip
+from tests.swarm.machine_swarm import MachineSwarm
+
+ELSEWHERE = Digest(b"x" * 32)
+
+
+@pytest.fixture
+def swarm() -> MachineSwarm:
+    swarm = MachineSwarm(4, seed=1)
+    swarm.run(25.0)
+    for told in list(company(swarm).told):
+        del company(swarm).told[told]
+    return swarm
+
+
+def company(swarm: MachineSwarm) -> Company:
+    return swarm.members[0].machine._company
+
+
+def backers(swarm: MachineSwarm) -> Backers:
+    found = swarm.members[0].machine._snapshots._backers
+    assert found is not None, "the majority decides by default"
+    return found
+
+
+def peers(swarm: MachineSwarm) -> list[PeerId]:
+    return [member.identity.peer_id for member in swarm.members]
+
+
+def offer(swarm: MachineSwarm, *, rounds_ahead: int) -> Tip:
+    tip = swarm.members[0].machine.tip
+    return Tip(ELSEWHERE, tip.round + rounds_ahead, tip.score + 100)
+
+
+def test_who_voted_here_stands_here_and_nobody_behind_a_state_that_none_has_voted_for(swarm: MachineSwarm) -> None:
+    theirs, ours = backers(swarm).sides(offer(swarm, rounds_ahead=3))
+    assert theirs.backers == frozenset()
+    assert ours.backers == frozenset(peers(swarm))
+
+
+def test_who_votes_for_both_stands_where_the_later_round_is(swarm: MachineSwarm) -> None:
+    voter = peers(swarm)[3]
+    backers(swarm)._of_offers[ELSEWHERE] = {voter}
+    newer, _ = backers(swarm).sides(offer(swarm, rounds_ahead=3))
+    older, ours = backers(swarm).sides(offer(swarm, rounds_ahead=-3))
+    assert newer.backers == {voter}
+    assert older.backers == frozenset()
+    assert voter in ours.backers
+
+
+def test_who_says_after_its_vote_that_it_is_here_stands_here(swarm: MachineSwarm) -> None:
+    voter, offered, tip = peers(swarm)[3], offer(swarm, rounds_ahead=3), swarm.members[0].machine.tip
+    backers(swarm)._of_offers[ELSEWHERE] = {voter}
+    company(swarm).heard(voter, Told(tip=Tip(tip.digest, tip.round, tip.score), voted=offered.round))
+    theirs, ours = backers(swarm).sides(offered)
+    assert theirs.backers == frozenset()
+    assert voter in ours.backers
+
+
+def test_who_says_that_the_offered_state_is_its_tip_stands_behind_it_without_a_vote(swarm: MachineSwarm) -> None:
+    member, stranger, offered = peers(swarm)[3], PeerId("a stranger"), offer(swarm, rounds_ahead=3)
+    company(swarm).meet(company(swarm).alive | {stranger}, swarm.now)
+    for teller in (member, stranger):
+        company(swarm).heard(teller, Told(tip=offered, voted=0, apart=True))
+    theirs, ours = backers(swarm).sides(offered)
+    assert theirs.backers == {member, stranger}
+    assert member not in ours.backers
+    assert stranger in ours.others, "who is on another chain counts among all"
