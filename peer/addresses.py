@@ -82,6 +82,11 @@ def is_dialable(text: str) -> bool:
     return True
 
 
+def stands_for_one_place(text: str) -> bool:
+    """Return whether a dialable address leads to the same place for ever; a name may have many, and others later."""
+    return not text.startswith("/dns")
+
+
 def bound_port(listening: tuple[str, ...]) -> int:
     """Return the port of the first address that a transport listens on."""
     return parse_tcp_address(listening[0]).port

@@ -1,7 +1,8 @@
-"""Dials wait for dials of their own kind alone.
+"""Dials wait for dials of their own kind alone, and only for those that somebody has answered.
 
 Anybody can tell a peer of addresses at which somebody takes the connection and says nothing: each holds a dial up until
-its deadline, and looks like a sign of overload. So it is no sign for others, and holds up none of them.
+its deadline, and looks like a sign of overload. So it is no sign for others, and holds up none of them. An address at
+which nobody takes the connection costs no handshake: it keeps its place for as long as a machine that is there needs.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -11,8 +12,34 @@ import trio
 
 from peer.network.dial_window import DialWindow
 from peer.network.transport import Origin
+from peer.types import Seconds
 
 LEAST_OF_HEARSAY = 2
+
+
+class Place:
+    """One of a lane's. window: to be told of the handshake."""
+
+    def __init__(self, window: DialWindow, places: trio.CapacityLimiter) -> None:
+        self.window = window
+        self._places = places
+        self._is_taken = False
+
+    async def take(self) -> None:
+        """Wait for it, unless we have it."""
+        if not self._is_taken:
+            await self._places.acquire_on_behalf_of(self)
+            self._is_taken = True
+
+    def leave(self) -> None:
+        """Let another dial have it."""
+        if self._is_taken:
+            self._is_taken = False
+            self._places.release_on_behalf_of(self)
+
+    async def leave_after(self, wait_s: Seconds) -> None:
+        await trio.sleep(wait_s)
+        self.leave()
 
 
 class DialLane:
@@ -23,13 +50,15 @@ class DialLane:
         self._places = trio.CapacityLimiter(self._window.size)
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[DialWindow]:
-        """Wait for a place, and have it for the block; the window is to be told of the handshake."""
-        async with self._places:
-            try:
-                yield self._window
-            finally:
-                self._places.total_tokens = self._window.size
+    async def place(self) -> AsyncIterator[Place]:
+        """Wait for a place, and have it for the block."""
+        place = Place(self._window, self._places)
+        await place.take()
+        try:
+            yield place
+        finally:
+            place.leave()
+            self._places.total_tokens = self._window.size
 
 
 def dial_lanes() -> Mapping[Origin, DialLane]:

@@ -9,8 +9,7 @@ from libp2p.network.swarm import Swarm
 
 from peer.addresses import TcpAddress, parse_tcp_address
 from peer.errors import IdentityInUseError, SelfDialError, TransportError
-from peer.network.dial_lanes import dial_lanes
-from peer.network.dial_window import DialWindow
+from peer.network.dial_lanes import Place, dial_lanes
 from peer.network.handshakes import Handshakes
 from peer.network.host_key import host_key
 from peer.network.libp2p_connections import ConnectionTable, peer_of
@@ -21,11 +20,14 @@ from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_upgrade import SecuredSocket, join_swarm, secure
 from peer.network.places import Stranger, first_to_go
 from peer.network.transport import ConnectionsTaken, Origin
-from peer.types import PeerId, Session
+from peer.types import PeerId, Seconds, Session
 
 TCP_TIMEOUT_S = 5.0
 """For a machine to take the connection: time for two repeats of a lost first packet. An address that is gone holds a
 dial up for so long."""
+
+PROMPT_S: Seconds = 0.5
+"""In which a machine that is there takes a connection, however busy its peer is; then others may dial."""
 
 MAX_HANDSHAKES = 256
 """Strangers between connecting and having proved who they are. As many as one host may begin at once, which a swarm of
@@ -100,16 +102,17 @@ class Connector:
             target = parse_tcp_address(address)
         except ValueError as error:
             raise TransportError(f"cannot dial {address!r}: {error}") from error
-        async with self._lanes[origin].place() as window:
-            return await self._dial(target, window)
+        async with self._lanes[origin].place() as place:
+            return await self._dial(target, place)
 
-    async def _dial(self, target: TcpAddress, window: DialWindow) -> PeerId:
-        limit_s = self._settings.dial_timeout_s
+    async def _dial(self, target: TcpAddress, place: Place) -> PeerId:
+        limit_s, window = self._settings.dial_timeout_s, place.window
+        stream = await self._open(target, place)
         try:
-            with trio.fail_after(min(limit_s, TCP_TIMEOUT_S)):
-                stream = await open_socket(target)
-        except trio.TooSlowError as error:
-            raise TransportError(f"dial of {target} timed out: nothing answers there") from error
+            await place.take()
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
         try:
             with trio.fail_after(limit_s):
                 peer = await self._shake_hands(target, stream)
@@ -118,6 +121,33 @@ class Connector:
             raise TransportError(f"dial of {target} timed out: no handshake within {limit_s:g} s") from error
         window.finished()
         return peer
+
+    async def _open(self, target: TcpAddress, place: Place) -> trio.SocketStream:
+        """Open the socket; where that takes long, others have our place meanwhile. Raises: TransportError."""
+        opened: trio.SocketStream | TransportError | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(place.leave_after, PROMPT_S)
+                try:
+                    opened = await self._reach(target)
+                except TransportError as error:  # raised below: out of the nursery it would come in a group
+                    opened = error
+                nursery.cancel_scope.cancel()
+        except BaseException:
+            if isinstance(opened, trio.SocketStream):
+                await trio.aclose_forcefully(opened)
+            raise
+        if isinstance(opened, TransportError):
+            raise opened
+        return opened
+
+    async def _reach(self, target: TcpAddress) -> trio.SocketStream:
+        """Raises: TransportError, also at the deadline."""
+        try:
+            with trio.fail_after(min(self._settings.dial_timeout_s, TCP_TIMEOUT_S)):
+                return await open_socket(target)
+        except trio.TooSlowError as error:
+            raise TransportError(f"dial of {target} timed out: nothing answers there") from error
 
     async def _shake_hands(self, target: TcpAddress, stream: trio.SocketStream) -> PeerId:
         answer = await secure(self._swarm, stream, self._counters, is_initiator=True)

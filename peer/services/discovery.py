@@ -10,6 +10,7 @@ from typing import Never
 
 import trio
 
+from peer.addresses import stands_for_one_place
 from peer.errors import IdentityInUseError, SelfDialError, TransportError
 from peer.network.discovery.backoff import RedialPolicy, RedialSchedule
 from peer.network.discovery.book import MAX_PEERS, AddressBook, BookDiscovery, split_peer
@@ -147,7 +148,10 @@ class Seeker:
         try:
             peer = await self._transport.connect(address, origin=origin)
         except SelfDialError:
-            self._own.add(address)
+            if stands_for_one_place(address):
+                self._own.add(address)
+            else:
+                self._schedule.failed(address, trio.current_time())
         except IdentityInUseError:
             self._schedule.failed(address, trio.current_time())
             self._twin(split_peer(address)[0])

@@ -1,9 +1,12 @@
 """Dials of one kind that come to nothing, and those of the others."""
 
+from functools import partial
+
 import trio
+import trio.testing
 from trio.testing import MockClock
 
-from peer.network.dial_lanes import LEAST_OF_HEARSAY, dial_lanes
+from peer.network.dial_lanes import LEAST_OF_HEARSAY, DialLane, dial_lanes
 from peer.network.dial_window import FIRST
 from peer.network.transport import Origin
 
@@ -14,14 +17,14 @@ async def test_hearsay_that_comes_to_nothing_holds_up_hearsay_alone(autojump_clo
     lanes, ended = dial_lanes(), list[float]()
 
     async def time_out(origin: Origin) -> None:
-        async with lanes[origin].place() as window:
+        async with lanes[origin].place() as place:
             await trio.sleep(TIMEOUT_S)
-            window.timed_out()
+            place.window.timed_out()
             ended.append(trio.current_time() - start)
 
     async def answer(origin: Origin) -> None:
-        async with lanes[origin].place() as window:
-            window.finished()
+        async with lanes[origin].place() as place:
+            place.window.finished()
         assert trio.current_time() == start
 
     start = trio.current_time()
@@ -33,3 +36,26 @@ async def test_hearsay_that_comes_to_nothing_holds_up_hearsay_alone(autojump_clo
         nursery.start_soon(answer, Origin.MET)
     assert ended[:FIRST] == [TIMEOUT_S] * FIRST
     assert ended[-LEAST_OF_HEARSAY:] == [10 / LEAST_OF_HEARSAY * TIMEOUT_S] * LEAST_OF_HEARSAY
+
+
+async def test_place_that_is_left_early_is_another_dials_and_is_taken_again_when_there_is_one(
+    autojump_clock: MockClock,
+) -> None:
+    lane, took = DialLane(), dict[str, float]()
+
+    async def dial(name: str, *, opening_s: float) -> None:
+        async with lane.place() as place:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(place.leave_after, 0.5)
+                await trio.sleep(opening_s)
+                nursery.cancel_scope.cancel()
+            await place.take()
+            took[name] = trio.current_time() - start
+
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for number in range(FIRST):
+            nursery.start_soon(partial(dial, f"silent {number}", opening_s=5.0))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(partial(dial, "prompt", opening_s=0.0))
+    assert took == {"prompt": 0.5, "silent 0": 5.0, "silent 1": 5.0}

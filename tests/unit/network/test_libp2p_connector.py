@@ -10,8 +10,9 @@ import trio.testing
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.rcmgr import Direction
 
-from peer.addresses import parse_tcp_address
+from peer.addresses import TcpAddress, parse_tcp_address
 from peer.errors import TransportError
+from peer.network import libp2p_connector
 from peer.network.libp2p_connector import MAX_HANDSHAKES
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_transport import Libp2pTransport
@@ -136,6 +137,32 @@ async def test_hearsay_of_servers_that_say_nothing_does_not_hold_up_other_dials(
             nursery.start_soon(try_to_reach, f"/ip4/127.0.0.1/tcp/{listener.socket.getsockname()[1]}")
         await trio.testing.wait_all_tasks_blocked()
         with trio.fail_after(PATIENCE_S):
+            assert await one.connect(other.listen_addresses[0]) == peer_id(2)
+        nursery.cancel_scope.cancel()
+
+
+async def test_addresses_that_take_no_connection_hold_up_the_others_for_a_moment_only(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes its TCP deadline, and two were dialled at a time: 99 of them held up the hundredth for minutes."""
+    dead = 40
+
+    async def open_or_wait(address: TcpAddress) -> trio.SocketStream:
+        if address.host == "192.0.2.1":
+            await trio.sleep_forever()
+        return await open_socket(address)
+
+    async def try_to_reach(address: str) -> None:
+        with suppress(TransportError):
+            await one.connect(address)
+
+    monkeypatch.setattr("peer.network.libp2p_connector.open_socket", open_or_wait)
+    monkeypatch.setattr(libp2p_connector, "PROMPT_S", 0.01)
+    async with open_peer(1) as one, open_peer(2) as other:
+        for number in range(dead):
+            nursery.start_soon(try_to_reach, f"/ip4/192.0.2.1/tcp/{4001 + number}")
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(libp2p_connector.TCP_TIMEOUT_S - 1.0):
             assert await one.connect(other.listen_addresses[0]) == peer_id(2)
         nursery.cancel_scope.cancel()
 

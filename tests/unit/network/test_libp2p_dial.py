@@ -10,7 +10,9 @@ import trio
 
 from peer.addresses import TcpAddress
 from peer.errors import TransportError
+from peer.network import libp2p_dial
 from peer.network.libp2p_dial import open_socket
+from tests.unit.network.loopback import PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -61,3 +63,42 @@ async def test_place_that_no_socket_can_be_made_for_leaves_the_next_one_to_be_tr
         stream = await open_socket(TcpAddress(kind="dns", host="twice", port=server.getsockname()[1]))
         await stream.aclose()
     assert refused
+
+
+async def test_places_of_a_name_that_do_not_answer_hold_up_the_others_for_a_moment_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first one had the whole dial to itself, in the same order every time."""
+
+    async def three_places(_host: str, port: int, **_: Any) -> list[Any]:  # Any: as getaddrinfo
+        hosts = ("192.0.2.1", "192.0.2.2", "127.0.0.1")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in hosts]
+
+    async def connected(family: int, kind: int, protocol: int, place: Any) -> trio.SocketStream:  # Any: an address
+        if place[0].startswith("192.0.2."):
+            await trio.sleep_forever()
+        return await connect(family, kind, protocol, place)
+
+    connect = libp2p_dial._connected
+    monkeypatch.setattr(trio.socket, "getaddrinfo", three_places)
+    monkeypatch.setattr(libp2p_dial, "_connected", connected)
+    with socket.create_server(("127.0.0.1", 0)) as server, trio.fail_after(PATIENCE_S):
+        stream = await open_socket(TcpAddress(kind="dns", host="thrice", port=server.getsockname()[1]))
+        await stream.aclose()
+
+
+async def test_every_place_of_a_name_comes_first_at_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who finds itself at the first of them must find the others another time."""
+
+    async def two_places(_host: str, _port: int, **_: Any) -> list[Any]:  # Any: as getaddrinfo
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
+
+    monkeypatch.setattr(trio.socket, "getaddrinfo", two_places)
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        places = [one.getsockname(), other.getsockname()]
+        found = set()
+        for _ in range(64):
+            stream = await open_socket(TcpAddress(kind="dns", host="twice", port=4001))
+            found.add(stream.socket.getpeername())
+            await stream.aclose()
+    assert found == set(places)

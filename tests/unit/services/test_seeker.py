@@ -200,6 +200,19 @@ async def test_a_dial_that_hangs_holds_up_no_other(autojump_clock: MockClock) ->
         assert len(search.dials(A)) == 1
 
 
+async def test_name_that_led_to_ourselves_is_tried_again(autojump_clock: MockClock) -> None:
+    """It may stand for many peers, as a service's does, or for another machine later."""
+    name = "/dns4/peer.example/tcp/4001"
+    async with searching(Source(name)) as search:
+        search.transport.dials[name] = is_ourselves
+        await trio.sleep(10.0)
+        assert 2 <= len(search.dials(name)) <= 10
+        search.transport.dials[name] = answers(BOB)
+        await trio.sleep(40.0)
+        assert BOB in search.transport.connected_peers()
+        assert not search.sink.events
+
+
 async def test_a_thousand_dead_addresses_are_all_tried_few_at_a_time(autojump_clock: MockClock) -> None:
     dialling = most = 0
 
