@@ -29,6 +29,7 @@ from peer.network.identity import Identity, load_or_create_identity
 from peer.network.libp2p_logging import quiet_libp2p_logging
 from peer.network.libp2p_transport import Libp2pTransport, open_libp2p_transport
 from peer.node import Outcome, run_peer
+from peer.open_files import raise_open_files
 from peer.peer_parts import PeerParts
 from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder
@@ -83,6 +84,7 @@ def run_process(config: Config, *, age: Callable[[], Seconds]) -> None:
     found out before the network is touched.
     Raises: StorageError, TransportError, ValueError when the peer cannot start; the caller prints the cause.
     """
+    raise_open_files()
     with ExitStack() as stack:
         slot = stack.enter_context(claim_slot(Path(config.storage.data_dir), config.storage.slot))
         identity = load_or_create_identity(slot.path / "identity.key")

@@ -7,7 +7,7 @@ import trio
 from peer.config.schema import Config
 from peer.doctor.admission_checks import check_admission
 from peer.doctor.finding import Finding, failed
-from peer.doctor.machine_checks import check_clock, check_compute, check_disk, check_identities
+from peer.doctor.machine_checks import check_clock, check_compute, check_disk, check_identities, check_open_files
 from peer.doctor.network_checks import check_peers, check_port
 from peer.doctor.reachability_checks import check_announced
 from peer.network.libp2p_logging import quiet_libp2p_logging
@@ -27,6 +27,7 @@ def examine(config: Config, tell: Callable[[Finding], None]) -> list[Finding]:
         check_identities(config),
         check_admission(config),
         check_compute(config),
+        check_open_files(config),
         check_clock(),
         check_announced(config),
     ):

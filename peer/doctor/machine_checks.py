@@ -12,10 +12,14 @@ from peer.config.schema import Config
 from peer.doctor.finding import Finding
 from peer.errors import StorageError
 from peer.network.identity import load_identity
+from peer.network.libp2p_connector import MAX_HANDSHAKES
+from peer.network.transport import Origin
+from peer.open_files import needed_files, permitted_files
+from peer.services.discovery import MAX_DIALS
 from peer.settings import ppo_settings, threads, usable_cores
 from peer.storage.atomic_file import write_atomic
 from peer.storage.failures import storage_errors
-from peer.telemetry.text_format import size
+from peer.telemetry.text_format import plural, size
 from peer.types import PeerId
 
 _LOW_BYTES = 64 << 20
@@ -93,6 +97,19 @@ def check_compute(config: Config) -> Iterator[Finding]:
         return
     text = f"{agent.backend_name}, {threads(config)} of {usable_cores()} cores, {agent.schema.num_params} parameters"
     yield Finding(verdict="ok", subject="compute", text=text)
+
+
+def check_open_files(config: Config) -> Iterator[Finding]:
+    """Compare what this user may hold open with what the connections take that are allowed."""
+    connections = config.network.max_connections
+    needed = needed_files(connections=connections, handshakes=MAX_HANDSHAKES, dials=len(Origin) * MAX_DIALS)
+    permitted = permitted_files()
+    text = f"{permitted} files may be open, {plural(connections, 'connection')} and what goes with them take {needed}"
+    if permitted < needed:
+        step = f"ulimit -n {needed}, LimitNOFILE= of a service, or lower network.max_connections"
+        yield Finding(verdict="warn", subject="files", text=text, next_step=step)
+    else:
+        yield Finding(verdict="ok", subject="files", text=text)
 
 
 def check_clock(now_s: float | None = None) -> Iterator[Finding]:

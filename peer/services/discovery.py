@@ -22,7 +22,7 @@ from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 
 _LOOK_S = 0.25
-_MAX_DIALS = 8
+MAX_DIALS = 8
 """At a time, of addresses of each origin."""
 
 _PATIENCE = 4
@@ -120,7 +120,7 @@ class Seeker:
         under_way, named = Counter(self._dialling.values()), self._named()
         for address in due:
             place, origin = split_peer(address)[0], self._origin(address, named)
-            if under_way[origin] >= _MAX_DIALS or place in places:  # two sources may name it, with the id and without
+            if under_way[origin] >= MAX_DIALS or place in places:  # two sources may name it, with the id and without
                 continue
             places.add(place)
             under_way[origin] += 1

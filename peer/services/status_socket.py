@@ -4,6 +4,7 @@ Only the user who owns the folder can reach it: the slot's mode is 0700. There i
 nothing to attack but the number of connections, which is bounded.
 """
 
+import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -23,6 +24,10 @@ _BACKLOG = 8
 _ANSWER_S: Seconds = 2.0
 """A reader that takes longer is dropped; a status has a few kilobytes and fits the socket's buffer."""
 
+_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED)
+_PAUSE_S: Seconds = 0.1
+"""Until somebody may have closed something; whoever asks waits in the queue."""
+
 
 async def serve_status(slot: Path, status: Callable[[], Status]) -> Never:
     """Answer until cancelled. Raises: StorageError when the socket cannot be made."""
@@ -36,8 +41,7 @@ async def serve_status(slot: Path, status: Callable[[], Status]) -> Never:
         listener.listen(_BACKLOG)
         try:
             while True:
-                connection, _ = await listener.accept()
-                with connection:
+                with await _accepted(listener) as connection:
                     await _answer(connection, msgspec.json.encode(status()))
         finally:
             with suppress(OSError):  # a disk that is read-only by now: the next life removes it
@@ -68,6 +72,19 @@ def short_path(path: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{folder}/{path.name}"
     finally:
         os.close(folder)
+
+
+async def _accepted(listener: trio.socket.SocketType) -> trio.socket.SocketType:
+    """Wait for the next one, and for room for it: strangers who hold all descriptors must not end the peer."""
+    while True:
+        try:
+            connection, _ = await listener.accept()
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            await trio.sleep(_PAUSE_S)
+        else:
+            return connection
 
 
 async def _answer(connection: trio.socket.SocketType, data: bytes) -> None:

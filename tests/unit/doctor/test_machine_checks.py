@@ -103,3 +103,13 @@ def test_identity_of_a_peer_is_never_shown_by_its_secret(tmp_path: Path) -> None
     texts = [finding.text for finding in machine_checks.check_identities(config_in(tmp_path))]
     assert secret.hex() not in "".join(texts)
     assert Identity(secret).peer_id in texts[0]
+
+
+@pytest.mark.parametrize(("permitted", "verdict"), [(100, "warn"), (65_536, "ok")])
+def test_open_files_are_compared_with_what_the_connections_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, permitted: int, verdict: str
+) -> None:
+    monkeypatch.setattr(machine_checks, "permitted_files", lambda: permitted)
+    finding = only(list(machine_checks.check_open_files(config_in(tmp_path, network={"max_connections": 500}))))
+    assert finding.verdict == verdict
+    assert "500 connections" in finding.text

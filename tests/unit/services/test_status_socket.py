@@ -1,7 +1,10 @@
 """The status socket: every connection gets one whole answer, whatever it sends, and nobody can hold it up."""
 
 import os
+import resource
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -48,6 +51,31 @@ async def test_readers_that_leave_early_or_send_garbage_cost_nothing(tmp_path: P
             rude.connect(name)
             rude.sendall(data)
     assert (await ask(tmp_path)).waiting_for == large.waiting_for
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_reader_that_comes_when_no_descriptor_is_left_is_answered_later(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    nursery.start_soon(serve_status, tmp_path, status)
+    await listening(tmp_path)
+    with socket.socket(socket.AF_UNIX) as patient, short_path(tmp_path / FILE_NAME) as name:
+        patient.settimeout(5.0)
+        with no_descriptor_left():
+            patient.connect(name)
+            await trio.sleep(0.05)
+        assert await trio.to_thread.run_sync(patient.recv, 1) == b"{"
 
 
 async def test_a_folder_deeper_than_a_socket_address_holds_works(tmp_path: Path, nursery: trio.Nursery) -> None:
