@@ -13,7 +13,7 @@ from peer.network.discovery.backoff import RedialPolicy
 from peer.network.discovery.book import BookDiscovery
 from peer.peer_parts import PeerParts
 from peer.round_parts import first_entry, round_parts, round_rules, wire_run_id
-from peer.rounds.effects import Applied, Effect
+from peer.rounds.effects import Applied, Effect, OpenRound
 from peer.rounds.grouping import num_rows
 from peer.rounds.machine import RoundMachine
 from peer.services.admission import AdmissionDesk
@@ -21,14 +21,16 @@ from peer.services.conductor import Conductor
 from peer.services.denial import DenialDesk
 from peer.services.discovery import Seeker
 from peer.services.greeting import Greeter, Welcome
+from peer.services.loneliness import LonelinessWatch
 from peer.services.meeting import Cards, Meeting
 from peer.services.membership import Membership
 from peer.services.relay import Relay
-from peer.services.reporting import Robustness
+from peer.services.reporting import Reporter, Robustness
 from peer.services.sessions import SessionDesk
 from peer.services.task_plan import RosterTaskPlan
 from peer.services.training import Trainer, TrainingPlan
 from peer.services.uploads import Uploads
+from peer.services.watch import StuckWatch
 from peer.tasks.catalogue import env_tasks
 from peer.types import PeerId
 from peer.wire.envelope import Signed, seal
@@ -59,6 +61,45 @@ def make_machine(config: Config, parts: PeerParts) -> RoundMachine:
     root = parts.root or first_entry(config, parts.agent)
     machine_parts = round_parts(config, schema=parts.agent.schema, signer=parts.signer, kernels=parts.kernels)
     return RoundMachine(machine_parts, root=root, sequence=parts.boot << _BOOT_SHIFT, now=trio.current_time())
+
+
+def make_conductor(
+    config: Config, parts: PeerParts, machine: RoundMachine, *, open_round: Callable[[OpenRound], None]
+) -> Conductor:
+    return Conductor(
+        machine,
+        transport=parts.transport,
+        open_round=open_round,
+        counters=parts.counters,
+        rng=parts.rng,
+        anti_entropy_s=config.round.anti_entropy_s,
+        request_s=REQUEST_S,
+    )
+
+
+def make_reporter(config: Config, parts: PeerParts) -> Reporter:
+    return Reporter(parts.signer.peer_id, sink=parts.sink, counters=parts.counters, robustness=_robustness(config))
+
+
+def make_stuck_watch(config: Config, parts: PeerParts, machine: RoundMachine) -> StuckWatch:
+    return StuckWatch(
+        machine,
+        me=parts.signer.peer_id,
+        train_s=config.round.train_s,
+        every_s=config.log.waiting_every_s,
+        sink=parts.sink,
+        names=parts.names,
+    )
+
+
+def make_loneliness(parts: PeerParts, conductor: Conductor, greeter: Greeter) -> LonelinessWatch:
+    return LonelinessWatch(
+        me=parts.signer.peer_id,
+        tip=lambda: conductor.machine.tip,
+        connected=lambda: greeter.greeted,
+        exchanges=conductor.exchanges,
+        sink=parts.sink,
+    )
 
 
 def make_trainer(config: Config, parts: PeerParts, conductor: Conductor) -> Trainer:
@@ -93,16 +134,6 @@ class SaveTrainer:
     def observe(self, effect: Effect) -> None:
         if isinstance(effect, Applied) and effect.entry.round % self._every == 0:
             self._trainer.want_save()
-
-
-def robustness(config: Config) -> Robustness | None:
-    """In groups the claim is about groups: whoever seals for one can lie for all of it (docs/adr/0035)."""
-    rules = round_rules(config)
-
-    def claim(peers: int) -> int:
-        return bad_peers_withstood(config.aggregation, num_rows(peers, rules))
-
-    return Robustness(rule=config.aggregation.rule, withstands=claim) if claim(rules.flat_peers) else None
 
 
 def make_denial(
@@ -235,3 +266,13 @@ def make_seeker(config: Config, parts: PeerParts, meeting: Meeting, sessions: Se
         max_peers=network.max_connections,
         twin=sessions.answered_elsewhere,
     )
+
+
+def _robustness(config: Config) -> Robustness | None:
+    """In groups the claim is about groups: whoever seals for one can lie for all of it (docs/adr/0035)."""
+    rules = round_rules(config)
+
+    def claim(peers: int) -> int:
+        return bad_peers_withstood(config.aggregation, num_rows(peers, rules))
+
+    return Robustness(rule=config.aggregation.rule, withstands=claim) if claim(rules.flat_peers) else None

@@ -91,7 +91,6 @@ class Conductor:
         machine: RoundMachine,
         *,
         transport: Transport,
-        observers: list[Observer],
         open_round: Callable[[OpenRound], None],
         counters: Counters,
         rng: random.Random,
@@ -100,7 +99,7 @@ class Conductor:
     ) -> None:
         self.machine = machine
         self._transport = transport
-        self._observers = observers
+        self._observers: list[Observer] = []
         self._open_round = open_round
         self._counters = counters
         self._rng = rng
@@ -135,6 +134,10 @@ class Conductor:
             finally:
                 self._ended = True
         raise AssertionError("the loops above never end")
+
+    def add_observers(self, *observers: Observer) -> None:
+        """Tell these of every effect from now on, after those that were added before."""
+        self._observers += observers
 
     # What other services tell the machine
 

@@ -50,7 +50,6 @@ def conduct(machine: object, transport: ScriptedTransport) -> Conductor:
     return Conductor(
         cast(RoundMachine, machine),
         transport=cast(Any, transport),  # it implements the protocol
-        observers=[],
         open_round=lambda _: None,
         counters=Counters(),
         rng=random.Random(1),

@@ -57,7 +57,6 @@ async def pull(middle: Middle, *, holders: tuple[PeerId, ...]) -> bytes | None:
     conductor = Conductor(
         None,  # type: ignore[arg-type]  # pulling needs no machine
         transport=transport,
-        observers=[],
         open_round=lambda _opened: None,
         counters=Counters(),
         rng=random.Random(1),

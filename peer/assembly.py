@@ -1,0 +1,143 @@
+"""The services of one peer, put together: who is told of what by whom, and in which order they start."""
+
+from dataclasses import dataclass
+
+import trio
+
+from peer.config.schema import Config
+from peer.node_services import (
+    SaveTrainer,
+    make_admission,
+    make_conductor,
+    make_denial,
+    make_greeter,
+    make_loneliness,
+    make_meeting,
+    make_membership,
+    make_reporter,
+    make_seeker,
+    make_sessions,
+    make_stuck_watch,
+    make_trainer,
+    serve_blobs,
+)
+from peer.peer_parts import PeerParts
+from peer.rounds.machine import RoundMachine
+from peer.services.archive import Archive
+from peer.services.conductor import Conductor, Observer
+from peer.services.discovery import Seeker
+from peer.services.greeting import Greeter
+from peer.services.loneliness import LonelinessWatch
+from peer.services.membership import Membership
+from peer.services.punctuality import watch_punctuality
+from peer.services.status import Running
+from peer.services.training import Trainer
+from peer.telemetry.sink import EventSink
+from peer.types import PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """All that runs for one peer while it takes part. running: those whose state `murmur status` tells."""
+
+    conductor: Conductor
+    trainer: Trainer
+    seeker: Seeker
+    loneliness: LonelinessWatch
+    archive: Archive | None
+    sink: EventSink
+    running: Running
+
+    async def start(self, nursery: trio.Nursery) -> None:
+        """Start them in `nursery`, each one once those before it are ready."""
+        running = self.running
+        await nursery.start(self.conductor.serve)
+        await nursery.start(running.denial.serve)
+        await nursery.start(running.greeter.serve)
+        await nursery.start(running.membership.serve)
+        await nursery.start(running.meeting.serve)
+        await nursery.start(self.seeker.serve)
+        await nursery.start(self.trainer.serve)
+        nursery.start_soon(running.watch.serve)
+        nursery.start_soon(self.loneliness.serve)
+        nursery.start_soon(watch_punctuality, self.sink)
+        if self.archive is not None:
+            await nursery.start(self.archive.serve)
+
+    async def save(self) -> None:
+        """Write to disk what the next life goes on from."""
+        await self.trainer.save()
+        await self.running.meeting.save()
+        await self.running.denial.save()
+        if self.archive is not None:
+            await self.archive.flush(self.running.machine.tip)
+
+
+def assemble(config: Config, parts: PeerParts, machine: RoundMachine, *, observer: Observer) -> Services:
+    """Make the services around `machine`, and tie them together; nothing runs yet. observer: told of every effect.
+
+    Some need each other: what is made later is looked up when it is needed.
+    """
+    reporter = make_reporter(config, parts)
+    watch = make_stuck_watch(config, parts, machine)
+    conductor = make_conductor(config, parts, machine, open_round=lambda opened: trainer.open_round(opened))
+    trainer = make_trainer(config, parts, conductor)
+    denial = make_denial(config, parts, admitted=lambda: greeter.greeted, concerns=lambda peer: desk.concerns(peer))
+    desk = make_admission(config, parts, denial)
+    conductor.add_observers(reporter, watch, observer, *_archives(parts, machine))
+    conductor.add_observers(SaveTrainer(trainer, every=config.round.snapshot_every), denial)
+    conductor.allow(desk.allowed)
+    conductor.deny(denial.denied)
+    meeting = make_meeting(config, parts)
+    sessions = make_sessions(config, parts, meeting)
+    greeter = make_greeter(
+        config,
+        parts,
+        meeting,
+        lambda peers: _tell_reachable(peers, conductor, membership),
+        desk=desk,
+        sessions=sessions,
+        allow=conductor.allow,
+    )
+    meeting.take_greeted_from(lambda: greeter.greeted)
+    denial.changed = lambda denied: _part_from(denied, conductor, greeter)
+    membership = make_membership(config, parts, greeter)
+    serve_blobs(parts, conductor, greeter)
+    return Services(
+        conductor=conductor,
+        trainer=trainer,
+        seeker=make_seeker(config, parts, meeting, sessions),
+        loneliness=make_loneliness(parts, conductor, greeter),
+        archive=parts.archive,
+        sink=parts.sink,
+        running=Running(
+            machine=machine,
+            greeter=greeter,
+            membership=membership,
+            watch=watch,
+            reporter=reporter,
+            transport=parts.transport,
+            meeting=meeting,
+            denial=denial,
+            admission=desk,
+            sessions=sessions,
+        ),
+    )
+
+
+def _archives(parts: PeerParts, machine: RoundMachine) -> list[Archive]:
+    """Return the archive, which takes payloads from `machine`; none where nothing is kept on disk."""
+    if parts.archive is None:
+        return []
+    parts.archive.take_payloads_from(machine.blob)
+    return [parts.archive]
+
+
+def _tell_reachable(peers: frozenset[PeerId], conductor: Conductor, membership: Membership) -> None:
+    conductor.reachable(peers)
+    membership.reachable(peers)
+
+
+def _part_from(denied: frozenset[PeerId], conductor: Conductor, greeter: Greeter) -> None:
+    conductor.deny(denied)
+    greeter.reconsider()
