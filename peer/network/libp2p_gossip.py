@@ -14,6 +14,7 @@ from typing import Never
 import trio
 from libp2p.abc import IHost, INetStream
 from libp2p.custom_types import TProtocol
+from libp2p.exceptions import BaseLibp2pError
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.stream_muxer.exceptions import MuxedStreamError
 
@@ -154,7 +155,7 @@ class GossipStreams:
                 await stream.write(proposal(self._protocol))
                 await read_consent(stream, self._protocol)
             await outbox.write_to(stream)
-        except Exception as error:  # it breaks with errors of several layers
+        except (BaseLibp2pError, ProtocolError, trio.TooSlowError) as error:
             return error
         finally:
             await reset_stream(stream)

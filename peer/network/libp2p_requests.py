@@ -78,7 +78,7 @@ class RequestStreams:
     async def download(
         self, conn: SwarmConn, protocol: str, data: bytes, *, max_bytes: int, take: Callable[[Content], object]
     ) -> None:
-        """Send one request, hand the parts of the response to `take`. Raises: as `request`."""
+        """Send one request, hand the parts of the response to `take`. Raises: as `request`; what `take` raises."""
         window_bytes = min(OVERHEAD_BYTES + max_bytes, DOWNLOAD_WINDOW_BYTES)
         await self._ask(conn, protocol, data, max_bytes=max_bytes, take=take, window_bytes=window_bytes)
 
@@ -105,7 +105,7 @@ class RequestStreams:
             if error.reason == "frame_too_large":
                 self._counters["frames_refused"] += 1
             raise TransportError(f"{protocol} request to {peer}: bad response: {error}") from error
-        except Exception as error:  # a stream breaks with errors of several layers
+        except (BaseLibp2pError, trio.TooSlowError) as error:
             raise TransportError(f"{protocol} request to {peer} refused or broken: {root_cause(error)}") from error
 
     async def _open_stream(self, muxed: YamuxConnection) -> YamuxStream:

@@ -162,7 +162,8 @@ class Transport(Protocol):
         """Send one request, and hand the response to `take` in parts, in order, as they come; no part is kept here.
 
         max_bytes: a larger response is refused before any of it is read. The caller sets the deadline, and may move it
-        on in `take`. Raises: TransportError when the peer is not connected, refuses, or resets, also in the middle.
+        on in `take`. Raises: TransportError when the peer is not connected, refuses, or resets, also in the middle;
+        what `take` raises, with nothing more handed to it.
         """
 
     def counters(self) -> dict[str, int]:

@@ -85,6 +85,23 @@ async def test_download_from_a_peer_that_vanishes_fails_with_what_came_before(cl
     assert content.startswith(received)
 
 
+async def test_mistake_of_who_takes_a_download_is_told_as_it_is_and_ends_it(clock: MockClock, peers: Peers) -> None:
+    one, other = await connected_pair(peers)
+    shelf = Shelf(large(2_000_000))
+    other.handle_download("shelf/1", shelf.serve)
+    parts = 0
+
+    def take(part: Content) -> None:
+        nonlocal parts
+        parts += 1
+        raise KeyError("a bug of the service")
+
+    with trio.fail_after(PATIENCE_S), pytest.raises(KeyError, match="a bug of the service"):
+        await one.download(peer_id(2), "shelf/1", b"", max_bytes=2_000_000, take=take)
+    assert parts == 1
+    await until(lambda: shelf.open == 0)
+
+
 @pytest.mark.parametrize(
     ("error", "counter"),
     [(RuntimeError("bug"), "handler_errors"), (ProtocolError("bad_thing", "refused"), "protocol_errors")],
