@@ -21,13 +21,11 @@ class Gate:
         self._admitted: frozenset[PeerId] | None = None
         self._changed = trio.Event()
 
-    def admit(self, peers: frozenset[PeerId]) -> frozenset[PeerId]:
-        """Serve these and nobody else from now on; return the newly admitted."""
-        new = peers - (self._admitted or frozenset())
+    def admit(self, peers: frozenset[PeerId]) -> None:
+        """Serve these and nobody else from now on."""
         self._admitted = peers
         self._changed.set()
         self._changed = trio.Event()
-        return new
 
     def is_open_to(self, peer: PeerId) -> bool:
         return self._admitted is None or peer in self._admitted

@@ -11,7 +11,9 @@ so that an upgrade shows which can go: docs/libp2p.md.
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
+from typing import Never
 
 import trio
 from libp2p.network.connection.swarm_connection import SwarmConn
@@ -26,7 +28,7 @@ from peer.network.libp2p_connector import Connector
 from peer.network.libp2p_gossip import GossipStreams
 from peer.network.libp2p_guard import StreamGuard
 from peer.network.libp2p_health import watch_health
-from peer.network.libp2p_host import build_host
+from peer.network.libp2p_host import QuietHost, build_host
 from peer.network.libp2p_limits import PeerLimits
 from peer.network.libp2p_listener import bound_addresses, open_listeners
 from peer.network.libp2p_requests import RequestStreams
@@ -47,31 +49,34 @@ from peer.types import PeerId, Seconds, Session
 __all__ = ["Libp2pSettings", "Libp2pTransport", "open_libp2p_transport"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Workings:
+    """What carries out all that a transport is asked for. gossip: what `speakers` have heard."""
+
+    host: QuietHost
+    gate: Gate
+    connections: ConnectionTable
+    connector: Connector
+    requests: RequestStreams
+    speakers: GossipStreams
+    gossip: trio.MemoryReceiveChannel[GossipMessage]
+    counters: dict[str, int]
+
+
 class Libp2pTransport:
     """One peer's attachment to the network; open it with `open_libp2p_transport`."""
 
-    def __init__(
-        self,
-        identity: Identity,
-        listen_addresses: tuple[str, ...],
-        connections: ConnectionTable,
-        connector: Connector,
-        requests: RequestStreams,
-        speakers: GossipStreams,
-        gossip: trio.MemoryReceiveChannel[GossipMessage],
-        counters: dict[str, int],
-        gate: Gate,
-    ) -> None:
+    def __init__(self, identity: Identity, listen_addresses: tuple[str, ...], workings: _Workings) -> None:
         self._local_peer = identity.peer_id
         self._session = identity.session
         self._listen_addresses = listen_addresses
-        self._connections = connections
-        self._connector = connector
-        self._requests = requests
-        self._speakers = speakers
-        self._gossip = gossip
-        self._counters = counters
-        self._gate = gate
+        self._connections = workings.connections
+        self._connector = workings.connector
+        self._requests = workings.requests
+        self._speakers = workings.speakers
+        self._gossip = workings.gossip
+        self._counters = workings.counters
+        self._gate = workings.gate
         self._is_open = True
 
     @property
@@ -181,64 +186,14 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
     Raises: ValueError on a malformed `listen_address`; TransportError when it cannot be bound.
     """
     listeners = await open_listeners(parse_tcp_address(settings.listen_address))
-    counters = new_counters()
-    gate = Gate()
-    gossip_in, gossip_out = trio.open_memory_channel[GossipMessage](settings.gossip_queue)
     async with trio.open_nursery() as nursery:
-        connections = ConnectionTable(nursery)
-        limits = PeerLimits(settings, counters, close=connections.close_peer)
-        guard = StreamGuard(counters, max_peer_streams=settings.max_peer_streams, admits=limits.admits_stream)
-        host = build_host(settings, identity, guard, partial(_add, connections, limits))
-        connector = Connector(
-            host.swarm,
-            connections,
-            settings,
-            counters,
-            local_peer=identity.peer_id,
-            session=identity.session,
-            limits=limits,
-            is_admitted=gate.is_open_to,
-        )
-        deliver = partial(_deliver, gossip_in, counters)
+        workings = _build(settings, identity, nursery)
+        connections, host = workings.connections, workings.host
+        transport = Libp2pTransport(identity, bound_addresses(listeners), workings)
         async with host.run([]):
-            speakers = GossipStreams(
-                host,
-                settings,
-                nursery,
-                peers=connections.peers,
-                connection_to=partial(_connection_to, connections),
-                deliver=deliver,
-                admits=limits.admits_message,
-                counters=counters,
-                gate=gate,
-                tell=connections.tell,
-            )
-            connections.changed = speakers.refresh
-            transport = Libp2pTransport(
-                identity=identity,
-                listen_addresses=bound_addresses(listeners),
-                connections=connections,
-                connector=connector,
-                requests=RequestStreams(
-                    host, counters, idle_s=settings.stream_idle_s, gate=gate, admits=limits.admits_request
-                ),
-                speakers=speakers,
-                gossip=gossip_out,
-                counters=counters,
-                gate=gate,
-            )
-            nursery.start_soon(trio.serve_listeners, connector.accept, listeners)
-            nursery.start_soon(speakers.tell_forever)
-            nursery.start_soon(
-                partial(
-                    watch_health,
-                    connections.all,
-                    connections.heard_at,
-                    partial(connections.close, cause="no answer to pings"),
-                    interval_s=settings.ping_interval_s,
-                    timeout_s=settings.ping_timeout_s,
-                )
-            )
+            nursery.start_soon(trio.serve_listeners, workings.connector.accept, listeners)
+            nursery.start_soon(workings.speakers.tell_forever)
+            nursery.start_soon(_watch_health, connections, settings)
             try:
                 yield transport
             finally:
@@ -247,6 +202,60 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
                     await connections.close_all(cause="closed by us")
                     await host.close()  # inside run(): outside it, its connections would leak
         nursery.cancel_scope.cancel()
+
+
+def _build(settings: Libp2pSettings, identity: Identity, nursery: trio.Nursery) -> _Workings:
+    """Make the workings and tie them together. nursery: of what they do in the background."""
+    counters = new_counters()
+    gate = Gate()
+    connections = ConnectionTable(nursery)
+    limits = PeerLimits(settings, counters, close=connections.close_peer)
+    guard = StreamGuard(counters, max_peer_streams=settings.max_peer_streams, admits=limits.admits_stream)
+    host = build_host(settings, identity, guard, partial(_add, connections, limits))
+    connector = Connector(
+        host.swarm,
+        connections,
+        settings,
+        counters,
+        local_peer=identity.peer_id,
+        session=identity.session,
+        limits=limits,
+        is_admitted=gate.is_open_to,
+    )
+    gossip_in, gossip_out = trio.open_memory_channel[GossipMessage](settings.gossip_queue)
+    speakers = GossipStreams(
+        host,
+        settings,
+        nursery,
+        peers=connections.peers,
+        connection_to=partial(_connection_to, connections),
+        deliver=partial(_deliver, gossip_in, counters),
+        admits=limits.admits_message,
+        counters=counters,
+        gate=gate,
+        tell=connections.tell,
+    )
+    connections.changed = speakers.refresh
+    return _Workings(
+        host=host,
+        gate=gate,
+        connections=connections,
+        connector=connector,
+        requests=RequestStreams(host, counters, idle_s=settings.stream_idle_s, gate=gate, admits=limits.admits_request),
+        speakers=speakers,
+        gossip=gossip_out,
+        counters=counters,
+    )
+
+
+async def _watch_health(connections: ConnectionTable, settings: Libp2pSettings) -> Never:
+    await watch_health(
+        connections.all,
+        connections.heard_at,
+        partial(connections.close, cause="no answer to pings"),
+        interval_s=settings.ping_interval_s,
+        timeout_s=settings.ping_timeout_s,
+    )
 
 
 def _add(connections: ConnectionTable, limits: PeerLimits, conn: SwarmConn) -> None:
