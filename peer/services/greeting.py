@@ -165,43 +165,54 @@ class Greeter:
             nursery.start_soon(self._greet, peer)
 
     async def _greet(self, peer: PeerId) -> None:
-        answer = b""  # kept from try to try: only what failed is asked again
+        """Take a peer in, or part from it."""
         try:
-            for number in range(1, _TRIES + 1):
-                try:
-                    if not answer:
-                        with trio.fail_after(self._request_s):
-                            answer = await self._transport.request(peer, CARD_PROTOCOL, self._card_for(peer).data)
-                    card = self._welcome.check(peer, answer)
-                    sessions = self._transport.sessions_of(peer)
-                    if sessions and card.session not in sessions:
-                        answer = b""  # it has been started anew meanwhile
-                        raise TransportError("the card is of another process than the one connected")
-                    if await self._examine(peer):
-                        self._accept(peer, card)
-                        self._learn(peer, answer)
-                    return
-                except ProtocolError as error:
-                    await self._refuse(peer, error)
-                    return
-                except (TransportError, trio.TooSlowError):
-                    await trio.sleep(_PAUSE_S)
-                    if peer not in self._transport.connected_peers():
-                        return
-                    answer = answer or self._shown.get(peer, b"")
-                    if number >= _CARD_TRIES and not answer:
-                        break
-            self._counters.add("greetings_failed")
-            await self._transport.disconnect(peer)
+            if not await self._is_settled(peer):
+                self._counters.add("greetings_failed")
+                await self._transport.disconnect(peer)
+        except ProtocolError as error:
+            await self._refuse(peer, error)
         finally:
             self._greeting.discard(peer)
             self._shown.pop(peer, None)
 
+    async def _is_settled(self, peer: PeerId) -> bool:
+        """Take a peer in if it is to be; return whether it was examined to the end, or is gone.
+
+        What fails on the way is tried again. Raises: ProtocolError that says why the peer is not taken in.
+        """
+        answer = b""  # kept from try to try: only what failed is asked again
+        for number in range(1, _TRIES + 1):
+            try:
+                answer = answer or await self._ask_for_card(peer)
+                card = self._welcome.check(peer, answer)
+                sessions = self._transport.sessions_of(peer)
+                if sessions and card.session not in sessions:
+                    answer = b""  # it has been started anew meanwhile
+                    raise TransportError("the card is of another process than the one connected")
+                if await self._examine(peer):
+                    self._accept(peer, card)
+                    self._learn(peer, answer)
+                return True
+            except (TransportError, trio.TooSlowError):
+                await trio.sleep(_PAUSE_S)
+            if peer not in self._transport.connected_peers():
+                return True
+            answer = answer or self._shown.get(peer, b"")
+            if number >= _CARD_TRIES and not answer:
+                break
+        return False
+
+    async def _ask_for_card(self, peer: PeerId, *, session: Session | None = None) -> bytes:
+        """Show ours, and return its. Raises: TransportError; TooSlowError."""
+        with trio.fail_after(self._request_s):
+            own = self._card_for(peer).data
+            return await self._transport.request(peer, CARD_PROTOCOL, own, session=session)
+
     async def _look_at_other(self, peer: PeerId, session: Session) -> None:
         """Find out about a second process that is connected as a greeted peer."""
         try:
-            with trio.fail_after(self._request_s):
-                data = await self._transport.request(peer, CARD_PROTOCOL, self._card_for(peer).data, session=session)
+            data = await self._ask_for_card(peer, session=session)
             self._compare(peer, self._welcome.check(peer, data))
         except (TransportError, trio.TooSlowError):
             return  # if it is there, the next look will tell
