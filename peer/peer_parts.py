@@ -24,18 +24,24 @@ from peer.wire.envelope import Signer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerParts:
-    """What one peer is made of; the parts are open and ready. root: where to start, None for genesis.
-    admission: who may take part; everybody by default. keep_allow_list: stores a newer one. reread_allow_list: returns
-    the user's file when it has changed.
+    """What one peer is made of; the parts are open and ready.
 
-    kernels: arithmetic of aggregation, the core's on one thread if None. name: for the logs of others.
-    state_file: optimizer state on disk. ready: called before the first training step.
-    announced: the addresses that others are told, what the transport listens on if None. book_file: of peers that
-    were met, kept between lives.
-    running: called once with the parts that tell the peer's status, when they work.
-    denied_file: of proofs against others, kept between lives.
-    newer_boot: told the boot number of a newer process with our identity.
+    name: for the logs of others.
+    boot: how often this identity has been started.
+    root: where to start; None: at genesis.
+    kernels: arithmetic of aggregation; None: the core's, on one thread.
+    announced: the addresses that others are told; None: what the transport listens on.
+    admission: who may take part; everybody by default.
+
+    archive, state_file, book_file, denied_file: what is kept between lives, None where nothing is: the chain, the state
+    of the optimizer, the peers that were met, the proofs against others.
     blocking: how the disk is written to; the archive has its own.
+
+    keep_allow_list: stores an allow-list that is newer.
+    reread_allow_list: returns the user's file when it has changed.
+    newer_boot: told the boot number of a newer process with our identity.
+    ready: called before the first training step.
+    running: called once, when they work, with the services that tell the peer's status.
     """
 
     agent: Agent
