@@ -2,6 +2,7 @@
 
 import math
 import os
+import socket
 from pathlib import Path
 
 from peer.addresses import bound_port
@@ -47,10 +48,9 @@ def ppo_settings(config: Config, peer: PeerId, *, slot: int = 0) -> PpoSettings:
 
 def transport_settings(config: Config) -> Libp2pSettings:
     network = config.network
-    kind = "ip6" if ":" in network.listen_host else "ip4"
     return Libp2pSettings(
         run_id=wire_run_id(config).hex(),
-        listen_address=f"/{kind}/{network.listen_host}/tcp/{network.port}",
+        listen_address=_listen_address(config, port=network.port),
         max_connections=network.max_connections,
         gossip_rate=network.max_messages_per_s,
     )
@@ -62,13 +62,22 @@ def announced(config: Config, *, port: int) -> Announced:
     Raises: TransportError when network.interface has no address of the kind that we listen on.
     """
     network = config.network
-    kind = "ip6" if ":" in network.listen_host else "ip4"
     return announced_addresses(
-        f"/{kind}/{network.listen_host}/tcp/{port}",
+        _listen_address(config, port=port),
         interface_addresses(),
         announce=network.announce,
         interface=network.interface,
     )
+
+
+def listen_family(config: Config) -> socket.AddressFamily:
+    """Return IPv4 or IPv6: a peer listens on one of the two."""
+    return socket.AF_INET6 if ":" in config.network.listen_host else socket.AF_INET
+
+
+def _listen_address(config: Config, *, port: int) -> str:
+    kind = "ip6" if listen_family(config) == socket.AF_INET6 else "ip4"
+    return f"/{kind}/{config.network.listen_host}/tcp/{port}"
 
 
 def discovery_sources(config: Config, transport: Transport) -> list[DiscoverySource]:
@@ -79,7 +88,8 @@ def discovery_sources(config: Config, transport: Transport) -> list[DiscoverySou
         return transport.listen_addresses  # any other address that leads to us is found out by dialling it, once
 
     sources: list[DiscoverySource] = [
-        DnsDiscovery(service, port=network.port, own_addresses=own_addresses) for service in network.dns
+        DnsDiscovery(service, port=network.port, own_addresses=own_addresses, family=listen_family(config))
+        for service in network.dns
     ]
     if network.addresses:
         sources.append(StaticDiscovery(network.addresses, own_addresses=own_addresses))

@@ -24,7 +24,7 @@ from peer.network.transport import Transport
 from peer.round_parts import wire_run_id
 from peer.services.admission import AdmissionDesk
 from peer.services.greeting import Welcome
-from peer.settings import admission_policy, ppo_settings
+from peer.settings import admission_policy, listen_family, ppo_settings
 from peer.telemetry.sink import RecordingSink
 from peer.telemetry.text_format import plural
 from peer.types import PeerId, Seconds
@@ -50,8 +50,7 @@ async def check_port(config: Config) -> AsyncIterator[Finding]:
     """Try to listen where a peer would."""
     network = config.network
     place = f"{network.listen_host} port {network.port or '(any)'}"
-    family = socket.AF_INET6 if ":" in network.listen_host else socket.AF_INET
-    with trio.socket.socket(family, socket.SOCK_STREAM) as listener:
+    with trio.socket.socket(listen_family(config), socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             await listener.bind((network.listen_host, network.port))
@@ -76,7 +75,8 @@ async def check_peers(config: Config) -> AsyncIterator[Finding]:
     for name in config.network.dns:
         try:
             with trio.fail_after(_STEP_S):
-                found = await DnsDiscovery(name, port=config.network.port, own_addresses=tuple).addresses()
+                source = DnsDiscovery(name, port=config.network.port, own_addresses=tuple, family=listen_family(config))
+                found = await source.addresses()
         except (TransportError, trio.TooSlowError) as error:
             step = "check the name, and that it is resolved from here (getent hosts NAME)"
             yield Finding(verdict="fail", subject="dns", text=str(error) or f"{name}: no answer", next_step=step)
@@ -92,7 +92,8 @@ async def check_peers(config: Config) -> AsyncIterator[Finding]:
         step = "fine for the first or a lone peer; others need network.addresses or network.dns"
         yield Finding(verdict="warn", subject="peers", text="the configuration names no other peer", next_step=step)
         return
-    settings = Libp2pSettings(run_id=wire_run_id(config).hex(), listen_address="/ip4/127.0.0.1/tcp/0")
+    loopback = "/ip6/::1/tcp/0" if listen_family(config) == socket.AF_INET6 else "/ip4/127.0.0.1/tcp/0"
+    settings = Libp2pSettings(run_id=wire_run_id(config).hex(), listen_address=loopback)
     identity = Identity.generate()
     welcome = _welcome(config, identity)
     async with open_libp2p_transport(settings, identity) as transport:

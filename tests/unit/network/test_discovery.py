@@ -15,8 +15,11 @@ from peer.network.discovery.static import StaticDiscovery
 class Resolver(trio.abc.HostnameResolver):
     """Answers with the hosts given, as Docker's resolver does for a scaled service, or raises."""
 
-    def __init__(self, hosts: list[str] | None = None, error: Exception | None = None) -> None:
+    def __init__(
+        self, hosts: list[str] | None = None, ipv6_hosts: list[str] | None = None, error: Exception | None = None
+    ) -> None:
         self.hosts = hosts or []
+        self.ipv6_hosts = ipv6_hosts or []
         self.error = error
         self.asked: list[tuple[Any, ...]] = []
 
@@ -24,7 +27,8 @@ class Resolver(trio.abc.HostnameResolver):
         self.asked.append((host, port))
         if self.error is not None:
             raise self.error
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (found, port)) for found in self.hosts]
+        hosts = self.ipv6_hosts if family == socket.AF_INET6 else self.hosts
+        return [(family, socket.SOCK_STREAM, 6, "", (found, port)) for found in hosts]
 
     async def getnameinfo(self, sockaddr: Any, flags: int) -> Any:
         raise NotImplementedError
@@ -75,6 +79,13 @@ async def test_dns_failure_names_the_service_and_the_cause(error: Exception) -> 
 async def test_dns_resolves_a_real_name() -> None:
     source = DnsDiscovery("localhost", port=4001, own_addresses=list)
     assert await source.addresses() == ["/ip4/127.0.0.1/tcp/4001"]
+
+
+async def test_dns_of_peers_that_listen_on_ipv6_gives_their_ipv6_addresses() -> None:
+    use(Resolver(["10.0.0.2"], ["2001:db8::2", "2001:db8::3"]))
+    own = ["/ip6/2001:db8::3/tcp/4001"]
+    source = DnsDiscovery("peer", port=4001, own_addresses=lambda: own, family=socket.AF_INET6)
+    assert await source.addresses() == ["/ip6/2001:db8::2/tcp/4001"]
 
 
 async def test_list_leaves_out_ourselves_and_duplicates() -> None:
