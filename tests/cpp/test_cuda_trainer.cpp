@@ -13,6 +13,7 @@
 #include "cuda/host_executor.hpp"
 #include "expect_message.hpp"
 #include "murmur/agents/fused_backend.hpp"
+#include "murmur/agents/non_finite.hpp"
 #include "murmur/agents/ppo_agent.hpp"
 #include "murmur/envs/registry.hpp"
 #include "murmur/rollout/gae.hpp"
@@ -367,6 +368,17 @@ TEST(CudaTrainer, ADivergenceAboveTheTargetEndsTheUpdateEarly) {
   const TrainStats stats = agent->train(1, 1e9);
   EXPECT_GT(stats.approx_kl, 0.0);
   EXPECT_TRUE(std::isfinite(stats.value_loss));
+}
+
+TEST(CudaTrainer, ARolloutThatWasNotFiniteLeavesNothingBehind) {
+  const PpoConfig config = small_config();
+  const auto agent = make_agent("Pendulum-v1", config, true);
+  const std::vector<float> good = params_of(*agent);
+  // Means and standard deviations that are infinite: half of the actions are NaN, and so become the envs.
+  agent->set_params(std::vector<float>(good.size(), 3e38F));
+  EXPECT_THROW(agent->train(1, 1e9), NonFiniteError);
+  agent->set_params(good);
+  EXPECT_EQ(agent->train(1, 1e9).env_steps, config.batch_size());
 }
 
 TEST(CudaTrainer, KlPenaltyKeepsThePolicyNearTheOneOfSetModel) {

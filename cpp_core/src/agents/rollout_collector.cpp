@@ -117,6 +117,8 @@ void RolloutCollector::choose_actions(PpoBackend& backend, std::span<const float
           .actions = actions.data(),
           .log_probs = log_probs.data(),
           .scratch = scratch_.data()});
+  // The state of an env that took such an action would be NaN for ever, whatever policy comes next.
+  if (!log_std_.empty()) require_finite("action", actions, log_std_.size());
 }
 
 void RolloutCollector::record_rewards(ModelMoments& moments, RolloutBuffer& buffer, std::size_t step) {

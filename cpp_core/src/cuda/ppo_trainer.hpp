@@ -82,7 +82,10 @@ class PpoTrainer final : public DeviceTrainer {
     executor().replay([this] { launch(); });
     Control control;
     executor().download(control_, std::span(&control, 1));
-    if (control.fault != kNoFault) throw_fault(control.fault);
+    if (control.fault != kNoFault) {
+      send(collector);  // the envs have played on with what is not finite, and would never come back from it
+      throw_fault(control.fault);
+    }
     std::vector<Moments> seen(moments_.size());
     executor().download(moments_, std::span(seen));
     moments.add(running_moments(seen));

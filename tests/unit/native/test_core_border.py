@@ -10,6 +10,7 @@ import pytest
 from peer.native import (
     CheckpointError,
     EnvVariant,
+    NonFiniteError,
     PpoAgent,
     PpoSettings,
     VectorEnv,
@@ -123,6 +124,23 @@ def test_a_checkpoint_of_another_network_is_refused(change: dict[str, object]) -
     other = make_ppo_agent("CartPole-v1", dataclasses.replace(SMALL, **change))  # type: ignore[arg-type]  # any field
     with pytest.raises(CheckpointError, match="another model"):
         make_ppo_agent("CartPole-v1", SMALL).load(other.save())
+
+
+@pytest.mark.parametrize("backend", ["fused", "libtorch"])
+def test_actions_that_are_not_finite_reach_no_env(backend: str) -> None:
+    settings = dataclasses.replace(SMALL, backend=backend, device="cpu")
+    agent = make_ppo_agent("Pendulum-v1", settings)
+    good, bad = agent.get_params(), agent.get_params()
+    start = 0
+    for name, size in agent.tensors:
+        if name == "log_std":
+            bad[start : start + size] = 100.0  # its exponential is no float
+        start += size
+    agent.set_params(bad)
+    with pytest.raises(NonFiniteError, match="action is infinite in row 0"):
+        agent.train(1, 60.0)
+    agent.set_params(good)
+    agent.train(1, 60.0)
 
 
 def test_train_tells_the_returns_of_each_variant(agent: PpoAgent) -> None:

@@ -36,7 +36,8 @@ class DeviceTrainer {
   virtual void set_base_policy(std::span<const float> params) = 0;
 
   /// Play one rollout and learn from it. Throws NonFiniteError as RolloutCollector::collect and
-  /// PpoUpdate::run do.
+  /// PpoUpdate::run do; after a rollout that was not finite, the device goes on from the collector's
+  /// environments.
   virtual UpdateStats iterate(RolloutCollector& collector, ModelMoments& moments, RolloutTally& tally,
                               std::int64_t env_steps, Rng& shuffle_rng) = 0;
 };
