@@ -1,11 +1,12 @@
-/// NumPy arrays at the border: what is not C-contiguous, of the right dtype and of the right shape is
-/// refused.
+/// NumPy arrays at the border: what is not C-contiguous, aligned, of the right dtype and of the right shape
+/// is refused.
 #pragma once
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,7 +23,7 @@ inline std::string to_text(const Shape& shape) {
 }
 
 /// View `array` as numbers of type T; it must outlive the view. Throws TypeError on another dtype (never
-/// casts), ValueError on another shape or a strided array, both naming `name`.
+/// casts), ValueError on another shape, a strided or a misaligned array, all naming `name`.
 template <class T>
 [[nodiscard]] std::span<const T> view(const char* name, const py::array& array, const Shape& shape) {
   const py::dtype wanted = py::dtype::of<T>();
@@ -36,6 +37,11 @@ template <class T>
   }
   if ((array.flags() & py::array::c_style) == 0) {
     throw py::value_error(std::string(name) + " must be C-contiguous; use numpy.ascontiguousarray");
+  }
+  // By the address: NumPy calls some arrays aligned by what their dtype asks for elsewhere.
+  if (array.size() > 0 && reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0) {
+    throw py::value_error(std::string(name) + " must be aligned to " + std::to_string(alignof(T)) +
+                          " bytes; use numpy.require(..., requirements='A')");
   }
   return {static_cast<const T*>(array.data()), static_cast<std::size_t>(array.size())};
 }

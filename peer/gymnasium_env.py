@@ -131,7 +131,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Floats, npt.NDArray[Any], npt.NDArray
         given = np.asarray(actions)
         if given.shape != self.action_space.shape:
             raise ValueError(f"actions must have shape {self.action_space.shape}, got {given.shape}")
-        if given.dtype == np.float32 and given.ndim == 2 and given.flags.c_contiguous:
+        if given.dtype == np.float32 and given.ndim == 2 and given.flags.c_contiguous and given.flags.aligned:
             return given
         target = self._actions[:, 0] if self._discrete else self._actions
         try:

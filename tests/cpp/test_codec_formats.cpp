@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -109,6 +110,24 @@ TEST(CodecFormats, DamagedPayloadsAreValidOrRefused) {
       std::vector<float> decoded(values.size());
       if (format.decode(data, decoded, best_instruction_set()) == Verdict::kValid) {
         EXPECT_EQ(check_values(decoded), Verdict::kValid);
+      }
+    }
+  }
+}
+
+// The undefined-behaviour sanitizer makes this a test of more than the numbers (preset `asan`).
+TEST(CodecFormats, PayloadsMayBeginAtAnyAddress) {
+  const std::vector<float> values = small_values(700, 5);
+  for (const Format& format : formats()) {
+    const Bytes payload = format.encode(values, best_instruction_set());
+    std::vector<float> expected(values.size()), decoded(values.size());
+    ASSERT_EQ(format.decode(payload, expected, best_instruction_set()), Verdict::kValid);
+    for (std::size_t offset = 1; offset < 4; ++offset) {
+      Bytes moved(offset);
+      moved.insert(moved.end(), payload.begin(), payload.end());
+      for (const InstructionSet set : supported_instruction_sets()) {
+        ASSERT_EQ(format.decode(std::span(moved).subspan(offset), decoded, set), Verdict::kValid);
+        ASSERT_EQ(decoded, expected) << format.name << " at " << offset;
       }
     }
   }

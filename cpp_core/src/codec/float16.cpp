@@ -46,8 +46,7 @@ Verdict decode_float16(std::span<const std::byte> data, std::span<float> values,
   std::int32_t exponent = 0;
   std::memcpy(&exponent, data.data(), 4);
   if (exponent < kMinExponent || exponent > kMaxExponent) return Verdict::kMalformed;
-  return judge(run_on<FromHalf>(set, reinterpret_cast<const std::uint16_t*>(data.data() + 4), values.size(),
-                                power_of_two(exponent), values.data()));
+  return judge(run_on<FromHalf>(set, data.data() + 4, values.size(), power_of_two(exponent), values.data()));
 }
 
 }  // namespace murmur::codec

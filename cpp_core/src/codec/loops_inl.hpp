@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "murmur/envs/instruction_set.hpp"
 
@@ -87,13 +88,16 @@ struct ToHalf {
 
 /// values = binary16 * factor; return the largest magnitude, as bits.
 struct FromHalf {
-  [[gnu::always_inline]] static std::uint32_t run(const std::uint16_t* __restrict in, std::size_t n,
-                                                  float factor, float* __restrict values) noexcept {
+  /// in: two bytes a value, at any address: a payload may begin anywhere in what it came with.
+  [[gnu::always_inline]] static std::uint32_t run(const std::byte* __restrict in, std::size_t n, float factor,
+                                                  float* __restrict values) noexcept {
     constexpr std::uint32_t kSubnormalMagic = 113U << 23;
     std::uint32_t largest = 0;
     for (std::size_t i = 0; i < n; ++i) {
-      const std::uint32_t magnitude = in[i] & 0x7fffU;
-      const std::uint32_t sign = (in[i] & 0x8000U) << 16;
+      std::uint16_t half = 0;
+      std::memcpy(&half, in + 2 * i, sizeof half);
+      const std::uint32_t magnitude = half & 0x7fffU;
+      const std::uint32_t sign = (half & 0x8000U) << 16;
       const std::uint32_t normal = (magnitude << 13) + ((127U - 15U) << 23);
       // A subnormal half is a normal float: put it beside 2^-14 and take that away again.
       const auto subnormal = std::bit_cast<std::uint32_t>(

@@ -3,16 +3,21 @@
 import dataclasses
 import threading
 import time
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from peer.native import (
+    AggregationKernels,
     CheckpointError,
     EnvVariant,
+    NativeCodecKernels,
     NonFiniteError,
     PpoAgent,
     PpoSettings,
+    StepArrays,
     VectorEnv,
     env_spec,
     known_envs,
@@ -56,6 +61,34 @@ def test_params_of_another_shape_are_refused(agent: PpoAgent, shape: tuple[int, 
 def test_strided_params_are_refused(agent: PpoAgent) -> None:
     with pytest.raises(ValueError, match="C-contiguous"):
         agent.set_params(np.zeros(2 * agent.num_params, np.float32)[::2])
+
+
+def misaligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a copy one byte after where such numbers may lie."""
+    moved = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+    moved[...] = array
+    return moved
+
+
+def test_misaligned_arrays_are_refused(agent: PpoAgent) -> None:
+    floats, doubles = misaligned(np.ones(8, np.float32)), misaligned(np.ones(agent.num_moments))
+    env, kernels = VectorEnv("CartPole-v1", 8, seed=1), AggregationKernels()
+    with pytest.raises(ValueError, match="params must be aligned to 4 bytes"):
+        agent.set_params(misaligned(agent.get_params()))
+    with pytest.raises(ValueError, match="m2 must be aligned to 8 bytes"):
+        agent.set_model(agent.get_params(), np.ones_like(doubles), np.ones_like(doubles), doubles)
+    with pytest.raises(ValueError, match="actions must be aligned"):
+        env.step(floats.reshape(8, 1))
+    with pytest.raises(ValueError, match="actions must be aligned"):
+        env.step_into(floats.reshape(8, 1), StepArrays(env))
+    with pytest.raises(ValueError, match="state must be aligned"):
+        env.set_state(0, floats[:4])
+    with pytest.raises(ValueError, match="delta must be aligned"):
+        kernels.weighted_sum([np.ones(8, np.float32), floats], [0.5, 0.5])
+    with pytest.raises(ValueError, match="values must be aligned"):
+        NativeCodecKernels.encode_int8(floats)
+    with pytest.raises(ValueError, match="values must be aligned"):
+        NativeCodecKernels.decode_int8(NativeCodecKernels.encode_int8(np.ones(8, np.float32)), floats)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -171,6 +171,15 @@ def test_bad_arguments_are_named() -> None:
         NativeVectorEnv("CartPole-v1", 1).reset(options={"low": 0.0})
 
 
+def test_misaligned_actions_are_copied() -> None:
+    env, other = NativeVectorEnv("Pendulum-v1", 2), NativeVectorEnv("Pendulum-v1", 2)
+    actions = np.empty(9, np.uint8)[1:].view(np.float32).reshape(2, 1)
+    actions[:] = [[0.5], [-1.5]]
+    for each in (env, other):
+        each.reset(seed=1)
+    assert env.step(actions)[0].tobytes() == other.step(actions.copy())[0].tobytes()
+
+
 def test_params_change_the_physics() -> None:
     usual, long = NativeVectorEnv("CartPole-v1", 1), NativeVectorEnv("CartPole-v1", 1, params={"length": 2.0})
     assert usual.reset(seed=3)[0].tobytes() == long.reset(seed=3)[0].tobytes()
