@@ -81,6 +81,15 @@ TEST(Blob, TextBeyondTheBoundIsRefused) {
   EXPECT_MESSAGE(BlobReader(bytes, kKind).get_text("name", 9), BlobError, "at most 9");
 }
 
+TEST(Blob, TextThatIsNotPrintableIsRefused) {
+  for (const std::string_view text : {"Cart\x1b[2J", "Cart\xff", "Cart\n"}) {
+    BlobWriter writer(kKind);
+    writer.put("name", text);
+    const auto bytes = std::move(writer).finish();
+    EXPECT_MESSAGE(BlobReader(bytes, kKind).get_text("name", 64), BlobError, "characters that no text");
+  }
+}
+
 TEST(Blob, EveryTruncationIsAnErrorNotACrash) {
   const auto bytes = sample_blob();
   for (std::size_t size = 0; size < bytes.size(); ++size) {

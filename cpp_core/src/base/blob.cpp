@@ -1,5 +1,6 @@
 #include "murmur/base/blob.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "murmur/base/check.hpp"
@@ -51,13 +52,14 @@ std::string quoted(std::string_view name) {
   return "'" + std::string(name) + "'";
 }
 
-// A damaged file's characters must not reach a terminal.
+// A damaged file's characters must not reach a terminal, nor Python, whose texts are UTF-8.
+bool is_printable(std::byte b) {
+  return b >= std::byte{' '} && b <= std::byte{'~'};
+}
+
 std::string printable(std::span<const std::byte> bytes) {
   std::string text;
-  for (const std::byte b : bytes) {
-    const auto c = static_cast<char>(b);
-    text += c >= ' ' && c <= '~' ? c : '?';
-  }
+  for (const std::byte b : bytes) text += is_printable(b) ? static_cast<char>(b) : '?';
   return quoted(text);
 }
 
@@ -120,6 +122,9 @@ std::string BlobReader::get_text(std::string_view name, std::size_t max_size) {
   if (field.count > max_size) {
     throw BlobError("field " + quoted(name) + " has " + std::to_string(field.count) +
                     " characters, at most " + std::to_string(max_size) + " are allowed");
+  }
+  if (!std::ranges::all_of(field.bytes, is_printable)) {
+    throw BlobError("field " + quoted(name) + " holds characters that no text of ours has");
   }
   std::string text(field.bytes.size(), '\0');
   if (!text.empty()) std::memcpy(text.data(), field.bytes.data(), text.size());

@@ -159,6 +159,22 @@ def test_a_checkpoint_of_another_network_is_refused(change: dict[str, object]) -
         make_ppo_agent("CartPole-v1", SMALL).load(other.save())
 
 
+def test_a_checkpoint_whose_texts_are_none_is_refused_as_a_checkpoint(agent: PpoAgent) -> None:
+    data = bytearray(agent.save())
+    at = data.index(b"murmur-ppo")
+    data[at] = 0xFF  # no UTF-8, so that a message could not repeat it
+    data[-8:] = fnv1a(bytes(data[:-8])).to_bytes(8, "little")
+    with pytest.raises(CheckpointError, match="field 'schema' holds characters"):
+        agent.load(bytes(data))
+
+
+def fnv1a(data: bytes) -> int:
+    digest = 0xCBF29CE484222325
+    for byte in data:
+        digest = (digest ^ byte) * 0x100000001B3 & (2**64 - 1)
+    return digest
+
+
 @pytest.mark.parametrize("backend", ["fused", "libtorch"])
 def test_actions_that_are_not_finite_reach_no_env(backend: str) -> None:
     settings = dataclasses.replace(SMALL, backend=backend, device="cpu")

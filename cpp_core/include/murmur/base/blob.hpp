@@ -102,7 +102,7 @@ class BlobReader {
     get(name, std::span<T>(&value, 1));
     return value;
   }
-  /// Read a text of at most `max_size` bytes.
+  /// Read a text of at most `max_size` printable ASCII characters.
   [[nodiscard]] std::string get_text(std::string_view name, std::size_t max_size);
 
   /// Throw BlobError when fields are left over.
