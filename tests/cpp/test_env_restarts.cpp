@@ -81,5 +81,14 @@ TEST(FlagBits, AreTheFlagsOfBothInTheirOrder) {
   EXPECT_EQ(flag_bits(all.data(), all.data(), 64), ~std::uint64_t{0});
 }
 
+TEST(FlagBits, StayBelowTheirNumberWhateverTheBytesAre) {
+  Rng rng(3);
+  std::vector<std::uint8_t> a(64), b(64, 0);
+  for (std::size_t n = 1; n < 64; ++n) {
+    for (std::uint8_t& flag : a) flag = static_cast<std::uint8_t>(rng.below(256));
+    EXPECT_EQ(flag_bits(a.data(), b.data(), n) >> n, 0U) << n << " flags";
+  }
+}
+
 }  // namespace
 }  // namespace murmur
