@@ -98,6 +98,12 @@ Bound = Annotated[
     AfterValidator(_check_bound),
     Field(description=f"0 (off), or a number from {MIN_NORMAL_FLOAT32:.9g} to 1000000.0"),
 ]
+ValueBound = Annotated[
+    float,
+    Field(ge=0.0, le=1000.0),
+    AfterValidator(_check_bound),
+    Field(description=f"0 (off), or a number from {MIN_NORMAL_FLOAT32:.9g} to 1000.0"),
+]
 LayerSize = Annotated[int, Field(ge=1, le=4096)]
 EpisodeSeed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
@@ -156,7 +162,7 @@ class PpoConfig(Section):
     gae_lambda: Fraction = 0.8
     clip_range: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
     clip_schedule: Literal["constant", "linear"] = "constant"
-    value_clip_range: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
+    value_clip_range: ValueBound = 0.0
     entropy_coef: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
     value_coef: Annotated[float, Field(ge=0.0, le=10.0)] = 0.5
     max_grad_norm: Annotated[float, Field(gt=0.0, le=1e6)] = 0.5

@@ -27,7 +27,7 @@ TEST(PpoConfig, DefaultsAreValid) {
 TEST(PpoConfig, BoundsMayBeOffOrAnyNormalFloat) {
   PpoConfig config;
   for (const double bound : {0.0, 1.2e-38, 10.0, 3e38}) {
-    config.observation_clip = config.reward_clip = bound;
+    config.observation_clip = config.reward_clip = config.value_clip_range = bound;
     EXPECT_NO_THROW(validate(config)) << bound;
   }
 }
@@ -51,6 +51,7 @@ TEST(PpoConfig, NamesTheFieldThatIsOutOfRange) {
       {"gae_lambda", [](PpoConfig& c) { c.gae_lambda = -0.1; }},
       {"clip_range", [](PpoConfig& c) { c.clip_range = 0.0; }},
       {"value_clip_range", [](PpoConfig& c) { c.value_clip_range = -1.0; }},
+      {"value_clip_range", [](PpoConfig& c) { c.value_clip_range = 1e-46; }},  // 0, which is off, as a float
       {"entropy_coef", [](PpoConfig& c) { c.entropy_coef = kNaN; }},
       {"value_coef", [](PpoConfig& c) { c.value_coef = -1.0; }},
       {"max_grad_norm", [](PpoConfig& c) { c.max_grad_norm = 0.0; }},

@@ -79,7 +79,7 @@ void check_objective(const PpoConfig& c) {
   check_real("gamma", c.gamma, c.gamma >= 0 && c.gamma <= 1, "in [0, 1]");
   check_real("gae_lambda", c.gae_lambda, c.gae_lambda >= 0 && c.gae_lambda <= 1, "in [0, 1]");
   check_real("clip_range", c.clip_range, c.clip_range > 0 && c.clip_range <= 1, "in (0, 1]");
-  check_real("value_clip_range", c.value_clip_range, c.value_clip_range >= 0, ">= 0 (0 = off)");
+  check_bound("value_clip_range", c.value_clip_range);
   check_real("entropy_coef", c.entropy_coef, c.entropy_coef >= 0, ">= 0");
   check_real("value_coef", c.value_coef, c.value_coef >= 0, ">= 0");
   check_real("target_kl", c.target_kl, c.target_kl >= 0, ">= 0 (0 = off)");

@@ -210,11 +210,13 @@ def test_normalising_advantages_of_one_step_is_refused(tmp_path: Path) -> None:
     assert load(tmp_path, "ppo: {minibatch_size: 1, normalize_advantages: false}").ppo.minibatch_size == 1
 
 
-@pytest.mark.parametrize("key", ["observation_clip", "reward_clip"])
-def test_bounds_that_vanish_in_single_precision_are_refused(tmp_path: Path, key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "most"), [("observation_clip", "1000000.0"), ("reward_clip", "1000000.0"), ("value_clip_range", "1000.0")]
+)
+def test_bounds_that_vanish_in_single_precision_are_refused(tmp_path: Path, key: str, most: str) -> None:
     message = refusal(tmp_path, f"ppo: {{{key}: 1e-50}}")
     assert message == (
-        f"a.yaml:1: ppo.{key}: expected 0 (off), or a number from 1.17549435e-38 to 1000000.0, got 1e-50 (a number)"
+        f"a.yaml:1: ppo.{key}: expected 0 (off), or a number from 1.17549435e-38 to {most}, got 1e-50 (a number)"
     )
     assert load(tmp_path, f"ppo: {{{key}: 0}}").ppo == load(tmp_path, f"ppo: {{{key}: 0.0}}").ppo
 

@@ -125,6 +125,7 @@ def test_negative_counts_in_moments_are_refused(agent: PpoAgent) -> None:
         ({"lr_schedule": "cosine"}, "lr_schedule must be one of constant, linear"),
         ({"clip_schedule": "cosine"}, "clip_schedule must be one of constant, linear"),
         ({"kl_penalty": -1.0}, "kl_penalty"),
+        ({"value_clip_range": 1e-46}, "value_clip_range"),
         ({"observation_clip": float("inf")}, "observation_clip"),
         ({"reward_clip": -1.0}, "reward_clip"),
         ({"init_log_std": float("nan")}, "init_log_std"),
