@@ -55,19 +55,18 @@ class NativeVectorEnv(gym.vector.VectorEnv[Floats, npt.NDArray[Any], npt.NDArray
         *,
         params: Mapping[str, float] | None = None,
         threads: int = 1,
-        autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
         copy: bool = True,
         render_mode: str | None = None,
     ) -> None:
         if render_mode is not None:
             raise ValueError(f"native environments do not render, got render_mode={render_mode!r}")
-        if autoreset_mode not in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
-            raise ValueError(f"autoreset_mode must be SAME_STEP or NEXT_STEP, got {autoreset_mode}")
+        mode = _autoreset_mode(autoreset_mode)
         self._native = VectorEnv(name, num_envs, seed=0, threads=threads)
         if params:
             variant = EnvVariant(params=list(params.items()), seed_start=0, seed_end=_MAX_SEED, count=num_envs)
             self._native.assign_variants([variant])
-        self.metadata = {"render_modes": [], "autoreset_mode": autoreset_mode}
+        self.metadata = {"render_modes": [], "autoreset_mode": mode}
         self.spec = gym.registry.get(name)
         self.num_envs = num_envs
         self.copy = copy
@@ -79,7 +78,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Floats, npt.NDArray[Any], npt.NDArray
         self._discrete = native.discrete
         self._actions = np.zeros((num_envs, native.action_dim), dtype=np.float32)
         self._out = StepArrays(self._native)
-        self._next_step = autoreset_mode is AutoresetMode.NEXT_STEP
+        self._next_step = mode is AutoresetMode.NEXT_STEP
         self._first_steps: dict[int, tuple[Floats, Floats]] = {}  # state and observation of envs that must restart
         self._terminations = self._out.terminated.view(np.bool_)  # 0 and 1 are what NumPy's bools are
         self._truncations = self._out.truncated.view(np.bool_)
@@ -186,6 +185,14 @@ def register_envs() -> None:
     for name in env_names():
         if f"{NAMESPACE}/{name}" not in gym.registry:
             gym.register(f"{NAMESPACE}/{name}", vector_entry_point=f"{__name__}:NativeVectorEnv", kwargs={"name": name})
+
+
+def _autoreset_mode(given: str | AutoresetMode) -> AutoresetMode:
+    """Return the mode; Gymnasium's own vector environments take its name, such as "NextStep", as well."""
+    for mode in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
+        if given in (mode, mode.value):
+            return mode
+    raise ValueError(f"autoreset_mode must be SAME_STEP or NEXT_STEP, got {given}")
 
 
 def _observation_space(spec: EnvSpec) -> Box:

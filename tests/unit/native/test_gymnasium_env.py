@@ -180,6 +180,13 @@ def test_misaligned_actions_are_copied() -> None:
     assert env.step(actions)[0].tobytes() == other.step(actions.copy())[0].tobytes()
 
 
+def test_autoreset_mode_may_be_a_text_as_gymnasiums() -> None:
+    for mode in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
+        assert NativeVectorEnv("CartPole-v1", 1, autoreset_mode=mode.value).metadata["autoreset_mode"] is mode
+    with pytest.raises(ValueError, match="autoreset_mode must be SAME_STEP or NEXT_STEP, got Disabled"):
+        NativeVectorEnv("CartPole-v1", 1, autoreset_mode="Disabled")
+
+
 def test_params_change_the_physics() -> None:
     usual, long = NativeVectorEnv("CartPole-v1", 1), NativeVectorEnv("CartPole-v1", 1, params={"length": 2.0})
     assert usual.reset(seed=3)[0].tobytes() == long.reset(seed=3)[0].tobytes()
