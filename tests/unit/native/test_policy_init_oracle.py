@@ -11,39 +11,9 @@ import numpy as np
 import pytest
 
 from peer.native import PpoSettings, env_spec, make_ppo_agent
+from tests.unit.native.random_streams import pcg32
 
-MASK = 2**64 - 1
 INIT_STREAM = 0x696E6974
-
-
-def mix64(x: int) -> int:
-    """SplitMix64's finaliser (Steele, Lea & Flood 2014)."""
-    x = (x + 0x9E3779B97F4A7C15) & MASK
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
-    return x ^ (x >> 31)
-
-
-def pcg32(seed: int, stream: int) -> Iterator[int]:
-    """PCG32 XSH-RR (O'Neill 2014), seeded as murmur::Rng is."""
-    key = mix64(seed)
-    start = mix64(key ^ mix64(stream))
-    increment = ((mix64((key + mix64(~stream & MASK)) & MASK) << 1) | 1) & MASK
-    state = 0
-
-    def step() -> int:
-        nonlocal state
-        old = state
-        state = (old * 6364136223846793005 + increment) & MASK
-        shifted = (((old >> 18) ^ old) >> 27) & 0xFFFFFFFF
-        turn = old >> 59
-        return ((shifted >> turn) | (shifted << (-turn & 31))) & 0xFFFFFFFF
-
-    step()
-    state = (state + start) & MASK
-    step()
-    while True:
-        yield step()
 
 
 def dot(a: list[float], b: list[float]) -> float:
