@@ -95,6 +95,8 @@ class LocalSwarm:
                 f"storage.slot={slot}",
             ]
             self._children.append(_start([*self._arguments, *settings]))
+            if self._stopping:  # the signal came while this one started, and did not reach it
+                self._children[-1].terminate()
 
     def _wait(self) -> list[int]:
         """Wait for all, telling at once of each that ends badly; after a signal, for STOP_S at most."""

@@ -17,8 +17,8 @@ class StaticDiscovery:
 
     @property
     def name(self) -> str:
-        count = len(self._addresses)
-        return "1 given address" if count == 1 else f"{count} given addresses"
+        count = len(without_own(self._addresses, self._own_addresses()))
+        return "1 given address" if count == 1 else f"{count or 'no other'} given addresses"
 
     async def addresses(self) -> list[str]:
         await trio.lowlevel.checkpoint()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -202,6 +203,27 @@ def test_allow_list_of_no_possible_run_is_not_made(tmp_path: Path, run: str) -> 
 def test_up_that_was_stopped_before_it_started_anybody_says_so() -> None:
     swarm = peer.local_swarm.LocalSwarm(Config(), peers=2, base_port=5000, arguments=[])
     assert swarm._verdict([]) == "stopped before any peer was started"
+
+
+def test_up_that_is_stopped_while_it_starts_a_peer_stops_that_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was waited for until it was killed, without its state saved."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(_arguments: list[str]) -> subprocess.Popen[str]:
+        child = subprocess.Popen(["sleep", "60"], text=True)
+        started.append(child)
+        swarm._on_signal(signal.SIGINT, None)
+        return child
+
+    monkeypatch.setattr(peer.local_swarm, "_start", start)
+    swarm = peer.local_swarm.LocalSwarm(Config(), peers=2, base_port=5000, arguments=[])
+    swarm._slots = [0, 1]
+    swarm._start_all()
+    (child,) = started
+    try:
+        assert child.wait(5.0) == -signal.SIGTERM
+    finally:
+        child.kill()
 
 
 @pytest.mark.parametrize("command", ["up", "peer", "doctor"])

@@ -94,6 +94,15 @@ async def test_list_leaves_out_ourselves_and_duplicates() -> None:
     assert await source.addresses() == ["/dns4/seed/tcp/1", "/ip4/10.0.0.3/tcp/1"]
 
 
+@pytest.mark.parametrize(
+    ("ports", "name"),
+    [((1, 2, 3), "2 given addresses"), ((1, 2, 2), "1 given address"), ((1,), "no other given addresses")],
+)
+def test_list_counts_where_others_may_be(ports: tuple[int, ...], name: str) -> None:
+    given = [f"/ip4/127.0.0.1/tcp/{port}" for port in ports]
+    assert StaticDiscovery(given, own_addresses=lambda: ["/ip4/127.0.0.1/tcp/1"]).name == name
+
+
 def test_list_with_a_malformed_address_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match=r"10\.0\.0\.2:4001"):
         StaticDiscovery(["/ip4/10.0.0.3/tcp/1", "10.0.0.2:4001"], own_addresses=list)
