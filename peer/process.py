@@ -32,6 +32,7 @@ from peer.node import Outcome, run_peer
 from peer.open_files import raise_open_files
 from peer.peer_parts import PeerParts
 from peer.rounds.entry import Entry
+from peer.rounds.machine import RoundMachine
 from peer.run_folder import RunFolder
 from peer.services.book_keeping import FILE_NAME as BOOK_FILE
 from peer.services.reporting import STOP_REASONS, greedy_return
@@ -134,6 +135,7 @@ class PeerProcess:
         self._counters = counters
         self._age = age
         self._status: Callable[[], Status] | None = None
+        self._machine: RoundMachine | None = None
         file = config.network.allow_list
         self._reread_allow_list = AllowListWatch(Path(file)).changed if file else lambda: None
 
@@ -171,7 +173,7 @@ class PeerProcess:
 
     def _tell_finished_before(self, root: Entry, folder: RunFolder) -> None:
         """Say why there is nothing to do: a second `up` on the same folder must not look like a failure."""
-        if not folder.model_file.exists():
+        if not folder.holds_model_of(root):
             folder.save_model(root)
         self._sink.emit(
             RunAlreadyFinished(
@@ -212,6 +214,8 @@ class PeerProcess:
                     newer = outcome.superseded_by
                     if newer is None:
                         self._finish(outcome, folder, transport)
+                if run_scope.cancelled_caught and self._machine is not None:
+                    folder.save_model_so_far(self._machine.tip)
                 nursery.cancel_scope.cancel()
             if newer is not None:
                 await self._rest(newer, signals)
@@ -302,6 +306,7 @@ class PeerProcess:
         )
 
     def _start_status(self, nursery: trio.Nursery, me: Self, running: Running) -> None:
+        self._machine = running.machine
         self._status = partial(
             status_of, me, running, names=self._names, counters=self._counters, troubles=self._troubles
         )

@@ -1,4 +1,4 @@
-"""What a peer keeps of one run on disk: the chain, the last states of the model, the optimizer, the finished model.
+"""What a peer keeps of one run on disk: the chain, the last states of the model, the optimizer, the model.
 
 It stands beside the identity, in a folder named after the run, the settings that all its peers share, and the version
 of the protocol. So another configuration or version never meets state that it cannot use, and going back to the first
@@ -20,10 +20,10 @@ from peer.rounds.snapshot import decode_snapshot
 from peer.services.archive import Archive
 from peer.storage.about_file import About, write_about
 from peer.storage.journal import Journal
-from peer.storage.model_file import ModelFile, save_model
+from peer.storage.model_file import ModelFile, load_model, save_model
 from peer.storage.payloads import PayloadFolder
 from peer.storage.snapshots import SnapshotStore
-from peer.telemetry.disk_events import OtherVersionKept, StateDamaged, StorageFailed
+from peer.telemetry.disk_events import ModelSaved, OtherVersionKept, StateDamaged, StorageFailed
 from peer.telemetry.process_events import StateRestored
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId
@@ -88,14 +88,30 @@ class RunFolder:
         return entry
 
     def save_model(self, entry: Entry) -> Path | None:
-        """Write the finished model for `murmur eval` and others; return where, None when the disk refused it."""
+        """Write the model for `murmur eval` and others; return where, None when the disk refused it."""
         assert entry.state is not None
         try:
             save_model(self.model_file, ModelFile(state=entry.state, settings=_description(self._config, entry)))
         except StorageError as error:
-            self._sink.emit(StorageFailed(operation="save the final model", cause=str(error)))
+            self._sink.emit(StorageFailed(operation="save the model", cause=str(error)))
             return None
         return self.model_file
+
+    def save_model_so_far(self, tip: Entry) -> None:
+        """Leave the model of a run that goes on another time, and say where; nothing before the first round."""
+        if tip.manifest is None:
+            return
+        path = self.save_model(tip)
+        if path is not None:
+            self._sink.emit(ModelSaved(round=tip.round, path=str(path)))
+
+    def holds_model_of(self, entry: Entry) -> bool:
+        """Return whether the file is of `entry`, and not of an earlier stop."""
+        try:
+            told = load_model(self.model_file).settings
+        except StorageError:
+            return False
+        return (told.get("round"), told.get("model_hash")) == (str(entry.round), entry.model.hex())
 
     def close(self) -> None:
         try:

@@ -46,7 +46,7 @@ def train_command(
 
 
 def eval_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model.safetensors that a finished run saved.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="What a peer, or `murmur train`, saved.")],
     episodes: Annotated[int, typer.Option(min=1, max=100_000, help="Greedy episodes to average.")] = 20,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the first episode.")] = 1_000_000_000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -57,7 +57,7 @@ def eval_command(
 
     \b
     Example:
-      murmur eval runs/slot-0/cartpole-1f0c93ab/model.safetensors --episodes 100
+      murmur eval runs/slot-0/cartpole-1f0c93ab-v5/model.safetensors --episodes 100
     """
     from peer.evaluation import evaluate_file
 

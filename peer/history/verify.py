@@ -29,6 +29,7 @@ from peer.storage.payloads import PayloadFolder
 from peer.storage.snapshots import Damage, SnapshotStore
 from peer.telemetry.text_format import printable
 from peer.types import ModelState, PeerId
+from peer.wire.hashing import model_hash
 
 
 def verify_run(place: RunPlace, config: Config) -> Findings:
@@ -56,9 +57,10 @@ def verify_run(place: RunPlace, config: Config) -> Findings:
             first_entry(config, agent), replay=replay, rules=parts.rules, findings=findings, snapshots=snapshots
         )
         check.run(journal, run=parts.run)
+        ended = check.ended
     _judge_snapshots(snapshots, findings)
     if model_file is not None:
-        _judge_model_file(model_file, replay.found, findings)
+        _judge_model_file(model_file, replay.found, findings, ended=ended)
     _tell_unchecked(place, config, findings)
     return findings
 
@@ -81,6 +83,11 @@ class _ChainCheck:
         breaks = journal.breaks()
         for record in read_records(journal.rows(newest_first=False), run=run):
             self._take(record, is_break=record.round in breaks)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the chain's last round ends the run."""
+        return self._last is not None and bool(self._last.stop)
 
     def _take(self, record: Record, *, is_break: bool) -> None:
         parent = self._parent_of(record, is_break=is_break)
@@ -186,7 +193,8 @@ def _round_of(model_file: ModelFile) -> int | None:
     return int(number) if number.isdecimal() else None
 
 
-def _judge_model_file(model_file: ModelFile, state: ModelState | None, findings: Findings) -> None:
+def _judge_model_file(model_file: ModelFile, state: ModelState | None, findings: Findings, *, ended: bool) -> None:
+    """ended: the run is over, so that the file is the chain's; else it may be of a stop before a branch was left."""
     number = model_file.settings.get("round", "?")
     if state is None:
         findings.unchecked.append(f"{MODEL_FILE}: the state after round {number} is not known here")
@@ -199,7 +207,11 @@ def _judge_model_file(model_file: ModelFile, state: ModelState | None, findings:
         (held.moments.m2, state.moments.m2),
     )
     findings.model_file = all(np.array_equal(a, b) for a, b in pairs)
-    if not findings.model_file:
+    if findings.model_file:
+        return
+    if not ended and model_file.settings.get("model_hash") != model_hash(state).hex():
+        findings.unchecked.append(f"{MODEL_FILE}: of another branch than the journal's, which went on without it")
+    else:
         findings.problem(None, f"{MODEL_FILE} is not the model of round {number}, as it claims: it was replaced")
 
 

@@ -1,4 +1,4 @@
-"""The finished model as a safetensors file: readable by PyTorch, JAX and NumPy alike, and it runs no code when opened.
+"""The model as a safetensors file: readable by PyTorch, JAX and NumPy alike, and it runs no code when opened.
 
 Tensors: `params` float32[P], flat in the order of cpp_core/include/murmur/agents/policy_layout.hpp; `moments_count`,
 `moments_mean`, `moments_m2` float64[M]: the observation dims, then the return;
@@ -49,7 +49,7 @@ def save_model(path: Path, model: ModelFile) -> None:
 def load_model(path: Path) -> ModelFile:
     """Raises: StorageError when the file is missing, damaged, or not a model of this project."""
     if path.is_dir():
-        raise StorageError(f"{path} is a folder: give the model.safetensors of a finished run")
+        raise StorageError(f"{path} is a folder: give the model.safetensors in it")
     try:
         with safe_open(str(path), framework="numpy") as file:
             settings = dict(file.metadata() or {})
@@ -60,7 +60,7 @@ def load_model(path: Path) -> ModelFile:
             moments = Moments(count=count, mean=mean, m2=m2)
             state = ModelState(params=file.get_tensor("params"), moments=moments, outer=outer)
     except FileNotFoundError as error:
-        raise StorageError(f"there is no model at {path}: give the file that a finished run has saved") from error
+        raise StorageError(f"there is no model at {path}: a peer saves it when it ends, `murmur train` too") from error
     except (SafetensorError, OSError, TypeError) as error:  # TypeError: of a type that numpy lacks, as BF16
         raise StorageError(f"{path} cannot be read as a model: {error}") from error
     return ModelFile(state=state, settings=settings)

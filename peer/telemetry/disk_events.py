@@ -24,6 +24,14 @@ class StateSaved(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSaved(Event):
+    """A peer that stopped before the end of its run left the model so far where `murmur eval` and others read it."""
+
+    round: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotAdopted(Event):
     """The state of `round` was taken from `donor` instead of being replayed."""
 

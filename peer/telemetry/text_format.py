@@ -366,6 +366,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     disk_events.StateSaved: lambda e, _: (
         f"saved round {e.round}, model {short(e.model)}; the next start goes on from there"
     ),
+    disk_events.ModelSaved: lambda e, _: f"model of round {e.round}: {e.path}",
     disk_events.SnapshotAdopted: lambda e, names: (
         f"took the snapshot of round {e.round} from {names.name_of(e.donor)}, model {short(e.model)}"
     ),

@@ -41,6 +41,8 @@ def test_peer_stopped_by_a_signal_goes_on_where_it_stopped(murmur: Murmur) -> No
     assert first.stop(signal.SIGINT) == 0, first.output
     assert [event["cause"] for event in first.named("shutdown_started")] == ["SIGINT"]
     (saved,) = first.named("state_saved")
+    (model,) = first.named("model_saved")
+    assert f"round {saved['round']} of run" in evaluated(murmur, model["path"])
 
     second = murmur.peer("a")
     restored = second.wait_for("state_restored", within_s=START_S)
@@ -51,6 +53,12 @@ def test_peer_stopped_by_a_signal_goes_on_where_it_stopped(murmur: Murmur) -> No
     assert not second.named("state_damaged")
     assert second.stop(signal.SIGTERM) == 0, second.output
     assert second.named("state_saved")[0]["round"] > saved["round"]
+
+
+def evaluated(murmur: Murmur, model: str) -> str:
+    process = murmur.run("eval", model)
+    assert process.wait(within_s=START_S) == 0, process.output
+    return process.output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

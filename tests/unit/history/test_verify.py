@@ -19,6 +19,7 @@ from peer.storage.atomic_file import read_framed, write_framed
 from peer.storage.journal import Journal
 from peer.storage.model_file import load_model, save_model
 from peer.types import Digest
+from peer.wire.hashing import model_hash
 from peer.wire.messages import Rejection
 from tests.unit.history import tampering
 from tests.unit.history.sealed_run import CONFIG, ME, OTHER, make_run
@@ -164,6 +165,16 @@ def test_swapped_model_file_is_found(folder: Path) -> None:
     params[3] = np.nextafter(params[3], np.float32(9.0))
     save_model(path, replace(model, state=replace(model.state, params=params)))
     assert told(folder) == ["model.safetensors is not the model of round 10, as it claims: it was replaced"]
+
+
+def test_model_of_a_stop_on_a_branch_that_was_left_is_not_called_false(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    model = load_model(path)
+    state = replace(model.state, params=model.state.params + np.float32(1.0))
+    save_model(path, replace(model, state=state, settings={**model.settings, "model_hash": model_hash(state).hex()}))
+    findings = check(folder)
+    assert not findings.problems
+    assert findings.unchecked == ["model.safetensors: of another branch than the journal's, which went on without it"]
 
 
 def test_swapped_snapshot_is_found_though_its_checksum_holds(folder: Path) -> None:
