@@ -31,7 +31,7 @@ test-arm: ## cross-compile the C++ core for 64-bit Arm and run its tests under Q
 	@scripts/setup.sh lint
 	@scripts/test-arm.sh $(ARGS)
 
-torture: ## thousands of seeded lives of swarms under faults (SEEDS=2000, ARGS='--replay 17'; an hour on two cores)
+torture: ## thousands of seeded lives of swarms under faults (SEEDS=2000, ARGS='--replay 17' or '--report FILE'; an hour on two cores)
 	@scripts/setup.sh test
 	@.venv/bin/python -m tests.swarm.torture --seeds $(SEEDS) $(ARGS)
 

@@ -14,6 +14,7 @@ between rounds is more than half above that of the rests, or the three do not se
 
 import argparse
 import itertools
+import signal
 import statistics
 import sys
 import tempfile
@@ -231,6 +232,9 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=600.0, help="frames a second, at most")
     parser.add_argument("--before-s", type=float, default=120.0, help="how long to look before it, and after it")
     options = parser.parse_args()
+    # The three processes are to end with this one; trio knows how to be interrupted by SIGINT alone.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     print(f"seed {options.seed}, at most {options.rate:g} frames a second; {describe_machine()}", flush=True)
     with tempfile.TemporaryDirectory(prefix="murmur-fuzz-") as folder, ExitStack() as stack:
         murmur = Murmur(Path(folder), stack)

@@ -1,5 +1,8 @@
 """The short part of `make fuzz-network`: some thousand malformed frames, on every surface of a peer that trains."""
 
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,7 +12,7 @@ from peer.config.load import load_config
 from peer.round_parts import wire_run_id
 from peer.services.status_socket import read_status
 from tests.fuzz.barrage import Barrage, plan
-from tests.process.murmur import START_S, Murmur, MurmurProcess, port_of
+from tests.process.murmur import ROOT, START_S, Murmur, MurmurProcess, port_of
 
 FRAMES = 5000
 
@@ -38,3 +41,22 @@ def test_peer_under_malformed_frames_on_every_surface_counts_them_and_seals_on(m
         time.sleep(0.1)
     assert "Traceback" not in victim.output + other.output
     assert victim.stop() == other.stop() == 0
+
+
+def test_fuzzer_that_is_told_to_stop_takes_its_peers_along() -> None:
+    def children() -> list[int]:
+        return [int(pid) for pid in Path(f"/proc/{fuzzer.pid}/task/{fuzzer.pid}/children").read_text().split()]
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.fuzz.fuzz_network"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as fuzzer:
+        deadline = time.monotonic() + START_S
+        while len(pids := children()) < 3:
+            assert time.monotonic() < deadline, f"peers: {pids}"
+            time.sleep(0.05)
+        fuzzer.send_signal(signal.SIGTERM)
+        fuzzer.wait(START_S)
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]

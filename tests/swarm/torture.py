@@ -1,7 +1,10 @@
 """The long part of the tests of the round protocol: thousands of seeded lives under every trouble that we know.
 
-python -m tests.swarm.torture --seeds 2000            run seeds 0 to 1999 on all cores, write a report
+python -m tests.swarm.torture --seeds 2000            run seeds 0 to 1999 on all cores, print a report
+python -m tests.swarm.torture --report FILE           write it, too: benchmarks/results/torture.txt, torture-groups.txt
 python -m tests.swarm.torture --replay 1234           run one again, exactly, and show how it fails
+
+SIGINT or SIGTERM ends a run early, with a report of the lives that are over.
 """
 
 import argparse
@@ -23,8 +26,6 @@ from tests.swarm.judgement import assert_bounded, assert_each_piece_once, assert
 from tests.swarm.nemesis import torment
 
 ROOT = Path(__file__).parents[2]
-REPORT = ROOT / "benchmarks" / "results" / "torture.txt"
-GROUPS_REPORT = REPORT.with_name("torture-groups.txt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,15 +77,16 @@ def main() -> int:
     parser.add_argument("--replay", type=int, help="run this seed alone")
     parser.add_argument("--groups", action="store_true", help="lives of large swarms: rules under which a few are one")
     parser.add_argument("--merge", choices=(BY_MAJORITY, BY_SCORE), default=BY_MAJORITY, help="as round.merge")
-    parser.add_argument("--report", type=Path, help="default: torture.txt or torture-groups.txt")
+    parser.add_argument("--report", type=Path, help="write the report to this file, too")
     arguments = parser.parse_args()
     if arguments.replay is not None:
         verdict = judge(arguments.replay, groups=arguments.groups, merge=arguments.merge)
         print(f"seed {verdict.seed}: {', '.join(verdict.told)}\n{verdict.failure or 'all held'}")
         return bool(verdict.failure)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a shell's background job does not hear SIGINT
     started = time.monotonic()
     verdicts: list[Verdict] = []
-    with multiprocessing.Pool(arguments.jobs, _leave_interrupts_to_the_parent) as pool, suppress(KeyboardInterrupt):
+    with multiprocessing.Pool(arguments.jobs, _leave_signals_to_the_parent) as pool, suppress(KeyboardInterrupt):
         seeds = range(arguments.first, arguments.first + arguments.seeds)
         for verdict in pool.imap_unordered(partial(judge, groups=arguments.groups, merge=arguments.merge), seeds):
             verdicts.append(verdict)
@@ -93,19 +95,24 @@ def main() -> int:
             if time.monotonic() - started > 60 * arguments.minutes:
                 pool.terminate()
                 break
+    if not verdicts:
+        print("ended before a life was over")
+        return 1
     text = report(verdicts, wall_s=time.monotonic() - started, jobs=arguments.jobs)
     flags = ("--groups " if arguments.groups else "") + (
         f"--merge {arguments.merge} " if arguments.merge != BY_MAJORITY else ""
     )
     text = text.replace("ARGS='", f"ARGS='{flags}").replace("--replay", f"{flags}--replay")
     print(text)
-    (arguments.report or (GROUPS_REPORT if arguments.groups else REPORT)).write_text(text)
+    if arguments.report:
+        arguments.report.write_text(text)
     return any(verdict.failure for verdict in verdicts)
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    """Ctrl-C ends a run early, with a report of the lives that are over."""
+def _leave_signals_to_the_parent() -> None:
+    """Ctrl-C reaches all; SIGTERM is what the pool ends its workers with."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def describe(verdict: Verdict) -> str:
