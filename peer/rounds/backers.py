@@ -1,4 +1,4 @@
-"""Which peers stand behind a whole state that is offered, and behind the chain here (docs/adr/0071, 0079).
+"""Which peers stand behind a whole state that is offered, and behind the chain here (docs/adr/0071, 0079, 0081).
 
 Votes are signed, and come with the offer. What a peer says of its tip is not, and counts only if it said so to this
 peer itself. So behind a state that somebody made up stand those that made it up, and those that took it over.
@@ -48,8 +48,9 @@ class Backers:
         company, ledger = self._company, self._ledger
         tip, line = ledger.tip, ledger.line()
         standing = tip.settle(ledger.parts.rules)
-        is_here = self._last_seen_here(line, offered.round)
-        there = self._voted_for(offered).difference(
+        voted_there = self._voted_for(offered)
+        is_here = self._last_seen_here(line, offered.round, voted_there)
+        there = voted_there.difference(
             is_here, *(_voters(entry, ledger) for entry in line if entry.round > offered.round)
         )
         there |= self._at(Digest(offered.digest)) - {ledger.me}
@@ -67,10 +68,12 @@ class Backers:
         known = None if state is None else state.settle(ledger.parts.rules).held.keys()
         return Side(round=offered.round, score=offered.score, backers=self._allowed(there), known=known), ours
 
-    def _last_seen_here(self, line: list[Entry], round_number: int) -> set[PeerId]:
-        """Return this peer, and those that said they are on `line` after their vote of a round, if they had any."""
+    def _last_seen_here(self, line: list[Entry], round_number: int, voted_there: Set[PeerId]) -> set[PeerId]:
+        """Return this peer, and those that said they are on `line`; of who voted for the other side, those that said so
+        after their vote of that round. Of the others any word counts, as whoever makes a state up chooses its round."""
         told, digests = self._company.told.items(), {entry.digest for entry in line}
-        here = {peer for peer, word in told if word.voted >= round_number and word.tip.digest in digests}
+        on_line = ((peer, word) for peer, word in told if word.tip.digest in digests)
+        here = {peer for peer, word in on_line if peer not in voted_there or word.voted >= round_number}
         return {self._ledger.me, *here}
 
     def newest_backed(self) -> Entry:

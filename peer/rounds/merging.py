@@ -1,4 +1,4 @@
-"""How a chain is judged with which this peer knows no common ancestor (docs/adr/0071, 0079). Pure."""
+"""How a chain is judged with which this peer knows no common ancestor (docs/adr/0071, 0079, 0081). Pure."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def verdict(theirs: Side, ours: Side) -> bool | None:
     """Return whether the other chain replaces ours whatever the scores, or does not; None: the scores decide."""
     if _is_elder(theirs, ours):
         return True
-    if _is_elder(ours, theirs) or _outnumbers(ours, theirs):
+    if _is_elder(ours, theirs) or _outnumbers(ours, theirs) or _withstands(ours, theirs):
         return False
     return True if _outnumbers(theirs, ours) else None
 
@@ -54,3 +54,12 @@ def _outnumbers(one: Side, other: Side) -> bool:
     """
     everybody = one.backers | other.backers | one.others | other.others
     return 2 * len(one.backers) > len(everybody) and len(one.backers) >= 2 * len(other.backers)
+
+
+def _withstands(ours: Side, theirs: Side) -> bool:
+    """Return whether twice as many stand behind our chain, be they most of all or not.
+
+    Else, when two halves of a swarm meet, both would take a state that one peer made up. Whoever offers a state counts
+    behind it, though it may have moved on by now.
+    """
+    return len(ours.backers) >= 2 * max(1, len(theirs.backers))

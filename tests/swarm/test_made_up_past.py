@@ -87,6 +87,23 @@ def test_by_majority_nobody_takes_a_made_up_state(
     assert max(machine.tip.round - machine.final_round for machine in honest) <= 2, "the liar is waited for no more"
 
 
+def test_two_halves_that_meet_take_no_state_that_one_member_made_up(
+    swarm_of_eight: tuple[MachineSwarm, Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither half is most of all, so that between the two the scores decide."""
+    swarm, liar = swarm_of_eight
+    swarm.rewire(lambda a, b: a % 2 != b % 2)
+    swarm.run(20.0)
+    honest = [member.machine for member in swarm.members[:-1]]
+    assert len({machine.tip.digest for machine in honest}) > 1
+    forged = lie(liar, monkeypatch)
+    swarm.rewire(lambda _a, _b: False)
+    swarm.run(30.0)
+    assert all(machine.tip.score < forged.score for machine in honest)
+    lines = [{entry.digest for entry in machine.line()} for machine in honest]
+    assert set.intersection(*lines), "they have become one"
+
+
 def test_a_joiner_that_met_the_liar_first_comes_over_to_the_swarm(monkeypatch: pytest.MonkeyPatch) -> None:
     swarm = MachineSwarm(SIZE, seed=2, late=1, rules=RoundRules(merge=BY_MAJORITY))
     swarm.run(20.0)

@@ -73,3 +73,12 @@ def test_who_says_that_the_offered_state_is_its_tip_stands_behind_it_without_a_v
     assert theirs.backers == {member, stranger}
     assert member not in ours.backers
     assert stranger in ours.others, "who is on another chain counts among all"
+
+
+def test_a_round_that_a_made_up_state_claims_takes_nobodys_word_away(swarm: MachineSwarm) -> None:
+    """Who came over by a snapshot cannot vote yet, and has said where it is."""
+    member, tip = peers(swarm)[3], swarm.members[0].machine.tip
+    swarm.members[0].machine._ledger.discard_votes(member)
+    company(swarm).heard(member, Told(tip=Tip(tip.digest, tip.round, tip.score), voted=tip.round))
+    _, ours = backers(swarm).sides(offer(swarm, rounds_ahead=1000))
+    assert member in ours.backers

@@ -24,6 +24,16 @@ def test_only_twice_as_many_outnumber(ours: int, theirs: int, *, replaces: bool 
     assert verdict(side(ours), side(theirs)) is {None: None, True: False}[replaces]
 
 
+@pytest.mark.parametrize(("ours", "theirs", "replaces"), [(2, 0, False), (2, 1, False), (3, 2, None), (6, 3, False)])
+def test_no_chain_is_left_for_one_with_half_as_many_though_it_is_not_that_of_most(
+    ours: int, theirs: int, *, replaces: bool | None
+) -> None:
+    """Nor is the other one left for it then: while most are elsewhere, the scores decide there."""
+    elsewhere = side(99).backers
+    assert verdict(side(theirs), replace(side(ours), others=elsewhere)) is replaces
+    assert verdict(replace(side(ours), others=elsewhere), side(theirs)) is None
+
+
 def test_a_young_chain_gives_way_to_one_that_strangers_trained_for_long() -> None:
     young = side(7, round_number=YOUNG_ROUNDS)
     assert verdict(ELDER, young) is True
