@@ -76,7 +76,7 @@ class Fetches:
         ]
         found += [
             (0, delta, (entry.sealer or delta.peer, delta.peer))
-            for entry, delta in ledger.missing_payloads(self._worthy())
+            for entry, delta in ledger.missing.before(self._worthy())
         ]
         wanted: dict[Digest, _Claims] = {Digest(delta.message.payload): {} for _, delta, _ in found}
         for _, delta, holders in sorted(found, key=lambda each: each[0]):
@@ -91,6 +91,6 @@ class Fetches:
         return [
             entry
             for entry in ledger.chain.beside_tip()
-            if not ledger.can_apply(entry)
+            if not ledger.missing.can_apply(entry)
             and ((entry.score, entry.round) >= (tip.score, tip.round) or ledger.is_favoured(entry))
         ]

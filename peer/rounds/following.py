@@ -81,7 +81,13 @@ class Follower:
         """Return what the choice depends on besides votes and time. Work for the next round does not matter to it."""
         ledger, chain = self._ledger, self._ledger.chain
         company = self._company.alive if self._asked_votes else None  # they tell whether the own vote may yet decide
-        return chain.tip.digest, chain.version, ledger.eligibility.version, ledger.num_applicable_beside_tip(), company
+        return (
+            chain.tip.digest,
+            chain.version,
+            ledger.eligibility.version,
+            ledger.missing.num_applicable_beside_tip(),
+            company,
+        )
 
     def _head(self, now: Seconds) -> Entry:
         """Return where the best of all branches ends.
@@ -97,7 +103,7 @@ class Follower:
             for child in tree.children[entry.digest]:
                 if child.digest in tree.line:
                     best = heads[child.digest]  # where this peer is, it needs no reason to be
-                elif child.digest not in aside and self._ledger.can_apply(child):
+                elif child.digest not in aside and self._ledger.missing.can_apply(child):
                     head = heads[child.digest]
                     if better(head, best, ledger=self._ledger, bound=partial(self._is_bound, best, head, now)):
                         best = head
@@ -108,7 +114,7 @@ class Follower:
         """Return which of the entries that go on from the tip are not followed yet, for admitting too few."""
         ahead, aside = {self._ledger.tip.digest}, set[Digest]()
         for entry in tree.entries:
-            if entry.parent in ahead and self._ledger.can_apply(entry):
+            if entry.parent in ahead and self._ledger.missing.can_apply(entry):
                 (aside if self._is_left_aside(entry, now) else ahead).add(entry.digest)
         return aside
 

@@ -11,7 +11,7 @@ from peer.rounds.group_candidates import GroupCandidates
 from peer.rounds.group_pool import GroupPool
 from peer.rounds.grouping import Grouping
 from peer.rounds.headers import HeaderPool
-from peer.rounds.manifest import STOP_RETURN
+from peer.rounds.missing_payloads import MissingPayloads
 from peer.rounds.own_deltas import OwnDeltas, Piece
 from peer.rounds.parts import Parts
 from peer.rounds.payloads import PayloadStore, is_same_claim
@@ -42,10 +42,7 @@ class Ledger:
         self.eligibility = Eligibility(self.me)
         self._candidates = Candidates(self.pool, self.payloads, self.eligibility, is_of_own_group=self.is_of_own_group)
         self.decisions = Decisions()
-        self._without_payload: dict[Digest, tuple[SignedDelta, ...]] = {}
-        self._not_applicable: dict[Digest, Entry] = {}
-        self._applicable_key: object = None
-        self._payloads_seen = -1
+        self.missing = MissingPayloads(self.chain, self.payloads)
         self.remainders = Remainders()
         self._departed: set[tuple[str, int]] = set()
         self._held_before = 0
@@ -98,7 +95,7 @@ class Ledger:
         """Return whether a header or a group seal on the tip, or a manifest in the tree, lacks a payload."""
         return (
             bool(self.headers_without_payload())
-            or self.num_applicable_beside_tip() < len(self.chain.beside_tip())
+            or self.missing.num_applicable_beside_tip() < len(self.chain.beside_tip())
             or bool(self.group_candidates.without_payload())
         )
 
@@ -204,64 +201,11 @@ class Ledger:
         step = aggregate if isinstance(first, DeltaHeader) else aggregate.of_groups
         return step(base, contributions, Digest(first.base))
 
-    def missing_payloads(self, entries: Iterable[Entry]) -> list[tuple[Entry, SignedDelta]]:
-        """Return the admitted deltas without payload between the nearest applied ancestors and `entries`."""
-        missing: list[tuple[Entry, SignedDelta]] = []
-        seen: set[Digest] = set()
-        for entry in entries:
-            current: Entry | None = entry
-            while current is not None and current.state is None and current.digest not in seen:
-                seen.add(current.digest)
-                if current.stop != STOP_RETURN:
-                    missing += [(current, delta) for delta in self._lacking(current)]
-                current = self.chain.get(current.parent)
-        return missing
-
-    def _lacking(self, entry: Entry) -> tuple[SignedDelta, ...]:
-        """Return the admitted deltas without payload: of those that lacked it last time, as payloads in use stay."""
-        before = self._without_payload.get(entry.digest, entry.deltas)
-        lacking = tuple(delta for delta in before if delta.message not in self.payloads)
-        self._without_payload[entry.digest] = lacking
-        return lacking
-
-    def can_apply(self, entry: Entry) -> bool:
-        """Return whether no payload is lacking from the nearest applied ancestor on. Cost: as that of all entries."""
-        self._look_for_payloads()
-        return entry.digest not in self._not_applicable
-
-    def num_applicable_beside_tip(self) -> int:
-        """Return how many of the entries beside the line to the tip can be applied."""
-        self._look_for_payloads()
-        return len(self.chain.beside_tip()) - len(self._not_applicable)
-
-    def _look_for_payloads(self) -> None:
-        """Find the entries that cannot be applied. Cost: O(1) until tree, tip or payloads change; payloads in use stay,
-        so of an unchanged tree they only get fewer."""
-        chain = self.chain
-        key = (chain, chain.version, chain.tip.digest)
-        if key != self._applicable_key:
-            self._applicable_key, self._payloads_seen = key, -1
-            self._not_applicable = {entry.digest: entry for entry in chain.beside_tip()}
-            if len(self._without_payload) > len(chain):
-                self._forget_removed()
-        if not self._not_applicable or self.payloads.version == self._payloads_seen:
-            return
-        self._payloads_seen = self.payloads.version
-        before, self._not_applicable = self._not_applicable, {}
-        for digest, entry in before.items():  # parents come before their children
-            lacks = entry.state is None and entry.stop != STOP_RETURN and self._lacking(entry)
-            if lacks or entry.parent in self._not_applicable:
-                self._not_applicable[digest] = entry
-
-    def _forget_removed(self) -> None:
-        lacking = self._without_payload.items()
-        self._without_payload = {digest: left for digest, left in lacking if digest in self.chain}
-
     def deltas_lacking(self, payload: Digest) -> list[SignedDelta]:
         """Return what matters here, announces `payload` and waits for it; each says of it what it likes."""
         relevant: list[SignedDelta] = [*self.pool.announcing(payload), *self.groups.announcing(payload)]
         for entry in self.chain:
-            relevant += [delta for delta in self._lacking(entry) if delta.message.payload == payload]
+            relevant += [delta for delta in self.missing.of(entry) if delta.message.payload == payload]
         payloads = self.payloads
         return [delta for delta in relevant if delta.message not in payloads and not payloads.is_refuted(delta.message)]
 
@@ -284,7 +228,7 @@ class Ledger:
         self.votes.forget(before_round=root_round)  # the root's own votes tell who has arrived there
         self.pool.forget(keep=self._recent_bases(self.pool.bases()))
         self.groups.forget(keep=self._recent_bases(self.groups.bases()))
-        self._forget_removed()
+        self.missing.forget()
         self._drop_payloads()
 
     def drop_lost_payloads(self) -> None:
@@ -313,7 +257,7 @@ class Ledger:
         self.chain = Chain(entry)
         self._held_before = forgotten
         self.decisions.forget()
-        self._without_payload.clear()
+        self.missing = MissingPayloads(self.chain, self.payloads)
         return report_dropped(lost)
 
     def keep_own_work_apart(self) -> None:

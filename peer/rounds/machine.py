@@ -4,7 +4,7 @@ No I/O, no clock, no randomness: the same object runs over libp2p, over an in-me
 Methods that take `now` (seconds of the local monotonic clock) return the effects to carry out, in order. This file is
 the table of contents; each concept has its own:
 
-    ledger.py             what is held: chain, headers, payloads, votes, own pieces
+    ledger.py             what is held: chain, headers, payloads, votes, own pieces  (missing_payloads.py: what is not)
     eligibility.py        whose work is taken
     company.py            who can be reached, and what they hold
     inbox.py              messages of others, checked and entered  (equivocation.py: what contradicts itself;

@@ -31,7 +31,7 @@ def admitted_from(entry: Entry, ledger: Ledger) -> frozenset[PeerId]:
     rules, seen = ledger.parts.rules, {entry.digest}
     admitted = entry.settle(rules).in_time
     for later in ledger.chain.beside_tip():
-        if later.parent in seen and ledger.can_apply(later):
+        if later.parent in seen and ledger.missing.can_apply(later):
             seen.add(later.digest)
             admitted |= later.settle(rules).in_time
     return admitted
@@ -47,7 +47,7 @@ def is_outnumbered_by_rival(parent: Entry, branch: Sequence[Entry], ledger: Ledg
     rivals = [rival for rival in ledger.chain.children(parent.digest) if rival is not child]
     if not rivals or not parent.roster:
         return False
-    most = max((num_admitted(parent, rival, ledger) for rival in rivals if ledger.can_apply(rival)), default=0)
+    most = max((num_admitted(parent, rival, ledger) for rival in rivals if ledger.missing.can_apply(rival)), default=0)
     if most < _FEW or 2 * num_admitted(parent, child, ledger) > most:
         return False
     rules = ledger.parts.rules

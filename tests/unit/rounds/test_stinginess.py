@@ -27,7 +27,7 @@ def grown(ledger: Ledger) -> tuple[Entry, Entry]:
 
 def test_the_work_of_all_that_builds_on_a_manifest_counts(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     thin, later = grown(ledger)
-    monkeypatch.setattr(ledger, "can_apply", lambda _entry: True)
+    monkeypatch.setattr(ledger.missing, "can_apply", lambda _entry: True)
     assert admitted_from(thin, ledger) == {LIAR.peer_id, OTHER.peer_id}
     assert admitted_from(later, ledger) == {OTHER.peer_id}
 
