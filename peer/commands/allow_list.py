@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from peer.commands import common
+from peer.commands import exits
 
 if TYPE_CHECKING:
     from peer.admission.allow_list import AllowListFile
@@ -41,7 +41,7 @@ def new_command(
         _refuse(f"{file} exists already: name another file, or move it away")
     if not is_run_name(run):
         _refuse(f"--run: expected 1 to 48 characters of a-z, 0-9 and '-', as of run.name, got {run!r}")
-    common.or_exit(lambda: save_allow_list(file, AllowListFile(run=run, version=1)))
+    exits.or_exit(lambda: save_allow_list(file, AllowListFile(run=run, version=1)))
     _show(file)
 
 
@@ -83,7 +83,7 @@ def sign_command(
 
     if not key.exists():
         _refuse(f"there is no file {key}")
-    identity = common.or_exit(lambda: load_identity(key))
+    identity = exits.or_exit(lambda: load_identity(key))
     _change(file, lambda found: signed(found, identity))
 
 
@@ -96,7 +96,7 @@ def show_command(file: ListFile) -> None:
 def _change(file: Path, change: Callable[["AllowListFile"], "AllowListFile"]) -> None:
     from peer.storage.allow_list_file import load_allow_list, save_allow_list
 
-    common.or_exit(lambda: save_allow_list(file, change(load_allow_list(file))))
+    exits.or_exit(lambda: save_allow_list(file, change(load_allow_list(file))))
     _show(file)
 
 
@@ -106,7 +106,7 @@ def _show(file: Path) -> None:
     from peer.telemetry.text_format import plural
     from peer.types import PeerId
 
-    found = common.or_exit(lambda: load_allow_list(file))
+    found = exits.or_exit(lambda: load_allow_list(file))
     claimed = [PeerId(each.authority) for each in found.signatures]
     valid = signers_of(found, claimed)
     typer.echo(f"run {found.run}, version {found.version}, {plural(len(found.peers), 'peer')}")
@@ -120,4 +120,4 @@ def _show(file: Path) -> None:
 
 def _refuse(message: str) -> NoReturn:
     typer.echo(f"murmur: {message}", err=True)
-    raise typer.Exit(common.EXIT_USAGE)
+    raise typer.Exit(exits.EXIT_USAGE)

@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from peer.commands import common
+from peer.commands import arguments
 from peer.errors import StorageError
 
 EXIT_USAGE = 2
@@ -51,7 +51,7 @@ def show_command(
         typer.Option(
             "--data-dir",
             metavar="FOLDER",
-            envvar=common.DATA_DIR_VARIABLE,
+            envvar=arguments.DATA_DIR_VARIABLE,
             help="Without FILE: show the peers of this data folder.",
         ),
     ] = Path("runs"),

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from peer.commands import common
+from peer.commands import arguments, exits
 
 
 def train_command(
-    config: common.ConfigFiles = None,
+    config: arguments.ConfigFiles = None,
     env_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many env steps, solved or not.")] = None,
     eval_steps: Annotated[
         int | None,
@@ -22,7 +22,7 @@ def train_command(
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the learning curve.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda: short for compute.device=.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, the curve in it.")] = False,  # noqa: FBT002
-    overrides: common.Overrides = None,
+    overrides: arguments.Overrides = None,
 ) -> None:
     """Train one learner on this machine, without a network, until it reaches stop.mean_return.
 
@@ -35,12 +35,12 @@ def train_command(
       murmur train -c configs/config.yaml -c configs/pendulum.yaml --plot pendulum.png
       murmur train --env-steps 100000 stop.mean_return=null run.seed=7 -o seed-7.safetensors
     """
-    common.on_stop(common.exit_before_start)
-    settings = common.load(config, [*(overrides or ()), *([] if device is None else [f"compute.device={device}"])])
+    exits.on_stop(exits.exit_before_start)
+    settings = arguments.load(config, [*(overrides or ()), *([] if device is None else [f"compute.device={device}"])])
     from peer.solo.train import TrainOptions, train_solo
 
     options = TrainOptions(max_env_steps=env_steps, eval_env_steps=eval_steps, model_file=model, plot=plot)
-    summary = common.or_exit(lambda: train_solo(settings, options))
+    summary = exits.or_exit(lambda: train_solo(settings, options))
     typer.echo(summary.json() if json else summary.text())
     raise typer.Exit(summary.exit_code)
 
@@ -61,7 +61,7 @@ def eval_command(
     """
     from peer.evaluation import evaluate_file
 
-    typer.echo(common.or_exit(lambda: evaluate_file(model, episodes=episodes, seed=seed, device=device)))
+    typer.echo(exits.or_exit(lambda: evaluate_file(model, episodes=episodes, seed=seed, device=device)))
 
 
 def bench_command(
@@ -81,7 +81,7 @@ def bench_command(
     seconds: Annotated[float, typer.Option(help="Length of each stretch.")] = 1.0,
     repeats: Annotated[int, typer.Option(help="How many stretches; their median counts.")] = 7,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
-    overrides: common.Overrides = None,
+    overrides: arguments.Overrides = None,
 ) -> None:
     """Measure env steps a second on this machine: median, extremes, and the machine. Close other programs first.
 
@@ -95,7 +95,7 @@ def bench_command(
       murmur bench train --setting throughput --threads 2 --json
       murmur bench env --env Pendulum-v1 ppo.num_envs=4096   another number of envs
     """
-    common.on_stop(common.exit_unfinished)
+    exits.on_stop(exits.exit_unfinished)
     from peer.solo.bench import bench_env, bench_train
     from peer.solo.settings import BenchOptions
 
@@ -109,5 +109,5 @@ def bench_command(
         repeats=repeats,
         overrides=overrides or [],
     )
-    result = common.or_exit(lambda: (bench_env if what == "env" else bench_train)(options))
+    result = exits.or_exit(lambda: (bench_env if what == "env" else bench_train)(options))
     typer.echo(result.json() if json else result.text())

@@ -10,13 +10,13 @@ from typing import Annotated
 
 import typer
 
-from peer.commands import common
+from peer.commands import arguments, exits
 
 
 def doctor_command(
-    config: common.ConfigFiles = None,
+    config: arguments.ConfigFiles = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array of findings.")] = False,  # noqa: FBT002
-    overrides: common.Overrides = None,
+    overrides: arguments.Overrides = None,
 ) -> None:
     """Say what would keep a peer of this configuration from working here, and what to do about it.
 
@@ -28,10 +28,10 @@ def doctor_command(
     Example:
       murmur doctor 'network.addresses=[/ip4/192.0.2.7/tcp/4001]'
     """
-    common.on_stop(common.exit_unfinished)
+    exits.on_stop(exits.exit_unfinished)
     from peer.network.libp2p_unused import leave_out_unused
 
-    settings = common.load(config, overrides)
+    settings = arguments.load(config, overrides)
     leave_out_unused()
     from peer.doctor.examine import examine
     from peer.doctor.finding import failed, line
@@ -46,7 +46,10 @@ def status_command(
     data_dir: Annotated[
         Path,
         typer.Option(
-            "--data-dir", metavar="FOLDER", envvar=common.DATA_DIR_VARIABLE, help="The storage.data_dir of the peers."
+            "--data-dir",
+            metavar="FOLDER",
+            envvar=arguments.DATA_DIR_VARIABLE,
+            help="The storage.data_dir of the peers.",
         ),
     ] = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array, one object a slot.")] = False,  # noqa: FBT002
@@ -63,7 +66,7 @@ def status_command(
     """
     from peer.status_page import ask_all, page
 
-    reports = common.or_exit(lambda: ask_all(data_dir))
+    reports = exits.or_exit(lambda: ask_all(data_dir))
     if json:
         typer.echo(dumps([report.json() for report in reports], indent=1))
     else:
@@ -76,7 +79,7 @@ def log_command(
         Path,
         typer.Option(
             metavar="FOLDER",
-            envvar=common.DATA_DIR_VARIABLE,
+            envvar=arguments.DATA_DIR_VARIABLE,
             help="storage.data_dir of a peer, one slot or run in it, or a copy of any of these.",
         ),
     ] = Path("runs"),
@@ -124,20 +127,20 @@ def log_command(
         stat=stat,
         oneline=oneline,
         json=json,
-        config=None if config is None else lambda: common.load(config, None),
+        config=None if config is None else lambda: arguments.load(config, None),
     )
-    place = common.or_exit(lambda: place_of(options))
+    place = exits.or_exit(lambda: place_of(options))
     typer.echo(place_line(place), err=True)
     if not verify:
-        common.or_exit(lambda: _page(history_lines(place, options)))
+        exits.or_exit(lambda: _page(history_lines(place, options)))
         return
     if stat or oneline or peer is not None or count is not None:
         raise typer.BadParameter(
             "it looks at the whole chain: leave out -n, --peer, --stat and --oneline", param_hint="--verify"
         )
-    lines, good = common.or_exit(lambda: verify_lines(place, options))
+    lines, good = exits.or_exit(lambda: verify_lines(place, options))
     _page(iter(lines))
-    raise typer.Exit(0 if good else common.EXIT_FAILED)
+    raise typer.Exit(0 if good else exits.EXIT_FAILED)
 
 
 def _page(lines: Iterator[str]) -> None:
@@ -153,7 +156,7 @@ def _page(lines: Iterator[str]) -> None:
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             typer.echo(f"murmur: the output cannot be written: {error.strerror}", err=True)
-            raise typer.Exit(common.EXIT_USAGE) from None
+            raise typer.Exit(exits.EXIT_USAGE) from None
         return
     os.environ.setdefault("LESS", "FRX")  # as git: leave at once when it fits, keep what was shown
     pydoc.pager("".join(f"{line}\n" for line in lines))

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from peer.commands import common
+from peer.commands import arguments, exits, startup
 
 
-def peer_command(config: common.ConfigFiles = None, overrides: common.Overrides = None) -> None:
+def peer_command(config: arguments.ConfigFiles = None, overrides: arguments.Overrides = None) -> None:
     """Run one peer in the foreground until the swarm has solved its task, or Ctrl-C.
 
     It trains at once, alone if need be, and merges with the peers that it finds by network.dns and
@@ -24,26 +24,26 @@ def peer_command(config: common.ConfigFiles = None, overrides: common.Overrides 
                                                              another task; presets hold what differs
       murmur peer network.port=0 log.format=json             any free port; one JSON object a line
     """
-    common.on_stop(common.exit_before_start)
+    exits.on_stop(exits.exit_before_start)
     from peer.network.libp2p_unused import leave_out_unused
 
     # No peer multiplies matrices with NumPy, whose library would start a thread for every core at once.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with common.loading():
-        settings = common.load(config, overrides)
+    with startup.loading():
+        settings = arguments.load(config, overrides)
         leave_out_unused(keep=("zeroconf",) if settings.network.mdns else ())
         from peer.process import run_process  # loads libp2p, lean by the line above
 
-    common.or_exit(lambda: run_process(settings, age=common.process_age))
+    exits.or_exit(lambda: run_process(settings, age=startup.process_age))
 
 
 def up_command(
     peers: Annotated[int, typer.Option("--peers", "-n", min=1, max=64, help="How many peer processes.")] = 3,
-    config: common.ConfigFiles = None,
+    config: arguments.ConfigFiles = None,
     base_port: Annotated[
         int, typer.Option(metavar="PORT", min=0, max=65_000, help="First port on 127.0.0.1; 0: any free ones.")
     ] = 0,
-    overrides: common.Overrides = None,
+    overrides: arguments.Overrides = None,
 ) -> None:
     """Run a swarm on this machine: peer processes on loopback, their logs interleaved. Ctrl-C stops all of them.
 
@@ -57,10 +57,12 @@ def up_command(
       murmur up -n 4 stop.mean_return=null       for ever
       murmur up -n 2 -c configs/config.yaml -c configs/pendulum.yaml storage.data_dir=/tmp/pendulum
     """
-    common.on_stop(common.exit_before_start)
+    exits.on_stop(exits.exit_before_start)
     from peer.local_swarm import LocalSwarm, check_overrides
 
-    common.or_exit(lambda: check_overrides(overrides or []))
-    settings = common.load(config, overrides)  # all problems are told once, here, not by every peer
-    swarm = LocalSwarm(settings, peers=peers, base_port=base_port, arguments=common.config_arguments(config, overrides))
-    raise typer.Exit(common.or_exit(swarm.run))
+    exits.or_exit(lambda: check_overrides(overrides or []))
+    settings = arguments.load(config, overrides)  # all problems are told once, here, not by every peer
+    swarm = LocalSwarm(
+        settings, peers=peers, base_port=base_port, arguments=arguments.config_arguments(config, overrides)
+    )
+    raise typer.Exit(exits.or_exit(swarm.run))

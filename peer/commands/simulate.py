@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from peer.commands import common
+from peer.commands import arguments, exits
 
 _UNREAD = ("network.", "storage.", "log.")
 """Settings that a simulation has no use for, and that may name what is this machine's alone."""
@@ -34,8 +34,8 @@ def simulate_command(
     params: Annotated[int, typer.Option(help="Parameters of the toy's model.")] = 64,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the run.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
-    config: common.ConfigFiles = None,
-    overrides: common.Overrides = None,
+    config: arguments.ConfigFiles = None,
+    overrides: arguments.Overrides = None,
 ) -> None:
     """Run a whole swarm in this process and in virtual time: the real round protocol on a network of random numbers.
 
@@ -54,12 +54,12 @@ def simulate_command(
       murmur simulate --partition 20s-40s:0.5 --rounds 60 --seeds 20
       murmur simulate --agent native --peers 4 round.train_s=5
     """
-    common.on_stop(common.exit_unfinished)
-    settings = common.load(config, overrides)
+    exits.on_stop(exits.exit_unfinished)
+    settings = arguments.load(config, overrides)
     from peer.simulation.arguments import parse_byzantine, parse_duration, parse_partition
     from peer.simulation.scenario import Scenario
 
-    scenario = common.or_exit(
+    scenario = exits.or_exit(
         lambda: Scenario(
             peers=peers,
             rounds=rounds,
@@ -72,13 +72,13 @@ def simulate_command(
             partitions=tuple(map(parse_partition, partition or [])),
             agent=agent,
             num_params=params,
-            settings=tuple(text for text in common.told_settings(settings) if not text.startswith(_UNREAD)),
+            settings=tuple(text for text in arguments.told_settings(settings) if not text.startswith(_UNREAD)),
         )
     )
     from peer.simulation.command import simulate_and_show
 
     raise typer.Exit(
-        common.or_exit(
+        exits.or_exit(
             lambda: simulate_and_show(scenario, settings, seeds=seeds, plot=plot, as_json=json, out=typer.echo)
         )
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from peer.commands import common
+from peer.commands import exits
 
 swarm_key_app = typer.Typer(
     help="Make and compare swarm keys: the secret that every peer of a private swarm has (network.swarm_key_file).\n\n"
@@ -28,7 +28,7 @@ def new_command(file: KeyFile) -> None:
     """
     from peer.storage.swarm_key_file import write_new_swarm_key
 
-    typer.echo(common.or_exit(lambda: write_new_swarm_key(file)).fingerprint)
+    typer.echo(exits.or_exit(lambda: write_new_swarm_key(file)).fingerprint)
 
 
 @swarm_key_app.command("show")
@@ -36,4 +36,4 @@ def show_command(file: KeyFile) -> None:
     """Print the fingerprint of the key in FILE, by which two machines are compared. Prints nothing secret."""
     from peer.storage.swarm_key_file import load_swarm_key
 
-    typer.echo(common.or_exit(lambda: load_swarm_key(file)).fingerprint)
+    typer.echo(exits.or_exit(lambda: load_swarm_key(file)).fingerprint)

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import peer.cli
-import peer.commands.common
+import peer.commands.exits
 import peer.local_swarm
 import peer.process
 from peer.config.schema import Config
@@ -31,7 +31,7 @@ RUNNER = CliRunner()
 def outside_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Find no configs/config.yaml, and leave pytest's own signal handlers alone."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(peer.commands.common, "on_stop", lambda _: None)
+    monkeypatch.setattr(peer.commands.exits, "on_stop", lambda _: None)
 
 
 @pytest.fixture
@@ -229,9 +229,9 @@ def test_up_that_is_stopped_while_it_starts_a_peer_stops_that_one_too(monkeypatc
 @pytest.mark.parametrize("command", ["up", "peer", "doctor"])
 def test_signals_are_listened_for_before_anything_slow_is_loaded(command: str) -> None:
     code = (
-        "import sys, peer.cli, peer.commands.common as common\n"
+        "import sys, peer.cli, peer.commands.exits as exits\n"
         "slow = ('peer.config.schema', 'peer.network', 'trio', 'numpy')\n"
-        "common.on_stop = lambda _: sys.exit(','.join(name for name in slow if name in sys.modules) or 7)\n"
+        "exits.on_stop = lambda _: sys.exit(','.join(name for name in slow if name in sys.modules) or 7)\n"
         f"peer.cli.app(['{command}'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from peer.commands.common import loading
+from peer.commands.startup import loading
 
 
 def test_nothing_is_collected_while_loading_and_what_was_loaded_is_not_looked_at_again() -> None:

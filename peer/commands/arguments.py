@@ -1,0 +1,67 @@
+"""Settings of a command: from files, variables and its arguments, and the arguments that make them again."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from peer.commands.exits import or_exit
+from peer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from peer.config.schema import Config
+
+DEFAULT_CONFIG = Path("configs/config.yaml")
+DATA_DIR_VARIABLE = "MURMUR_STORAGE__DATA_DIR"
+"""Names the data folder for commands that read no other settings, as it does for peers."""
+
+ConfigFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="YAML file; give it again to lay a preset over it. Default: configs/config.yaml where there is one, "
+        "else the built-in defaults, which are the same.",
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[SECTION.KEY=VALUE]...",
+        help="Settings that win over files and MURMUR_SECTION__KEY variables, such as round.train_s=1.",
+    ),
+]
+
+
+def load(files: list[Path] | None, overrides: list[str] | None) -> "Config":
+    from peer.config.load import load_config  # here and below: -h and --version must not wait for what they never use
+    from peer.native import known_envs
+
+    return or_exit(lambda: load_config(config_files(files), os.environ, overrides or [], known_envs=known_envs()))
+
+
+def config_files(files: list[Path] | None) -> list[Path]:
+    if files:
+        return files
+    return [DEFAULT_CONFIG] if DEFAULT_CONFIG.exists() else []
+
+
+def told_settings(config: "Config") -> tuple[str, ...]:
+    """Return the overrides that make `config` again, here and where there are neither our files nor our variables."""
+    from peer.config.load import load_config
+    from peer.config.overrides import differing
+    from peer.config.schema import Config
+
+    bases = [Config()]
+    with suppress(ConfigError):  # what nobody can start with is nothing to tell apart from
+        bases.append(load_config(config_files(None), os.environ, []))
+    return differing(config, bases=bases)
+
+
+def config_arguments(files: list[Path] | None, overrides: list[str] | None) -> list[str]:
+    """Return the arguments that make `murmur peer` read what we have read."""
+    options = [part for file in config_files(files) for part in ("--config", str(file))]
+    return [*options, *(overrides or [])]

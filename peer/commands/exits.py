@@ -1,0 +1,44 @@
+"""How the commands end: expected failures as one message, signals at once."""
+
+import os
+import signal
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
+
+import typer
+
+from peer.errors import ConfigError, StorageError, TransportError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+T = TypeVar("T")
+
+
+def or_exit(action: Callable[[], T]) -> T:
+    """Turn an expected failure into its message and exit code 2; a bug keeps its traceback."""
+    try:
+        return action()
+    except (ConfigError, StorageError, TransportError, ValueError) as error:
+        typer.echo(f"murmur: {error}", err=True)
+        raise typer.Exit(EXIT_USAGE) from error
+
+
+def on_stop(handler: Callable[[int, object], None]) -> None:
+    """Have SIGINT and SIGTERM end us well while libraries load; later the peer and the swarm listen themselves."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def exit_before_start(_number: int, _frame: object) -> NoReturn:
+    """End well: nothing has begun, so nothing is to be saved.
+
+    At once, as an exception would surface wherever the signal came: in the start of an extension module, or of an event
+    loop, which report it as an error of their own.
+    """
+    os._exit(0)
+
+
+def exit_unfinished(number: int, _frame: object) -> NoReturn:
+    """End at once, too, but as a shell reports a signal: what a command was asked to find out is not known."""
+    os._exit(128 + number)
