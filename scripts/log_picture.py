@@ -3,6 +3,7 @@
 murmur up --peers 3 ... | tee swarm.log && python scripts/log_picture.py <swarm.log >docs/images/swarm.svg
 """
 
+import io
 import re
 import sys
 
@@ -39,7 +40,7 @@ _TEMPLATE = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="
 
 
 def main() -> None:
-    console = Console(record=True, width=_COLUMNS, file=open("/dev/null", "w"), force_terminal=True)  # noqa: SIM115, PTH123  # lives as long as the program
+    console = Console(record=True, width=_COLUMNS, file=io.StringIO(), force_terminal=True)
     for line in sys.stdin:
         text = Text(line.rstrip("\n"), no_wrap=True, overflow="ellipsis")
         number = re.match(r"peer-(\d+)", line)
