@@ -1,4 +1,4 @@
-"""SECURITY.md and docs/libp2p.md claim nothing that no test shows."""
+"""SECURITY.md and docs/libp2p.md claim nothing that no test shows; docs/limits.md names no test that is not there."""
 
 import re
 from pathlib import Path
@@ -38,3 +38,11 @@ def test_every_claim_names_tests_that_exist(page: str, claim: str) -> None:
     for file, test in named:
         source = (ROOT / (file if "/" in file else f"{folder}/{file}")).read_text(encoding="utf-8")
         assert f"def {test}(" in source if test else "def test_" in source, f"{file} has no {test or 'test'}"
+
+
+def test_limits_name_tests_that_exist() -> None:
+    named = {file for file, _ in NAMED.findall((ROOT / "docs/limits.md").read_text(encoding="utf-8"))}
+    there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
+    lost = {file for file in named if not any(path == file or path.endswith(f"/{file}") for path in there)}
+    assert len(named) > 20
+    assert not lost
