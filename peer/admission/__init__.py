@@ -1,1 +1,1 @@
-"""Who may take part: the swarm key, the signed allow-list, and proofs against those who contradict themselves."""
+"""Who may take part: the swarm key, the signed allow-list, and what a run makes of the two."""

@@ -1,0 +1,1 @@
+"""How peers reach each other: the `Transport` of real swarms over libp2p, and one in memory for virtual time."""

@@ -1,0 +1,1 @@
+"""The round protocol as pure rules: start at machine.py, which lists the other files."""

@@ -1,3 +1,5 @@
+"""How many handshakes may be under way: more while they succeed, half after a deadline."""
+
 from peer.network.dial_window import FIRST, MOST, DialWindow
 
 

@@ -1,3 +1,5 @@
+"""How long an answer is waited for, from what the last ones took."""
+
 from peer.services.patience import MOST_S, Patience
 from peer.types import PeerId
 

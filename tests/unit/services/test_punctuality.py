@@ -1,3 +1,5 @@
+"""An event loop that comes late is told, and seldom."""
+
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 

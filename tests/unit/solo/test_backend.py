@@ -1,3 +1,5 @@
+"""How the core names what computes, taken apart."""
+
 import pytest
 
 from peer.native import PpoSettings, make_ppo_agent

@@ -1,3 +1,5 @@
+"""The progress of `murmur train`, in a pipe and on a terminal."""
+
 import io
 import math
 import re

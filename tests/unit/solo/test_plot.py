@@ -1,3 +1,5 @@
+"""The plot of `murmur train`: what is drawn, and what is told before training when it cannot be."""
+
 import importlib.util
 import math
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""How `murmur bench` makes rates of steps and times."""
+
 import time
 from collections.abc import Iterator
 

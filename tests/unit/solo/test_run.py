@@ -1,3 +1,5 @@
+"""When a run without a swarm evaluates and when it ends, with a learner whose returns are written down."""
+
 import math
 
 from peer.native import EnvVariant

@@ -1,3 +1,5 @@
+"""At which steps a run without a swarm is evaluated."""
+
 import pytest
 
 from peer.solo.schedule import every, growing

@@ -1,3 +1,5 @@
+"""What `murmur bench` measures with: published settings, overrides, and mistakes that are named."""
+
 from collections.abc import Callable
 
 import pytest
