@@ -49,7 +49,7 @@ def serve_blobs(parts: PeerParts, conductor: Conductor, greeter: Greeter) -> Non
     machine = conductor.machine
     relay = Relay(
         has=lambda blob: machine.blob(blob) is not None,
-        fetch=conductor.fetch_for,
+        fetch=conductor.pulls.fetch_for,
         helps=lambda peer: peer in greeter.greeted,
     )
     uploads = Uploads(lambda blob: machine.blob(blob) or relay.find(blob))

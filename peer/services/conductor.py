@@ -21,33 +21,16 @@ from peer.rounds.effects import (
     SyncWith,
 )
 from peer.rounds.machine import LocalWork, Mail, RoundMachine
-from peer.services.blobs import pull_blob
 from peer.services.patience import Patience
-from peer.services.pull_turns import PullTurn, PullTurns
+from peer.services.pulls import Pulls
 from peer.services.service import TaskStatus
 from peer.telemetry.counters import Counters
 from peer.types import Digest, PeerId, Seconds
-from peer.wire.limits import MAX_RELAYED_BYTES
 from peer.wire.messages import Announcement, decode_announcement
-from peer.wire.sync import (
-    HEADER_PROTOCOL,
-    RELAY_PROTOCOL,
-    SYNC_PROTOCOL,
-    RelayRequest,
-    RelayResponse,
-    SyncRequest,
-    SyncResponse,
-    decode,
-    encode,
-)
+from peer.wire.sync import HEADER_PROTOCOL, SYNC_PROTOCOL, SyncRequest, SyncResponse, decode, encode
 
 _OUTBOX = 256
 _MIN_TICK_S = 0.005
-_MAX_SEARCHES = 4
-"""For relays, at a time."""
-_MAX_RELAYS_ASKED = 3
-_RELAY_REQUESTS = 4
-"""A relay may take as long as so many requests: it has to pull what we are waiting for."""
 _MAX_GREETED = 16
 """Exchanges begun at once with peers just met; the machine asks for more where it needs them."""
 
@@ -105,13 +88,12 @@ class Conductor:
         self._rng = rng
         self._anti_entropy_s = anti_entropy_s
         self._request_s = request_s
+        self.pulls = Pulls(transport, counters=counters, rng=rng, request_s=request_s, refuse=self._refuse)
         self._patience = Patience(least_s=request_s)
         self._questions = TokenBucket(QUESTIONS, now=trio.current_time())
         self.exchanges = Exchanges()
         self._reachable: frozenset[PeerId] = frozenset()
         self._changed = trio.Event()
-        self._turns = PullTurns()
-        self._searches = trio.CapacityLimiter(_MAX_SEARCHES)
         self._asking: set[PeerId] = set()
         self._nursery: trio.Nursery | None = None
         self._ended = False
@@ -146,6 +128,7 @@ class Conductor:
         if peers != self._reachable:
             new, self._reachable = peers - self._reachable, peers
             self._patience.keep(peers)
+            self.pulls.reachable(peers)
             self._carry_out(self.machine.reachable(peers, trio.current_time()))
             asked = self._rng.sample(sorted(new), min(len(new), _MAX_GREETED))
             for peer in asked:  # whoever joins is behind: it must not wait for its turn of anti-entropy
@@ -305,7 +288,7 @@ class Conductor:
             self._nursery.start_soon(task)
 
     async def _pull_payload(self, effect: FetchPayload) -> None:
-        data = await self._pull(effect.payload, effect.payload_bytes, effect.holders)
+        data = await self.pulls.pull(effect.payload, effect.payload_bytes, effect.holders)
         now = trio.current_time()
         if data is None:
             self._carry_out(self.machine.payload_failed(effect.payload, now))
@@ -315,68 +298,9 @@ class Conductor:
 
     async def _pull_snapshot(self, effect: FetchSnapshot) -> None:
         blob = Digest(effect.offer.blob)
-        data = await self._pull(blob, effect.offer.blob_bytes, (effect.holder,))
+        data = await self.pulls.pull(blob, effect.offer.blob_bytes, (effect.holder,))
         now = trio.current_time()
         if data is None:
             self._carry_out(self.machine.payload_failed(blob, now))
         else:
             self._carry_out(self.machine.receive_snapshot(blob, data, source=effect.holder, now=now))
-
-    async def _pull(self, blob: Digest, size: int, holders: tuple[PeerId, ...]) -> bytes | None:
-        """Ask `holders` first, then everybody else: equal bytes have equal names on every peer.
-
-        When no neighbour has it, each is asked to fetch it from its own: the holder may be behind a NAT, as we may.
-        """
-        async with self._turns.take() as turn:
-            data = await self._pull_direct(blob, size, holders, turn)
-        if data is not None or set(holders) <= self._reachable:
-            return data
-        async with self._searches:  # which can take a minute
-            relay = await self._find_relay(blob, size)
-        if relay is None:
-            return None
-        async with self._turns.take() as turn:
-            return await self._pull_from(blob, size, [relay], turn)
-
-    async def fetch_for(self, blob: Digest, size: int, asker: PeerId) -> bytes | None:
-        """Pull a blob from direct neighbours on behalf of one of them, who lacks it."""
-        others = sorted(self._reachable - {asker})
-        return await self._pull_from(blob, size, self._rng.sample(others, len(others)))
-
-    async def _pull_direct(self, blob: Digest, size: int, holders: tuple[PeerId, ...], turn: PullTurn) -> bytes | None:
-        likely = [peer for peer in dict.fromkeys(holders) if peer in self._reachable]
-        others = sorted(self._reachable - set(likely))
-        return await self._pull_from(blob, size, likely + self._rng.sample(others, len(others)), turn)
-
-    async def _pull_from(
-        self, blob: Digest, size: int, holders: list[PeerId], turn: PullTurn | None = None
-    ) -> bytes | None:
-        return await pull_blob(
-            self._transport,
-            blob,
-            size=size,
-            holders=holders,
-            request_s=self._request_s,
-            refuse=self._refuse,
-            turn=turn,
-        )
-
-    async def _find_relay(self, blob: Digest, size: int) -> PeerId | None:
-        """Return a neighbour that has fetched the blob for us, None when none would or could."""
-        if size > MAX_RELAYED_BYTES:
-            return None
-        request = encode(RelayRequest(blob, size))
-        neighbours = sorted(self._reachable)
-        for peer in self._rng.sample(neighbours, min(len(neighbours), _MAX_RELAYS_ASKED)):
-            try:
-                with trio.fail_after(_RELAY_REQUESTS * self._request_s):
-                    answer = decode(await self._transport.request(peer, RELAY_PROTOCOL, request), RelayResponse)
-            except (TransportError, trio.TooSlowError):
-                continue
-            except ProtocolError as error:
-                self._refuse(peer, error)
-                continue
-            if answer.held:
-                self._counters.add("relays_used")
-                return peer
-        return None

@@ -1,4 +1,4 @@
-"""Pulling what no neighbour holds: the conductor has a neighbour fetch it, and takes it from there."""
+"""Pulling what no neighbour holds: a neighbour is asked to fetch it, and it is taken from there."""
 
 import random
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from peer.errors import TransportError
 from peer.network.transport import Content
-from peer.services.conductor import Conductor
+from peer.services.pulls import Pulls
 from peer.telemetry.counters import Counters
 from peer.types import PeerId
 from peer.wire.hashing import digest_of
@@ -54,17 +54,11 @@ async def pull(middle: Middle, *, holders: tuple[PeerId, ...]) -> bytes | None:
     transport.joins(MIDDLE)
     transport.answers[MIDDLE] = middle.answer
     transport.holders[MIDDLE] = middle.hold
-    conductor = Conductor(
-        None,  # type: ignore[arg-type]  # pulling needs no machine
-        transport=transport,
-        open_round=lambda _opened: None,
-        counters=Counters(),
-        rng=random.Random(1),
-        anti_entropy_s=2.0,
-        request_s=5.0,
+    pulls = Pulls(
+        transport, counters=Counters(), rng=random.Random(1), request_s=5.0, refuse=lambda _peer, _error: None
     )
-    conductor._reachable = frozenset({MIDDLE})
-    return await conductor._pull(BLOB, len(DATA), holders)
+    pulls.reachable(frozenset({MIDDLE}))
+    return await pulls.pull(BLOB, len(DATA), holders)
 
 
 async def test_payload_of_a_peer_out_of_reach_comes_through_a_neighbour(autojump_clock: MockClock) -> None:
