@@ -51,16 +51,17 @@ class SessionAnswer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
 
 def make_claim(card: PeerCard, signer: Signer, *, against: Session, run: bytes) -> Claim:
     """Say that this process, whose card it is, is not `against`."""
-    signed = _signed_bytes(card.boot, signer.session, against, card.name, card.addresses, signer.peer_id, run)
-    return Claim(card.boot, signer.session, against, card.name, card.addresses, signer.sign(signed))
+    unsigned = Claim(card.boot, signer.session, against, card.name, card.addresses, signature=b"")
+    return msgspec.structs.replace(
+        unsigned, signature=signer.sign(_signed_bytes(unsigned, peer=signer.peer_id, run=run))
+    )
 
 
 def check_claim(claim: Claim, *, peer: PeerId, against: Session, run: bytes) -> None:
     """Raises: ProtocolError unless another process of `peer` signed it against the process `against`."""
     if claim.against != against or claim.session == against:
         raise ProtocolError("bad_claim", "it is not of another process against this one")
-    signed = _signed_bytes(claim.boot, claim.session, claim.against, claim.name, claim.addresses, peer, run)
-    if not verify_signature(peer, claim.signature, signed):
+    if not verify_signature(peer, claim.signature, _signed_bytes(claim, peer=peer, run=run)):
         raise ProtocolError("bad_signature", f"the claim is not signed by {peer[-6:]}")
 
 
@@ -76,7 +77,6 @@ def decode(data: bytes, message_type: type[S]) -> S:
     return decode_bounded(data, message_type, max_bytes=MAX_CLAIM_BYTES)
 
 
-def _signed_bytes(
-    boot: int, session: bytes, against: bytes, name: str, addresses: tuple[str, ...], peer: PeerId, run: bytes
-) -> bytes:
-    return _DOMAIN + _encode((run, peer, boot, session, against, name, addresses))
+def _signed_bytes(claim: Claim, *, peer: PeerId, run: bytes) -> bytes:
+    """Return what `peer` signs of a claim: all but the signature."""
+    return _DOMAIN + _encode((run, peer, claim.boot, claim.session, claim.against, claim.name, claim.addresses))
