@@ -1,15 +1,19 @@
 """What all peers of a run must have equal, as one digest that the handshake compares.
 
-Equal: the run's name and seed, the env and its variants, the model, when to stop, the rules of a round that
-every peer recomputes (who counts as gone, whether a minority goes on, which of two chains replaces the other,
-how much history is kept, when to evaluate), how deltas become the next model, and the learning settings that
-say what the model's numbers mean: `gamma` (what the critic estimates), the two normalisations (whether the
-merged statistics are applied), and where what they give is cut off.
+Equal:
+- the run's name and seed, the env and its variants, the model, and when to stop;
+- the rules of a round that every peer recomputes: who counts as gone, whether a minority goes on, which of two chains
+  replaces the other, how much history is kept, when to evaluate;
+- how deltas become the next model;
+- the learning settings that say what the model's numbers mean: `gamma` (what the critic estimates), the two
+  normalisations (whether the merged statistics are applied), and where what they give is cut off.
 
-Free to differ: compute, network, storage and log, which are a machine's own affair; the round's timers and
-`snapshot_every`, which run on each peer's own clock and disk; the codec, because each delta names its own;
-`stop.linger_s`; and the other PPO settings, learning rate included, because a delta is a delta however it was
-learned, and peers that explore differently can help.
+Free to differ:
+- compute, network, storage and log: a machine's own affair;
+- the round's timers, `snapshot_every` and `stop.linger_s`: they run on each peer's own clock and disk;
+- the codec: each delta names its own;
+- the other PPO settings, learning rate included: a delta is a delta however it was learned, and peers that explore
+  differently can help.
 """
 
 import hashlib

@@ -1,11 +1,18 @@
-"""The transport of real swarms: `Transport` over py-libp2p 0.8.1, with all it gets wrong kept behind this
-package.
+"""The transport of real swarms: `Transport` over py-libp2p 0.8.1, with all it gets wrong kept behind this package.
 
-What is worked around, and where: hostile bytes (libp2p_guard), dials and accepts (libp2p_connector, _dial,
-_upgrade, _listener), a host that acts on its own (libp2p_host), GossipSub (libp2p_gossip), silent peers
-(libp2p_health), lingering connections (libp2p_connections), windows, copies and round trips (libp2p_session, _tcp,
-_yamux, _negotiation), deadlines (libp2p_requests), log noise (libp2p_logging). Each has a test that fails without it,
-so that an upgrade shows which can go: docs/libp2p.md.
+What is worked around, and where:
+
+    libp2p_guard                                  hostile bytes
+    libp2p_connector, _dial, _upgrade, _listener  dials and accepts
+    libp2p_host                                   a host that acts on its own
+    libp2p_gossip                                 GossipSub
+    libp2p_health                                 silent peers
+    libp2p_connections                            lingering connections
+    libp2p_session, _tcp, _yamux, _negotiation    windows, copies and round trips
+    libp2p_requests                               deadlines
+    libp2p_logging                                log noise
+
+Each has a test that fails without it, so that an upgrade shows which can go: docs/libp2p.md.
 """
 
 import math

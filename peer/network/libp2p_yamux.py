@@ -1,8 +1,8 @@
 """Yamux: many streams over one connection, each with a window that bounds what it may leave unread here.
 
-In place of py-libp2p 0.8.1's own, which takes in more than the window it announced (a peer can fill the memory), looks
-every 10 ms whether it may go on writing, answers each read with a frame, formats six log lines a frame that nobody
-reads, and runs two more tasks for each connection. The wire is that of the specification
+In place of py-libp2p 0.8.1's own. That one takes in more than the window it announced, so a peer can fill the memory.
+It looks every 10 ms whether it may go on writing, answers each read with a frame, formats six log lines a frame that
+nobody reads, and runs two more tasks for each connection. The wire is that of the specification
 (github.com/hashicorp/yamux/blob/master/spec.md), so either may be at the other end.
 """
 

@@ -44,11 +44,13 @@ def prefer(challenger: Branch, current: Branch, *, bound: Callable[[], bool]) ->
 def outranks(theirs: Entry, ours: Entry) -> bool:
     """Return whether to give up our chain for one that shares no known ancestor with it (docs/adr/0069).
 
-    The higher score wins. Two chains that grow at the same pace would swap the lead for ever, so near a tie the newer
-    work decides, of the lowest peer id of whose work they hold different amounts. That order is total; what builds on a
-    chain comes after it; and the lowest of the peers that are apart stays where it is, as no other chain holds more of
-    its work than its own. Of two alike in all that, as rivals for the last round of a run may be, the one wins that
-    wins as a branch.
+    1. Far from a tie the higher score wins.
+    2. Near one, two chains that grow at the same pace would swap the lead for ever. So take the lowest peer id of whose
+       work they hold different amounts: the chain that holds more of it wins.
+    3. Of two alike in that, as rivals for the last round of a run may be, the one wins that would win as a branch.
+
+    Why rule 2 comes to rest: the order is total, and a chain wins over what it builds on. The lowest of the peers that
+    are apart stays where it is, as no other chain holds more of its work than its own.
     """
     zone = _NEAR_ROUNDS * max(len(ours.roster), len(theirs.roster))
     if is_near((theirs.round, theirs.score), (ours.round, ours.score), zone=zone):

@@ -38,10 +38,11 @@ def admitted_from(entry: Entry, ledger: Ledger) -> frozenset[PeerId]:
 
 
 def is_outnumbered_by_rival(parent: Entry, branch: Sequence[Entry], ledger: Ledger) -> bool:
-    """Return whether a rival of the first manifest of `branch` that could be applied counts the work of at least twice
-    as many known peers as all of the branch, and no majority has decided for that first one.
+    """Return whether a rival of the first manifest of `branch` has at least twice as much to show for itself.
 
-    Else a member that seals one manifest on the other alone, as fast as it can sign them, would have the higher score.
+    What counts is of how many known peers the rival alone, and all of the branch, count the work. A rival that could
+    not be applied does not count, nor does any once a majority has decided for the branch.
+    Why: a member that seals alone, one manifest on the other as fast as it can sign them, has the higher score.
     """
     child = branch[0]
     rivals = [rival for rival in ledger.chain.children(parent.digest) if rival is not child]

@@ -1,10 +1,11 @@
-"""Room in the tree of manifests for those that were not applied here: a branch that may never be, or that somebody made
-up (docs/adr/0075).
+"""Room in the tree of manifests for those that were not applied here (docs/adr/0075).
 
-A manifest is charged to its sealer when that is on the roster of the last applied manifest before it, and else to
-whoever the manifest before it is charged to: members that a branch has let in count as guests of those who sealed it.
-Where there is too much, the leaves of whoever has most go, guests' first, then the furthest ahead, then the last in
-line. What a majority has voted for stays.
+They may never be applied, and anybody can make them up. So each is charged to somebody:
+- to its sealer, if that is on the roster of the last applied manifest before it;
+- else to whoever the manifest before it is charged to. Members that a branch has let in are guests of who sealed it.
+
+Where there is too much, leaves of whoever has most go: guests' first, then the furthest ahead, then the last in line.
+What a majority has voted for stays.
 """
 
 from collections import Counter
