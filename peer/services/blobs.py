@@ -34,6 +34,7 @@ async def pull_blob(
     one may have lied.
     turn: given up, and waited for anew, when it is over; the holder that was slow then is the last to be asked again.
     """
+    pull = _Pull(transport, blob, request_s=request_s, refuse=refuse, turn=turn)
     received = _Received(size)
     to_ask = deque(holders)
     while to_ask:
@@ -43,7 +44,7 @@ async def pull_blob(
         continued = True
         while continued:
             continued = received.size > 0
-            end = await _complete(transport, holder, blob, received, request_s, refuse, turn)
+            end = await pull.go_on(received, holder)
             if end is _End.PUT_OFF:
                 to_ask.append(holder)
             if end is not _End.WHOLE:
@@ -129,43 +130,59 @@ class _Received:
             self._small = bytearray()
 
 
-async def _complete(
-    transport: Transport,
-    holder: PeerId,
-    blob: Digest,
-    received: _Received,
-    request_s: Seconds,
-    refuse: Callable[[PeerId, ProtocolError], None],
-    turn: PullTurn | None,
-) -> _End:
-    """Pull from one holder what is missing; return whether all of it is here, or it may be asked again later."""
-    missing = received.missing
-    start = received.size
-    put_off = False
-    try:
-        with trio.fail_after(request_s) as deadline:
-            due = start + BLOB_PROGRESS_BYTES
+class _Pull:
+    """What stays the same from holder to holder; parameters as of `pull_blob`."""
 
-            def take(part: Content) -> None:
-                nonlocal due, put_off
-                received.add(part)
-                if received.size >= due:  # not for every part: a byte at a time would hold the pull up for ever
-                    due = received.size + BLOB_PROGRESS_BYTES
-                    deadline.deadline = trio.current_time() + request_s
-                    if turn is not None and turn.note(BLOB_PROGRESS_BYTES):
-                        put_off = True
-                        deadline.cancel()
+    def __init__(
+        self,
+        transport: Transport,
+        blob: Digest,
+        *,
+        request_s: Seconds,
+        refuse: Callable[[PeerId, ProtocolError], None],
+        turn: PullTurn | None,
+    ) -> None:
+        self._transport = transport
+        self._blob = blob
+        self._request_s = request_s
+        self._refuse = refuse
+        self._turn = turn
+        self._is_put_off = False
 
-            request = encode(BlobRequest(blob, start, missing))
-            await transport.download(holder, BLOB_PROTOCOL, request, max_bytes=missing, take=take)
-        if received.missing and received.size > start:  # nothing at all: it does not have the blob, or no time for it
-            raise ProtocolError("blob_length", f"{received.size - start} bytes where {missing} were asked for")
-    except ProtocolError as error:
-        refuse(holder, error)
-    except (TransportError, trio.TooSlowError):
-        pass
-    if not received.missing:
-        return _End.WHOLE
-    if turn is not None:
-        turn.note(0)
-    return _End.PUT_OFF if put_off else _End.LEFT
+    async def go_on(self, received: _Received, holder: PeerId) -> _End:
+        """Pull from one holder what is missing; return whether all of it is here, or it may be asked again later."""
+        missing, start = received.missing, received.size
+        request = encode(BlobRequest(self._blob, start, missing))
+        self._is_put_off = False
+        try:
+            with trio.fail_after(self._request_s) as deadline:
+                take = self._taking(received, deadline)
+                await self._transport.download(holder, BLOB_PROTOCOL, request, max_bytes=missing, take=take)
+            if received.missing and received.size > start:  # nothing at all: it does not have the blob, or no time
+                raise ProtocolError("blob_length", f"{received.size - start} bytes where {missing} were asked for")
+        except ProtocolError as error:
+            self._refuse(holder, error)
+        except (TransportError, trio.TooSlowError):
+            pass
+        if not received.missing:
+            return _End.WHOLE
+        if self._turn is not None:
+            self._turn.note(0)
+        return _End.PUT_OFF if self._is_put_off else _End.LEFT
+
+    def _taking(self, received: _Received, deadline: trio.CancelScope) -> Callable[[Content], None]:
+        """Return what takes the parts: each `BLOB_PROGRESS_BYTES` move the deadline on, or end the turn."""
+        due = received.size + BLOB_PROGRESS_BYTES
+
+        def take(part: Content) -> None:
+            nonlocal due
+            received.add(part)
+            if received.size < due:
+                return  # not for every part: a byte at a time would hold the pull up for ever
+            due = received.size + BLOB_PROGRESS_BYTES
+            deadline.deadline = trio.current_time() + self._request_s
+            if self._turn is not None and self._turn.note(BLOB_PROGRESS_BYTES):
+                self._is_put_off = True
+                deadline.cancel()
+
+        return take
