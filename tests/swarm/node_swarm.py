@@ -19,7 +19,7 @@ from peer.admission.policy import AdmissionPolicy
 from peer.agents.numpy_agent import NumpyAgent
 from peer.common_model import common_schema
 from peer.config.schema import Config, EnvConfig, RunConfig, VariantConfig
-from peer.errors import StorageError, TransportError
+from peer.errors import StorageError
 from peer.network.deterministic_schedule import deterministic_scheduling
 from peer.network.discovery.source import DiscoverySource
 from peer.network.identity import Identity
@@ -46,6 +46,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 
 CALM = LinkProfile(latency=lognormal_latency(0.01, 0.4))
+LOSSY = LinkProfile(latency=lognormal_latency(0.02, 0.5), gossip_loss=0.1, request_loss=0.05, loss_delay_s=1.0)
 
 
 def demo_config(*, name: str = "virtual", **sections: dict[str, Any]) -> Config:  # Any: fields of the sections
@@ -364,23 +365,3 @@ def check_finals(nodes: Sequence[Node]) -> int:
 
 WELCOME = encode(ChallengeAnswer(None, Authority().policy(), 0, ""))
 """What a peer of an open swarm answers to whoever examines it."""
-
-
-class Stranger:
-    """A member of the network without manners: it speaks no protocol, but may be told to say anything."""
-
-    def __init__(self, swarm: NodeSwarm, number: int = 90) -> None:
-        self.swarm = swarm
-        self.identity = Identity.for_tests(number)
-        self.address = f"/memory/stranger-{number}"
-
-    def open(self) -> Any:  # an async context manager over MemoryTransport, as open_memory_transport returns it
-        identity = self.identity
-        return open_memory_transport(self.swarm.network, identity.peer_id, self.address, session=identity.session)
-
-    async def meet_all(self, transport: MemoryTransport) -> None:
-        for node in self.swarm.nodes:
-            try:
-                await transport.connect(node.address)
-            except TransportError:
-                continue

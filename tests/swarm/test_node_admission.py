@@ -14,10 +14,9 @@ from peer.network.identity import Identity
 from peer.network.memory_transport import MemoryTransport
 from peer.telemetry.peer_events import AllowListAdopted, AllowListRefused, NotAllowed, PeerJoined, PeerRefused
 from peer.telemetry.round_events import RoundSealed
-from peer.wire.envelope import seal
-from peer.wire.messages import PeerCard
 from peer.wire.sync import BLOB_PROTOCOL, CARD_PROTOCOL, SYNC_PROTOCOL, BlobRequest, encode
-from tests.swarm.node_swarm import NodeSwarm, Stranger, check_finals, demo_config, play
+from tests.swarm.node_swarm import NodeSwarm, check_finals, demo_config, play
+from tests.swarm.stranger import Stranger, answering, ask, card_of
 
 TEN_ROUNDS = demo_config(stop={"mean_return": None, "max_rounds": 10, "linger_s": 20.0})
 KEY, OTHER_KEY = SwarmKey(b"k" * 32), SwarmKey(b"o" * 32)
@@ -71,16 +70,11 @@ def test_a_stranger_without_the_key_is_served_neither_gossip_nor_sync_nor_blobs(
             stranger, heard = Stranger(swarm), [0]
             refused: list[str] = []
 
-            async def ask(transport: MemoryTransport) -> None:
+            async def ask_all(transport: MemoryTransport) -> None:
                 for node in swarm.nodes:
-                    for protocol in (SYNC_PROTOCOL, BLOB_PROTOCOL):
-                        with suppress(TransportError):
-                            if protocol == BLOB_PROTOCOL:
-                                asked = encode(BlobRequest(bytes(32), 0, 1))
-                                await transport.download(node.peer_id, protocol, asked, max_bytes=1, take=len)
-                            else:
-                                await transport.request(node.peer_id, protocol, b"")
-                            raise AssertionError(f"{protocol} was answered")
+                    for protocol, data in ((SYNC_PROTOCOL, b""), (BLOB_PROTOCOL, encode(BlobRequest(bytes(32), 0, 1)))):
+                        with pytest.raises(TransportError):
+                            await ask(transport, node.peer_id, protocol, data)
                         refused.append(protocol)
 
             async def listen(transport: MemoryTransport) -> None:
@@ -88,18 +82,12 @@ def test_a_stranger_without_the_key_is_served_neither_gossip_nor_sync_nor_blobs(
                     heard[0] += 1
 
             async with stranger.open() as transport, trio.open_nursery() as nursery:
-                card = swarm_card(swarm, stranger)
-
-                async def show(_peer: str, _data: bytes) -> bytes:
-                    await trio.lowlevel.checkpoint()
-                    return card
-
-                transport.handle(CARD_PROTOCOL, show)
+                transport.handle(CARD_PROTOCOL, answering(card_of(swarm, stranger)))
                 nursery.start_soon(listen, transport)
                 swarm.start()
                 while any(node.outcome is None for node in swarm.nodes):
                     await stranger.meet_all(transport)
-                    await ask(transport)
+                    await ask_all(transport)
                     with suppress(TransportError):
                         await transport.publish(random.Random(3).randbytes(300))
                     await trio.sleep(0.1)
@@ -111,17 +99,6 @@ def test_a_stranger_without_the_key_is_served_neither_gossip_nor_sync_nor_blobs(
             assert check_finals(swarm.nodes) > 0
 
     play(3, scenario)
-
-
-def swarm_card(swarm: NodeSwarm, stranger: Stranger) -> bytes:
-    """Return a card that fits, signed by the stranger itself."""
-    from peer.config.digest import digest
-    from peer.round_parts import wire_run_id
-
-    node = swarm.nodes[0]
-    schema = node.agent_type(seed=1, local_seed=1, num_params=node.num_params).schema.digest
-    card = PeerCard(boot=1, name="stranger", addresses=(), config=digest(node.config), schema=schema)
-    return seal(card, stranger.identity, run=wire_run_id(node.config)).data
 
 
 # The allow-list

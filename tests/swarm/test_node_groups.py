@@ -9,9 +9,9 @@ import trio
 
 from peer import round_parts
 from peer.config.schema import Config
+from peer.network.memory_network import LinkProfile
 from peer.rounds.rules import RoundRules
-from tests.swarm.node_swarm import CALM, NodeSwarm, check_finals, demo_config, play
-from tests.swarm.test_node_schedules import LOSSY
+from tests.swarm.node_swarm import CALM, LOSSY, NodeSwarm, check_finals, demo_config, play
 
 ROUNDS = 10
 
@@ -25,10 +25,10 @@ def in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("in_groups")
 @pytest.mark.parametrize("profile", [CALM, LOSSY], ids=["calm", "lossy"])
-def test_all_peers_end_with_the_same_model(profile: object, tmp_path: Path) -> None:
+def test_all_peers_end_with_the_same_model(profile: LinkProfile, tmp_path: Path) -> None:
     async def scenario() -> None:
         config = demo_config(stop={"mean_return": None, "max_rounds": ROUNDS, "linger_s": 30.0})
-        async with NodeSwarm(9, seed=5, config=config, profile=profile, folder=tmp_path) as swarm:  # type: ignore[arg-type]  # the ids make it an object
+        async with NodeSwarm(9, seed=5, config=config, profile=profile, folder=tmp_path) as swarm:
             await swarm.start_spread()
             await swarm.until_round(4)
             swarm.crash(3)

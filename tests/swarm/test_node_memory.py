@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import trio
 
 from peer.network.memory_network import LinkProfile, lognormal_latency
-from tests.swarm.node_swarm import Node, NodeSwarm, Stranger, demo_config, play
-from tests.swarm.test_node_strangers import answering, card_of, flood
+from peer.network.memory_transport import MemoryTransport
+from tests.swarm.node_swarm import Node, NodeSwarm, demo_config, play
+from tests.swarm.stranger import Stranger, answering, card_of, flood
 
 ENDLESS = demo_config(stop={"mean_return": None, "max_rounds": None})
 LOSSY = LinkProfile(latency=lognormal_latency(0.02, 0.5), gossip_loss=0.05, request_loss=0.02, loss_delay_s=1.0)
@@ -77,9 +78,9 @@ def test_nothing_grows_with_time() -> None:
                 assert node.transport.gossip.statistics().current_buffer_used < 10
                 assert node.transport.events.statistics().current_buffer_used < 10
 
-    async def flood_slowly(transport: object) -> None:
+    async def flood_slowly(transport: MemoryTransport) -> None:
         while True:
-            await flood(transport, for_s=0.5)  # type: ignore[arg-type]  # the stranger's MemoryTransport
+            await flood(transport, for_s=0.5)
             await trio.sleep(10.0)
 
     play(1, scenario)

@@ -9,12 +9,11 @@ import pytest
 import trio
 
 from peer.network.memory_network import LinkProfile, lognormal_latency, uniform_latency
-from tests.swarm.node_swarm import CALM, NodeSwarm, check_finals, demo_config, play
+from tests.swarm.node_swarm import CALM, LOSSY, NodeSwarm, check_finals, demo_config, play
 
 Trouble = Callable[[NodeSwarm], Awaitable[None]]
 
 ROUNDS = 12
-LOSSY = LinkProfile(latency=lognormal_latency(0.02, 0.5), gossip_loss=0.1, request_loss=0.05, loss_delay_s=1.0)
 SLOW_LINKS = LinkProfile(latency=uniform_latency(0.05, 0.25), gossip_loss=0.02)
 DEAF = LinkProfile(latency=uniform_latency(0.005, 0.02), gossip_loss=1.0)
 STUTTERING = LinkProfile(latency=lognormal_latency(0.01, 0.5), duplication=0.5)

@@ -1,26 +1,20 @@
 """Peers that do not fit and strangers that mean harm: refused, named, counted, and the others go on."""
 
-import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
-import msgspec
 import pytest
 import trio
 
-from peer.config.digest import digest
-from peer.errors import ProtocolError, TransportError
-from peer.network.memory_transport import MemoryTransport
+from peer.errors import ProtocolError
 from peer.network.transport import MAX_MESSAGE_BYTES, DownloadHandler, RequestHandler
-from peer.round_parts import wire_run_id
 from peer.telemetry.peer_events import MessageRefused, PeerRefused
 from peer.types import PeerId
 from peer.wire.admission import ADMISSION_PROTOCOL
-from peer.wire.envelope import seal
 from peer.wire.limits import PROTOCOL_VERSION
-from peer.wire.messages import Announcement, PeerCard
 from peer.wire.sync import BLOB_PROTOCOL, CARD_PROTOCOL, SYNC_PROTOCOL, SnapshotOffer, SyncResponse, Tip, encode
-from tests.swarm.node_swarm import WELCOME, NodeSwarm, Stranger, check_finals, demo_config, play
+from tests.swarm.node_swarm import WELCOME, NodeSwarm, check_finals, demo_config, play
+from tests.swarm.stranger import Stranger, answering, card_of, flood, garbage
 
 TEN_ROUNDS = {"mean_return": None, "max_rounds": 10, "linger_s": 20.0}
 CONFIG = demo_config(stop=TEN_ROUNDS)
@@ -85,17 +79,6 @@ def test_a_refused_peer_is_not_dialled_in_a_loop() -> None:
     play(1, scenario)
 
 
-def card_of(swarm: NodeSwarm, stranger: Stranger, *, version: int | None = None) -> bytes:
-    """Return a card that fits the swarm's, but for the protocol version if one is given."""
-    node = swarm.nodes[0]
-    assert node.agent is not None
-    card = PeerCard(boot=1, name="stranger", addresses=(), config=digest(node.config), schema=node.agent.schema.digest)
-    data = seal(card, stranger.identity, run=wire_run_id(node.config)).data
-    if version is None:
-        return data
-    return msgspec.msgpack.encode([version, *msgspec.msgpack.decode(data)[1:]])
-
-
 def test_a_peer_of_another_protocol_version_is_refused_by_name() -> None:
     async def scenario() -> None:
         async with NodeSwarm(2, seed=1, config=CONFIG) as swarm:
@@ -128,14 +111,6 @@ def test_a_card_of_somebody_else_is_refused() -> None:
     play(1, scenario)
 
 
-def answering(data: bytes) -> RequestHandler:
-    async def answer(_peer: PeerId, _data: bytes) -> bytes:
-        await trio.lowlevel.checkpoint()
-        return data
-
-    return answer
-
-
 async def silence(_peer: PeerId, _data: bytes) -> bytes:
     await trio.sleep_forever()
     raise AssertionError("unreachable")
@@ -144,30 +119,6 @@ async def silence(_peer: PeerId, _data: bytes) -> bytes:
 async def refuse(_peer: PeerId, _data: bytes) -> bytes:
     await trio.lowlevel.checkpoint()
     raise ProtocolError("no", "nothing for you")
-
-
-def garbage(seed: int, size: int) -> bytes:
-    return random.Random(seed).randbytes(size)
-
-
-async def flood(transport: MemoryTransport, *, for_s: float) -> None:
-    """Gossip and ask for nonsense of every kind and size for a while."""
-    kinds = [b"", b"\x93", garbage(1, 60_000), msgspec.msgpack.encode(Announcement(garbage(2, 400), None)), b"\xc1"]
-    kinds += [msgspec.msgpack.encode([b"x" * 100, b"y" * 20_000, 3]), b"\x91" * 5_000]
-    with trio.move_on_after(for_s):
-        number = 0
-        while True:
-            number += 1
-            await transport.publish(kinds[number % len(kinds)])
-            for peer in sorted(transport.connected_peers()):
-                for protocol in (CARD_PROTOCOL, SYNC_PROTOCOL, BLOB_PROTOCOL):
-                    with trio.move_on_after(0.2), suppress(TransportError):
-                        asked = kinds[(number + 3) % len(kinds)]
-                        if protocol == BLOB_PROTOCOL:
-                            await transport.download(peer, protocol, asked, max_bytes=1, take=len)
-                        else:
-                            await transport.request(peer, protocol, asked)
-            await trio.sleep(0.05)
 
 
 def serving(answer: RequestHandler) -> DownloadHandler:

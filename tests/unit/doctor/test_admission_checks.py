@@ -15,7 +15,7 @@ from peer.storage.proofs_file import save_proofs
 from peer.storage.swarm_key_file import write_new_swarm_key
 from peer.wire.envelope import seal
 from peer.wire.messages import Ack
-from tests.unit.doctor.test_machine_checks import only
+from tests.unit.doctor.findings import only
 
 CHIEF, OTHER = Identity.for_tests(70), Identity.for_tests(8)
 

@@ -8,15 +8,11 @@ from peer.config.schema import Config
 from peer.doctor import machine_checks
 from peer.doctor.finding import Finding, failed, line
 from peer.network.identity import Identity, load_or_create_identity
+from tests.unit.doctor.findings import only
 
 
 def config_in(folder: Path, **sections: dict[str, object]) -> Config:
     return Config.model_validate({"storage": {"data_dir": str(folder)}, **sections})
-
-
-def only(findings: list[Finding]) -> Finding:
-    (finding,) = findings
-    return finding
 
 
 def test_a_usable_disk_is_left_as_it_was(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import trio
 
 from peer.admission.allow_list import AllowListFile, Authority, Listed, signed
 from peer.admission.policy import AdmissionPolicy
+from peer.agents.native_agent import NativeAgent
 from peer.config.digest import digest, section_hints
 from peer.config.schema import Config
 from peer.doctor.finding import Finding
@@ -20,13 +21,14 @@ from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_transport import Libp2pTransport, open_libp2p_transport
 from peer.round_parts import wire_run_id
 from peer.services.admission import AdmissionDesk
+from peer.settings import ppo_settings
 from peer.storage.swarm_key_file import load_swarm_key, write_new_swarm_key
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
 from peer.wire.envelope import seal
 from peer.wire.messages import PeerCard
 from peer.wire.sync import CARD_PROTOCOL
-from tests.unit.doctor.test_machine_checks import only
+from tests.unit.doctor.findings import only
 
 
 def config_for(*addresses: str, **sections: dict[str, object]) -> Config:
@@ -42,9 +44,6 @@ async def answering_peer(
     config: Config, *, schema: bytes | None = None, policy: AdmissionPolicy | None = None
 ) -> AsyncIterator[Libp2pTransport]:
     """A peer that shows the card of `config`, and of the model that it makes unless `schema` says otherwise."""
-    from peer.agents.native_agent import NativeAgent
-    from peer.settings import ppo_settings
-
     identity, run = Identity.for_tests(7), wire_run_id(config)
     settings = Libp2pSettings(run_id=run.hex(), listen_address="/ip4/127.0.0.1/tcp/0")
     own = NativeAgent(config.env.name, settings=ppo_settings(config, identity.peer_id)).schema.digest

@@ -10,7 +10,7 @@ from peer.doctor import reachability_checks
 from peer.doctor.finding import Finding
 from peer.doctor.reachability_checks import check_announced
 from peer.services.status import Status
-from tests.unit.services.test_status_socket import status
+from tests.unit.services.statuses import status
 
 
 def config(folder: Path, **network: object) -> Config:

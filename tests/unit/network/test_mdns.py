@@ -1,6 +1,7 @@
 """What is taken from mDNS answers, which anybody on the network can make up."""
 
 import pytest
+from zeroconf import ServiceStateChange
 
 from peer.errors import TransportError
 from peer.network.discovery.mdns import MAX_ADDRESSES, MAX_SERVICES, MdnsDiscovery, dialable, service_type
@@ -46,8 +47,6 @@ def test_runs_have_service_types_of_their_own_within_the_length_that_dns_sd_allo
 
 
 def test_services_are_bounded_in_number_and_leave_when_they_say_goodbye() -> None:
-    from zeroconf import ServiceStateChange
-
     mdns = MdnsDiscovery(run=b"r" * 16, peer=ME.peer_id, session=ME.session, announced=(), networks=OURS)
     for number in range(MAX_SERVICES + 10):
         mdns._note(name=f"{number}", state_change=ServiceStateChange.Added)

@@ -6,7 +6,7 @@ from peer.rounds.entry import Entry
 from peer.rounds.ledger import Ledger
 from peer.rounds.stinginess import admitted_from
 from tests.swarm.machine_swarm import MachineSwarm
-from tests.unit.rounds.test_tree_room import LIAR, NOW, OTHER, successor
+from tests.unit.rounds.made_up_manifests import LIAR, NOW, OTHER, successor
 
 
 @pytest.fixture

@@ -14,16 +14,7 @@ import trio
 from peer.errors import StorageError
 from peer.services.status import Status
 from peer.services.status_socket import FILE_NAME, read_status, serve_status, short_path
-
-
-def status(round_number: int = 7) -> Status:
-    return Status(
-        version="1", name="peer-1", peer_id="12D3", boot=3, pid=1, run="r", env="e", addresses=[],
-        announced=[], reached=None, uptime_s=1.0,
-        computes_on="cpu", round=round_number, final_round=6, lag=1, model="ab", env_steps=5, mean_return=None,
-        best_return=None, finished=False, waiting_for="x", peers=[], bytes_sent=0, bytes_received=0, refused={},
-        counters={}, troubles=[], local_health=0,
-    )  # fmt: skip
+from tests.unit.services.statuses import status
 
 
 async def ask(slot: Path) -> Status:
