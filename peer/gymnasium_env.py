@@ -24,6 +24,7 @@ from peer.native import EnvSpec, EnvVariant, StepArrays, VectorEnv, env_names
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
+Actions = npt.NDArray[Any]  # Any: numbers of a discrete or of a continuous space
 Infos = dict[str, Any]  # Gymnasium's own type of it
 Step = tuple[Floats, Floats, Bools, Bools, Infos]
 
@@ -31,7 +32,7 @@ NAMESPACE = "murmuration"
 _MAX_SEED = 2**63
 
 
-class NativeVectorEnv(gym.vector.VectorEnv[Floats, npt.NDArray[Any], npt.NDArray[Any]]):
+class NativeVectorEnv(gym.vector.VectorEnv[Floats, Actions, npt.NDArray[Any]]):
     """`num_envs` native environments that step together and restart by themselves.
 
     autoreset_mode: SAME_STEP, as the core does it: the step that ends an episode returns the first observation of the
@@ -99,7 +100,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Floats, npt.NDArray[Any], npt.NDArray
         self._out.observations[:] = observations
         return self._out.observations, {}
 
-    def step(self, actions: npt.NDArray[Any]) -> Step:
+    def step(self, actions: Actions) -> Step:
         """Step every environment by its action, int[N] or float[N, A].
 
         Raises: ValueError for actions of another shape, that are no valid choice, or not finite.
@@ -126,7 +127,7 @@ class NativeVectorEnv(gym.vector.VectorEnv[Floats, npt.NDArray[Any], npt.NDArray
             )
         return out.observations, out.rewards, self._terminations, self._truncations, infos
 
-    def _to_native(self, actions: npt.NDArray[Any]) -> Floats:
+    def _to_native(self, actions: Actions) -> Floats:
         given = np.asarray(actions)
         if given.shape != self.action_space.shape:
             raise ValueError(f"actions must have shape {self.action_space.shape}, got {given.shape}")

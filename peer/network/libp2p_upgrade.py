@@ -104,8 +104,7 @@ async def _serve(swarm: Swarm, stream: YamuxStream) -> None:
 async def _secured(swarm: Swarm, raw: IRawConnection, *, is_initiator: bool) -> ISecureConn:
     noise = swarm.upgrader.security_multistream
     if is_initiator:
-        # None for the expected id: the handshake skips the comparison, not the proof.
-        return await noise.secure_outbound(raw, None)  # type: ignore[arg-type]
+        return await noise.secure_outbound(raw, None)  # type: ignore[arg-type]  # it compares no id, and has one proved
     return await noise.secure_inbound(raw)
 
 

@@ -59,7 +59,7 @@ CONTRADICTIONS = {
 
 @pytest.mark.parametrize("what", CONTRADICTIONS)
 def test_two_statements_for_one_slot_by_one_process_are_proof_that_anybody_can_check(what: str) -> None:
-    one, other = (signed(message) for message in CONTRADICTIONS[what])  # type: ignore[arg-type]
+    one, other = (signed(message) for message in CONTRADICTIONS[what])  # type: ignore[arg-type]  # a pair of one kind
     witness = Witness()
     assert witness.see(one) is None
     found = witness.see(other)

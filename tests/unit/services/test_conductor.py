@@ -80,7 +80,7 @@ async def test_questions_of_the_machine_are_bounded_whatever_their_number(autoju
     """More of them would make every answer later where CPU time is short."""
     peers = [PeerId(f"peer-{n}") for n in range(100)]
     machine = EagerMachine()
-    machine.tick = lambda now: _ask_all(machine, peers, now)  # type: ignore[method-assign]
+    machine.tick = lambda now: _ask_all(machine, peers, now)  # type: ignore[method-assign]  # it asks nothing else
     transport = ScriptedTransport()
     for peer in peers:
         transport.answers[peer] = is_broken

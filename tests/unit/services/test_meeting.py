@@ -144,7 +144,7 @@ async def test_card_without_a_valid_signature_is_refused_and_blamed_on_who_passe
         await trio.sleep(1.0)
         assert here.known() == [ALICES]
         told = here.events(MessageRefused)
-        assert [(event.remote, event.reason) for event in told] == [(ALICE.peer_id, reason)]  # type: ignore[attr-defined]
+        assert [(event.remote, event.reason) for event in told] == [(ALICE.peer_id, reason)]  # type: ignore[attr-defined]  # of MessageRefused
 
 
 async def test_cards_of_other_settings_and_useless_addresses_are_left_aside(autojump_clock: MockClock) -> None:

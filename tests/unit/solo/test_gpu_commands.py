@@ -57,7 +57,7 @@ def test_training_on_a_gpu_learns_and_its_checkpoint_moves_to_the_cpu() -> None:
     settings = {"num_envs": 64, "rollout_steps": 64, "minibatch_size": 512, "epochs": 8, "learning_rate": 1e-3}
     gpu = make_ppo_agent("CartPole-v1", PpoSettings(device="cuda", backend="fused", **settings))  # type: ignore[arg-type]  # one dict, many types
     gpu.train(300_000, 1e9)
-    cpu = make_ppo_agent("CartPole-v1", PpoSettings(device="cpu", backend="fused", **settings))  # type: ignore[arg-type]
+    cpu = make_ppo_agent("CartPole-v1", PpoSettings(device="cpu", backend="fused", **settings))  # type: ignore[arg-type]  # as above
     cpu.load(gpu.save())
     assert gpu.evaluate(100, 3) > 450
     assert cpu.evaluate(100, 3) == pytest.approx(gpu.evaluate(100, 3), rel=0.02)
