@@ -1,6 +1,7 @@
 """Evaluate a saved model file."""
 
 import hashlib
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,10 +46,20 @@ def _settings(told: dict[str, str]) -> PpoSettings:
 
 
 def _agent(env: str, settings: PpoSettings, file: ModelFile) -> PpoAgent:
+    _check_size(settings.hidden, file.state.params.size)
     agent = make_ppo_agent(env, settings)
     moments = file.state.moments
     agent.set_model(file.state.params, moments.count, moments.mean, moments.m2)
     return agent
+
+
+def _check_size(hidden: tuple[int, ...], num_params: int) -> None:
+    """Refuse a network that cannot be what the file holds: to draw its first weights would take hours."""
+    least = sum(inputs * outputs for inputs, outputs in itertools.pairwise(hidden))
+    if least > num_params:
+        raise ValueError(
+            f"hidden layers of {hidden} units have {least} weights, the file holds {num_params} parameters"
+        )
 
 
 def _check_hash(path: Path, file: ModelFile) -> None:

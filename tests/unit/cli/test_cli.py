@@ -292,6 +292,11 @@ def test_eval_of_a_model_that_contradicts_itself_is_refused(tmp_path: Path, chan
     assert str(path) in _refused("eval", str(path))
 
 
+def test_eval_draws_no_first_weights_of_a_network_that_the_file_does_not_hold(tmp_path: Path) -> None:
+    path = _save(tmp_path / "model.safetensors", hidden="512,512")
+    assert "hidden layers of (512, 512) units have 262144 weights" in _refused("eval", str(path))
+
+
 def test_eval_of_another_model_than_the_file_names_is_refused(tmp_path: Path) -> None:
     path = _save(tmp_path / "model.safetensors")
     state = load_model(path).state
