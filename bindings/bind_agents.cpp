@@ -14,6 +14,7 @@
 #include "exclusive.hpp"
 #include "module.hpp"
 #include "murmur/agents/ppo_agent.hpp"
+#include "released_gil.hpp"
 
 namespace murmur::python {
 namespace {
@@ -25,7 +26,7 @@ using Agent = Exclusive<PpoAgent>;
 std::unique_ptr<Agent> make_agent(const std::string& env_name, const PpoConfig config) {
   std::unique_ptr<PpoAgent> agent;
   {
-    const py::gil_scoped_release released;
+    const ReleasedGil released;
     agent = make_ppo_agent(env_name, config);
   }
   return std::make_unique<Agent>(std::move(agent), "this PpoAgent");

@@ -7,6 +7,7 @@
 #include "arrays.hpp"
 #include "module.hpp"
 #include "murmur/codec/codec.hpp"
+#include "released_gil.hpp"
 
 namespace murmur::python {
 
@@ -45,7 +46,7 @@ py::bytes encode(const py::array& values, std::size_t size, Encode fn) {
       py::reinterpret_steal<py::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<py::ssize_t>(size)));
   if (!out) throw py::error_already_set();
   const std::span<std::byte> bytes(reinterpret_cast<std::byte*>(PyBytes_AS_STRING(out.ptr())), size);
-  const py::gil_scoped_release released;
+  const ReleasedGil released;
   fn(in, bytes, best_instruction_set());
   return out;
 }
@@ -55,7 +56,7 @@ int decode(const py::object& data, py::array& values, Decode fn) {
   const auto wanted = values_of(values);  // checks dtype, shape and layout
   if (!values.writeable()) throw py::value_error("values must be writeable");
   const std::span<float> out(static_cast<float*>(values.mutable_data()), wanted.size());
-  const py::gil_scoped_release released;
+  const ReleasedGil released;
   return static_cast<int>(fn(in.bytes(), out, best_instruction_set()));
 }
 
@@ -63,7 +64,7 @@ py::bytes encode_top_k(const py::array& values, std::size_t keep) {
   const auto in = values_of(values);
   std::vector<std::byte> out;
   {
-    const py::gil_scoped_release released;
+    const ReleasedGil released;
     out = codec::encode_top_k(in, keep);
   }
   return {reinterpret_cast<const char*>(out.data()), out.size()};
@@ -76,7 +77,7 @@ void bind_codec(py::module_& m) {
       "check_values",
       [](const py::array& values) {
         const auto in = values_of(values);
-        const py::gil_scoped_release released;
+        const ReleasedGil released;
         return static_cast<int>(codec::check_values(in));
       },
       py::arg("values"), "Return the verdict on float32[n]: 0 if all are finite and within 2^15.");

@@ -8,6 +8,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include "released_gil.hpp"
+
 namespace murmur::python {
 
 /// An object that one Python thread may use at a time.
@@ -23,7 +25,7 @@ class Exclusive {
   template <class Fn>
   decltype(auto) run(Fn&& fn) {
     const std::unique_lock lock = acquire();
-    const pybind11::gil_scoped_release released;
+    const ReleasedGil released;
     return std::forward<Fn>(fn)(*object_);
   }
 

@@ -1,6 +1,8 @@
 #include "murmur/kernels/kernel_set.hpp"
 
-#include <vector>
+#include <array>
+#include <cstddef>
+#include <span>
 
 namespace murmur::kernels {
 
@@ -11,15 +13,18 @@ const KernelSet* neon_kernels();
 const KernelSet& scalar_kernels();
 
 std::span<const KernelSet* const> available_kernels() noexcept {
-  static const std::vector<const KernelSet*> sets = [] {
-    std::vector<const KernelSet*> found;
-    for (const KernelSet* set : {avx512_kernels(), avx2_kernels(), neon_kernels()}) {
-      if (set != nullptr) found.push_back(set);
+  struct Found {  // nothing that is destroyed: threads may compute while the process ends
+    std::array<const KernelSet*, 4> sets{};
+    std::size_t count = 0;
+  };
+  static const Found found = [] {
+    Found all;
+    for (const KernelSet* set : {avx512_kernels(), avx2_kernels(), neon_kernels(), &scalar_kernels()}) {
+      if (set != nullptr) all.sets[all.count++] = set;
     }
-    found.push_back(&scalar_kernels());
-    return found;
+    return all;
   }();
-  return sets;
+  return std::span(found.sets).first(found.count);
 }
 
 bool has_vector_kernels() noexcept {

@@ -68,6 +68,28 @@ thread.join()
 """)
 
 
+@pytest.mark.parametrize("train_s", [0.5, 60.0])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_process_ends_while_a_daemon_thread_computes(threads: int, train_s: float) -> None:
+    """The interpreter takes a second to end: within it, the thread comes back from the core, or does not."""
+    run(f"""
+import sys, threading, time, types
+from peer import _core
+
+class Last:
+    def __del__(self, sleep=time.sleep):
+        sleep(1.0)
+
+sys.modules["last"] = types.ModuleType("last")
+sys.modules["last"].last = Last()
+config = _core.PpoConfig()
+config.backend, config.device, config.threads = "fused", "cpu", {threads}
+agent = _core.PpoAgent("CartPole-v1", config)
+threading.Thread(target=lambda: agent.train(2**62, {train_s}), daemon=True).start()
+time.sleep(0.2)
+""")
+
+
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_process_steps_inherited_envs_with_the_same_result_and_drops_them() -> None:
     env = VectorEnv("CartPole-v1", NUM_ENVS, seed=3, threads=2)
