@@ -18,6 +18,8 @@ from peer.wire.sync import SyncResponse, Tip
 
 _MAX_OFFERS = 16
 """States of which the votes are remembered: those offered last."""
+_MAX_VOTERS = 256
+"""Remembered of each, as in the vote book; where there is no allow-list, keys to vote with cost nothing."""
 
 
 class Backers:
@@ -34,7 +36,9 @@ class Backers:
             return
         offered = Digest(response.snapshot.tip.digest)
         voters = self._of_offers.pop(offered, set())
-        voters.update(ack.peer for ack in self._acks(response) if ack.message.manifest == offered)
+        for ack in self._acks(response):
+            if ack.message.manifest == offered and len(voters) < _MAX_VOTERS and self._ledger.eligibility.takes(ack.peer):
+                voters.add(ack.peer)
         self._of_offers[offered] = voters
         while len(self._of_offers) > _MAX_OFFERS:
             del self._of_offers[next(iter(self._of_offers))]

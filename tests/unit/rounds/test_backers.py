@@ -2,11 +2,14 @@
 
 import pytest
 
+from peer.network.identity import Identity
 from peer.rounds.backers import Backers
 from peer.rounds.company import Company, Told
 from peer.types import Digest, PeerId
-from peer.wire.sync import Tip
-from tests.swarm.machine_swarm import MachineSwarm
+from peer.wire.envelope import seal
+from peer.wire.messages import Ack
+from peer.wire.sync import SnapshotOffer, SyncResponse, Tip
+from tests.swarm.machine_swarm import RUN, MachineSwarm
 
 ELSEWHERE = Digest(b"x" * 32)
 
@@ -82,3 +85,26 @@ def test_a_round_that_a_made_up_state_claims_takes_nobodys_word_away(swarm: Mach
     company(swarm).heard(member, Told(tip=Tip(tip.digest, tip.round, tip.score), voted=tip.round))
     _, ours = backers(swarm).sides(offer(swarm, rounds_ahead=1000))
     assert member in ours.backers
+
+
+def offered_with_votes(offered: Tip, voters: range) -> SyncResponse:
+    vote = Ack(offered.round, bytes(32), offered.digest, bytes(32), offered.round - 1)
+    votes = tuple(seal(vote, Identity.for_tests(number), run=RUN).data for number in voters)
+    return SyncResponse(tip=offered, messages=votes, snapshot=SnapshotOffer(offered, bytes(32), 4096))
+
+
+def test_votes_of_keys_without_end_are_not_remembered_without_end(swarm: MachineSwarm) -> None:
+    offered = offer(swarm, rounds_ahead=3)
+    backers(swarm).note(offered_with_votes(offered, range(100, 300)))
+    backers(swarm).note(offered_with_votes(offered, range(300, 500)))
+    theirs, _ = backers(swarm).sides(offered)
+    assert len(theirs.backers) == 256
+
+
+def test_votes_of_keys_that_nobody_allowed_take_no_room(swarm: MachineSwarm) -> None:
+    offered = offer(swarm, rounds_ahead=3)
+    swarm.members[0].machine.allow(frozenset(peers(swarm)), swarm.now)
+    backers(swarm).note(offered_with_votes(offered, range(100, 400)))
+    backers(swarm).note(offered_with_votes(offered, range(2, 3)))
+    theirs, _ = backers(swarm).sides(offered)
+    assert theirs.backers == {peers(swarm)[1]}
