@@ -1,4 +1,4 @@
-"""For how long finality waits for peers that say they are on another chain (docs/adr/0070). Pure.
+"""For how long finality waits for peers that say they are on another chain (docs/adr/0070, 0081). Pure.
 
 Two chains that meet become one within a few rounds. Who is elsewhere for much longer, while this chain goes on, cannot
 or will not come; and who only says so, signing nothing, could keep every round of everybody from being final for ever.
@@ -8,8 +8,8 @@ from collections.abc import Collection
 
 from peer.types import PeerId
 
-_BAD_SHARE = 4
-"""Fewer than one in so many members of a swarm are bad, by the threat model (SECURITY.md)."""
+_BAD_SHARE = 3
+"""Fewer than one in so many members are left out: those whom the others outnumber twice (docs/adr/0081)."""
 _FORGIVEN_EVERY = 10
 """Rounds without a word of another chain make good for one with: who claims and takes back by turns gains a tenth."""
 _MAX_REMEMBERED = 256
@@ -30,9 +30,8 @@ class Forbearance:
     def waits_for(self, apart: Collection[PeerId], *, round_number: int, members: int) -> list[PeerId]:
         """Return those of the peers `apart` without which nothing is to be final, sorted.
 
-        All, until some have been apart for too long; then all but those, if they are fewer than the bad peers that a
-        swarm must withstand. Where they are more, this side may be the one that strayed. round_number: of the tip.
-        members: on its roster.
+        All, until some have been apart for too long; then all but those, if they are fewer than a third. Where they are
+        more, this side may be the one that strayed. round_number: of the tip. members: on its roster.
         """
         if round_number > self._round:
             self._forgive((round_number - self._round) / _FORGIVEN_EVERY)
