@@ -44,38 +44,43 @@ class Backers:
             del self._of_offers[next(iter(self._of_offers))]
 
     def sides(self, offered: Tip, state: Entry | None = None) -> tuple[Side, Side]:
-        """Return an offered state and the chain here, each with those who stand behind it. state: it, once it is here.
+        """Return an offered state and the chain here, each with those who stand behind it. state: that, once here."""
+        voted_there = self._voted_for(offered)
+        here = self._last_seen_here(offered.round, voted_there)
+        there = self._behind_offer(offered, voted_there - here)
+        known = None if state is None else state.settle(self._ledger.parts.rules).held.keys()
+        theirs = Side(round=offered.round, score=offered.score, backers=self._allowed(there), known=known)
+        return theirs, self._our_side(here, there)
 
-        Behind the chain here are this peer, those that last said they are on it, and those that voted for one entry of
-        it, that with the most, and are on no other chain; who voted for both sides is on that of the later round.
-        """
+    def _behind_offer(self, offered: Tip, voted: Set[PeerId]) -> set[PeerId]:
+        """Return who said that an offered state is its tip, and of those that `voted` for it who did not vote here in a
+        later round."""
+        voted_here = (_voters(entry, self._ledger) for entry in self._ledger.line() if entry.round > offered.round)
+        return set(voted).difference(*voted_here) | self._at(Digest(offered.digest)) - {self._ledger.me}
+
+    def _our_side(self, here: Set[PeerId], there: Set[PeerId]) -> Side:
+        """Return the chain here. Behind it are this peer, the electors among those who said that they are on it, and
+        those who voted for one entry of it, that with the most, and are on no other chain."""
         company, ledger = self._company, self._ledger
         tip, line = ledger.tip, ledger.line()
         standing = tip.settle(ledger.parts.rules)
-        voted_there = self._voted_for(offered)
-        is_here = self._last_seen_here(line, offered.round, voted_there)
-        there = voted_there.difference(
-            is_here, *(_voters(entry, ledger) for entry in line if entry.round > offered.round)
-        )
-        there |= self._at(Digest(offered.digest)) - {ledger.me}
-        not_apart = company.alive - company.apart.keys() - there
-        behind = [self._allowed(not_apart & _voters(entry, ledger)) for entry in line]
-        most = max(range(len(line)), key=lambda index: len(behind[index]))
+        not_elsewhere = company.alive - company.apart.keys() - there
+        voters = [self._allowed(not_elsewhere & _voters(entry, ledger)) for entry in line]
+        most = max(range(len(line)), key=lambda index: len(voters[index]))
         electors = electorate(line[max(most - 1, 0)], line[most]) | standing.left.keys()
-        ours = Side(
+        return Side(
             round=tip.round,
             score=tip.score,
-            backers=behind[most] | self._allowed(is_here & (electors | {ledger.me})),
+            backers=voters[most] | self._allowed(here & (electors | {ledger.me})),
             others=self._allowed(company.alive & electors | company.apart.keys()),
             known=standing.held.keys(),
         )
-        known = None if state is None else state.settle(ledger.parts.rules).held.keys()
-        return Side(round=offered.round, score=offered.score, backers=self._allowed(there), known=known), ours
 
-    def _last_seen_here(self, line: list[Entry], round_number: int, voted_there: Set[PeerId]) -> set[PeerId]:
-        """Return this peer, and those that said they are on `line`; of who voted for the other side, those that said so
-        after their vote of that round. Of the others any word counts, as whoever makes a state up chooses its round."""
-        told, digests = self._company.told.items(), {entry.digest for entry in line}
+    def _last_seen_here(self, round_number: int, voted_there: Set[PeerId]) -> set[PeerId]:
+        """Return this peer, and those that said they are on its line; of who voted for the other side, those that said
+        so after their vote of that round. Of the others any word counts, as whoever makes a state up chooses its round.
+        """
+        told, digests = self._company.told.items(), {entry.digest for entry in self._ledger.line()}
         on_line = ((peer, word) for peer, word in told if word.tip.digest in digests)
         here = {peer for peer, word in on_line if peer not in voted_there or word.voted >= round_number}
         return {self._ledger.me, *here}
@@ -90,9 +95,9 @@ class Backers:
         enough = (max(counts) + 1) // 2
         return next(entry for entry, count in zip(line[::-1], counts[::-1], strict=True) if count >= enough)
 
-    def _at(self, tip: Digest) -> set[PeerId]:
+    def _at(self, tip: Digest) -> frozenset[PeerId]:
         """Return whose tip is `tip`, this peer's or as it last said."""
-        peers = {peer for peer, told in self._company.told.items() if told.tip.digest == tip}
+        peers = self._company.told_at({tip})
         return peers | {self._ledger.me} if tip == self._ledger.tip.digest else peers
 
     def _voted_for(self, offered: Tip) -> set[PeerId]:

@@ -5,24 +5,24 @@ from collections.abc import Callable
 from peer.rounds.entry import Entry, electorate
 from peer.rounds.fork_choice import Branch, prefer
 from peer.rounds.ledger import Ledger
-from peer.rounds.stinginess import FRESH_ROUNDS, is_outnumbered_by_rival
+from peer.rounds.stinginess import FRESH_ROUNDS, ToldAt, is_outnumbered_by_rival
 from peer.rounds.support import may_be_decided
 from peer.types import PeerId
 
 
-def better(challenger: Entry, current: Entry, *, ledger: Ledger, bound: Callable[[], bool]) -> bool:
+def better(challenger: Entry, current: Entry, *, ledger: Ledger, told_at: ToldAt, bound: Callable[[], bool]) -> bool:
     """Return whether a peer at `current` should go to `challenger`, which it could apply.
 
     bound: tells whether this peer voted for the branch of `current`, which may still be decided, and has not waited
-    long enough; asked only when it matters, since the answer costs more than the rest.
+    long enough; told_at: who says that it is where. Both are asked only when it matters.
     """
     ancestor, ours, theirs = ledger.chain.fork(current, challenger)
     if not theirs:
         return False  # the challenger is our own past
     if not ours:
-        return not _is_unwelcome(ancestor, theirs, ledger, is_fresh=True)  # it builds on us
+        return not _is_unwelcome(ancestor, theirs, ledger, told_at, is_fresh=True)  # it builds on us
     is_fresh = len(ours) <= FRESH_ROUNDS
-    challenging, followed = (_branch(ancestor, line, ledger, is_fresh=is_fresh) for line in (theirs, ours))
+    challenging, followed = (_branch(ancestor, line, ledger, told_at, is_fresh=is_fresh) for line in (theirs, ours))
     return prefer(challenging, followed, bound=bound)
 
 
@@ -56,7 +56,7 @@ def _last_vote_behind(first: Entry, ledger: Ledger) -> int | None:
     return None
 
 
-def _branch(ancestor: Entry, line: list[Entry], ledger: Ledger, *, is_fresh: bool) -> Branch:
+def _branch(ancestor: Entry, line: list[Entry], ledger: Ledger, told_at: ToldAt, *, is_fresh: bool) -> Branch:
     first = line[0]
     electors = electorate(ancestor, first)
     return Branch(
@@ -64,14 +64,14 @@ def _branch(ancestor: Entry, line: list[Entry], ledger: Ledger, *, is_fresh: boo
         first_view=first.view,
         decided=bool(ancestor.roster) and ledger.is_decided(first, electors),
         score=line[-1].score,
-        unwelcome=_is_unwelcome(ancestor, line, ledger, is_fresh=is_fresh),
+        unwelcome=_is_unwelcome(ancestor, line, ledger, told_at, is_fresh=is_fresh),
     )
 
 
-def _is_unwelcome(ancestor: Entry, line: list[Entry], ledger: Ledger, *, is_fresh: bool) -> bool:
+def _is_unwelcome(ancestor: Entry, line: list[Entry], ledger: Ledger, told_at: ToldAt, *, is_fresh: bool) -> bool:
     """Return whether the branch holds work that this peer does not take, or begins with much less of it than a rival
     while their fork is fresh, and no majority has settled the matter."""
-    if is_fresh and is_outnumbered_by_rival(ancestor, line, ledger):
+    if is_fresh and is_outnumbered_by_rival(ancestor, line, ledger, told_at):
         return True
     unwelcome = ledger.eligibility.unwelcome(line)
     if not unwelcome:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -113,6 +113,10 @@ class Company:
     def last_tip(self, peer: PeerId) -> Digest | None:
         told = self.told.get(peer)
         return Digest(told.tip.digest) if told else None
+
+    def told_at(self, tips: Collection[Digest]) -> frozenset[PeerId]:
+        """Return the peers whose tip is one of these, as they last said."""
+        return frozenset(peer for peer, told in self.told.items() if told.tip.digest in tips)
 
     @property
     def has_strangers(self) -> bool:

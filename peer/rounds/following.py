@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
@@ -105,7 +106,8 @@ class Follower:
                     best = heads[child.digest]  # where this peer is, it needs no reason to be
                 elif child.digest not in aside and self._ledger.missing.can_apply(child):
                     head = heads[child.digest]
-                    if better(head, best, ledger=self._ledger, bound=partial(self._is_bound, best, head, now)):
+                    bound = partial(self._is_bound, best, head, now)
+                    if better(head, best, ledger=self._ledger, told_at=self._told_at, bound=bound):
                         best = head
             heads[entry.digest] = best
         return heads[self._ledger.chain.root.digest]
@@ -128,6 +130,10 @@ class Follower:
     def _is_bound(self, current: Entry, challenger: Entry, now: Seconds) -> bool:
         self._asked_votes = True
         return self._voter.is_bound(current, challenger, now)
+
+    def _told_at(self, tips: Collection[Digest]) -> frozenset[PeerId]:
+        self._asked_votes = True
+        return self._company.told_at(tips)
 
     def move_to(self, target: Entry, *, sealing_s: Seconds, now: Seconds) -> list[Effect]:
         """Apply what leads to `target` and make it the tip; a manifest that names another model stops that."""

@@ -228,8 +228,11 @@ class RoundInProgress:
         So are peers whose delta for the last round came too late: they train along, and one slower than the rest
         would otherwise never be waited for, and never get in. Who is late again and again is not waited for: it
         announces earlier by itself, and what misses its seal comes as late work. Where contributors are drawn, those.
+
+        Where that leaves out most of all, all are waited for: it is this peer, or its links, that is out of step, and
+        it would go on alone for not waiting for anybody.
         """
-        tip, reachable = self._ledger.tip, self._company.reachable
+        tip, reachable, me = self._ledger.tip, self._company.reachable, self._ledger.me
         drawn = self.drawn()
         if drawn is not None:
             return drawn
@@ -238,8 +241,10 @@ class RoundInProgress:
         late = self._ledger.pool.peers_on(tip.parent)
         key = (tip.digest, late, reachable)
         if key != self._expected_key:
-            here = (active_peers(tip.roster) | late) & reachable
-            self._expected_peers = (here - self._lateness.late_peers()) | {self._ledger.me}
+            often_late = self._lateness.late_peers()
+            in_time = ((active_peers(tip.roster) | late) - often_late) & reachable | {me}
+            all_known = (tip.members | late | often_late) & reachable | {me}
+            self._expected_peers = in_time if 2 * len(in_time) >= len(all_known) else all_known
             self._expected_key = key
         return self._expected_peers
 

@@ -26,6 +26,7 @@ class Snapshots:
 
     def __init__(self, ledger: Ledger, company: Company, fetches: Fetches, current: RoundInProgress) -> None:
         self._ledger = ledger
+        self._company = company
         self._round = current
         self._fetches = fetches
         self._backers = Backers(ledger, company) if ledger.parts.rules.merge == BY_MAJORITY else None
@@ -136,7 +137,7 @@ class Snapshots:
         ancestor, ours, theirs = ledger.chain.fork(ledger.tip, entry)
         if not theirs or len(ours) > FRESH_ROUNDS:
             return False
-        if is_outnumbered_by_rival(ancestor, theirs, ledger):
+        if is_outnumbered_by_rival(ancestor, theirs, ledger, self._company.told_at):
             return True
         return not ours and any(self._round.left_aside_until(child, now) is not None for child in theirs)
 

@@ -6,14 +6,16 @@ So one member could seal every round alone, with nothing but its own delta, befo
 Only peers that the chain names count, members and the last that have left, so that nobody wins by bringing strangers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from peer.rounds.entry import Entry, electorate
 from peer.rounds.ledger import Ledger
-from peer.types import PeerId
+from peer.types import Digest, PeerId
 
 _FEW = 2
 """One peer outnumbers nobody."""
+ToldAt = Callable[[Collection[Digest]], frozenset[PeerId]]
+"""Returns whose tip is one of these, as they last said."""
 FRESH_ROUNDS = 2
 """So many rounds after a fork, votes have decided it, or the score does: a side whose window begins after the fork can
 not know that it is outnumbered, and would wait for the other, as the other for it."""
@@ -37,11 +39,12 @@ def admitted_from(entry: Entry, ledger: Ledger) -> frozenset[PeerId]:
     return admitted
 
 
-def is_outnumbered_by_rival(parent: Entry, branch: Sequence[Entry], ledger: Ledger) -> bool:
+def is_outnumbered_by_rival(parent: Entry, branch: Sequence[Entry], ledger: Ledger, told_at: ToldAt) -> bool:
     """Return whether a rival of the first manifest of `branch` has at least twice as much to show for itself.
 
-    What counts is of how many known peers the rival alone, and all of the branch, count the work. A rival that could
-    not be applied does not count, nor does any once a majority has decided for the branch.
+    What counts is of how many known peers the rival alone, and all of the branch, count the work; and for the branch
+    those who say they are on it. A rival that could not be applied does not count, nor does any once a majority has
+    decided for the branch.
     Why: a member that seals alone, one manifest on the other as fast as it can sign them, has the higher score.
     """
     child = branch[0]
@@ -52,7 +55,7 @@ def is_outnumbered_by_rival(parent: Entry, branch: Sequence[Entry], ledger: Ledg
     if most < _FEW or 2 * num_admitted(parent, child, ledger) > most:
         return False
     rules = ledger.parts.rules
-    admitted = frozenset[PeerId]().union(*(entry.settle(rules).in_time for entry in branch))
-    if 2 * len(admitted & parent.settle(rules).known) > most:
+    behind = told_at({entry.digest for entry in branch}).union(*(entry.settle(rules).in_time for entry in branch))
+    if 2 * len(behind & parent.settle(rules).known) > most:
         return False
     return not ledger.is_decided(child, electorate(parent, child))

@@ -41,6 +41,16 @@ def test_killed_sealer_next_round_is_sealed_within_deadline_and_a_few_gaps(seed:
     assert swarm.conflicts == []
 
 
+def test_on_links_as_slow_as_rounds_nobody_goes_on_alone() -> None:
+    swarm = MachineSwarm(8, seed=2, faults=Faults(latency_s=1.0))
+    swarm.run(90.0)
+    newest = max((member.machine.tip for member in swarm.alive), key=lambda tip: tip.score)
+    rounds = swarm.chain(newest)[1:]
+    assert len(rounds) >= 10
+    assert sum(len(entry.admitted) == 1 for entry in rounds) <= 1
+    assert swarm.conflicts == []
+
+
 @pytest.mark.parametrize("source", ["disk", "nothing"])
 @pytest.mark.parametrize("seed", range(20))
 def test_restarted_peer_is_admitted_within_two_rounds(seed: int, source: str) -> None:

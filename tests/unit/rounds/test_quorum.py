@@ -3,7 +3,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peer.rounds.lateness import Lateness
 from peer.rounds.quorum import is_quorum
 from peer.rounds.roster import Roster, peers_of
 from peer.types import PeerId
@@ -26,26 +25,3 @@ def test_of_three_sides_of_a_partition_at_most_one_goes_on(sides: list[int]) -> 
 def test_outsiders_count_for_nothing_and_without_a_roster_anybody_may() -> None:
     assert not is_quorum(peers_of(roster(4)), {PeerId("p1"), PeerId("x"), PeerId("y"), PeerId("z")})
     assert is_quorum(frozenset(), {PeerId("x")})
-
-
-def test_who_misses_twice_is_not_waited_for_until_it_was_in_time_as_often() -> None:
-    late = Lateness()
-    slow, fast = PeerId("slow"), PeerId("fast")
-    waited_for = []
-    for in_time in ([fast], [fast], [fast, slow], [fast, slow], [fast, slow], [fast]):
-        late.note(in_time, members=frozenset({slow, fast}), reachable=frozenset({slow, fast}))
-        waited_for.append(slow not in late.late_peers())
-        assert fast not in late.late_peers()
-    assert waited_for == [True, False, False, True, True, False]
-
-
-def test_who_cannot_be_reached_is_forgotten() -> None:
-    late, members = Lateness(), frozenset({PeerId("a")})
-    for _ in range(3):
-        late.note([], members=members, reachable=members)
-    assert late.late_peers() == members
-    late.note([], members=frozenset(), reachable=members)
-    assert late.late_peers() == members, "who only fell off the roster is still late"
-    late.note([], members=members, reachable=frozenset())
-    late.note([], members=members, reachable=members)
-    assert late.late_peers() == frozenset()
