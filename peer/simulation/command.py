@@ -35,9 +35,9 @@ def simulate_and_show(
 
 
 def _run(scenario: Scenario, config: Config) -> Result:
-    """Raises: RuntimeError that names the seed and the command when a machine crashes."""
+    """Raises: whatever a machine has crashed with; a note on it names the seed and the command to replay it."""
     try:
         return simulate(scenario, subject=make_subject(scenario, config), config=config, progress=ProgressLines())
-    except Exception as error:
+    except Exception as error:  # raised again
         error.add_note(f"seed {scenario.seed} failed; replay: {command(scenario)}")
         raise
