@@ -8,7 +8,7 @@ from pathlib import Path
 from peer.errors import StorageError
 from peer.native import PpoAgent, PpoSettings, make_ppo_agent
 from peer.storage.model_file import ModelFile, load_model
-from peer.telemetry.text_format import printable
+from peer.telemetry.plain_text import printable
 from peer.types import ModelState
 from peer.wire.hashing import hashed_parts, model_hash
 

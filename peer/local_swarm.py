@@ -14,7 +14,7 @@ from typing import IO
 from peer.config.schema import Config
 from peer.errors import ConfigError
 from peer.storage.slots import free_slots
-from peer.telemetry.text_format import plural
+from peer.telemetry.plain_text import plural
 
 STOP_S = 20.0
 """Long enough to end the training chunk in progress and save; then a peer that hangs is killed, and named."""

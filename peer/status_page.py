@@ -12,7 +12,7 @@ from peer.errors import StorageError
 from peer.services.status import AdmissionStatus, PeerStatus, Status
 from peer.services.status_socket import read_status
 from peer.storage.heartbeat import Heartbeat
-from peer.telemetry.text_format import amount, number, plural, size
+from peer.telemetry.plain_text import amount, number, plural, size
 from peer.types import Seconds
 
 _ANSWER_S: Seconds = 3.0

@@ -103,7 +103,7 @@ def _change(file: Path, change: Callable[["AllowListFile"], "AllowListFile"]) ->
 def _show(file: Path) -> None:
     from peer.admission.allow_list import signers_of
     from peer.storage.allow_list_file import load_allow_list
-    from peer.telemetry.text_format import plural
+    from peer.telemetry.plain_text import plural
     from peer.types import PeerId
 
     found = exits.or_exit(lambda: load_allow_list(file))

@@ -17,7 +17,7 @@ from peer.storage.allow_list_file import read_allow_list
 from peer.storage.proofs_file import FILE_NAME as PROOFS_FILE
 from peer.storage.proofs_file import load_proofs
 from peer.storage.swarm_key_file import load_swarm_key
-from peer.telemetry.text_format import plural
+from peer.telemetry.plain_text import plural
 from peer.types import PeerId
 
 

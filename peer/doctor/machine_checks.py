@@ -19,7 +19,7 @@ from peer.services.discovery import MAX_DIALS
 from peer.settings import ppo_settings, threads, usable_cores
 from peer.storage.atomic_file import write_atomic
 from peer.storage.failures import storage_errors
-from peer.telemetry.text_format import plural, size
+from peer.telemetry.plain_text import plural, size
 from peer.types import PeerId
 
 _LOW_BYTES = 64 << 20

@@ -25,8 +25,8 @@ from peer.round_parts import wire_run_id
 from peer.services.admission import AdmissionDesk
 from peer.services.greeting import Welcome
 from peer.settings import admission_policy, listen_family, ppo_settings
+from peer.telemetry.plain_text import plural
 from peer.telemetry.sink import RecordingSink
-from peer.telemetry.text_format import plural
 from peer.types import PeerId, Seconds
 from peer.wire.envelope import seal
 from peer.wire.messages import PeerCard

@@ -7,7 +7,7 @@ from peer.history.record import Record
 from peer.rounds.entry import Entry, members_of
 from peer.rounds.manifest import STOP_RETURN, agreed_return
 from peer.telemetry.names import NameBook
-from peer.telemetry.text_format import amount, number, plural, printable, sealed_model, short
+from peer.telemetry.plain_text import amount, number, plural, printable, sealed_model, short
 from peer.types import Digest, PeerId
 from peer.wire.envelope import Signed
 from peer.wire.messages import DeltaHeader, GroupSeal

@@ -27,7 +27,7 @@ from peer.storage.journal_reader import JournalReader, open_journal_reader
 from peer.storage.model_file import ModelFile, load_model
 from peer.storage.payloads import PayloadFolder
 from peer.storage.snapshots import Damage, SnapshotStore
-from peer.telemetry.text_format import printable
+from peer.telemetry.plain_text import printable
 from peer.types import ModelState, PeerId
 from peer.wire.hashing import model_hash
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from peer.simulation.arguments import partition
 from peer.simulation.result import Result
 from peer.storage.failures import storage_errors
-from peer.telemetry.text_format import plural
+from peer.telemetry.plain_text import plural
 
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#e08a2c", "#7a7a7a"
 _TITLE_WIDTH = 110

@@ -10,7 +10,7 @@ from peer.simulation.arguments import command
 from peer.simulation.judge import SealedRound
 from peer.simulation.scenario import Scenario
 from peer.simulation.swarm import Swarm
-from peer.telemetry.text_format import plural
+from peer.telemetry.plain_text import plural
 from peer.types import Seconds
 
 

@@ -17,7 +17,7 @@ from peer.simulation.result import Result, result_of
 from peer.simulation.scenario import Scenario
 from peer.simulation.swarm import Swarm
 from peer.simulation.toy import ToySubject
-from peer.telemetry.text_format import plural
+from peer.telemetry.plain_text import plural
 
 _LOOK_VIRTUAL_S = 1.0
 _SAY_EVERY_S = 2.0

@@ -22,7 +22,7 @@ from peer.storage.about_file import ABOUT_FILE, About, write_about
 from peer.storage.journal import Journal
 from peer.storage.journal_reader import open_journal_reader
 from peer.telemetry.names import NameBook
-from peer.telemetry.text_format import amount, short
+from peer.telemetry.plain_text import amount, short
 from tests.unit.history import tampering
 from tests.unit.history.sealed_run import ME, OTHER, make_run
 from tests.unit.services.chains import LoneChain

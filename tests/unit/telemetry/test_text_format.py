@@ -3,13 +3,11 @@
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from peer.telemetry import peer_events, process_events, round_events
 from peer.telemetry.event import Event
 from peer.telemetry.names import NameBook
-from peer.telemetry.text_format import MAX_LINE, TextFormat, amount, duration, plural, printable, size
+from peer.telemetry.text_format import MAX_LINE, TextFormat
 from peer.types import PeerId
 from tests.unit.telemetry.samples import ALICE, DIGEST, EVENT_TYPES, round_sealed, sample
 
@@ -32,12 +30,6 @@ def test_round_that_ends_a_solved_run_says_whose_model_was_kept(text: TextFormat
     line = text.line(round_sealed(stop="solved"), peer="peer-3")
     assert line.endswith(" | sealed by peer-1 in 0.3 s | solved: kept model 9f3ac2 of round 40")
     assert text.line(round_sealed(stop="max_rounds"), peer="peer-3").endswith(" s | model 9f3ac2")
-
-
-@pytest.mark.parametrize(("count", "text"), [(0, "0 peers"), (1, "1 peer"), (2, "2 peers"), (5000, "5,000 peers")])
-def test_one_is_no_plural(count: int, text: str) -> None:
-    assert plural(count, "peer") == text
-    assert plural(count, "switch", ending="es").endswith("switches") == (count != 1)
 
 
 @pytest.mark.parametrize(("frames", "streams", "is_blamed"), [(0, 0, False), (1, 0, True), (0, 1, True)])
@@ -192,41 +184,6 @@ def test_line_is_bounded(text: TextFormat) -> None:
     line = text.line(event, peer="peer-3")
     assert len(line) == MAX_LINE
     assert line.endswith("...")
-
-
-@given(st.text())
-def test_printable_text_is_untouched_and_the_rest_is_escaped(value: str) -> None:
-    got = printable(value)
-    assert got.isprintable()
-    assert (got == value) == value.isprintable()
-    got.encode("utf-8")
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(0, "0"), (949.6, "950"), (999.4, "999"), (999.96, "1.0k"), (84_249, "84.2k"),
-     (99_949, "99.9k"), (99_951, "100k"), (842_000, "842k"), (999_499, "999k"), (999_500, "1.0M"),
-     (1_300_000, "1.3M"), (2.5e9, "2.5G"), (math.nan, "-"), (math.inf, "-")],
-)  # fmt: skip
-def test_amount_is_short(value: float, expected: str) -> None:
-    assert amount(value) == expected
-
-
-@pytest.mark.parametrize(
-    ("count", "expected"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 KB"), (842_000, "842 KB"), (999_960, "1.0 MB"), (5 * 10**9, "5.0 GB")],
-)
-def test_size_is_short(count: int, expected: str) -> None:
-    assert size(count) == expected
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(0.04, "0.0 s"), (99.9, "99.9 s"), (99.96, "1 min 40 s"), (119.6, "2 min 00 s"), (3599.6, "1 h 00 min"),
-     (90_000, "25 h 00 min")],
-)  # fmt: skip
-def test_duration_is_short(seconds: float, expected: str) -> None:
-    assert duration(seconds) == expected
 
 
 def test_name_that_two_peers_use_is_made_unambiguous() -> None:
