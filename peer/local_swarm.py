@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -40,6 +41,11 @@ def check_overrides(overrides: list[str]) -> None:
             )
 
 
+def unused_settings(config: Config) -> list[str]:
+    """Return what files and variables set of the keys that every peer here has a value of its own for."""
+    return [key for key in _OWN_KEYS if _value(config, key) != _value(Config(), key)]
+
+
 class LocalSwarm:
     """peers: how many. base_port: of the first on 127.0.0.1, 0 for free ones. arguments: of `murmur peer`.
 
@@ -55,6 +61,7 @@ class LocalSwarm:
         self._children: list[subprocess.Popen[str]] = []
         self._stopping = False
         self._slots: list[int] = []
+        self._commands: list[list[str]] = []
 
     def run(self) -> int:
         """Run until every peer has ended; return 0 when all ended well, else the first other exit code.
@@ -66,6 +73,8 @@ class LocalSwarm:
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
         self._say(f"starting {plural(len(self._ports), 'peer')} on 127.0.0.1, data in {folder}; Ctrl-C stops all")
+        for setting in unused_settings(self._config):
+            self._say(f"{setting} is not used: `murmur up` gives every peer its own, on 127.0.0.1")
         self._start_all()
         readers = [
             threading.Thread(target=self._copy, args=(child.stdout, index), daemon=True)
@@ -94,7 +103,8 @@ class LocalSwarm:
                 f"compute.threads={share}",
                 f"storage.slot={slot}",
             ]
-            self._children.append(_start([*self._arguments, *settings]))
+            self._commands.append(["peer", *self._arguments, *settings])
+            self._children.append(_start(self._commands[-1]))
             if self._stopping:  # the signal came while this one started, and did not reach it
                 self._children[-1].terminate()
 
@@ -121,8 +131,10 @@ class LocalSwarm:
 
     def _tell_end(self, index: int, code: int) -> None:
         if not self._ended_well(code):
-            cause = ": it could not start" if code == _CANNOT_START else ""
-            self._say(f"{self._name(index)} ended with {describe_exit(code)}{cause}")
+            more = ": it could not start" if code == _CANNOT_START else ""
+            if code < 0 and not self._stopping:
+                more = f"; to start it again: {shlex.join(['murmur', *self._commands[index]])}"
+            self._say(f"{self._name(index)} ended with {describe_exit(code)}{more}")
 
     def _name(self, index: int) -> str:
         return f"peer-{self._slots[index] + 1}"
@@ -192,9 +204,14 @@ def describe_exit(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
+def _value(config: Config, key: str) -> object:
+    section, name = key.split(".")
+    return getattr(getattr(config, section), name)
+
+
 def _start(arguments: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "peer.cli", "peer", *arguments],
+        [sys.executable, "-m", "peer.cli", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.process.murmur import ENDLESS, FAST, START_S, Event, Murmur, MurmurProcess
+from tests.process.murmur import ENDLESS, FAST, START_S, Event, Murmur, MurmurProcess, identity_of
 
 
 def _of(events: list[Event], peer: str, name: str) -> list[Event]:
@@ -110,10 +111,18 @@ def test_up_tells_at_once_which_peer_was_killed_and_the_others_go_on(murmur: Mur
     os.kill(int(children[0]), signal.SIGKILL)
     rounds = len(swarm.events)
     swarm.wait_for("round_sealed", lambda event: event["roster"] == 1, after=rounds)
-    assert swarm.stop() == 0, swarm.output  # killed by hand: no failure
-    (told,) = [line for line in swarm.lines if line.endswith("ended with signal SIGKILL")]
+    (told,) = [line for line in swarm.lines if "ended with signal SIGKILL" in line]
     survivor = swarm.named("round_sealed")[-1]["peer"]
-    assert told == f"murmur: {'peer-2' if survivor == 'peer-1' else 'peer-1'} ended with signal SIGKILL"
+    killed = "peer-2" if survivor == "peer-1" else "peer-1"
+    start = f"murmur: {killed} ended with signal SIGKILL; to start it again: murmur "
+    assert told.startswith(start)
+
+    again = murmur.run(*shlex.split(told.removeprefix(start)))
+    rounds = len(swarm.events)
+    swarm.wait_for("round_sealed", lambda event: event["roster"] == 2, after=rounds, within_s=START_S)
+    assert identity_of(again) == _of(swarm.events, killed, "peer_started")[0]["peer_id"]
+    assert again.stop() == 0, again.output
+    assert swarm.stop() == 0, swarm.output  # killed by hand: no failure
 
 
 def test_up_ends_when_nobody_reads_its_output(murmur: Murmur) -> None:

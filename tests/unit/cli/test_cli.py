@@ -200,6 +200,13 @@ def test_allow_list_of_no_possible_run_is_not_made(tmp_path: Path, run: str) -> 
     assert not (tmp_path / "swarm.json").exists()
 
 
+def test_up_names_what_a_file_sets_that_every_peer_has_its_own_of() -> None:
+    network = Config().network.model_copy(update={"port": 5000, "addresses": ("/ip4/192.0.2.7/tcp/4001",)})
+    config = Config().model_copy(update={"network": network})
+    assert peer.local_swarm.unused_settings(config) == ["network.port", "network.addresses"]
+    assert peer.local_swarm.unused_settings(Config()) == []
+
+
 def test_up_that_was_stopped_before_it_started_anybody_says_so() -> None:
     swarm = peer.local_swarm.LocalSwarm(Config(), peers=2, base_port=5000, arguments=[])
     assert swarm._verdict([]) == "stopped before any peer was started"
