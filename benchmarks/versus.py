@@ -178,7 +178,7 @@ def _command() -> str:
 
 
 def _write(prefix: Path, measurements: list[Measurement], *, text: str, data: str) -> None:
-    from benchmarks.rivals.figure import draw  # matplotlib: `pip install 'murmuration[plot]'`
+    from benchmarks.rivals.figure import draw  # matplotlib: `pip install matplotlib`
 
     prefix.parent.mkdir(parents=True, exist_ok=True)
     prefix.with_suffix(".txt").write_text(text)

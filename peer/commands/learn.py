@@ -1,11 +1,15 @@
 """`murmur train`, `murmur eval` and `murmur bench`: one learner, without a network."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from peer.commands import arguments, exits
+from peer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from peer.config.schema import Config
 
 
 def train_command(
@@ -36,7 +40,10 @@ def train_command(
       murmur train --env-steps 100000 stop.mean_return=null run.seed=7 -o seed-7.safetensors
     """
     exits.on_stop(exits.exit_before_start)
-    settings = arguments.load(config, [*(overrides or ()), *([] if device is None else [f"compute.device={device}"])])
+    settings = arguments.load(config, overrides)
+    if device is not None:
+        exits.or_exit(lambda: _check_device(device, settings, overrides or []))
+        settings = arguments.load(config, [*(overrides or ()), f"compute.device={device}"])
     from peer.solo.train import TrainOptions, train_solo
 
     options = TrainOptions(max_env_steps=env_steps, eval_env_steps=eval_steps, model_file=model, plot=plot)
@@ -111,3 +118,10 @@ def bench_command(
     )
     result = exits.or_exit(lambda: (bench_env if what == "env" else bench_train)(options))
     typer.echo(result.json() if json else result.text())
+
+
+def _check_device(device: str, settings: "Config", overrides: list[str]) -> None:
+    """Raises: ConfigError when the command line names another device, too."""
+    given = [text for text in overrides if text.partition("=")[0].strip() == "compute.device"]
+    if given and settings.compute.device != device:
+        raise ConfigError(f"--device {device} contradicts {given[-1]}: give one of them")

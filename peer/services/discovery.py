@@ -68,6 +68,7 @@ class Seeker:
         self._answered: dict[str, PeerId] = {}
         self._dialling: dict[str, Origin] = {}
         self._own: set[str] = set()
+        self._told: dict[str, int] = {}
 
     async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
         """Search until cancelled."""
@@ -98,6 +99,8 @@ class Seeker:
         candidates = self._candidates()
         self._schedule.retain(candidates)
         self._own &= candidates
+        places = {split_peer(address)[0] for address in candidates}
+        self._told = {place: failures for place, failures in self._told.items() if place in places}
         self._answered = {address: peer for address, peer in self._answered.items() if address in candidates}
 
     def _dial_due(self, nursery: trio.Nursery) -> None:
@@ -169,15 +172,21 @@ class Seeker:
             await trio.sleep(2 * _LOOK_S)
             if peer in self._transport.connected_peers():
                 self._schedule.succeeded(address)
+                self._told.pop(split_peer(address)[0], None)
                 # Not before: one that is refused would get a second address, and be dialled twice as often.
                 self._book.answered(peer, split_peer(address)[0], unix_s=int(self._unix_time()))
         finally:
             del self._dialling[address]
 
     def _tell_failure(self, address: str, cause: str, wait_s: Seconds) -> None:
-        """Tell the fourth failure in a row, and then whenever their number has doubled: peers start one by one."""
-        failures = self._schedule.failures(address)
-        if failures >= _PATIENCE and (failures // _PATIENCE).bit_count() == 1 and failures % _PATIENCE == 0:
+        """Tell the fourth failure in a row, and then whenever their number has doubled: peers start one by one.
+
+        Once a place: a source may name it with the peer's id, and another without.
+        """
+        failures, place = self._schedule.failures(address), split_peer(address)[0]
+        is_due = failures >= _PATIENCE and (failures // _PATIENCE).bit_count() == 1 and failures % _PATIENCE == 0
+        if is_due and failures > self._told.get(place, 0):
+            self._told[place] = failures
             self._sink.emit(DialFailed(address=address, cause=cause, retry_s=wait_s, failures=failures))
         else:
             self._sink.emit(DialRetried(address=address, cause=cause, retry_s=wait_s))

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from peer.simulation.arguments import command
-from peer.simulation.judge import SealedRound
+from peer.simulation.arguments import command, partition
+from peer.simulation.judge import SETTLE_S, SealedRound
 from peer.simulation.scenario import Scenario
 from peer.simulation.swarm import Swarm
 from peer.telemetry.plain_text import plural
@@ -81,6 +81,12 @@ class Result:
             f"  refused     {refused}",
             f"  excluded    {excluded}",
         ]
+        lines += [
+            f"  cut         {partition(cut)} {'began' if cut.start_s >= self.virtual_s else 'healed'} after the end of"
+            " the run: more --rounds show it"
+            for cut in self.scenario.partitions
+            if cut.end_s > self.virtual_s
+        ]
         lines += [f"  FAILED      {failure}" for failure in self.failures]
         verb = "replay" if self.failures else "again"
         return "\n".join([*lines, f"  {verb + ':':11s} {command(self.scenario)}"])
@@ -127,7 +133,7 @@ def _failures(swarm: Swarm) -> list[str]:
             f" after {swarm.loop.now:.0f} s: {_shortened([peer.name for peer in behind])}"
         )
     tips = {peer.tip.digest for peer in settled}
-    if len(tips) > 1:
+    if len(tips) > 1 and not _is_parted(scenario, swarm.loop.now):
         failures.append(f"honest peers ended on {len(tips)} different tips")
     liars = {number for number, _ in scenario.attackers}
     failures += [
@@ -136,6 +142,11 @@ def _failures(swarm: Swarm) -> list[str]:
         if number not in liars
     ]
     return failures
+
+
+def _is_parted(scenario: Scenario, now: Seconds) -> bool:
+    """Return whether a cut keeps peers from knowing what others know, or did until a moment ago."""
+    return any(cut.start_s <= now < cut.end_s + SETTLE_S for cut in scenario.partitions)
 
 
 def _chain(swarm: Swarm) -> tuple[SealedRound, ...]:

@@ -19,7 +19,7 @@ def check_plot(path: Path) -> None:
     if path.suffix.lower() != ".png":
         raise ValueError(f"--plot expects a file that ends in .png, got {str(path)!r}")
     if importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("--plot needs matplotlib, which is not installed: pip install 'murmuration[plot]'")
+        raise ValueError("--plot needs matplotlib, which is not installed: pip install matplotlib")
     check_writable_file("write the plot", path)
 
 

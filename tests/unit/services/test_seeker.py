@@ -94,6 +94,14 @@ async def test_an_address_that_refuses_is_dialled_for_ever_with_growing_pauses(a
         assert [event.failures for event in told if isinstance(event, DialFailed)] == [4, 8, 16]
 
 
+async def test_a_place_named_with_an_id_and_without_is_told_of_once(autojump_clock: MockClock) -> None:
+    async with searching(Source(A, with_peer(A, ALICE))) as search:
+        await trio.sleep(600.0)
+        assert search.dials(A)
+        assert search.dials(with_peer(A, ALICE))
+        assert [event.failures for event in search.sink.events if isinstance(event, DialFailed)] == [4, 8, 16]
+
+
 async def test_a_peer_that_answers_is_dialled_once(autojump_clock: MockClock) -> None:
     async with searching(Source(A)) as search:
         search.transport.dials[A] = answers(ALICE)

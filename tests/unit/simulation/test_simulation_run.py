@@ -99,6 +99,13 @@ def test_partition_that_heals_ends_on_one_chain(shares: str) -> None:
     assert len({peer.tip.digest for peer in swarm.judge.honest()}) == 1
 
 
+def test_run_that_ends_while_the_network_is_cut_is_sound_and_says_so() -> None:
+    result = simulate(replace(SMALL, rounds=10, partitions=(parse_partition("6s-60s:0.5"),)))
+    assert result.forks > 0, "both sides went on"
+    assert result.is_sound, result.text()
+    assert "cut         6s-60s:0.5 healed after the end of the run: more --rounds show it" in result.text()
+
+
 @pytest.mark.parametrize("seed", [3, 11])
 def test_models_of_all_peers_are_the_same_bytes_at_the_end(seed: int) -> None:
     """Also when the honest are in two halves, and those who vote for both make each a majority (11)."""

@@ -130,6 +130,7 @@ def test_train_reads_presets_and_environment(monkeypatch: pytest.MonkeyPatch) ->
         (("ppo.minibatch_size=100",), "expected a divisor"),
         (("compute.device=gpu",), "compute.device"),
         (("--plot", "curve.jpg"), ".png"),
+        (("--device", "cpu", "compute.device=cuda"), "--device cpu contradicts compute.device=cuda: give one of them"),
         (("-c", "nowhere.yaml"), "nowhere.yaml: no such file"),
     ],
 )
