@@ -25,7 +25,7 @@ def load_swarm_key(path: Path) -> SwarmKey:
     """Raises: StorageError, saying what to do, when the file is missing, damaged, or readable by others."""
     try:
         with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            found = os.fstat(file.fileno())
             raw = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError as error:
         raise StorageError(
@@ -34,7 +34,8 @@ def load_swarm_key(path: Path) -> SwarmKey:
         ) from error
     except OSError as error:
         raise StorageError(f"cannot read the swarm key file {path}: {error.strerror}") from error
-    if mode & 0o077:
+    if _is_open_to_others(found):
+        mode = stat.S_IMODE(found.st_mode)
         raise StorageError(
             f"swarm key file {path} is open to other users (mode {mode:04o}, expected 0600): run 'chmod 600 {path}'; "
             "if others may have read it, give all peers a new one"
@@ -45,3 +46,9 @@ def load_swarm_key(path: Path) -> SwarmKey:
         raise StorageError(
             f"swarm key file {path} is damaged ({error}): copy it from another peer, or make a new one for all"
         ) from error
+
+
+def _is_open_to_others(found: os.stat_result) -> bool:
+    """What root has given to our group to read is meant for us: Kubernetes mounts secrets so, which we cannot own."""
+    is_given = found.st_uid == 0 and os.geteuid() != 0
+    return bool(found.st_mode & (0o037 if is_given else 0o077))

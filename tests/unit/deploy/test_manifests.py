@@ -119,6 +119,12 @@ def test_pods_run_as_the_images_user_with_its_health_check() -> None:
     assert "docker/healthcheck.sh /usr/local/bin/healthcheck" in dockerfile
 
 
+def test_keys_on_a_volume_stay_closed_to_the_group_when_it_is_mounted_again() -> None:
+    security = base_manifests()["statefulset.yaml"]["spec"]["template"]["spec"]["securityContext"]
+    assert security["fsGroup"] == security["runAsGroup"]
+    assert security["fsGroupChangePolicy"] == "OnRootMismatch"
+
+
 def test_gpu_overlay_asks_for_a_gpu_and_keeps_the_rest() -> None:
     container = the_container(gpu_set())
     assert container["resources"]["limits"] == {"memory": "8Gi", "nvidia.com/gpu": 1}

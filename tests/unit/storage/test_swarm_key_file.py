@@ -1,6 +1,9 @@
 """The file of the swarm key: made once, private, and refused with the command that mends it."""
 
+import stat
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,6 +36,21 @@ def test_a_file_open_to_others_is_refused_with_the_command_that_mends_it(tmp_pat
     write_new_swarm_key(file)
     file.chmod(mode)
     with pytest.raises(StorageError, match=f"mode 0{mode:o}, expected 0600.*chmod 600 {file}"):
+        load_swarm_key(file)
+
+
+@pytest.mark.parametrize(("mode", "owner", "is_taken"), [(0o440, 0, True), (0o444, 0, False), (0o440, 10002, False)])
+def test_what_root_has_given_to_the_own_group_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, owner: int, *, is_taken: bool
+) -> None:
+    """As Kubernetes mounts a secret for a user who is not root."""
+    file = tmp_path / "swarm.key"
+    write_new_swarm_key(file)
+    found = {name: getattr(file.stat(), name) for name in dir(file.stat()) if name.startswith("st_")}
+    given = SimpleNamespace(**{**found, "st_uid": owner, "st_mode": stat.S_IFREG | mode})
+    monkeypatch.setattr("os.geteuid", lambda: 10001)
+    monkeypatch.setattr("os.fstat", lambda _: given)
+    with nullcontext() if is_taken else pytest.raises(StorageError, match=f"mode 0{mode:o}"):
         load_swarm_key(file)
 
 
