@@ -37,7 +37,11 @@ class Backers:
         offered = Digest(response.snapshot.tip.digest)
         voters = self._of_offers.pop(offered, set())
         for ack in self._acks(response):
-            if ack.message.manifest == offered and len(voters) < _MAX_VOTERS and self._ledger.eligibility.takes(ack.peer):
+            if (
+                ack.message.manifest == offered
+                and len(voters) < _MAX_VOTERS
+                and self._ledger.eligibility.takes(ack.peer)
+            ):
                 voters.add(ack.peer)
         self._of_offers[offered] = voters
         while len(self._of_offers) > _MAX_OFFERS:

@@ -26,7 +26,8 @@ def test_a_peer_is_waited_for_so_many_rounds_and_no_longer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "apart", "is_waited_for"), [(3, 1, True), (4, 1, False), (6, 2, True), (7, 2, False), (12, 4, True), (13, 4, False)]
+    ("members", "apart", "is_waited_for"),
+    [(3, 1, True), (4, 1, False), (6, 2, True), (7, 2, False), (12, 4, True), (13, 4, False)],
 )
 def test_a_third_of_the_members_is_waited_for_as_long_as_it_takes(
     members: int, apart: int, *, is_waited_for: bool
