@@ -14,12 +14,16 @@ from peer.types import Seconds
 async def tell_refused_forever(
     transport: Transport, counters: Counters, *, period_s: Seconds, sink: EventSink
 ) -> Never:
-    """Every `period_s`, emit the totals since the start if they have grown; a flood costs one line a period."""
+    """Every `period_s`, emit the totals since the start if they have grown; a flood costs one line a period.
+
+    Messages alone come from peers that are told by name already: their number is told whenever it has doubled.
+    """
     told = InputRefused(frames=0, streams=0, messages=0)
     while True:
         await trio.sleep(period_s)
         seen = _refused(transport.counters(), counters.totals())
-        if seen != told:
+        grew = (seen.frames, seen.streams) != (told.frames, told.streams)
+        if grew or seen.messages >= max(1, 2 * told.messages):
             sink.emit(seen)
             told = seen
 
