@@ -1,6 +1,6 @@
 """The round in progress: since when it is open, what it waits for, whose turn it is to seal it."""
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
 
 from peer.rounds.company import Company
 from peer.rounds.entry import Entry, admitted_by, electorate
@@ -92,34 +92,36 @@ class RoundInProgress:
         """Return until when `entry`, a successor of the tip or of what follows it, is not followed for admitting too
         few; None when it may be.
 
-        Until the deadline while it leaves out more of those whom this peer would wait for than it admits at all; until
-        the last backup has had its turn, of those whose deltas are here. Never when most electors have voted for it, or
-        when what builds on it makes up for that.
+        It admits too few when there are more that it should have admitted, and has left out (`_should_admit`). It may
+        be followed at once when it counts half of the known peers, or what builds on it makes up for that, and when
+        most electors have voted for it.
         """
-        ledger, tip = self._ledger, self._ledger.tip
+        ledger = self._ledger
         parent = ledger.chain.get(entry.parent)
         assert parent is not None, "only what is linked can be followed"
         known = parent.settle(self._rules).known
         if 2 * num_admitted(parent, entry, ledger) >= len(known):
             return None
-        until: Seconds | None = None
         admitted = admitted_from(entry, ledger) & known
+        for until, peers in self._should_admit(parent, now):
+            if len((peers & known) - admitted) > len(admitted):
+                return None if ledger.is_decided(entry, electorate(parent, entry)) else until
+        return None
 
-        def leaves_out_too_many(of: Set[PeerId]) -> bool:
-            return len((of & known) - admitted) > len(admitted)
+    def _should_admit(self, parent: Entry, now: Seconds) -> Iterator[tuple[Seconds, Set[PeerId]]]:
+        """Yield whose deltas a manifest on `parent` should admit, and until when that is asked of it.
 
-        if parent is not tip:  # its round is not open here yet
-            if leaves_out_too_many(self._worth_waiting_for(parent)):
-                until = now + self._rules.grace_s
-        else:
-            late, last = self._deadlines()
-            if now < last and leaves_out_too_many(self._at_hand()):
-                until = last
-            elif now < late and leaves_out_too_many(self._worth_waiting_for(tip)):
-                until = late
-        if until is None or ledger.is_decided(entry, electorate(parent, entry)):
-            return None
-        return until
+        Until the last backup has had its turn: those whose deltas are here. Until the deadline: those whom this peer
+        would wait for.
+        """
+        if parent is not self._ledger.tip:  # its round is not open here yet
+            yield now + self._rules.grace_s, self._worth_waiting_for(parent)
+            return
+        late, last = self._deadlines()
+        if now < last:
+            yield last, self._at_hand()
+        if now < late:
+            yield late, self._worth_waiting_for(parent)
 
     def _at_hand(self) -> Set[PeerId]:
         """Return whose deltas a manifest on the tip could admit now."""
