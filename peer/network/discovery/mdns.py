@@ -71,13 +71,19 @@ class MdnsDiscovery:
         found: set[str] = set()
         questions = _MAX_QUESTIONS
         for name in names:
-            info = zeroconf.ServiceInfo(self._type, name)
-            if not info.load_from_cache(self._zeroconf):
-                if questions == 0:
-                    continue  # next time
-                questions -= 1
-                if not info.request(self._zeroconf, _QUESTION_MS):
-                    continue
+            try:
+                info = zeroconf.ServiceInfo(self._type, name)
+                if not info.load_from_cache(self._zeroconf):
+                    if questions == 0:
+                        continue  # next time
+                    questions -= 1
+                    if not info.request(self._zeroconf, _QUESTION_MS):
+                        continue
+            except (zeroconf.EventLoopBlocked, zeroconf.NotRunningException) as error:
+                raise TransportError(f"mDNS does not answer: {type(error).__name__}") from error
+            except zeroconf.Error:  # what was announced under our type is no name of it
+                self._forget(name)
+                continue
             hosts = info.parsed_addresses(zeroconf.IPVersion.V4Only)
             found.update(dialable(hosts, info.port, info.properties.get(b"id"), me=self._peer, networks=self._networks))
         return sorted(found)
@@ -89,6 +95,8 @@ class MdnsDiscovery:
             opened = zeroconf.Zeroconf(interfaces=list(self._networks), ip_version=zeroconf.IPVersion.V4Only)
         except OSError as error:
             raise TransportError(f"mDNS cannot be used here: {error.strerror or error}") from error
+        except zeroconf.Error as error:
+            raise TransportError(f"mDNS does not start: {type(error).__name__}") from error
         try:
             own = self._service()
             if own is not None:
@@ -117,11 +125,16 @@ class MdnsDiscovery:
 
     def _note(self, *, name: str, state_change: zeroconf.ServiceStateChange, **_: object) -> None:
         """Called by zeroconf, in its thread. Above the bound the newcomer is left out: the others are found first."""
+        if state_change.name == "Removed":
+            self._forget(name)
+            return
         with self._lock:
-            if state_change.name == "Removed":
-                self._names.pop(name, None)
-            elif name.lower() != self._own_name.lower() and len(self._names) < MAX_SERVICES:
+            if name.lower() != self._own_name.lower() and len(self._names) < MAX_SERVICES:
                 self._names[name] = None
+
+    def _forget(self, name: str) -> None:
+        with self._lock:
+            self._names.pop(name, None)
 
 
 def dialable(

@@ -1,7 +1,7 @@
 """What is taken from mDNS answers, which anybody on the network can make up."""
 
 import pytest
-from zeroconf import ServiceStateChange
+from zeroconf import EventLoopBlocked, ServiceStateChange, Zeroconf
 
 from peer.errors import TransportError
 from peer.network.discovery.mdns import MAX_ADDRESSES, MAX_SERVICES, MdnsDiscovery, dialable, service_type
@@ -56,6 +56,38 @@ def test_services_are_bounded_in_number_and_leave_when_they_say_goodbye() -> Non
     mdns._note(name="new", state_change=ServiceStateChange.Added)
     assert "3" not in mdns._names
     assert "new" in mdns._names
+
+
+@pytest.mark.parametrize(
+    "name", ["evil._http._tcp.local.", "x", "\x00.{type}", "a." * 60 + "{type}", "\u00e4" * 70 + ".{type}"]
+)
+async def test_names_that_are_none_are_forgotten_and_end_nothing(name: str) -> None:
+    """Anybody on the network can announce them under the type of the run, with one packet."""
+    mdns = MdnsDiscovery(run=b"r" * 16, peer=ME.peer_id, session=ME.session, announced=(), networks=OURS)
+    mdns._zeroconf = Zeroconf.__new__(Zeroconf)  # opens nothing
+    mdns._note(name=name.format(type=service_type(b"r" * 16)), state_change=ServiceStateChange.Added)
+    assert await mdns.addresses() == []
+    assert not mdns._names
+
+
+async def test_library_that_hangs_is_an_error_of_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a pause of the whole process."""
+
+    class Hanging:
+        def __init__(self, *_: object) -> None: ...
+
+        def load_from_cache(self, _zeroconf: Zeroconf) -> bool:
+            return False
+
+        def request(self, *_: object) -> bool:
+            raise EventLoopBlocked
+
+    mdns = MdnsDiscovery(run=b"r" * 16, peer=ME.peer_id, session=ME.session, announced=(), networks=OURS)
+    mdns._zeroconf = Zeroconf.__new__(Zeroconf)  # as above
+    monkeypatch.setattr("zeroconf.ServiceInfo", Hanging)
+    mdns._note(name=f"a.{service_type(b'r' * 16)}", state_change=ServiceStateChange.Added)
+    with pytest.raises(TransportError, match="mDNS does not answer"):
+        await mdns.addresses()
 
 
 async def test_a_machine_without_a_network_gets_an_error_that_says_so() -> None:
