@@ -25,6 +25,9 @@ _LOOK_S = 0.25
 MAX_DIALS = 8
 """At a time, of addresses of each origin."""
 
+_SETTLED_S = 3.0
+"""How long a new connection must last to count: whoever is refused is told why, and sent away, a second after it."""
+
 _PATIENCE = 4
 """Failed dials in a row before anybody is told: about four seconds, in which the others may still be starting."""
 
@@ -69,6 +72,7 @@ class Seeker:
         self._dialling: dict[str, Origin] = {}
         self._own: set[str] = set()
         self._told: dict[str, int] = {}
+        self._new: dict[str, tuple[PeerId, Seconds]] = {}
 
     async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
         """Search until cancelled."""
@@ -106,6 +110,7 @@ class Seeker:
     def _dial_due(self, nursery: trio.Nursery) -> None:
         now = trio.current_time()
         connected = self._transport.connected_peers()
+        self._settle(connected, now)
         if len(connected) >= self._max_peers:
             return
         here = connected | {self._transport.local_peer}
@@ -129,6 +134,19 @@ class Seeker:
             under_way[origin] += 1
             self._dialling[address] = origin
             nursery.start_soon(partial(self._dial, address, origin))
+
+    def _settle(self, connected: frozenset[PeerId], now: Seconds) -> None:
+        """Take those for found whose connections have lasted; what ended before then stays a failed dial."""
+        for address, (peer, since) in list(self._new.items()):
+            if peer in connected and now < since + _SETTLED_S:
+                continue
+            del self._new[address]
+            if peer in connected:
+                place = split_peer(address)[0]
+                self._schedule.succeeded(address)
+                self._told.pop(place, None)
+                # Not before: one that is refused would get a second address, and be dialled twice as often.
+                self._book.answered(peer, place, unix_s=int(self._unix_time()))
 
     def _named(self) -> set[str]:
         """Return where others than the book say that somebody is."""
@@ -169,12 +187,7 @@ class Seeker:
             self._answered[address] = peer
             # A peer that is refused right after the handshake must not be dialled in a loop.
             self._schedule.failed(address, trio.current_time())
-            await trio.sleep(2 * _LOOK_S)
-            if peer in self._transport.connected_peers():
-                self._schedule.succeeded(address)
-                self._told.pop(split_peer(address)[0], None)
-                # Not before: one that is refused would get a second address, and be dialled twice as often.
-                self._book.answered(peer, split_peer(address)[0], unix_s=int(self._unix_time()))
+            self._new[address] = peer, trio.current_time()
         finally:
             del self._dialling[address]
 

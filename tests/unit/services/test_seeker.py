@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -118,7 +119,11 @@ async def test_a_lost_peer_is_dialled_again_at_once(autojump_clock: MockClock) -
         assert len(search.dials(A, since=100.0)) == 1
 
 
-async def test_a_peer_that_drops_us_after_every_handshake_is_not_dialled_in_a_loop(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("after_s", [0.05, 0.6, 2.0])
+async def test_a_peer_that_drops_us_after_every_handshake_is_not_dialled_in_a_loop(
+    after_s: float, autojump_clock: MockClock
+) -> None:
+    """At once, or when it has said why."""
     async with searching(Source(A)) as search:
 
         async def answers_and_leaves() -> PeerId:
@@ -127,7 +132,7 @@ async def test_a_peer_that_drops_us_after_every_handshake_is_not_dialled_in_a_lo
             return ALICE
 
         async def leave() -> None:
-            await trio.sleep(0.05)
+            await trio.sleep(after_s)
             search.transport.leaves(ALICE)
 
         search.transport.dials[A] = answers_and_leaves
@@ -250,7 +255,14 @@ async def test_nothing_is_kept_of_addresses_that_vanished(autojump_clock: MockCl
             await trio.sleep(40.0)
             search.transport.leaves(ALICE)
         seeker = search.seeker
-        kept = [seeker._answered, seeker._own, seeker._dialling, seeker._schedule._due_at, *seeker._known.values()]
+        kept = [
+            seeker._answered,
+            seeker._own,
+            seeker._dialling,
+            seeker._new,
+            seeker._schedule._due_at,
+            *seeker._known.values(),
+        ]
         assert sum(len(table) for table in kept) < 10
 
 
@@ -260,7 +272,8 @@ async def test_only_a_peer_that_stays_enters_the_book(autojump_clock: MockClock)
         search.transport.dials[B] = answers(BOB)
         await trio.sleep(0.3)
         search.transport.leaves(BOB)  # refused after the handshake
-        await trio.sleep(1.0)
+        del search.transport.dials[B]
+        await trio.sleep(4.0)
         assert [entry.address for entry in search.seeker._book.entries()] == [A]
 
 
