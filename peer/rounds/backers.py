@@ -58,9 +58,11 @@ class Backers:
 
     def _behind_offer(self, offered: Tip, voted: Set[PeerId]) -> set[PeerId]:
         """Return who said that an offered state is its tip, and of those that `voted` for it who did not vote here in a
-        later round."""
-        voted_here = (_voters(entry, self._ledger) for entry in self._ledger.line() if entry.round > offered.round)
-        return set(voted).difference(*voted_here) | self._at(Digest(offered.digest)) - {self._ledger.me}
+        later round. Keys cost nothing, so a vote counts of those who can be reached or whom the chain here names."""
+        ledger = self._ledger
+        met = self._company.alive | ledger.tip.settle(ledger.parts.rules).held.keys()
+        voted_here = (_voters(entry, ledger) for entry in ledger.line() if entry.round > offered.round)
+        return set(voted & met).difference(*voted_here) | self._at(Digest(offered.digest)) - {ledger.me}
 
     def _our_side(self, here: Set[PeerId], there: Set[PeerId]) -> Side:
         """Return the chain here. Behind it are this peer, the electors among those who said that they are on it, and

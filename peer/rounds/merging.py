@@ -29,7 +29,7 @@ def verdict(theirs: Side, ours: Side) -> bool | None:
     """Return whether the other chain replaces ours whatever the scores, or does not; None: the scores decide."""
     if _is_elder(theirs, ours):
         return True
-    if _is_elder(ours, theirs) or _outnumbers(ours, theirs) or _withstands(ours, theirs):
+    if _is_elder(ours, theirs) or _withstands(ours, theirs):
         return False
     return True if _outnumbers(theirs, ours) else None
 

@@ -97,8 +97,23 @@ def test_votes_of_keys_without_end_are_not_remembered_without_end(swarm: Machine
     offered = offer(swarm, rounds_ahead=3)
     backers(swarm).note(offered_with_votes(offered, range(100, 300)))
     backers(swarm).note(offered_with_votes(offered, range(300, 500)))
+    assert len(backers(swarm)._of_offers[Digest(offered.digest)]) == 256
+
+
+def test_votes_of_keys_that_nobody_has_met_count_for_nothing(swarm: MachineSwarm) -> None:
+    offered, met = offer(swarm, rounds_ahead=3), Identity.for_tests(100).peer_id
+    company(swarm).meet(company(swarm).alive | {met}, swarm.now)
+    backers(swarm).note(offered_with_votes(offered, range(100, 140)))
     theirs, _ = backers(swarm).sides(offered)
-    assert len(theirs.backers) == 256
+    assert theirs.backers == {met}
+
+
+def test_a_vote_of_a_member_that_cannot_be_reached_counts(swarm: MachineSwarm) -> None:
+    offered, member = offer(swarm, rounds_ahead=3), peers(swarm)[1]
+    company(swarm).meet(company(swarm).alive - {member}, swarm.now)
+    backers(swarm).note(offered_with_votes(offered, range(2, 3)))
+    theirs, _ = backers(swarm).sides(offered)
+    assert theirs.backers == {member}
 
 
 def test_votes_of_keys_that_nobody_allowed_take_no_room(swarm: MachineSwarm) -> None:

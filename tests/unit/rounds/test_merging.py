@@ -16,12 +16,16 @@ def side(num_backers: int, *, round_number: int = 99) -> Side:
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "replaces"),
-    [(0, 0, None), (0, 1, True), (1, 1, None), (1, 2, True), (2, 3, None), (2, 4, True), (3, 5, None)],
+    ("few", "many", "decided"),
+    [(0, 0, False), (1, 1, False), (1, 2, True), (2, 3, False), (2, 4, True), (3, 5, False)],
 )
-def test_only_twice_as_many_outnumber(ours: int, theirs: int, *, replaces: bool | None) -> None:
-    assert verdict(side(theirs), side(ours)) is replaces
-    assert verdict(side(ours), side(theirs)) is {None: None, True: False}[replaces]
+def test_only_twice_as_many_outnumber(few: int, many: int, *, decided: bool) -> None:
+    assert verdict(side(many), side(few)) is (True if decided else None)
+    assert verdict(side(few), side(many)) is (False if decided else None)
+
+
+def test_one_peer_alone_goes_by_the_score_as_who_offers_a_state_counts_behind_it() -> None:
+    assert verdict(side(0), side(1)) is None
 
 
 @pytest.mark.parametrize(("ours", "theirs", "replaces"), [(2, 0, False), (2, 1, False), (3, 2, None), (6, 3, False)])
