@@ -26,6 +26,7 @@ from peer.rounds.machine import RoundMachine
 from peer.services.archive import Archive
 from peer.services.conductor import Conductor, Observer
 from peer.services.discovery import Seeker
+from peer.services.free_memory import keep_returning_free_memory
 from peer.services.greeting import Greeter
 from peer.services.loneliness import LonelinessWatch
 from peer.services.membership import Membership
@@ -61,6 +62,7 @@ class Services:
         nursery.start_soon(running.watch.serve)
         nursery.start_soon(self.loneliness.serve)
         nursery.start_soon(watch_punctuality, self.sink)
+        nursery.start_soon(keep_returning_free_memory)
         if self.archive is not None:
             await nursery.start(self.archive.serve)
 
