@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Sequence, Set
 
 from peer.rounds.entry import Entry
+from peer.rounds.memo import Memo
 from peer.types import Digest
 
 _MAX_PASSED = 32
@@ -20,12 +21,10 @@ class Chain:
         self.tip = root
         self.version = 0  # grows with every change of the tree
         self._entries: dict[bytes, Entry] = {root.digest: root}
-        self._line: list[Entry] = []
-        self._line_key: object = None
+        self._line_memo = Memo[list[Entry]]()
         self._passed: dict[bytes, None] = {}
         self._forsaken: dict[bytes, int] = {}  # and the round of the tip when they left the window
-        self._beside: list[Entry] = []
-        self._beside_key: object = None
+        self._beside_memo = Memo[list[Entry]]()
 
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._entries
@@ -68,10 +67,7 @@ class Chain:
         """Return the entries from the root to `entry`, both included."""
         if entry is not self.tip:
             return self._line_to(entry)
-        key = (self.version, entry.digest)
-        if key != self._line_key:
-            self._line, self._line_key = self._line_to(entry), key
-        return self._line
+        return self._line_memo.get((self.version, entry.digest), lambda: self._line_to(entry))
 
     def _line_to(self, entry: Entry) -> list[Entry]:
         line = [entry]
@@ -112,12 +108,11 @@ class Chain:
     def beside_tip(self) -> list[Entry]:
         """Return the entries that are not on the line to the tip, oldest known first. Cost: O(1) until tree or tip
         change."""
-        key = (self.version, self.tip.digest)
-        if key != self._beside_key:
-            line = {entry.digest for entry in self.line_to(self.tip)} if self.rivals() else self._entries.keys()
-            self._beside = [entry for entry in self._entries.values() if entry.digest not in line]
-            self._beside_key = key
-        return self._beside
+        return self._beside_memo.get((self.version, self.tip.digest), self._look_beside_tip)
+
+    def _look_beside_tip(self) -> list[Entry]:
+        line = {entry.digest for entry in self.line_to(self.tip)} if self.rivals() else self._entries.keys()
+        return [entry for entry in self._entries.values() if entry.digest not in line]
 
     def children(self, digest: Digest) -> list[Entry]:
         return [entry for entry in self._entries.values() if entry.parent == digest]

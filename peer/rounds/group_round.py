@@ -5,12 +5,12 @@ seals the round, in the order of its line, as soon as every group is in that any
 deadline is one grace period later, so that the backups of a group have their turns before.
 """
 
-from dataclasses import dataclass
-
+from peer.rounds.arrivals import Arrivals
 from peer.rounds.company import Company
 from peer.rounds.entry import admitted_by
 from peer.rounds.grouping import Grouping
 from peer.rounds.ledger import Ledger
+from peer.rounds.memo import Memo
 from peer.rounds.quorum import STRICT, is_quorum
 from peer.rounds.sealing import SealingView, deadline, seal_time
 from peer.types import PeerId, Seconds
@@ -22,19 +22,6 @@ _ASKERS = 4
 """So many places in line go after what is missing; the others wait for the seal."""
 
 
-@dataclass(slots=True)
-class _Progress:
-    """Since when all, and half, of what is expected is in."""
-
-    complete_since: Seconds | None = None
-    half_since: Seconds | None = None
-
-    def note(self, *, have: int, expected: int, is_complete: bool, now: Seconds) -> None:
-        self.complete_since = (self.complete_since if self.complete_since is not None else now) if is_complete else None
-        has_half = 2 * have >= expected
-        self.half_since = (self.half_since if self.half_since is not None else now) if has_half else None
-
-
 class GroupRound:
     """Asked only while the tip has groups."""
 
@@ -43,31 +30,25 @@ class GroupRound:
         self._company = company
         self._rules = ledger.parts.rules
         self._opened_at: Seconds = 0.0
-        self._group = _Progress()
-        self._top = _Progress()
+        self._group = Arrivals()
+        self._top = Arrivals()
         self._expected_group: frozenset[PeerId] = frozenset()
         self._expected_groups: frozenset[int] = frozenset()
         self._before: tuple[int, int] = (0, 0)
         self._key: object = None
-        self._group_due_at: Seconds | None = None
-        self._group_due_key: object = None
-        self._top_complete_key: object = None
-        self._is_complete_now = False
-        self._contributes: bool | None = None
-        self._contributes_key: object = None
+        self._group_due_memo = Memo[Seconds | None]()
+        self._top_complete_memo = Memo[bool]()
+        self._contributes_memo = Memo[bool]()
 
     def open(self, now: Seconds) -> None:
         """Begin the round after a new tip."""
         self._opened_at = now
-        self._group, self._top = _Progress(), _Progress()
-        self._group_due_key = None
+        self._group, self._top = Arrivals(), Arrivals()
+        self._group_due_memo.forget()
 
     def contributes(self) -> bool:
         """Return whether this peer announces a delta for the round: as a contributor, or a stranger with room left."""
-        key = (self._ledger.tip.digest, self._company.alive)
-        if key != self._contributes_key or self._contributes is None:
-            self._contributes, self._contributes_key = self._has_place(), key
-        return self._contributes
+        return self._contributes_memo.get((self._ledger.tip.digest, self._company.alive), self._has_place)
 
     def audience(self) -> tuple[PeerId, ...]:
         """Return to whom the own header goes: those of the group who may have to seal it, and can be reached."""
@@ -79,7 +60,7 @@ class GroupRound:
         ledger = self._ledger
         rank = self._grouping.rank_of(ledger.me)
         if rank is None or ledger.group_candidates.own() is not None:
-            self._group_due_key = None
+            self._group_due_memo.forget()
             return None
         self._look()
         tip, alive, expected = ledger.chain.tip.digest, self._company.alive, self._expected_group
@@ -88,10 +69,7 @@ class GroupRound:
         has_half = 2 * len(candidates) >= len(expected)
         seals = ledger.groups.of_group(tip, ledger.own_group)
         key = (tip, alive, is_complete, has_half, bool(candidates), len(seals))
-        if key != self._group_due_key:
-            self._group_due_at = self._group_due(now, rank=rank, is_complete=is_complete)
-            self._group_due_key = key
-        return self._group_due_at
+        return self._group_due_memo.get(key, lambda: self._group_due(now, rank=rank, is_complete=is_complete))
 
     def _group_due(self, now: Seconds, *, rank: int, is_complete: bool) -> Seconds | None:
         """Members seal in the order of their places; who is not on the roster only when they have failed to, since a
@@ -142,10 +120,7 @@ class GroupRound:
         if len(expected) > known:
             return False
         key = (candidates.version, expected)
-        if key != self._top_complete_key:
-            self._is_complete_now = expected <= candidates.of_members().keys()
-            self._top_complete_key = key
-        return self._is_complete_now
+        return self._top_complete_memo.get(key, lambda: expected <= candidates.of_members().keys())
 
     def missing(self) -> frozenset[PeerId]:
         """Return the peers of the own group whose deltas it still waits for; none once it is sealed."""
@@ -197,13 +172,13 @@ class GroupRound:
         self._before = len(before), len(alive.intersection(before))
 
     def _view(
-        self, progress: _Progress, *, opened_at: Seconds, candidates: int, expected: int, before: int,
+        self, arrivals: Arrivals, *, opened_at: Seconds, candidates: int, expected: int, before: int,
         reachable_before: int,
     ) -> SealingView:  # fmt: skip
         return SealingView(
             opened_at=opened_at,
-            complete_since=progress.complete_since,
-            half_since=progress.half_since,
+            complete_since=arrivals.complete_since,
+            half_since=arrivals.half_since,
             candidates=candidates,
             expected=expected,
             before=before,

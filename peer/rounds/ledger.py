@@ -11,6 +11,7 @@ from peer.rounds.group_candidates import GroupCandidates
 from peer.rounds.group_pool import GroupPool
 from peer.rounds.grouping import Grouping
 from peer.rounds.headers import HeaderPool
+from peer.rounds.memo import Memo
 from peer.rounds.missing_payloads import MissingPayloads
 from peer.rounds.own_deltas import OwnDeltas, Piece
 from peer.rounds.parts import Parts
@@ -35,8 +36,7 @@ class Ledger:
         self.pool = HeaderPool(is_near=self._is_near, is_member=self._is_member)
         self.groups = GroupPool(is_near=self._is_near)
         self.votes = VoteBook(is_elector=self.is_elector)
-        self._electors: frozenset[PeerId] = frozenset()
-        self._electors_key: object = None
+        self._electors_memo = Memo[frozenset[PeerId]]()
         self.payloads = PayloadStore(parts.codecs, parts.schema, parts.pure)
         self.own = OwnDeltas()
         self.eligibility = Eligibility(self.me)
@@ -111,11 +111,10 @@ class Ledger:
     def is_elector(self, peer: PeerId) -> bool:
         """Return whether the vote of `peer` can decide anything that goes on from what was applied here."""
         chain = self.chain
-        key = (chain, chain.version, chain.tip.digest)
-        if key != self._electors_key:
-            applied = [entry.electors for entry in chain if entry.state is not None]
-            self._electors, self._electors_key = frozenset().union(*applied), key
-        return peer in self._electors
+        return peer in self._electors_memo.get((chain, chain.version, chain.tip.digest), self._electors_of_applied)
+
+    def _electors_of_applied(self) -> frozenset[PeerId]:
+        return frozenset[PeerId]().union(*(entry.electors for entry in self.chain if entry.state is not None))
 
     def is_decided(self, first: Entry, electors: frozenset[PeerId]) -> bool:
         """Return whether a majority of `electors` stands behind `first` in some round (support.py)."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Set
 
+from peer.rounds.arrivals import Arrivals
 from peer.rounds.company import Company
 from peer.rounds.entry import Entry, admitted_by, electorate
 from peer.rounds.group_round import GroupRound
 from peer.rounds.lateness import Lateness
 from peer.rounds.ledger import Ledger
+from peer.rounds.memo import Memo
 from peer.rounds.newcomers import is_amid_its_swarm
 from peer.rounds.quorum import STRICT, is_quorum
 from peer.rounds.roster import active_peers
@@ -25,35 +27,28 @@ class RoundInProgress:
         self._rules = ledger.parts.rules
         self._pure = ledger.parts.pure
         self.opened_at = now
-        self._complete_since: Seconds | None = None
-        self._half_since: Seconds | None = None
+        self._arrivals = Arrivals()
         self._lateness = Lateness()
-        self._expected_peers: frozenset[PeerId] = frozenset()
-        self._expected_key: object = None
-        self._drawn: frozenset[PeerId] | None = None
-        self._drawn_key: object = None
-        self._turns_order: list[PeerId] = []
-        self._turns_key: object = None
-        self._place_now = (0, 0, False)
-        self._place_key: object = None
         self._successors_since: dict[Digest, Seconds] = {}
-        self._due_at: Seconds | None = None
-        self._due_key: object = None
+        self._due_memo = Memo[Seconds | None]()
+        self._expected_memo = Memo[frozenset[PeerId]]()
+        self._drawn_memo = Memo[frozenset[PeerId]]()
+        self._turns_memo = Memo[list[PeerId]]()
+        self._place_memo = Memo[tuple[int, int, bool]]()
         self.groups = GroupRound(ledger, company)
 
     def open(self, now: Seconds) -> None:
         """Begin the round after a new tip."""
         self.opened_at = now
-        self._complete_since = None
-        self._half_since = None
+        self._arrivals = Arrivals()
         self._successors_since.clear()
-        self._due_key = None
+        self._due_memo.forget()
         tip = self._ledger.tip
         if tip.grouping is not None:
             self.groups.open(now)  # whoever has missed a seal is not waited for; there is no more to note
             return
         self._lateness.note(tip.admitted, members=tip.members, reachable=self._company.reachable)
-        self._expected_key = None
+        self._expected_memo.forget()
 
     def sealing_s(self, now: Seconds) -> Seconds:
         """Return how long after the end of its training time the round has lasted."""
@@ -65,26 +60,24 @@ class RoundInProgress:
         seen: object = ledger.work_version
         if ledger.grouping is not None:
             seen = self.groups.top_standing(), ledger.chain.version
-        key = (seen, self._company.alive)
-        if key != self._due_key:
-            due = self._due(now)
-            self._due_at = None if due is None else max(due, self._patience_for_successors(now))
-            self._due_key = key
+        due = self._due_memo.get((seen, self._company.alive), lambda: self._due(now))
         patience_end = self._company.patience_end()
-        if self._due_at is None or patience_end is None or is_amid_its_swarm(self._ledger, self._company):
-            return self._due_at
-        return max(self._due_at, patience_end)
+        if due is None or patience_end is None or is_amid_its_swarm(self._ledger, self._company):
+            return due
+        return max(due, patience_end)
 
     def _due(self, now: Seconds) -> Seconds | None:
-        if self._ledger.grouping is not None:
-            return self.groups.top_due(now)
+        due = self.groups.top_due(now) if self._ledger.grouping is not None else self._flat_due(now)
+        return None if due is None else max(due, self._patience_for_successors(now))
+
+    def _flat_due(self, now: Seconds) -> Seconds | None:
         due = seal_time(self._view(now), self._rules)
         return due if due is not None and self._may_seal() else None
 
     def _deadlines(self) -> tuple[Seconds, Seconds]:
         """Return when the round need not wait for everybody any more, and when the last backup has had its turn."""
         tip, rules = self._ledger.tip, self._rules
-        flat = deadline(self.opened_at, self._half_since, rules)
+        flat = deadline(self.opened_at, self._arrivals.half_since, rules)
         late = flat if tip.grouping is None else self.groups.deadline()
         return late, last_turn(late, members=len(tip.roster), rules=rules)
 
@@ -174,27 +167,18 @@ class RoundInProgress:
         alive = self._company.alive
         if len(alive) <= MAX_ADMITTED or self._rules.partition == STRICT:
             return None  # strict: sealing takes deltas of a majority of the roster, whoever that is
-        key = (self._ledger.tip.digest, alive)
-        if key != self._drawn_key:
-            self._drawn, self._drawn_key = frozenset(self._pure.seal_order(*key)[:MAX_ADMITTED]), key
-        return self._drawn
+        tip = self._ledger.tip.digest
+        return self._drawn_memo.get((tip, alive), lambda: frozenset(self._pure.seal_order(tip, alive)[:MAX_ADMITTED]))
 
     def _view(self, now: Seconds) -> SealingView:
         expected = self._expected()
         candidates = self._ledger.candidate_peers()
-        if not expected <= candidates:
-            self._complete_since = None
-        elif self._complete_since is None:
-            self._complete_since = now
-        if 2 * len(candidates) < len(expected):
-            self._half_since = None
-        elif self._half_since is None:
-            self._half_since = now
+        self._arrivals.note(have=len(candidates), expected=len(expected), is_complete=expected <= candidates, now=now)
         before, reachable_before, outsider = self._place()
         return SealingView(
             opened_at=self.opened_at,
-            complete_since=self._complete_since,
-            half_since=self._half_since,
+            complete_since=self._arrivals.complete_since,
+            half_since=self._arrivals.half_since,
             candidates=len(candidates),
             expected=len(expected),
             before=before,
@@ -204,14 +188,13 @@ class RoundInProgress:
 
     def _place(self) -> tuple[int, int, bool]:
         """Return how many seal before this peer, how many of them can be reached, and whether it is an outsider."""
+        return self._place_memo.get((self._turns_key(), self._company.reachable), self._look_for_place)
+
+    def _look_for_place(self) -> tuple[int, int, bool]:
         me, reachable, turns = self._ledger.me, self._company.reachable, self._turns()
-        key = (self._turns_key, reachable)
-        if key != self._place_key:
-            before = turns[: turns.index(me)] if me in turns else turns
-            outsider = me not in turns and not reachable.isdisjoint(turns)
-            self._place_now = len(before), sum(peer in reachable for peer in before), outsider
-            self._place_key = key
-        return self._place_now
+        before = turns[: turns.index(me)] if me in turns else turns
+        outsider = me not in turns and not reachable.isdisjoint(turns)
+        return len(before), sum(peer in reachable for peer in before), outsider
 
     def _patience_for_successors(self, now: Seconds) -> Seconds:
         """While payloads of a known successor are on their way, do not seal a rival; but not for ever, however many
@@ -234,29 +217,31 @@ class RoundInProgress:
         Where that leaves out most of all, all are waited for: it is this peer, or its links, that is out of step, and
         it would go on alone for not waiting for anybody.
         """
-        tip, reachable, me = self._ledger.tip, self._company.reachable, self._ledger.me
+        tip = self._ledger.tip
         drawn = self.drawn()
         if drawn is not None:
             return drawn
         if not tip.roster:
             return self._company.alive
         late = self._ledger.pool.peers_on(tip.parent)
-        key = (tip.digest, late, reachable)
-        if key != self._expected_key:
-            often_late = self._lateness.late_peers()
-            in_time = ((active_peers(tip.roster) | late) - often_late) & reachable | {me}
-            all_known = (tip.members | late | often_late) & reachable | {me}
-            self._expected_peers = in_time if 2 * len(in_time) >= len(all_known) else all_known
-            self._expected_key = key
-        return self._expected_peers
+        key = (tip.digest, late, self._company.reachable)
+        return self._expected_memo.get(key, lambda: self._members_worth_waiting_for(late))
+
+    def _members_worth_waiting_for(self, late: frozenset[PeerId]) -> frozenset[PeerId]:
+        tip, reachable, me = self._ledger.tip, self._company.reachable, self._ledger.me
+        often_late = self._lateness.late_peers()
+        in_time = ((active_peers(tip.roster) | late) - often_late) & reachable | {me}
+        all_known = (tip.members | late | often_late) & reachable | {me}
+        return in_time if 2 * len(in_time) >= len(all_known) else all_known
 
     def _may_seal(self) -> bool:
         candidates = self._ledger.candidate_peers()
         return self._rules.partition != STRICT or is_quorum(self._ledger.tip.members, candidates)
 
     def _turns(self) -> list[PeerId]:
+        key = self._turns_key()
+        return self._turns_memo.get(key, lambda: self._pure.seal_order(*key))
+
+    def _turns_key(self) -> tuple[Digest, frozenset[PeerId]]:
         tip = self._ledger.tip
-        key = (tip.digest, tip.members or self._company.alive)
-        if key != self._turns_key:
-            self._turns_order, self._turns_key = self._pure.seal_order(*key), key
-        return self._turns_order
+        return tip.digest, tip.members or self._company.alive
