@@ -6,7 +6,6 @@ import trio
 
 from peer.config.schema import Config
 from peer.node_services import (
-    SaveTrainer,
     make_admission,
     make_conductor,
     make_denial,
@@ -19,6 +18,7 @@ from peer.node_services import (
     make_sessions,
     make_stuck_watch,
     make_trainer,
+    make_training_state,
     serve_blobs,
 )
 from peer.peer_parts import PeerParts
@@ -33,6 +33,7 @@ from peer.services.membership import Membership
 from peer.services.punctuality import watch_punctuality
 from peer.services.status import Running
 from peer.services.training import Trainer
+from peer.services.training_state import TrainingStateKeeper
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId
 
@@ -46,6 +47,7 @@ class Services:
     seeker: Seeker
     loneliness: LonelinessWatch
     archive: Archive | None
+    training_state: TrainingStateKeeper | None
     sink: EventSink
     running: Running
 
@@ -68,7 +70,8 @@ class Services:
 
     async def save(self) -> None:
         """Write to disk what the next life goes on from."""
-        await self.trainer.save()
+        if self.training_state is not None:
+            await self.training_state.save()
         await self.running.meeting.save()
         await self.running.denial.save()
         if self.archive is not None:
@@ -83,11 +86,14 @@ def assemble(config: Config, parts: PeerParts, machine: RoundMachine, *, observe
     reporter = make_reporter(config, parts)
     watch = make_stuck_watch(config, parts, machine)
     conductor = make_conductor(config, parts, machine, open_round=lambda opened: trainer.open_round(opened))
-    trainer = make_trainer(config, parts, conductor)
+    training_state = make_training_state(config, parts)
+    trainer = make_trainer(config, parts, conductor, keeper=training_state)
     denial = make_denial(config, parts, admitted=lambda: greeter.greeted, concerns=lambda peer: desk.concerns(peer))
     desk = make_admission(config, parts, denial)
     conductor.add_observers(reporter, watch, observer, *_archives(parts, machine))
-    conductor.add_observers(SaveTrainer(trainer, every=config.round.snapshot_every), denial)
+    if training_state is not None:
+        conductor.add_observers(training_state)
+    conductor.add_observers(denial)
     conductor.allow(desk.allowed)
     conductor.deny(denial.denied)
     meeting = make_meeting(config, parts)
@@ -111,6 +117,7 @@ def assemble(config: Config, parts: PeerParts, machine: RoundMachine, *, observe
         seeker=make_seeker(config, parts, meeting, sessions),
         loneliness=make_loneliness(parts, conductor, greeter),
         archive=parts.archive,
+        training_state=training_state,
         sink=parts.sink,
         running=Running(
             machine=machine,

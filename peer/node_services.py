@@ -13,7 +13,7 @@ from peer.network.discovery.backoff import RedialPolicy
 from peer.network.discovery.book import BookDiscovery
 from peer.peer_parts import PeerParts
 from peer.round_parts import first_entry, round_parts, round_rules, wire_run_id
-from peer.rounds.effects import Applied, Effect, OpenRound
+from peer.rounds.effects import OpenRound
 from peer.rounds.grouping import num_rows
 from peer.rounds.machine import RoundMachine
 from peer.services.admission import AdmissionDesk
@@ -24,11 +24,13 @@ from peer.services.greeting import Greeter, Welcome
 from peer.services.loneliness import LonelinessWatch
 from peer.services.meeting import Cards, Meeting
 from peer.services.membership import Membership
+from peer.services.pace import Pace
 from peer.services.relay import Relay
 from peer.services.reporting import Reporter, Robustness
 from peer.services.sessions import SessionDesk
 from peer.services.task_plan import RosterTaskPlan
 from peer.services.training import Trainer, TrainingPlan
+from peer.services.training_state import TrainingStateKeeper
 from peer.services.uploads import Uploads
 from peer.services.watch import StuckWatch
 from peer.tasks.catalogue import env_tasks
@@ -102,38 +104,37 @@ def make_loneliness(parts: PeerParts, conductor: Conductor, greeter: Greeter) ->
     )
 
 
-def make_trainer(config: Config, parts: PeerParts, conductor: Conductor) -> Trainer:
+def make_training_state(config: Config, parts: PeerParts) -> TrainingStateKeeper | None:
+    """Return who keeps the optimizer state, as often as the model is kept; None where nothing is."""
+    if parts.state_file is None:
+        return None
+    return TrainingStateKeeper(
+        parts.agent,
+        parts.state_file,
+        every=config.round.snapshot_every,
+        sink=parts.sink,
+        blocking=parts.blocking,
+    )
+
+
+def make_trainer(
+    config: Config, parts: PeerParts, conductor: Conductor, *, keeper: TrainingStateKeeper | None
+) -> Trainer:
     return Trainer(
         parts.agent,
         TrainingPlan(
-            train_s=config.round.train_s,
-            env_steps=config.round.env_steps,
             ahead_s=config.round.staleness_limit * config.round.train_s,
             eval_every=config.round.eval_every,
             eval_episodes=config.stop.episodes,
             eval_seed=config.stop.seed,
         ),
         RosterTaskPlan(parts.signer.peer_id, env_tasks(config.env), sink=parts.sink, names=parts.names),
-        me=parts.signer.peer_id,
-        announce=conductor.announce,
-        tip=lambda: conductor.machine.tip.digest,
+        pace=Pace(parts.signer.peer_id, train_s=config.round.train_s, env_steps=config.round.env_steps),
+        announcer=conductor,
+        keeper=keeper,
         started=parts.ready,
         sink=parts.sink,
-        state_file=parts.state_file,
-        blocking=parts.blocking,
     )
-
-
-class SaveTrainer:
-    """Has the optimizer state saved as often as the model."""
-
-    def __init__(self, trainer: Trainer, *, every: int) -> None:
-        self._trainer = trainer
-        self._every = every
-
-    def observe(self, effect: Effect) -> None:
-        if isinstance(effect, Applied) and effect.entry.round % self._every == 0:
-            self._trainer.want_save()
 
 
 def make_denial(

@@ -142,6 +142,10 @@ class Conductor:
         """Say against whom there is proof."""
         self._carry_out(self.machine.deny(peers, trio.current_time()))
 
+    @property
+    def tip_digest(self) -> Digest:
+        return self.machine.tip.digest
+
     def announce(self, work: LocalWork) -> None:
         """Raises: ValueError as `RoundMachine.announce`."""
         self._carry_out(self.machine.announce(work, trio.current_time()))

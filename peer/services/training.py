@@ -2,28 +2,26 @@
 again: a round that is replaced while it runs keeps what was learned and goes on from the new base.
 """
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Never, Protocol
 
 import numpy as np
 import trio
 
 from peer.agents.agent import Agent
-from peer.errors import StorageError
-from peer.moments import merge, merge_all
+from peer.moments import merge_all
 from peer.rounds.effects import OpenRound
 from peer.rounds.machine import LocalWork
 from peer.rounds.own_deltas import Piece
 from peer.rounds.roster import Roster
 from peer.services.pace import Pace
-from peer.services.service import RunBlocking, TaskStatus, in_thread
-from peer.telemetry.disk_events import StorageFailed
+from peer.services.progress import Progress
+from peer.services.service import TaskStatus
+from peer.services.training_state import TrainingStateKeeper
 from peer.telemetry.round_events import Evaluated, RoundStarted, TasksTrained, TrainingDiverged
 from peer.telemetry.sink import EventSink
-from peer.types import EnvTask, ModelDelta, ModelState, Moments, Params, PeerId, Seconds, TaskReturn, TrainStats
+from peer.types import Digest, EnvTask, ModelDelta, ModelState, Moments, Params, Seconds
 
 _AHEAD_SLICE_S = 0.1
 """While the seal is awaited: it may land at any moment, and the slice that runs then is trained on the old base."""
@@ -44,50 +42,26 @@ class TaskPlan(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
-    """train_s: length of a round. env_steps: a round ends after as many, if that is sooner; None: by time alone.
+    """What is done beside training, and after it.
 
     ahead_s: how long to train on at most while the seal of an announced round is awaited. eval_every: rounds between
     two greedy evaluations of the base model.
     """
 
-    train_s: Seconds
-    env_steps: int | None = None
     ahead_s: Seconds = 0.0
     eval_every: int
     eval_episodes: int
     eval_seed: int
 
 
-@dataclass(slots=True)
-class _Progress:
-    """Learned since the last announcement and not announced yet."""
+class Announcer(Protocol):
+    """Whoever takes finished work. tip_digest: of the manifest that work must be based on to be announced at all."""
 
-    params: Params
-    moments: Moments
-    env_steps: int = 0
-    wall_s: float = 0.0
-    returns: float = 0.0
-    episodes: int = 0
-    kl: float = 0.0
-    tasks: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """Of each task: episodes and the sum of their returns."""
+    @property
+    def tip_digest(self) -> Digest: ...
 
-    def add(self, stats: TrainStats) -> None:
-        self.env_steps += stats.env_steps
-        self.wall_s += stats.wall_s
-        self.kl += stats.approx_kl * stats.env_steps
-        if stats.episodes:
-            self.returns += stats.mean_return * stats.episodes
-            self.episodes += stats.episodes
-        for task in stats.tasks:
-            episodes, returns = self.tasks.get(task.task_id, (0, 0.0))
-            self.tasks[task.task_id] = (episodes + task.episodes, returns + task.mean_return * task.episodes)
-
-    def task_returns(self) -> tuple[TaskReturn, ...]:
-        return tuple(
-            TaskReturn(task_id=task_id, episodes=episodes, mean_return=returns / episodes)
-            for task_id, (episodes, returns) in sorted(self.tasks.items())
-        )
+    def announce(self, work: LocalWork) -> None:
+        """Raises: ValueError when every peer would refuse it."""
 
 
 class Trainer:
@@ -99,36 +73,27 @@ class Trainer:
         plan: TrainingPlan,
         tasks: TaskPlan,
         *,
-        me: PeerId,
-        announce: Callable[[LocalWork], None],
-        tip: Callable[[], bytes],
+        pace: Pace,
+        announcer: Announcer,
+        keeper: TrainingStateKeeper | None,
         started: Callable[[], None],
         sink: EventSink,
-        state_file: Path | None,
-        blocking: RunBlocking = in_thread,
     ) -> None:
-        """announce, tip: of the conductor. started: called once, before the first training step.
-
-        state_file: where optimizer state is kept between lives; None keeps nothing.
-        """
+        """keeper: of the optimizer state, if it is kept. started: called once, before the first training step."""
         self._agent = agent
         self._plan = plan
         self._tasks = tasks
-        self._me = me
-        self._announce = announce
-        self._tip = tip
+        self._pace = pace
+        self._announcer = announcer
+        self._keeper = keeper
         self._started: Callable[[], None] | None = started
         self._sink = sink
-        self._state_file = state_file
-        self._blocking = blocking
         self._newest: OpenRound | None = None
         self._opened_at: Seconds = 0.0
         self._rounds_open = 0
         self._wake = trio.Event()
-        self._progress = self._nothing()
+        self._progress = Progress.none(agent.schema)
         self._assigned: tuple[EnvTask, ...] = ()
-        self._save_wanted = False
-        self._pace = Pace(me, train_s=plan.train_s, env_steps=plan.env_steps)
         self._steps_per_s = 0.0
         self.waited_s: Seconds = 0.0
         """Time in which the trainer had nothing to do because the network had not moved on."""
@@ -140,10 +105,6 @@ class Trainer:
         self._rounds_open += 1
         self._wake.set()
 
-    def want_save(self) -> None:
-        """Ask for the optimizer state to be saved at the end of this round: a running agent must not be read."""
-        self._save_wanted = True
-
     async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
         """Train until cancelled."""
         task_status.started()
@@ -153,9 +114,8 @@ class Trainer:
                 continue
             opened, self._newest = self._newest, None
             await self._work_on(opened)
-            if self._save_wanted:
-                self._save_wanted = False
-                await self.save()
+            if self._keeper is not None:
+                await self._keeper.save_if_due()
 
     async def _wait(self) -> None:
         self._wake = trio.Event()
@@ -163,16 +123,6 @@ class Trainer:
         await self._wake.wait()
         if self._started is None:  # before the first round there is nothing that could be trained for
             self.waited_s += trio.current_time() - since
-
-    async def save(self) -> None:
-        """Write optimizer state; a full disk costs the state since the last save, not the training."""
-        state_file = self._state_file
-        if state_file is None:
-            return
-        try:
-            await self._blocking(lambda: self._agent.save(state_file))
-        except StorageError as error:
-            self._sink.emit(StorageFailed(operation="save training state", cause=str(error)))
 
     async def _work_on(self, opened: OpenRound) -> None:
         self._pace.note(opened.base)
@@ -204,7 +154,7 @@ class Trainer:
         self._agent.set_model(opened.state)
         value = await self._agent.evaluate(episodes=self._plan.eval_episodes, seed=self._plan.eval_seed)
         self._sink.emit(Evaluated(round=opened.round - 1, mean_return=value, episodes=self._plan.eval_episodes))
-        return _finite(value)
+        return value
 
     def _start_from(self, opened: OpenRound) -> Params:
         """Put the agent on base + own unadmitted pieces + remainder + progress; return the parameters it starts from.
@@ -214,7 +164,7 @@ class Trainer:
         own = [piece.delta for piece in opened.pieces]
         if opened.remainder is not None:
             own.append(ModelDelta(params=opened.remainder, moments=Moments.empty(opened.state.moments.size)))
-        own.append(ModelDelta(params=self._progress.params, moments=self._progress.moments))
+        own.append(self._progress.delta)
         with np.errstate(over="ignore", invalid="ignore"):  # looked at below
             params = opened.state.params + np.sum([delta.params for delta in own], axis=0, dtype=np.float32)
         moments = merge_all(opened.state.moments, (delta.moments for delta in own))
@@ -263,14 +213,13 @@ class Trainer:
 
     def _keep(self, start: Params) -> None:
         """Add what the agent moved since `start` to the progress."""
-        self._progress.params = self._progress.params + (self._agent.model().params - start)
-        self._progress.moments = merge(self._progress.moments, self._agent.new_moments())
+        self._progress.move(self._agent.model().params - start, self._agent.new_moments())
         _require_finite(self._progress.params, "the parameters")
 
     def _discard(self, opened: OpenRound, error: ArithmeticError) -> None:
         """Go back to the common model: it is the last state known to be sound."""
         self._sink.emit(TrainingDiverged(round=opened.round, cause=str(error), env_steps=self._progress.env_steps))
-        self._progress = self._nothing()
+        self._progress = Progress.none(self._agent.schema)
         if self._newest is None:
             self._newest = OpenRound(round=opened.round, base=opened.base, state=opened.state, pieces=())
 
@@ -279,35 +228,26 @@ class Trainer:
         progress = self._progress
         if not self._hand_over(opened, None):
             return opened
-        delta = ModelDelta(params=progress.params, moments=progress.moments)
-        late = Piece(round=opened.round, env_steps=progress.env_steps, delta=delta)
+        late = Piece(round=opened.round, env_steps=progress.env_steps, delta=progress.delta)
         return replace(opened, pieces=(*opened.pieces, late))
 
     def _hand_over(self, opened: OpenRound, eval_return: float | None) -> bool:
         """Announce the progress, unless there is none or its base was replaced: then it is kept for the next round."""
         progress = self._progress
-        if self._newest is not None or self._tip() != opened.base.digest or not progress.env_steps:
+        is_replaced = self._newest is not None or self._announcer.tip_digest != opened.base.digest
+        if is_replaced or not progress.env_steps:
             return False
-        work = LocalWork(
-            base=opened.base.digest,
-            env_steps=progress.env_steps,
-            delta=ModelDelta(params=progress.params, moments=progress.moments),
-            steps_per_s=round(progress.env_steps / progress.wall_s) if progress.wall_s > 0 else 0,
-            approx_kl=_finite(progress.kl / progress.env_steps) or 0.0,
-            mean_return=_finite(progress.returns / progress.episodes) if progress.episodes else None,
-            eval_return=eval_return,
-            tasks=tuple(task.task_id for task in self._assigned)[:8],
-        )
+        work = progress.work(opened.base.digest, eval_return=eval_return, tasks=self._assigned)
         self._tell_tasks(opened.round, progress)
         # Before the announcement: it may seal the round, and the next one opens inside this call.
-        self._progress, self._rounds_open = self._nothing(), 0
+        self._progress, self._rounds_open = Progress.none(self._agent.schema), 0
         try:
-            self._announce(work)
+            self._announcer.announce(work)
         except ValueError as error:  # every peer would refuse it: a coordinate beyond the codec's bound
             raise ArithmeticError(str(error)) from error
         return True
 
-    def _tell_tasks(self, round_number: int, progress: _Progress) -> None:
+    def _tell_tasks(self, round_number: int, progress: Progress) -> None:
         """Say how each variant fares: the mean over several would hide one that is being forgotten."""
         returns = progress.task_returns()
         if len(returns) > 1:
@@ -320,16 +260,7 @@ class Trainer:
                 )
             )
 
-    def _nothing(self) -> _Progress:
-        schema = self._agent.schema
-        return _Progress(params=np.zeros(schema.num_params, np.float32), moments=Moments.empty(schema.num_moments))
-
 
 def _require_finite(params: Params, what: str) -> None:
     if not np.isfinite(params).all():
         raise ArithmeticError(f"{what} hold NaN or infinity")
-
-
-def _finite(value: float) -> float | None:
-    """Return `value`, or None where a header must not carry it."""
-    return value if math.isfinite(value) else None

@@ -9,12 +9,14 @@ import numpy as np
 import trio
 
 from peer.agents.numpy_agent import NumpyAgent
-from peer.rounds.effects import OpenRound
+from peer.rounds.effects import Applied, OpenRound
 from peer.rounds.entry import Entry, genesis
 from peer.rounds.machine import LocalWork
 from peer.rounds.own_deltas import Piece
 from peer.rounds.roster import Roster
+from peer.services.pace import Pace
 from peer.services.training import Trainer, TrainingPlan
+from peer.services.training_state import TrainingStateKeeper
 from peer.telemetry.sink import RecordingSink
 from peer.types import Digest, EnvTask, ModelDelta, ModelState, Moments, Params, PeerId, Seconds, TaskReturn, TrainStats
 from tests.swarm.node_swarm import in_place
@@ -76,7 +78,7 @@ class TwoTaskAgent(StepAgent):
 
 
 class School:
-    """A trainer with a machine that is told what to do: `opens` a round on a base of the test's choice."""
+    """A trainer, and whom it announces to: `opens` a round on a base of the test's choice."""
 
     def __init__(
         self,
@@ -91,20 +93,21 @@ class School:
         self.sink = RecordingSink()
         self.announced: list[tuple[float, LocalWork]] = []
         self.starts = 0
-        self.tip = b""
+        self.tip_digest = Digest(b"")
         self.reject: list[str] = []
         self.on_announce: Callable[[], object] = lambda: None
+        self.keeper: TrainingStateKeeper | None = None
+        if state_file is not None:
+            self.keeper = TrainingStateKeeper(self.agent, state_file, every=10, sink=self.sink, blocking=in_place)
         self.trainer = Trainer(
             self.agent,
-            TrainingPlan(train_s=train_s, ahead_s=ahead_s, eval_every=eval_every, eval_episodes=20, eval_seed=7),
+            TrainingPlan(ahead_s=ahead_s, eval_every=eval_every, eval_episodes=20, eval_seed=7),
             OneTask(),
-            me=ME,
-            announce=self._announce,
-            tip=lambda: self.tip,
+            pace=Pace(ME, train_s=train_s, env_steps=None),
+            announcer=self,
+            keeper=self.keeper,
             started=self._start,
             sink=self.sink,
-            state_file=state_file,
-            blocking=in_place,
         )
 
     def opens(
@@ -121,15 +124,24 @@ class School:
         base: Entry = genesis(b"r" * 16, self.agent.schema, Digest(bytes([number]) * 32), state)
         base.round, base.roster = number - 1, roster
         opened = OpenRound(round=number, base=base, state=state, pieces=pieces, late_s=late_s)
-        self.tip = base.digest
+        self.tip_digest = base.digest
         self.trainer.open_round(opened)
         return opened
+
+    def seals(self, number: int) -> None:
+        """Tell the keeper of the optimizer state that round `number` is sealed."""
+        assert self.keeper is not None
+        state = ModelState(params=np.zeros(4, np.float32), moments=Moments.empty(3))
+        parent = genesis(b"r" * 16, self.agent.schema, Digest(b"c" * 32), state)
+        entry = genesis(b"r" * 16, self.agent.schema, Digest(b"c" * 32), state)
+        entry.round = number
+        self.keeper.observe(Applied(entry=entry, parent=parent, sealing_s=0.0))
 
     def told(self, kind: type) -> list[object]:
         return [event for event in self.sink.events if isinstance(event, kind)]
 
-    def _announce(self, work: LocalWork) -> None:
-        assert work.base == self.tip
+    def announce(self, work: LocalWork) -> None:
+        assert work.base == self.tip_digest
         if self.reject:
             raise ValueError(self.reject.pop())
         self.announced.append((trio.current_time(), work))

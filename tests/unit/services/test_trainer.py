@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from peer.errors import StorageError
 from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.round_events import Evaluated, TasksTrained, TrainingDiverged
+from peer.types import Digest
 from peer.wire.messages import RosterEntry
 from tests.unit.services.school import ME, TwoTaskAgent, piece, school
 
@@ -225,7 +226,7 @@ async def test_nothing_is_announced_on_a_tip_that_has_moved(autojump_clock: Mock
     async with school() as made:
         made.opens(1)
         await trio.sleep(1.0)
-        made.tip = b"moved, and the order to train on it is still on its way"
+        made.tip_digest = Digest(b"moved, and the order to train on it is still on its way")
         await trio.sleep(5.0)
         assert made.announced == []
         made.opens(3)
@@ -240,11 +241,20 @@ async def test_state_is_saved_between_rounds_and_never_while_training(
     async with school(state_file=tmp_path / "state") as made:
         made.opens(1)
         await trio.sleep(1.0)
-        made.trainer.want_save()
+        made.seals(10)
         await trio.sleep(0.5)
         assert made.agent.saves == []
         await trio.sleep(1.0)
         assert made.agent.saves == [tmp_path / "state"]
+
+
+async def test_state_is_saved_as_seldom_as_the_model(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with school(state_file=tmp_path / "state") as made:
+        for number in (9, 10, 11):
+            made.seals(number)
+            made.opens(number + 1)
+            await trio.sleep(3.0)
+        assert len(made.agent.saves) == 1
 
 
 async def test_a_disk_that_refuses_the_state_costs_the_state_only(
@@ -255,7 +265,7 @@ async def test_a_disk_that_refuses_the_state_costs_the_state_only(
 
     async with school(state_file=tmp_path / "state") as made:
         monkeypatch.setattr(made.agent, "save", full)
-        made.trainer.want_save()
+        made.seals(10)
         made.opens(1)
         await trio.sleep(3.0)
         made.opens(3)
