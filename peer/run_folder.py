@@ -20,7 +20,7 @@ from peer.rounds.snapshot import decode_snapshot
 from peer.services.archive import Archive
 from peer.storage.about_file import About, write_about
 from peer.storage.journal import Journal
-from peer.storage.model_file import ModelFile, load_model, save_model
+from peer.storage.model_file import MODEL_FILE, ModelFile, load_model, save_model
 from peer.storage.payloads import PayloadFolder
 from peer.storage.snapshots import SnapshotStore
 from peer.telemetry.disk_events import ModelSaved, OtherVersionKept, StateDamaged, StorageFailed
@@ -28,8 +28,6 @@ from peer.telemetry.process_events import StateRestored
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId
 from peer.wire.limits import PROTOCOL_VERSION
-
-MODEL_FILE = "model.safetensors"
 
 _DIGEST_DIGITS = 8
 _AFRESH = "starting from the initial model, or from the swarm's once others are met"
@@ -58,6 +56,7 @@ class RunFolder:
             self._journal,
             self._snapshots,
             payloads=PayloadFolder(self.path / "payloads", max_bytes=config.storage.max_payload_bytes),
+            save_model=self._write_model,
             snapshot_every=config.round.snapshot_every,
             sink=self._sink,
         )
@@ -89,9 +88,8 @@ class RunFolder:
 
     def save_model(self, entry: Entry) -> Path | None:
         """Write the model for `murmur eval` and others; return where, None when the disk refused it."""
-        assert entry.state is not None
         try:
-            save_model(self.model_file, ModelFile(state=entry.state, settings=_description(self._config, entry)))
+            self._write_model(entry)
         except StorageError as error:
             self._sink.emit(StorageFailed(operation="save the model", cause=str(error)))
             return None
@@ -126,6 +124,10 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _write_model(self, entry: Entry) -> None:
+        assert entry.state is not None
+        save_model(self.model_file, ModelFile(state=entry.state, settings=_description(self._config, entry)))
 
     def _newest_entry(self, agent: Agent) -> Entry | None:
         loaded = self._snapshots.load_newest()

@@ -53,22 +53,35 @@ def train_command(
 
 
 def eval_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="What a peer, or `murmur train`, saved.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            envvar=arguments.DATA_DIR_VARIABLE,
+            help="What a peer, or `murmur train`, saved; or a folder: the run in it that was written to last.",
+        ),
+    ] = Path("runs"),
     episodes: Annotated[int, typer.Option(min=1, max=100_000, help="Greedy episodes to average.")] = 20,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the first episode.")] = 1_000_000_000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Evaluate a saved model: the mean return of greedy episodes on fixed seeds.
 
-    The defaults are those of configs/config.yaml, so that the figure is the one that ended the run.
+    The defaults are those of configs/config.yaml, so that the figure is the one that ended the run. Of a run that goes
+    on, or was killed, it is the model of the newest snapshot.
 
     \b
-    Example:
+    Examples:
+      murmur eval                                            the last run in runs/
       murmur eval runs/slot-0/cartpole-1f0c93ab-v5/model.safetensors --episodes 100
     """
     from peer.evaluation import evaluate_file
+    from peer.history.places import find_model
 
-    typer.echo(exits.or_exit(lambda: evaluate_file(model, episodes=episodes, seed=seed, device=device)))
+    file = exits.or_exit(lambda: find_model(model))
+    if file != model:
+        typer.echo(file, err=True)
+    typer.echo(exits.or_exit(lambda: evaluate_file(file, episodes=episodes, seed=seed, device=device)))
 
 
 def bench_command(

@@ -1,6 +1,5 @@
-"""Put into words what a key accepts, what came instead, and which name was probably meant."""
+"""Put into words what a key accepts, and what came instead."""
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from types import NoneType, UnionType
@@ -50,13 +49,6 @@ def got(value: Plain) -> str:
         text = text[:_MAX_SHOWN] + "..."
     kinds = {str: "text", bool: "true/false", int: "a whole number", float: "a number", tuple: "a list"}
     return f"{text} ({kinds[type(value)]})"
-
-
-def nearest(name: str, valid: Iterable[str]) -> str | None:
-    """Return the valid name that `name` was most likely meant to be, or None when nothing is close."""
-    by_lower = {candidate.lower(): candidate for candidate in sorted(valid)}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[close[0]] if close else None
 
 
 def dotted(path: Path) -> str:

@@ -16,12 +16,12 @@ from peer.config.describe import (
     holds_mapping,
     is_open_mapping,
     names,
-    nearest,
     strip,
 )
 from peer.config.envs import EnvSpec
+from peer.config.likeness import nearest, surely_meant
 from peer.config.schema import Config
-from peer.config.sources import dotted_keys, read_sources
+from peer.config.sources import Base, dotted_keys, read_sources
 from peer.errors import ConfigError
 
 MAX_PROBLEMS = 8
@@ -32,15 +32,16 @@ def load_config(
     env: Mapping[str, str],
     overrides: Sequence[str],
     *,
+    base: Base | None = None,
     known_envs: Mapping[str, EnvSpec] | None = None,
 ) -> Config:
-    """Return the configuration: defaults < files in order < `MURMUR_SECTION__KEY` < `section.key=value`.
+    """Return the configuration: defaults < base < files in order < `MURMUR_SECTION__KEY` < `section.key=value`.
 
     known_envs: every environment there is, by name; None leaves env.name and the variants' params unchecked.
     Raises: ConfigError whose message has one line a problem: place, key, what was expected, what came, what
     was probably meant.
     """
-    root = read_sources(paths, env, overrides)
+    root = read_sources(paths, env, overrides, base=base)
     _raise_any(_unknown_keys(root))
     try:
         config = Config.model_validate(_without_empty_headings(root))
@@ -77,10 +78,14 @@ def _suggestion(path: tree.Path, siblings: tuple[str, ...]) -> str:
     near = nearest(path[-1], siblings)
     if near is not None:
         return f"did you mean {dotted((*path[:-1], near))}?"
-    elsewhere = [key for key in dotted_keys() if key.split(".")[1] == path[-1]] or [
-        key for key in [nearest(".".join(path), dotted_keys())] if key is not None
-    ]
-    return f"did you mean {elsewhere[0]}?" if elsewhere else f"the {place} are {names(siblings)}"
+    elsewhere = _key_elsewhere(path)
+    return f"did you mean {elsewhere}?" if elsewhere else f"the {place} are {names(siblings)}"
+
+
+def _key_elsewhere(path: tree.Path) -> str | None:
+    by_last = {key.split(".")[1]: key for key in reversed(dotted_keys())}  # of equal ones, the first section's
+    last = surely_meant(path[-1], by_last)
+    return by_last[last] if last is not None else surely_meant(".".join(path), dotted_keys())
 
 
 def _invalid_values(root: tree.Branch, error: ValidationError) -> Iterator[str]:

@@ -1,9 +1,11 @@
 """Where configuration comes from: files, `MURMUR_SECTION__KEY` variables, `section.key=value` overrides."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 
-from peer.config.describe import annotation_at, got, nearest, strip
+from peer.config.describe import annotation_at, got, strip
+from peer.config.likeness import nearest
 from peer.config.schema import Config
 from peer.config.tree import Branch, Leaf, Node, Origin, Path, merge, plain
 from peer.config.yaml_tree import read_yaml
@@ -11,15 +13,28 @@ from peer.errors import ConfigError
 
 ENV_PREFIX = "MURMUR_"
 MAX_FILE_BYTES = 1_048_576
+PRESETS_DIR = "configs"
 
 _SECTION_DEPTH = 2
 """Files merge key by key inside a section; a value that is a mapping (env.variants) replaces as a whole."""
 
 
-def read_sources(paths: Sequence[FilePath], env: Mapping[str, str], overrides: Sequence[str]) -> Branch:
-    """Read all sources and lay them over each other: files in order, then environment, then overrides."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """Settings of a command, below all that its user gives. source: where they come from, in words for the user."""
+
+    source: str
+    lines: Sequence[str]
+
+
+def read_sources(
+    paths: Sequence[FilePath], env: Mapping[str, str], overrides: Sequence[str], *, base: Base | None = None
+) -> Branch:
+    """Read all sources and lay them over each other: the base, files in order, then environment, then overrides."""
     tree = Branch(origin=Origin(text="defaults"))
     layer = 0
+    for path, node in [] if base is None else _read_lines(base.lines, source=base.source):
+        tree = merge(tree, _nested(path, node), depth=len(path))
     for file in paths:
         layer += 1
         tree = merge(tree, _read_file(file, layer=layer), depth=_SECTION_DEPTH)
@@ -47,9 +62,8 @@ def _read_file(path: FilePath, *, layer: int) -> Branch:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
-        siblings = [entry.name for entry in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        near = nearest(path.name, siblings)
-        hint = f"; did you mean {path.parent / near}?" if near else "; check the path"
+        near = _nearest_file(path)
+        hint = f"; did you mean {near}?" if near else "; check the path"
         raise ConfigError(f"{path}: no such file{hint}") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -67,6 +81,16 @@ def _read_file(path: FilePath, *, layer: int) -> Branch:
     if node.value is None:
         return Branch(origin=Origin(text=str(path), layer=layer))
     raise ConfigError(f"{node.origin.text}: expected sections such as 'round:', got {got(plain(node))}")
+
+
+def _nearest_file(path: FilePath) -> FilePath | None:
+    """Return the file beside `path` that was meant, else one of that name in the folder of the presets."""
+    beside = {entry.stem: entry for entry in path.parent.glob("*.y*ml")} if path.parent.is_dir() else {}
+    near = nearest(path.stem, beside)  # not by the whole name: every two have their ending in common
+    if near is not None:
+        return beside[near]
+    preset = path.parent / PRESETS_DIR / path.name
+    return preset if preset.is_file() else None
 
 
 def _read_env(env: Mapping[str, str], *, layer: int) -> Iterator[tuple[Path, Node]]:
@@ -92,6 +116,13 @@ def _read_overrides(overrides: Sequence[str], *, layer: int) -> Iterator[tuple[P
         if not separator or not all(path) or len(path) < 2:
             raise ConfigError(f"command line: expected section.key=value, got {text!r}")
         yield path, _shell_value(path, value, source=f"command line {text!r}", layer=layer)
+
+
+def _read_lines(lines: Sequence[str], *, source: str) -> Iterator[tuple[Path, Node]]:
+    for line in lines:
+        key, _, value = line.partition("=")
+        path = tuple(key.split("."))
+        yield path, _shell_value(path, value, source=source, layer=0)
 
 
 def _shell_value(path: Path, text: str, *, source: str, layer: int) -> Node:

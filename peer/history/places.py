@@ -6,6 +6,7 @@ from pathlib import Path
 from peer.errors import StorageError
 from peer.storage.about_file import About, read_about
 from peer.storage.journal_reader import open_journal_reader
+from peer.storage.model_file import MODEL_FILE
 from peer.telemetry.names import NameBook
 from peer.types import PeerId
 
@@ -52,6 +53,21 @@ def find_run(data_dir: Path, *, slot: int | None, run: str | None) -> RunPlace:
         names=_names(chosen, folders),
         others=tuple(folder for folder in wanted if folder != chosen),
     )
+
+
+def find_model(path: Path) -> Path:
+    """Return `path`, or if it is a folder the model in it: that of the run that `find_run` returns.
+
+    Raises: StorageError naming what there is instead.
+    """
+    if not path.is_dir():
+        return path
+    folder = path if (path / MODEL_FILE).is_file() else find_run(path, slot=None, run=None).folder
+    if not (folder / MODEL_FILE).is_file():
+        raise StorageError(
+            f"there is no model in {folder} yet: a peer saves it every round.snapshot_every rounds, and when it ends"
+        )
+    return folder / MODEL_FILE
 
 
 def _journals(data_dir: Path, slot: int | None) -> list[Path]:

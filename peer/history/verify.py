@@ -21,10 +21,10 @@ from peer.rounds.manifest import check_manifest
 from peer.rounds.parts import Parts
 from peer.rounds.rules import RoundRules
 from peer.rounds.snapshot import decode_snapshot
-from peer.run_folder import MODEL_FILE, run_folder_name
+from peer.run_folder import run_folder_name
 from peer.settings import ppo_settings
 from peer.storage.journal_reader import JournalReader, open_journal_reader
-from peer.storage.model_file import ModelFile, load_model
+from peer.storage.model_file import MODEL_FILE, ModelFile, load_model
 from peer.storage.payloads import PayloadFolder
 from peer.storage.snapshots import Damage, SnapshotStore
 from peer.telemetry.plain_text import printable

@@ -40,11 +40,14 @@ class Archive:
         snapshot_every: int,
         sink: EventSink,
         payloads: PayloadFolder | None = None,
+        save_model: Callable[[Entry], None] = lambda _: None,
         blocking: RunBlocking = in_thread,
     ) -> None:
+        """save_model: leaves the model of a saved state where others read it; raises StorageError."""
         self._journal = journal
         self._snapshots = snapshots
         self._payloads = payloads
+        self._save_model = save_model
         self._snapshot_every = snapshot_every
         self._sink = sink
         self._blocking = blocking
@@ -115,6 +118,14 @@ class Archive:
         else:
             self._saved_digest = entry.digest
             self._sink.emit(saved[0])
+            await self._leave_model(entry)
+
+    async def _leave_model(self, entry: Entry) -> None:
+        """A peer that is killed has no other moment for it."""
+        try:
+            await self._blocking(lambda: self._save_model(entry))
+        except StorageError as error:
+            self._sink.emit(StorageFailed(operation="save the model", cause=str(error)))
 
     def _collect(self, entry: Entry) -> None:
         """Take the payloads while the round machine still holds them; it has none of a state taken over whole."""

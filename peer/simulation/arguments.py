@@ -5,7 +5,8 @@ import shlex
 from dataclasses import replace
 from decimal import Decimal
 
-from peer.config.describe import names, nearest
+from peer.config.describe import names
+from peer.config.likeness import nearest
 from peer.simulation.attacks.registry import ATTACKS
 from peer.simulation.scenario import Attackers, Partition, Scenario
 from peer.types import Seconds

@@ -4,9 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from peer.config.describe import names, nearest
+from peer.config.describe import names
+from peer.config.likeness import nearest
 from peer.config.load import load_config
 from peer.config.schema import Config
+from peer.config.sources import Base
 from peer.native import known_envs
 
 _ALGORITHM = (
@@ -85,18 +87,18 @@ def _load(options: BenchOptions, preset: Sequence[str]) -> Config:
         raise ValueError(f"--seconds: expected a finite number above 0, got {options.seconds:g}")
     if options.repeats < 1:
         raise ValueError(f"--repeats: expected at least 1, got {options.repeats}")
-    lines = [*_DEFAULTS, *_ALGORITHM, *preset, *options.overrides]
+    base = Base(source=f"--setting {options.setting}", lines=[*_DEFAULTS, *_ALGORITHM, *preset])
     chosen = _chosen(options)
-    config = _read([*lines, *(f"{key}={value}" for key, value in chosen.values())])
+    config = _read(base, [*options.overrides, *(f"{key}={value}" for key, value in chosen.values())])
     overridden = {text.partition("=")[0].strip() for text in options.overrides}
     for option, (key, value) in chosen.items():
-        if key in overridden and (said := _value(_read(lines), key)) != _value(config, key):
+        if key in overridden and (said := _value(_read(base, options.overrides), key)) != _value(config, key):
             raise ValueError(f"{option} {value} contradicts {key}={said}: give one of them")
     return config
 
 
-def _read(lines: Sequence[str]) -> Config:
-    return load_config([], {}, lines, known_envs=known_envs())
+def _read(base: Base, overrides: Sequence[str]) -> Config:
+    return load_config([], {}, overrides, base=base, known_envs=known_envs())
 
 
 def _chosen(options: BenchOptions) -> dict[str, tuple[str, object]]:

@@ -18,7 +18,7 @@ from peer.solo.run import Outcome, Plan, Progress, Run
 from peer.solo.schedule import every, growing
 from peer.solo.summary import Summary
 from peer.storage.failures import check_writable_file
-from peer.storage.model_file import ModelFile, save_model
+from peer.storage.model_file import MODEL_FILE, ModelFile, save_model
 from peer.tasks.catalogue import env_tasks
 from peer.types import ModelState, PeerId
 from peer.wire.hashing import model_hash
@@ -137,7 +137,7 @@ def _default_model_file(config: Config, options: TrainOptions) -> Path:
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     name = f"{config.run.name}-{digest[:_DIGEST_DIGITS]}"
-    return Path(config.storage.data_dir) / "train" / name / "model.safetensors"
+    return Path(config.storage.data_dir) / "train" / name / MODEL_FILE
 
 
 def _description(config: Config, keeper: _Keeper) -> dict[str, str]:

@@ -20,6 +20,9 @@ from peer.errors import StorageError
 from peer.storage.atomic_file import write_atomic
 from peer.types import ModelState, Moments
 
+MODEL_FILE = "model.safetensors"
+"""Its name in the folder of a run."""
+
 _FORMAT = "murmuration model 1"
 _LENGTH_BYTES = 8
 

@@ -1,8 +1,9 @@
-"""The model that a peer leaves in the folder of its run, at a stop and at the end."""
+"""The model that a peer leaves in the folder of its run: with each snapshot, at a stop and at the end."""
 
 from pathlib import Path
 
 import pytest
+import trio
 
 from peer.run_folder import RunFolder
 from peer.storage.model_file import load_model
@@ -46,3 +47,14 @@ def test_model_of_an_earlier_stop_is_not_taken_for_the_last_one(
         assert folder.holds_model_of(pair.mine.tip)
         pair.seal()
         assert not folder.holds_model_of(pair.mine.tip)
+
+
+def test_peer_that_is_killed_leaves_the_model_of_its_newest_snapshot(
+    tmp_path: Path, sink: RecordingSink, pair: Pair
+) -> None:
+    with RunFolder(tmp_path / "slot-0", CONFIG, sink=sink) as folder:
+        for _ in range(CONFIG.round.snapshot_every + 1):
+            for effect in pair.seal():
+                folder.archive.observe(effect)
+            trio.run(folder.archive._write_pending)
+        assert load_model(folder.model_file).settings["round"] == str(CONFIG.round.snapshot_every)

@@ -278,8 +278,15 @@ def test_eval_of_garbage_is_refused(tmp_path: Path, content: bytes) -> None:
     assert str(path) in _refused("eval", str(path))
 
 
-def test_eval_of_a_folder_is_refused(tmp_path: Path) -> None:
-    assert f"{tmp_path} is a folder: give the model.safetensors" in _refused("eval", str(tmp_path))
+def test_eval_of_a_folder_takes_the_model_in_it_and_says_which(tmp_path: Path) -> None:
+    path = _save(tmp_path / "model.safetensors")
+    result = RUNNER.invoke(peer.cli.app, ["eval", str(tmp_path), "--episodes", "5"])
+    assert result.exit_code == 0, result.output
+    assert result.stderr == f"{path}\n"
+
+
+def test_eval_of_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    assert f"{tmp_path} holds no journal yet" in _refused("eval", str(tmp_path))
 
 
 def test_eval_of_any_truncated_model_is_refused(tmp_path: Path) -> None:

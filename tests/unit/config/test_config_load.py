@@ -33,6 +33,8 @@ def test_empty_variant_gives_its_defaults(tmp_path: Path) -> None:
         ("round:\n  train: 3", "a.yaml:2: round.train: unknown key; did you mean round.train_s?"),
         ("round:\n  Train_S: 3", "a.yaml:2: round.Train_S: unknown key; did you mean round.train_s?"),
         ("round:\n  learning_rate: 1", "a.yaml:2: round.learning_rate: unknown key; did you mean ppo.learning_rate?"),
+        ("ppo:\n  lr: 1", "a.yaml:2: ppo.lr: unknown key; did you mean ppo.learning_rate?"),
+        ("round:\n  lr: 1", "a.yaml:2: round.lr: unknown key; did you mean ppo.learning_rate?"),
         (
             "log:\n  zzz: 1",
             "a.yaml:2: log.zzz: unknown key; the keys of log are format, level, waiting_every_s",

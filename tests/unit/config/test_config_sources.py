@@ -143,6 +143,19 @@ def test_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
         load_config([tmp_path / "pendulm.yaml"], {}, [])
 
 
+def test_missing_file_suggests_no_neighbour_for_its_ending_alone(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_text("")
+    with pytest.raises(ConfigError, match=r"missing.yaml: no such file; check the path$"):
+        load_config([tmp_path / "missing.yaml"], {}, [])
+
+
+def test_missing_file_suggests_the_preset_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "pendulum.yaml").write_text("")
+    with pytest.raises(ConfigError, match=r"pendulum.yaml: no such file; did you mean .*/configs/pendulum.yaml\?$"):
+        load_config([tmp_path / "pendulum.yaml"], {}, [])
+
+
 def test_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: is a directory"):
         load_config([tmp_path], {}, [])

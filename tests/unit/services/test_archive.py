@@ -9,6 +9,7 @@ from trio.testing import MockClock
 
 from peer.errors import StorageError
 from peer.rounds.effects import Effect, SnapshotApplied
+from peer.rounds.entry import Entry
 from peer.rounds.snapshot import decode_snapshot
 from peer.services.archive import Archive
 from peer.services.service import RunBlocking
@@ -23,7 +24,9 @@ from tests.unit.services.chains import RUN, SCHEMA, LoneChain, first_entry
 class Disk:
     """An archive on a real disk whose writes can be refused or delayed."""
 
-    def __init__(self, folder: Path, *, snapshot_every: int = 5) -> None:
+    def __init__(
+        self, folder: Path, *, snapshot_every: int = 5, save_model: Callable[[Entry], None] = lambda _: None
+    ) -> None:
         self.is_full = False
         self.write_s = 0.0
         self.writing = self.most_writing = 0
@@ -32,7 +35,12 @@ class Disk:
         self.snapshots = SnapshotStore(folder / "snapshots", keep=3)
         blocking: RunBlocking = self._write
         self.archive = Archive(
-            self.journal, self.snapshots, snapshot_every=snapshot_every, sink=self.sink, blocking=blocking
+            self.journal,
+            self.snapshots,
+            snapshot_every=snapshot_every,
+            sink=self.sink,
+            save_model=save_model,
+            blocking=blocking,
         )
 
     async def _write(self, work: Callable[[], None]) -> None:
@@ -178,3 +186,14 @@ async def test_blocking_work_runs_in_place_for_virtual_time() -> None:
     done: list[int] = []
     await in_place(lambda: done.append(1))
     assert done == [1]
+
+
+async def test_model_that_cannot_be_left_costs_no_snapshot(tmp_path: Path) -> None:
+    def refuse(_: Entry) -> None:
+        raise StorageError("no space left on device")
+
+    disk, chain = Disk(tmp_path, save_model=refuse), LoneChain()
+    disk.see(chain.seal())
+    await disk.archive.flush(chain.machine.tip)
+    assert disk.saved() == [1]
+    assert [event.operation for event in disk.sink.events if isinstance(event, StorageFailed)] == ["save the model"]

@@ -100,6 +100,10 @@ def test_stepping_uses_the_settings_number_of_envs() -> None:
             BenchOptions(setting="classic", overrides=("ppo.minibatch_size=100",)),
             "expected a divisor of .* 1024, got 100",
         ),
+        (
+            BenchOptions(setting="classic", overrides=("ppo.rollout_steps=5",)),
+            r"^command line 'ppo.rollout_steps=5': ppo.minibatch_size: .* = 8 \* 5 = 40, got 256; 40 would do$",
+        ),
         (BenchOptions(setting="classic", overrides=("ppo.num_env=9",)), "unknown key; did you mean ppo.num_envs"),
         (BenchOptions(setting="classic", threads=0), "compute.threads: expected auto or a whole number from 1"),
         (BenchOptions(setting="classic", device="gpu"), "compute.device: expected one of auto, cpu, cuda"),
