@@ -17,4 +17,5 @@ PYBIND11_MODULE(_core, m) {
   murmur::python::bind_agents(m);
   murmur::python::bind_codec(m);
   murmur::python::bind_aggregation(m);
+  murmur::python::leave_libtorch_at_exit();
 }

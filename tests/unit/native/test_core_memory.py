@@ -70,10 +70,17 @@ thread.join()
 
 @pytest.mark.parametrize("train_s", [0.5, 60.0])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_process_ends_while_a_daemon_thread_computes(threads: int, train_s: float) -> None:
-    """The interpreter takes a second to end: within it, the thread comes back from the core, or does not."""
+@pytest.mark.parametrize("backend", ["fused", "libtorch"])
+def test_a_process_ends_while_a_daemon_thread_computes(backend: str, threads: int, train_s: float) -> None:
+    """The interpreter takes a second to end: within it, the thread comes back from the core, or does not. The process
+    takes half a second more, after every library's globals are gone.
+    """
     run(f"""
-import sys, threading, time, types
+import ctypes, sys, threading, time, types
+
+libc = ctypes.CDLL(None)
+libc.__cxa_atexit(libc.usleep, ctypes.c_void_p(500_000), None)  # runs last, being the first
+
 from peer import _core
 
 class Last:
@@ -83,10 +90,34 @@ class Last:
 sys.modules["last"] = types.ModuleType("last")
 sys.modules["last"].last = Last()
 config = _core.PpoConfig()
-config.backend, config.device, config.threads = "fused", "cpu", {threads}
+config.backend, config.device, config.threads = "{backend}", "cpu", {threads}
 agent = _core.PpoAgent("CartPole-v1", config)
 threading.Thread(target=lambda: agent.train(2**62, {train_s}), daemon=True).start()
 time.sleep(0.2)
+""")
+
+
+def test_a_process_forked_from_one_that_computes_with_libtorch_ends() -> None:
+    """No thread of its own computes, however many do in the one that it was forked from."""
+    run("""
+import os, signal, sys, threading, time
+from peer import _core
+
+config = _core.PpoConfig()
+config.backend, config.device = "libtorch", "cpu"
+config.num_envs, config.rollout_steps, config.minibatch_size = 64, 2048, 64 * 2048
+agent = _core.PpoAgent("CartPole-v1", config)
+threading.Thread(target=lambda: agent.train(2**62, 60.0), daemon=True).start()
+time.sleep(0.2)
+children = []
+for _ in range(20):
+    time.sleep(0.02)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        sys.exit(0)
+    children.append(child)
+assert all(os.waitpid(child, 0)[1] == 0 for child in children)
 """)
 
 
