@@ -19,6 +19,7 @@ from peer.node_services import (
     make_stuck_watch,
     make_trainer,
     make_training_state,
+    make_welcome,
     serve_blobs,
 )
 from peer.peer_parts import PeerParts
@@ -29,7 +30,6 @@ from peer.services.discovery import Seeker
 from peer.services.free_memory import keep_returning_free_memory
 from peer.services.greeting import Greeter
 from peer.services.loneliness import LonelinessWatch
-from peer.services.membership import Membership
 from peer.services.punctuality import watch_punctuality
 from peer.services.status import Running
 from peer.services.training import Trainer
@@ -96,20 +96,14 @@ def assemble(config: Config, parts: PeerParts, machine: RoundMachine, *, observe
     conductor.add_observers(denial)
     conductor.allow(desk.allowed)
     conductor.deny(denial.denied)
-    meeting = make_meeting(config, parts)
-    sessions = make_sessions(config, parts, meeting)
-    greeter = make_greeter(
-        config,
-        parts,
-        meeting,
-        lambda peers: _tell_reachable(peers, conductor, membership),
-        desk=desk,
-        sessions=sessions,
-        allow=conductor.allow,
-    )
-    meeting.take_greeted_from(lambda: greeter.greeted)
-    denial.changed = lambda denied: _part_from(denied, conductor, greeter)
+    welcome = make_welcome(config, parts)
+    meeting = make_meeting(config, parts, welcome, greeted=lambda: greeter.greeted)
+    sessions = make_sessions(parts, welcome)
+    greeter = make_greeter(parts, welcome, meeting, desk=desk, sessions=sessions)
     membership = make_membership(config, parts, greeter)
+    greeter.add_observers(conductor, membership)
+    desk.changed = lambda: _heed_list(desk.allowed, conductor, greeter)
+    denial.changed = lambda denied: _part_from(denied, conductor, greeter)
     serve_blobs(parts, conductor, greeter)
     return Services(
         conductor=conductor,
@@ -126,6 +120,7 @@ def assemble(config: Config, parts: PeerParts, machine: RoundMachine, *, observe
             watch=watch,
             reporter=reporter,
             transport=parts.transport,
+            welcome=welcome,
             meeting=meeting,
             denial=denial,
             admission=desk,
@@ -142,9 +137,9 @@ def _archives(parts: PeerParts, machine: RoundMachine) -> list[Archive]:
     return [parts.archive]
 
 
-def _tell_reachable(peers: frozenset[PeerId], conductor: Conductor, membership: Membership) -> None:
-    conductor.reachable(peers)
-    membership.reachable(peers)
+def _heed_list(allowed: frozenset[PeerId] | None, conductor: Conductor, greeter: Greeter) -> None:
+    conductor.allow(allowed)
+    greeter.reconsider()
 
 
 def _part_from(denied: frozenset[PeerId], conductor: Conductor, greeter: Greeter) -> None:

@@ -10,21 +10,24 @@ from peer.config.digest import digest, section_hints
 from peer.config.schema import Config
 from peer.network.announce import MAX_ANNOUNCED, Announced
 from peer.network.discovery.backoff import RedialPolicy
-from peer.network.discovery.book import BookDiscovery
+from peer.network.discovery.book import AddressBook, BookDiscovery
 from peer.peer_parts import PeerParts
 from peer.round_parts import first_entry, round_parts, round_rules, wire_run_id
 from peer.rounds.effects import OpenRound
 from peer.rounds.grouping import num_rows
 from peer.rounds.machine import RoundMachine
 from peer.services.admission import AdmissionDesk
+from peer.services.book_keeping import BookKeeper
 from peer.services.conductor import Conductor
 from peer.services.denial import DenialDesk
 from peer.services.discovery import Seeker
-from peer.services.greeting import Greeter, Welcome
+from peer.services.greeting import Greeter
 from peer.services.loneliness import LonelinessWatch
-from peer.services.meeting import Cards, Meeting
+from peer.services.meeting import Meeting
 from peer.services.membership import Membership
 from peer.services.pace import Pace
+from peer.services.peer_exchange import PeerExchange
+from peer.services.reachability import DialBackDesk, Reachability
 from peer.services.relay import Relay
 from peer.services.reporting import Reporter, Robustness
 from peer.services.sessions import SessionDesk
@@ -33,6 +36,7 @@ from peer.services.training import Trainer, TrainingPlan
 from peer.services.training_state import TrainingStateKeeper
 from peer.services.uploads import Uploads
 from peer.services.watch import StuckWatch
+from peer.services.welcome import Welcome
 from peer.tasks.catalogue import env_tasks
 from peer.types import PeerId
 from peer.wire.envelope import Signed, seal
@@ -169,19 +173,31 @@ def make_membership(config: Config, parts: PeerParts, greeter: Greeter) -> Membe
     )
 
 
-def make_meeting(config: Config, parts: PeerParts) -> Meeting:
-    return Meeting(
+def make_meeting(
+    config: Config, parts: PeerParts, welcome: Welcome, *, greeted: Callable[[], frozenset[PeerId]]
+) -> Meeting:
+    book = AddressBook()
+    rng = random.Random(f"meeting {parts.signer.peer_id} {parts.boot}")
+    keeper = None
+    if parts.book_file is not None:
+        keeper = BookKeeper(book, parts.book_file, sink=parts.sink, blocking=parts.blocking)
+        keeper.load()
+    exchange = PeerExchange(
         parts.transport,
-        cards=_cards(config, parts),
-        run=wire_run_id(config),
-        book_file=parts.book_file,
+        book,
+        welcome=welcome,
+        greeted=greeted,
         sink=parts.sink,
         counters=parts.counters,
-        rng=random.Random(f"meeting {parts.signer.peer_id} {parts.boot}"),
-        blocking=parts.blocking,
-        exchange_s=config.network.rediscover_s,
+        rng=rng,
+        every_s=config.network.rediscover_s,
         request_s=REQUEST_S,
     )
+    desk = DialBackDesk(parts.transport, run=welcome.run, admitted=greeted)
+    reachability = Reachability(
+        parts.transport, welcome, greeted=greeted, sink=parts.sink, counters=parts.counters, rng=rng
+    )
+    return Meeting(parts.transport, book, exchange=exchange, desk=desk, reachability=reachability, keeper=keeper)
 
 
 def make_admission(config: Config, parts: PeerParts, denial: DenialDesk) -> AdmissionDesk:
@@ -197,11 +213,11 @@ def make_admission(config: Config, parts: PeerParts, denial: DenialDesk) -> Admi
     )
 
 
-def make_sessions(config: Config, parts: PeerParts, meeting: Meeting) -> SessionDesk:
+def make_sessions(parts: PeerParts, welcome: Welcome) -> SessionDesk:
     return SessionDesk(
         parts.transport,
-        run=wire_run_id(config),
-        card=meeting.cards.public.message,
+        run=welcome.run,
+        card=welcome.card.message,
         signer=parts.signer,
         sink=parts.sink,
         request_s=REQUEST_S,
@@ -209,7 +225,7 @@ def make_sessions(config: Config, parts: PeerParts, meeting: Meeting) -> Session
     )
 
 
-def _cards(config: Config, parts: PeerParts) -> Cards:
+def make_welcome(config: Config, parts: PeerParts) -> Welcome:
     run = wire_run_id(config)
     listening = parts.transport.listen_addresses
     announced = parts.announced or Announced(public=listening, local=listening)
@@ -225,29 +241,19 @@ def _cards(config: Config, parts: PeerParts) -> Cards:
         )
         return seal(told, parts.signer, run=run)
 
-    return Cards(public=card(announced.public), local=card(announced.local))
+    return Welcome(run=run, card=card(announced.public), local=card(announced.local))
 
 
 def make_greeter(
-    config: Config,
-    parts: PeerParts,
-    meeting: Meeting,
-    reachable: Callable[[frozenset[PeerId]], None],
-    *,
-    desk: AdmissionDesk,
-    sessions: SessionDesk,
-    allow: Callable[[frozenset[PeerId] | None], None],
+    parts: PeerParts, welcome: Welcome, meeting: Meeting, *, desk: AdmissionDesk, sessions: SessionDesk
 ) -> Greeter:
     return Greeter(
         parts.transport,
-        Welcome(run=wire_run_id(config), card=meeting.cards.public),
-        reachable=reachable,
-        allow=allow,
+        welcome,
         sink=parts.sink,
         names=parts.names,
         counters=parts.counters,
         request_s=REQUEST_S,
-        card_for=meeting.card_for,
         learn=meeting.learn,
         desk=desk,
         sessions=sessions,

@@ -23,7 +23,7 @@ from peer.network.libp2p_transport import open_libp2p_transport
 from peer.network.transport import Transport
 from peer.round_parts import wire_run_id
 from peer.services.admission import AdmissionDesk
-from peer.services.greeting import Welcome
+from peer.services.welcome import Welcome
 from peer.settings import admission_policy, listen_family, ppo_settings
 from peer.telemetry.plain_text import plural
 from peer.telemetry.sink import RecordingSink

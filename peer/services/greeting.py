@@ -1,25 +1,24 @@
 """The handshake of peers: who is allowed to take part, and who is reachable right now."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Never
+from typing import Never, Protocol
 
 import trio
 
-from peer.config.digest import differing_sections
 from peer.errors import ProtocolError, TransportError
 from peer.network.transport import ConnectionsTaken, GossipFailing, PeerConnected, PeerDisconnected, Transport
 from peer.services.admission import AdmissionDesk
 from peer.services.service import TaskStatus
 from peer.services.sessions import SessionDesk, is_newer
+from peer.services.welcome import Welcome
 from peer.telemetry import connection_events
 from peer.telemetry.counters import Counters
 from peer.telemetry.names import NameBook
 from peer.telemetry.peer_events import GossipInterrupted, PeerJoined, PeerLeft, PeerRefused
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds, Session
-from peer.wire.envelope import Signed, open_as
+from peer.wire.envelope import Signed
 from peer.wire.messages import PeerCard
 from peer.wire.sync import CARD_PROTOCOL
 
@@ -34,28 +33,10 @@ _FAREWELL_S = 0.5
 """Between refusing a peer and closing its connection: so that it can find out for itself what is wrong, and say so."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Welcome:
-    """run: run id. card: this peer's own, signed. The other's must name the same config and schema."""
+class PeersObserver(Protocol):
+    """Whoever wants to know which peers are connected and were admitted. Must not block."""
 
-    run: bytes
-    card: Signed[PeerCard]
-
-    def check(self, peer: PeerId, data: bytes) -> Signed[PeerCard]:
-        """Return the card of `peer`. Raises: ProtocolError with what does not fit and what to do about it."""
-        signed = open_as(data, PeerCard, run=self.run)
-        if signed.peer != peer:
-            raise ProtocolError("identity", f"connected as {peer[-6:]}, shows the card of {signed.peer[-6:]}")
-        card, own = signed.message, self.card.message
-        if card.schema != own.schema:
-            raise ProtocolError("schema", "its model has another shape: give both the same env and model settings")
-        if card.config != own.config:
-            sections = differing_sections(own.sections, card.sections)
-            where = f", in {', '.join(sections)}" if sections else ""
-            raise ProtocolError(
-                "config", f"its configuration differs in a key marked (=) in configs/config.yaml{where}"
-            )
-        return signed
+    def reachable(self, peers: frozenset[PeerId], /) -> None: ...
 
 
 class Greeter:
@@ -66,34 +47,29 @@ class Greeter:
         transport: Transport,
         welcome: Welcome,
         *,
-        reachable: Callable[[frozenset[PeerId]], None],
         sink: EventSink,
         names: NameBook,
         counters: Counters,
         request_s: Seconds,
-        card_for: Callable[[PeerId], Signed[PeerCard]] | None = None,
         learn: Callable[[PeerId, bytes], None] = lambda _peer, _card: None,
         desk: AdmissionDesk | None = None,
         sessions: SessionDesk | None = None,
-        allow: Callable[[frozenset[PeerId] | None], None] = lambda _: None,
     ) -> None:
-        """card_for: what a peer is shown, if not the same as all. learn: told the card of each peer that is taken in.
+        """learn: told the card of each peer that is taken in.
 
-        desk: examines whoever's card fits; None to admit them all. allow: told whose work may be taken.
+        desk: examines whoever's card fits; None to admit them all.
         sessions: told of identities that run twice; None where nobody has to know.
         """
         self._transport = transport
         self._welcome = welcome
-        self._reachable = reachable
         self._sink = sink
         self._names = names
         self._counters = counters
         self._request_s = request_s
-        self._card_for = card_for or (lambda _peer: welcome.card)
         self._learn = learn
         self._desk = desk
-        self._allow = allow
         self._sessions = sessions
+        self._observers: tuple[PeersObserver, ...] = ()
         self._greeted: dict[PeerId, Signed[PeerCard]] = {}
         self._greeting: set[PeerId] = set()
         self._shown: dict[PeerId, bytes] = {}  # cards of those in `_greeting` that asked for ours meanwhile
@@ -101,6 +77,10 @@ class Greeter:
         self._looking: set[Session] = set()
         self._expelled: list[PeerId] = []
         self._has_expelled = trio.Event()
+
+    def add_observers(self, *observers: PeersObserver) -> None:
+        """Tell these of every change from now on, after those that were added before."""
+        self._observers += observers
 
     @property
     def greeted(self) -> frozenset[PeerId]:
@@ -124,7 +104,6 @@ class Greeter:
                 self._sessions.open()
             self._transport.handle(CARD_PROTOCOL, self._answer_card, strangers=True)
             if self._desk is not None:
-                self._desk.changed = self.reconsider
                 self._desk.open()
                 await nursery.start(self._desk.serve)
             nursery.start_soon(self._reconcile, nursery)
@@ -206,8 +185,7 @@ class Greeter:
     async def _ask_for_card(self, peer: PeerId, *, session: Session | None = None) -> bytes:
         """Show ours, and return its. Raises: TransportError; TooSlowError."""
         with trio.fail_after(self._request_s):
-            own = self._card_for(peer).data
-            return await self._transport.request(peer, CARD_PROTOCOL, own, session=session)
+            return await self._transport.request(peer, CARD_PROTOCOL, self._own_card(peer), session=session)
 
     async def _look_at_other(self, peer: PeerId, session: Session) -> None:
         """Find out about a second process that is connected as a greeted peer."""
@@ -254,7 +232,6 @@ class Greeter:
     def reconsider(self) -> None:
         """Take leave of those who may not take part any more: a new allow-list or a proof says so."""
         assert self._desk is not None
-        self._allow(self._desk.allowed)
         for peer in sorted(self.greeted):
             objection = self._desk.objection(peer)
             if objection is not None:
@@ -287,7 +264,10 @@ class Greeter:
                 self._learn(peer, data)
         except ProtocolError as error:
             self._report(peer, error)
-        return self._card_for(peer).data
+        return self._own_card(peer)
+
+    def _own_card(self, peer: PeerId) -> bytes:
+        return self._welcome.card_for(remote_host=self._transport.remote_host(peer)).data
 
     def _accept(self, peer: PeerId, card: Signed[PeerCard]) -> None:
         if peer not in self._transport.connected_peers():
@@ -296,7 +276,7 @@ class Greeter:
         self._greeted[peer] = card
         self._admit()
         self._sink.emit(PeerJoined(remote=peer, boot=card.message.boot, peers=len(self._greeted) + 1))
-        self._reachable(self.greeted)
+        self._tell_reachable()
 
     async def give_up(self, peer: PeerId, cause: str) -> None:
         """Count a peer that does not answer as gone, and close its connection; it may come back by a new one."""
@@ -312,7 +292,11 @@ class Greeter:
         if self._greeted.pop(peer, None) is not None:
             self._admit()
             self._sink.emit(PeerLeft(remote=peer, cause=cause, peers=len(self._greeted) + 1))
-            self._reachable(self.greeted)
+            self._tell_reachable()
+
+    def _tell_reachable(self) -> None:
+        for observer in self._observers:
+            observer.reachable(self.greeted)
 
     def _note_deaf(self, event: GossipFailing) -> None:
         """Tell of a peer that cannot be gossiped to; one that is not admitted, or not any more, shall not be."""

@@ -11,6 +11,7 @@ from peer.network.announce import may_pass_on
 from peer.network.discovery.book import AddressBook
 from peer.network.transport import Transport
 from peer.services.service import TaskStatus
+from peer.services.welcome import Welcome
 from peer.telemetry.counters import Counters
 from peer.telemetry.peer_events import MessageRefused
 from peer.telemetry.sink import EventSink
@@ -27,7 +28,7 @@ class PeerExchange:
     """Asks each newly greeted peer at once, and a random one every `every_s`; answers with the cards of the greeted.
 
     A card is passed on while its peer is connected here, so that no card outlives its peer by more than one hop; and
-    whole, since it is signed: one that names loopback goes to peers on loopback only. own: our card for everybody.
+    whole, since it is signed: one that names loopback goes to peers on loopback only.
     """
 
     def __init__(
@@ -35,8 +36,7 @@ class PeerExchange:
         transport: Transport,
         book: AddressBook,
         *,
-        own: Signed[PeerCard],
-        run: bytes,
+        welcome: Welcome,
         greeted: Callable[[], Collection[PeerId]],
         sink: EventSink,
         counters: Counters,
@@ -46,8 +46,8 @@ class PeerExchange:
     ) -> None:
         self._transport = transport
         self._book = book
-        self._own = own
-        self._run = run
+        self._own = welcome.card
+        self._run = welcome.run
         self._greeted = greeted
         self._sink = sink
         self._counters = counters

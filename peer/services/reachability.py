@@ -11,11 +11,12 @@ from peer.network.dial_back import may_dial_back
 from peer.network.discovery.book import with_peer
 from peer.network.transport import Transport
 from peer.services.service import TaskStatus
+from peer.services.welcome import Welcome
 from peer.telemetry.counters import Counters
 from peer.telemetry.peer_events import AddressesUnreached, AddressReached
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
-from peer.wire.envelope import Signed, open_as
+from peer.wire.envelope import open_as
 from peer.wire.messages import PeerCard
 from peer.wire.sync import DIAL_BACK_PROTOCOL, DialBackRequest, DialBackResponse, decode, encode
 
@@ -95,21 +96,21 @@ class DialBackDesk:
 class Reachability:
     """Finds out whether our announced addresses lead to us, and says so in the log and in `murmur status`.
 
-    card_for: the card that a peer is shown. reached: where others have found us, None while nobody has told.
+    reached: where others have found us, None while nobody has told.
     """
 
     def __init__(
         self,
         transport: Transport,
+        welcome: Welcome,
         *,
-        card_for: Callable[[PeerId], Signed[PeerCard]],
         greeted: Callable[[], Collection[PeerId]],
         sink: EventSink,
         counters: Counters,
         rng: random.Random,
     ) -> None:
         self._transport = transport
-        self._card_for = card_for
+        self._welcome = welcome
         self._greeted = greeted
         self._sink = sink
         self._counters = counters
@@ -135,7 +136,7 @@ class Reachability:
         return _AGAIN_S if self.reached else _RETRY_S
 
     async def _ask(self, peer: PeerId) -> None:
-        card = self._card_for(peer)
+        card = self._welcome.card_for(remote_host=self._transport.remote_host(peer))
         if not card.message.addresses:
             return
         try:

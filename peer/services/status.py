@@ -23,6 +23,7 @@ from peer.services.membership import Membership
 from peer.services.reporting import Reporter, greedy_return
 from peer.services.sessions import SessionDesk
 from peer.services.watch import StuckWatch
+from peer.services.welcome import Welcome
 from peer.telemetry.counters import Counters
 from peer.telemetry.names import NameBook
 from peer.telemetry.text_format import sentence
@@ -143,6 +144,7 @@ class Running:
     watch: StuckWatch
     reporter: Reporter
     transport: Transport
+    welcome: Welcome
     meeting: Meeting
     denial: DenialDesk
     admission: AdmissionDesk
@@ -163,7 +165,7 @@ def status_of(me: Self, running: Running, *, names: NameBook, counters: Counters
         run=me.run,
         env=me.env,
         addresses=list(running.transport.listen_addresses),
-        announced=list(running.meeting.cards.public.message.addresses),
+        announced=list(running.welcome.card.message.addresses),
         reached=None if running.meeting.reached is None else list(running.meeting.reached),
         uptime_s=round(me.age(), 3),
         computes_on=me.computes_on,

@@ -13,7 +13,8 @@ from peer.config.load import load_config
 from peer.errors import ProtocolError
 from peer.network.identity import Identity
 from peer.network.transport import ConnectionsTaken, GossipFailing
-from peer.services.greeting import Greeter, Welcome
+from peer.services.greeting import Greeter
+from peer.services.welcome import Welcome
 from peer.telemetry import connection_events
 from peer.telemetry.counters import Counters
 from peer.telemetry.names import NameBook
@@ -59,12 +60,15 @@ class Hall:
         self.greeter = Greeter(
             self.transport,
             Welcome(run=RUN, card=own),
-            reachable=self.told.append,
             sink=self.sink,
             names=self.names,
             counters=self.counters,
             request_s=5.0,
         )
+        self.greeter.add_observers(self)
+
+    def reachable(self, peers: frozenset[PeerId]) -> None:
+        self.told.append(peers)
 
     def arrives(self, who: Identity, answer: Answer, *, tell: bool = True) -> None:
         self.transport.answers[who.peer_id] = answer

@@ -13,8 +13,10 @@ from peer.errors import ProtocolError, TransportError
 from peer.network.discovery.book import AddressBook
 from peer.network.identity import Identity
 from peer.services.book_keeping import BookKeeper
-from peer.services.meeting import Cards, Meeting
-from peer.services.reachability import DIAL_S
+from peer.services.meeting import Meeting
+from peer.services.peer_exchange import PeerExchange
+from peer.services.reachability import DIAL_S, DialBackDesk, Reachability
+from peer.services.welcome import Welcome
 from peer.telemetry.counters import Counters
 from peer.telemetry.disk_events import StateDamaged, StorageFailed
 from peer.telemetry.peer_events import AddressesUnreached, AddressReached, MessageRefused
@@ -44,6 +46,9 @@ def card(identity: Identity, *addresses: str, run: bytes = RUN, config: bytes = 
     return seal(told, identity, run=run)
 
 
+WELCOME = Welcome(run=RUN, card=card(ME, MINE), local=card(ME, MY_LOOPBACK, MINE))
+
+
 def passes_on(*cards: bytes) -> Answer:
     async def answer(protocol: str, request: bytes) -> bytes:
         await trio.lowlevel.checkpoint()
@@ -69,19 +74,32 @@ class Scene:
         self.transport = ScriptedTransport(ME.peer_id)
         self.sink = RecordingSink()
         self.greeted: set[PeerId] = set()
-        self.meeting = Meeting(
+        book, counters, rng = AddressBook(), Counters(), random.Random(1)
+        exchange = PeerExchange(
             self.transport,
-            cards=Cards(public=card(ME, MINE), local=card(ME, MY_LOOPBACK, MINE)),
-            run=RUN,
-            book_file=None,
+            book,
+            welcome=WELCOME,
+            greeted=self.who_is_greeted,
             sink=self.sink,
-            counters=Counters(),
-            rng=random.Random(1),
-            blocking=in_place,
-            exchange_s=15.0,
+            counters=counters,
+            rng=rng,
+            every_s=15.0,
             request_s=5.0,
         )
-        self.meeting.take_greeted_from(lambda: self.greeted)
+        reachability = Reachability(
+            self.transport, WELCOME, greeted=self.who_is_greeted, sink=self.sink, counters=counters, rng=rng
+        )
+        self.meeting = Meeting(
+            self.transport,
+            book,
+            exchange=exchange,
+            desk=DialBackDesk(self.transport, run=RUN, admitted=self.who_is_greeted),
+            reachability=reachability,
+            keeper=None,
+        )
+
+    def who_is_greeted(self) -> frozenset[PeerId]:
+        return frozenset(self.greeted)
 
     def greet(self, identity: Identity, host: str, answer: Answer, *addresses: str) -> None:
         """Let a peer connect from `host`, show its card, and answer our questions so."""
@@ -162,8 +180,8 @@ async def test_loopback_is_passed_on_to_peers_on_loopback_only(autojump_clock: M
         own = card(ME, MINE).data
         assert await here.asks_for_peers(BOB.peer_id) == [own]
         assert await here.asks_for_peers(ALICE.peer_id) == [own, card(BOB, BOBS).data]
-        assert here.meeting.card_for(ALICE.peer_id).message.addresses == (MY_LOOPBACK, MINE)
-        assert here.meeting.card_for(BOB.peer_id).message.addresses == (MINE,)
+        assert WELCOME.card_for(remote_host="127.0.0.1").message.addresses == (MY_LOOPBACK, MINE)
+        assert WELCOME.card_for(remote_host="203.0.113.3").message.addresses == (MINE,)
 
 
 async def test_stranger_learns_nobody_and_a_lost_peer_is_passed_on_no_more(autojump_clock: MockClock) -> None:
