@@ -13,7 +13,7 @@ from peer.rounds.machine import Mail, RoundMachine
 from peer.simulation.attacks.attack import Insight, Letter
 from peer.simulation.event_loop import EventLoop
 from peer.simulation.judge import Judge
-from peer.simulation.peer_life import LATE_ROUNDS, PeerLife
+from peer.simulation.peer_life import LATE_ROUNDS, RECOVERY_S, PeerLife
 from peer.simulation.post import CONNECTIONS, Post
 from peer.simulation.scenario import Scenario
 from peer.types import Digest, PeerId, Seconds
@@ -264,19 +264,27 @@ class Courier:
     # Training
 
     def _train(self, peer: PeerLife, effect: OpenRound) -> None:
-        now, life = self._loop.now, peer.life
-        peer.open_round(effect, now)
+        peer.open_round(effect, self._loop.now)
         overtaken = peer.rounds_open >= LATE_ROUNDS
+        train_s = 0.0 if overtaken else peer.pace.seconds * peer.speed - effect.late_s
+        self._finish_after(max(train_s, _SHORTEST_TRAINING_S), peer, effect)
+
+    def _finish_after(self, delay: Seconds, peer: PeerLife, opened: OpenRound) -> None:
+        """Hand over then what was learned for `opened`, unless it has been replaced."""
+        life = peer.life
 
         def finish() -> None:
-            if peer.is_alive and peer.life == life and peer.opened is effect and not peer.machine.finished:
-                self._announce(peer)
+            if peer.is_alive and peer.life == life and peer.opened is opened and not peer.machine.finished:
+                self._announce(peer, opened)
 
-        train_s = 0.0 if overtaken else peer.pace.seconds * peer.speed - effect.late_s
-        self._loop.after(max(train_s, _SHORTEST_TRAINING_S), finish)
+        self._loop.after(delay, finish)
 
-    def _announce(self, peer: PeerLife) -> None:
-        work = peer.train(self._loop.now)
+    def _announce(self, peer: PeerLife, opened: OpenRound) -> None:
+        try:
+            work = peer.train(self._loop.now)
+        except ArithmeticError:
+            self._discard(peer, opened)
+            return
         if peer.attack is not None:
             work = peer.attack.tamper(work)
         else:
@@ -284,7 +292,16 @@ class Courier:
         try:
             effects = peer.machine.announce(work, self._loop.now)
         except ValueError:
-            if peer.is_honest:
-                raise
-            return  # its own machine would not say that; an attacker's says nothing then
+            if not peer.is_honest:
+                return  # its own machine would not say that; an attacker's says nothing then
+            if work.base != peer.tip.digest:
+                raise  # not a mistake of the learner
+            self._discard(peer, opened)
+            return
         self._carry_out(peer, effects)
+
+    def _discard(self, peer: PeerLife, opened: OpenRound) -> None:
+        """Take up the round again a moment later, without the work that diverged, as peer/services/training.py."""
+        self._judge.diverged(peer)
+        again = peer.start_over(opened, at=self._loop.now + RECOVERY_S)
+        self._finish_after(RECOVERY_S + _SHORTEST_TRAINING_S, peer, again)

@@ -71,6 +71,7 @@ class Judge:
         self.blamed: dict[int, Counter[str]] = defaultdict(Counter)
         self.switched = 0
         self.snapshots = 0
+        self.trainings_diverged = 0
         self.repairs = 0
         self.dropped_env_steps = 0
         self._arms: dict[type, Callable[..., None]] = {
@@ -98,6 +99,10 @@ class Judge:
         """Take note of a message that was refused before it came to a machine."""
         self.refused[reason] += 1
         self.blamed[author.number][reason] += 1
+
+    def diverged(self, peer: PeerLife) -> None:
+        """Take note that a peer discarded what it had learned."""
+        self.trainings_diverged += peer.is_honest
 
     @property
     def is_ending(self) -> bool:

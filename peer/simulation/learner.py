@@ -20,7 +20,10 @@ class Learner(Protocol):
     """One peer's own: episodes, randomness, optimizer state."""
 
     def train(self, start: ModelState, *, train_s: float) -> Trained:
-        """Train for `train_s` seconds of virtual time from `start`; the delta is against `start`."""
+        """Train for `train_s` seconds of virtual time from `start`; the delta is against `start`.
+
+        Raises: ArithmeticError when training diverged.
+        """
 
 
 class Subject(Protocol):
@@ -36,4 +39,4 @@ class Subject(Protocol):
         """Return the learner of a peer that starts for the `life`-th time."""
 
     def evaluate(self, state: ModelState) -> float:
-        """Return the greedy return of a model, a pure function of it."""
+        """Return the greedy return of a model, a pure function of it; NaN where the policy gives none."""

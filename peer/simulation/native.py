@@ -7,7 +7,7 @@ import hashlib
 import math
 from dataclasses import replace
 
-from peer.native import PpoAgent, PpoSettings, make_ppo_agent, to_moments
+from peer.native import NonFiniteError, PpoAgent, PpoSettings, make_ppo_agent, to_moments
 from peer.simulation.learner import Trained
 from peer.types import Digest, ModelDelta, ModelSchema, ModelState
 from peer.wire.hashing import digest_of
@@ -62,7 +62,10 @@ class NativeSubject:
 
     def evaluate(self, state: ModelState) -> float:
         _load(self._judge, state)
-        return self._judge.evaluate(self._episodes, self._eval_seed)
+        try:
+            return self._judge.evaluate(self._episodes, self._eval_seed)
+        except NonFiniteError:  # finite parameters, and a policy output that is not
+            return math.nan
 
 
 class NativeLearner:

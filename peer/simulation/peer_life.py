@@ -17,6 +17,9 @@ from peer.types import Digest, ModelState, PeerId, Seconds
 LATE_ROUNDS = 3
 """Rounds opened since the last announcement from which on a peer hands over at once, as peer/services/training.py."""
 
+RECOVERY_S = 1.0
+"""Pause after training diverged, as peer/services/training.py."""
+
 
 @dataclass(slots=True)
 class PeerLife:
@@ -76,11 +79,12 @@ class PeerLife:
         self.rounds_open += 1
 
     def train(self, now: Seconds) -> LocalWork:
-        """Return what was learned up to now; the round that is open gets it."""
+        """Return what was learned up to now; the round that is open gets it. Raises: ArithmeticError: it diverged."""
         assert self.opened is not None, "only an open round is trained for"
-        opened, self.opened, self.rounds_open = self.opened, None, 0
+        opened = self.opened
         train_s = max(now - self.trains_since, 1e-3)
         trained = self.learner.train(_start(opened), train_s=train_s / self.speed)
+        self.opened, self.rounds_open = None, 0
         return LocalWork(
             base=opened.base.digest,
             env_steps=trained.env_steps,
@@ -92,14 +96,26 @@ class PeerLife:
             tasks=("standard",),
         )
 
+    def start_over(self, opened: OpenRound, *, at: Seconds) -> OpenRound:
+        """Train for the round again, from `at` on, and from the common model: the last state known to be sound."""
+        self.opened = OpenRound(round=opened.round, base=opened.base, state=opened.state, pieces=())
+        self.trains_since = at
+        return self.opened
+
 
 def _start(opened: OpenRound) -> ModelState:
-    """Return the base with own unadmitted pieces on it, and with what the codec left out of the last own delta."""
+    """Return the base with own unadmitted pieces on it, and with what the codec left out of the last own delta.
+
+    Raises: ArithmeticError when that is no model.
+    """
     if not opened.pieces and opened.remainder is None:
         return opened.state
     own = [piece.delta.params for piece in opened.pieces]
     if opened.remainder is not None:
         own.append(opened.remainder)
-    params = opened.state.params + np.sum(own, axis=0, dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+        params = opened.state.params + np.sum(own, axis=0, dtype=np.float32)
+    if not np.isfinite(params).all():
+        raise ArithmeticError("the model with own work on it holds NaN or infinity")
     moments = merge_all(opened.state.moments, (piece.delta.moments for piece in opened.pieces))
     return ModelState(params=params.astype(np.float32), moments=moments)

@@ -20,7 +20,8 @@ class Result:
     its votes and no later round decides between them. divergent_rounds: final rounds for which two
     honest, connected peers held different models: any above 0 is a bug. forks: manifests with rival successors.
     finality_s: from a manifest's first appearance to each peer's knowing it to be final. excluded: peers that others
-    refused messages of, by name. failures: what must never happen, and did.
+    refused messages of, by name. trainings_diverged: of honest peers, who discarded what came of them. failures: what
+    must never happen, and did.
     """
 
     scenario: Scenario
@@ -31,6 +32,7 @@ class Result:
     finality_median_s: Seconds
     finality_p99_s: Seconds
     excluded: tuple[str, ...]
+    trainings_diverged: int
     failures: tuple[str, ...]
     virtual_s: Seconds
     switched: int
@@ -56,6 +58,7 @@ class Result:
                 "bytes_per_peer_per_round": self.bytes_per_peer_per_round,
                 "finality_s": {"median": _number(self.finality_median_s), "p99": _number(self.finality_p99_s)},
                 "excluded": list(self.excluded),
+                "trainings_diverged": self.trainings_diverged,
                 "seed": self.scenario.seed,
                 "sound": self.is_sound,
                 "failures": list(self.failures),
@@ -81,6 +84,11 @@ class Result:
             f"  refused     {refused}",
             f"  excluded    {excluded}",
         ]
+        if self.trainings_diverged:
+            lines.append(
+                f"  diverged    {plural(self.trainings_diverged, 'training')} ended in NaN, infinity or numbers too"
+                " large to send; what came of them was discarded"
+            )
         lines += [
             f"  cut         {partition(cut)} {'began' if cut.start_s >= self.virtual_s else 'healed'} after the end of"
             " the run: more --rounds show it"
@@ -110,6 +118,7 @@ def result_of(swarm: Swarm) -> Result:
         finality_median_s=_percentile(finality, 0.5),
         finality_p99_s=_percentile(finality, 0.99),
         excluded=tuple(f"peer-{number}" for number in sorted(judge.blamed)),
+        trainings_diverged=judge.trainings_diverged,
         failures=tuple(_failures(swarm)),
         virtual_s=swarm.loop.now,
         switched=judge.switched,

@@ -1,13 +1,18 @@
 """`murmur simulate` as a user meets it: exit codes, messages, the picture, the native agent."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from peer.cli import app
+from peer.native import PpoSettings
 from peer.simulation import run
+from peer.simulation.native import NativeSubject
 
 RUNNER = CliRunner()
 
@@ -136,3 +141,19 @@ def test_native_agent_learns_the_same_bytes_twice() -> None:
     assert first.exit_code == 0
     assert first.stdout == again.stdout
     assert "learning    return 9." in first.stdout, "an untrained CartPole policy falls after nine steps"
+
+
+def test_native_agent_that_diverges_is_counted_and_does_not_end_the_run() -> None:
+    """The entropy bonus widens the policy at each of many steps until its actions are infinite."""
+    settings = ["env.name=Pendulum-v1", "stop.episodes=1", "ppo.learning_rate=1", "ppo.entropy_coef=1", "ppo.epochs=30"]
+    result = RUNNER.invoke(app, ["simulate", "--json", "--agent", "native", "--peers", "2", "--rounds", "2", *settings])
+    found = json.loads(result.stdout)
+    assert result.exit_code == 1, "nobody came to the last round"
+    assert found["trainings_diverged"] > 0
+    assert "had no final round" in found["failures"][0]
+
+
+def test_policy_of_a_finite_model_that_gives_no_finite_action_has_no_return() -> None:
+    subject = NativeSubject("CartPole-v1", PpoSettings(backend="fused", device="cpu"), episodes=1)
+    huge = np.full(subject.schema.num_params, 3e38, np.float32)
+    assert math.isnan(subject.evaluate(replace(subject.initial(), params=huge)))

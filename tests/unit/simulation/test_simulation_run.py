@@ -11,11 +11,13 @@ from peer.rounds.effects import Finalised
 from peer.simulation.arguments import command, ended, parse_byzantine, parse_partition
 from peer.simulation.attacks.registry import ATTACKS
 from peer.simulation.judge import SETTLE_S
+from peer.simulation.learner import Trained
 from peer.simulation.result import result_of
 from peer.simulation.run import simulate
 from peer.simulation.scenario import Scenario
 from peer.simulation.swarm import Swarm
-from peer.simulation.toy import ToySubject
+from peer.simulation.toy import ToyLearner, ToySubject
+from peer.types import ModelState
 
 SMALL = Scenario(peers=8, rounds=8, seed=3, loss=0.02, latency_s=0.04)
 REFUSED_FOR = {"forge": "bad_signature", "nan": "not_finite", "oversize": "oversize"}
@@ -37,7 +39,7 @@ def test_json_of_a_run_has_exactly_the_promised_keys() -> None:
     found = json.loads(simulate(SMALL).json())
     assert list(found) == [
         "peers", "rounds_final", "divergent_rounds", "forks", "bytes_per_peer_per_round", "finality_s", "excluded",
-        "seed", "sound", "failures", "replay",
+        "trainings_diverged", "seed", "sound", "failures", "replay",
     ]  # fmt: skip
     assert list(found["finality_s"]) == ["median", "p99"]
     assert (found["peers"], found["rounds_final"], found["divergent_rounds"]) == (8, 8, 0)
@@ -45,6 +47,57 @@ def test_json_of_a_run_has_exactly_the_promised_keys() -> None:
     assert found["bytes_per_peer_per_round"] > 8 * 300
     assert found["excluded"] == found["failures"] == []
     assert (found["seed"], found["sound"], found["replay"]) == (SMALL.seed, True, command(SMALL))
+
+
+class Diverging(ToySubject):
+    """Has one peer diverge in the second to fourth training of its life."""
+
+    def __init__(self, kind: str, *, number: int) -> None:
+        super().__init__(seed=1, num_params=8)
+        self.kind = kind
+        self.number = number
+
+    def learner(self, number: int, life: int) -> ToyLearner:
+        if number != self.number:
+            return super().learner(number, life)
+        return DivergingLearner(self, np.random.default_rng(number), self.kind)
+
+
+class DivergingLearner(ToyLearner):
+    def __init__(self, subject: ToySubject, rng: np.random.Generator, kind: str) -> None:
+        super().__init__(subject, rng)
+        self.kind = kind
+        self.trained = 0
+
+    def train(self, start: ModelState, *, train_s: float) -> Trained:
+        trained = super().train(start, train_s=train_s)
+        self.trained += 1
+        if not 2 <= self.trained <= 4:
+            return trained
+        if self.kind == "raises":
+            raise FloatingPointError
+        params = np.full(8, {"nan": np.nan, "huge": 1e30}[self.kind], np.float32)
+        return replace(trained, delta=replace(trained.delta, params=params))
+
+
+@pytest.mark.parametrize("kind", ["raises", "nan", "huge"])
+def test_peer_whose_training_diverges_discards_the_work_and_goes_on(kind: str) -> None:
+    swarm = Swarm(ended(replace(SMALL, rounds=12)), Diverging(kind, number=2), aggregator("clipped-mean"))
+    swarm.run()
+    result = result_of(swarm)
+    assert result.is_sound, result.text()
+    assert result.trainings_diverged == json.loads(result.json())["trainings_diverged"] == 3
+    assert "diverged    3 trainings ended in NaN" in result.text()
+    assert result.excluded == (), "nothing bad ever left the peer"
+    assert [sealed.admitted for sealed in result.chain][-5:] == [8] * 5
+
+
+def test_training_of_liars_that_diverges_is_nobodys_loss() -> None:
+    scenario = replace(SMALL, byzantine=(parse_byzantine("0.2:copycat"),))
+    result = simulate(scenario, subject=Diverging("raises", number=7))
+    assert result.is_sound, result.text()
+    assert result.trainings_diverged == 0
+    assert "diverged " not in result.text()
 
 
 def test_calm_run_admits_everybody_and_learns() -> None:
