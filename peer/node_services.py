@@ -207,8 +207,7 @@ def make_admission(config: Config, parts: PeerParts, denial: DenialDesk) -> Admi
         policy=parts.admission,
         sink=parts.sink,
         rng=random.Random(f"admission {parts.signer.peer_id} {parts.boot}"),
-        keep=parts.keep_allow_list,
-        reread=parts.reread_allow_list,
+        lists=parts.allow_lists,
         denied=denial.objection,
     )
 

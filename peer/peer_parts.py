@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from peer.admission.allow_list import AllowList
 from peer.admission.policy import AdmissionPolicy
 from peer.agents.agent import Agent
 from peer.aggregation.kernels import Kernels
@@ -13,6 +12,7 @@ from peer.network.announce import Announced
 from peer.network.discovery.source import DiscoverySource
 from peer.network.transport import Transport
 from peer.rounds.entry import Entry
+from peer.services.admission import AllowListStore
 from peer.services.archive import Archive
 from peer.services.service import RunBlocking, in_thread
 from peer.services.status import Running
@@ -32,13 +32,12 @@ class PeerParts:
     kernels: arithmetic of aggregation; None: the core's, on one thread.
     announced: the addresses that others are told; None: what the transport listens on.
     admission: who may take part; everybody by default.
+    allow_lists: where allow-lists are kept and come from; None: they come from other peers alone.
 
     archive, state_file, book_file, denied_file: what is kept between lives, None where nothing is: the chain, the state
     of the optimizer, the peers that were met, the proofs against others.
     blocking: how the disk is written to; the archive has its own.
 
-    keep_allow_list: stores an allow-list that is newer.
-    reread_allow_list: returns the user's file when it has changed.
     newer_boot: told the boot number of a newer process with our identity.
     ready: called before the first training step.
     running: called once, when they work, with the services that tell the peer's status.
@@ -55,8 +54,7 @@ class PeerParts:
     name: str
     boot: int
     admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
-    keep_allow_list: Callable[[AllowList], None] = lambda _: None
-    reread_allow_list: Callable[[], bytes | None] = lambda: None
+    allow_lists: AllowListStore | None = None
     root: Entry | None = None
     archive: Archive | None = None
     state_file: Path | None = None

@@ -7,16 +7,15 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Never
 
-import msgspec
 import trio
 
 import peer
 from peer.addresses import bound_port
-from peer.admission.allow_list import AllowList
 from peer.admission.policy import AdmissionPolicy
 from peer.agents.native_agent import NativeAgent
 from peer.config.digest import digest
@@ -32,12 +31,11 @@ from peer.node import Outcome, run_peer
 from peer.open_files import raise_open_files
 from peer.peer_parts import PeerParts
 from peer.rounds.entry import Entry
-from peer.rounds.machine import RoundMachine
 from peer.run_folder import RunFolder
 from peer.services.book_keeping import FILE_NAME as BOOK_FILE
 from peer.services.reporting import STOP_REASONS, greedy_return
-from peer.services.status import Running, Self, Status, status_of
-from peer.services.status_socket import serve_status
+from peer.services.status import Running, Self
+from peer.services.status_desk import StatusDesk
 from peer.services.tally import tell_refused_forever
 from peer.services.watch import beat_forever
 from peer.settings import (
@@ -49,15 +47,13 @@ from peer.settings import (
     threads,
     transport_settings,
 )
-from peer.storage.allow_list_file import AllowListWatch, save_allow_list
+from peer.storage.allow_list_file import AllowListFiles
 from peer.storage.atomic_file import write_atomic
 from peer.storage.boots import Boot, count_boot, raise_boot
 from peer.storage.heartbeat import Heartbeat
 from peer.storage.proofs_file import FILE_NAME as PROOFS_FILE
 from peer.storage.slots import Slot, claim_slot
-from peer.telemetry.counters import Counters
 from peer.telemetry.disk_events import StateDamaged, StorageFailed
-from peer.telemetry.names import NameBook
 from peer.telemetry.peer_events import OwnIdentityRunsTwice
 from peer.telemetry.process_events import (
     Announcing,
@@ -69,8 +65,7 @@ from peer.telemetry.process_events import (
     ShutdownStarted,
     TrainingStarted,
 )
-from peer.telemetry.sink import LogSink
-from peer.telemetry.trouble import TroubleKeeper
+from peer.telemetry.process_log import ProcessLog, open_log
 from peer.types import Seconds
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -90,25 +85,24 @@ def run_process(config: Config, *, age: Callable[[], Seconds]) -> None:
         slot = stack.enter_context(claim_slot(Path(config.storage.data_dir), config.storage.slot))
         identity = load_or_create_identity(slot.path / "identity.key")
         admission = admission_policy(config, slot.path)
-        names = NameBook()
-        names.learn(identity.peer_id, slot.name)
-        counters = Counters()
-        sink = LogSink(
-            sys.stdout,
-            peer=slot.name,
-            names=names,
-            counters=counters,
-            output=config.log.format,
-            level=config.log.level,
+        log = stack.enter_context(
+            open_log(sys.stdout, peer=slot.name, output=config.log.format, level=config.log.level)
         )
-        stack.callback(sink.close)
-        troubles = TroubleKeeper(sink, names=names)
-        process = PeerProcess(
-            config, slot, identity, admission=admission, troubles=troubles, names=names, counters=counters, age=age
-        )
-        folder = stack.enter_context(RunFolder(slot.path, config, sink=troubles))
+        log.names.learn(identity.peer_id, slot.name)
+        process = PeerProcess(config, slot, identity, admission=admission, log=log, age=age)
+        folder = stack.enter_context(RunFolder(slot.path, config, sink=log.sink))
         folder.describe(peer=identity.peer_id, name=slot.name)
         process.run(folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """What a life starts with. root: where it goes on; None: at genesis."""
+
+    folder: RunFolder
+    boot: Boot
+    agent: NativeAgent
+    root: Entry | None
 
 
 class PeerProcess:
@@ -121,23 +115,16 @@ class PeerProcess:
         identity: Identity,
         *,
         admission: AdmissionPolicy,
-        troubles: TroubleKeeper,
-        names: NameBook,
-        counters: Counters,
+        log: ProcessLog,
         age: Callable[[], Seconds],
     ) -> None:
         self._config = config
         self._slot = slot
         self._identity = identity
         self._admission = admission
-        self._sink = self._troubles = troubles
-        self._names = names
-        self._counters = counters
+        self._log = log
+        self._sink = log.sink
         self._age = age
-        self._status: Callable[[], Status] | None = None
-        self._machine: RoundMachine | None = None
-        file = config.network.allow_list
-        self._reread_allow_list = AllowListWatch(Path(file)).changed if file else lambda: None
 
     def run(self, folder: RunFolder) -> None:
         announced(self._config, port=0)  # a wrong network.interface is the user's to hear of before anything is done
@@ -152,7 +139,7 @@ class PeerProcess:
         self._tell_health_check()
         quiet_libp2p_logging()
         with keeping(*_STOP_SIGNALS) as early:
-            trio.run(self._take_part, folder, boot, agent, root, early)
+            trio.run(self._take_part, _Start(folder=folder, boot=boot, agent=agent, root=root), early)
 
     def _introduce(self, boot: Boot, folder: RunFolder, agent: NativeAgent) -> None:
         self._sink.emit(
@@ -187,11 +174,10 @@ class PeerProcess:
             )
         )
 
-    async def _take_part(
-        self, folder: RunFolder, boot: Boot, agent: NativeAgent, root: Entry | None, early: EarlySignals
-    ) -> None:
+    async def _take_part(self, start: _Start, early: EarlySignals) -> None:
         """Be part of the swarm. The transport is the outermost block: what it raises must not come in a group."""
         newer: OwnIdentityRunsTwice | None = None
+        status = StatusDesk(self._slot.path, self._introduction(start), self._log)
         with trio.open_signal_receiver(*_STOP_SIGNALS) as signals:
             early.pass_on()
             async with (
@@ -200,10 +186,8 @@ class PeerProcess:
             ):
                 nursery.start_soon(self._beat)
                 nursery.start_soon(self._tell_refused, transport)
-                me = self._introduction(boot, agent)
                 self._sink.emit(Listening(addresses=transport.listen_addresses))
-                running = partial(self._start_status, nursery, me)
-                parts = self._parts(folder, boot, agent, transport, root, running=running)
+                parts = self._parts(start, transport, running=partial(status.start, nursery))
                 if parts.announced is not None:
                     self._sink.emit(Announcing(addresses=parts.announced.public))
                 self._sink.emit(LookingFor(targets=tuple(source.name for source in parts.sources)))
@@ -213,19 +197,19 @@ class PeerProcess:
                         outcome = await run_peer(self._config, parts)
                     newer = outcome.superseded_by
                     if newer is None:
-                        self._finish(outcome, folder, transport)
-                if run_scope.cancelled_caught and self._machine is not None:
-                    folder.save_model_so_far(self._machine.tip)
+                        self._finish(outcome, start.folder, transport)
+                if run_scope.cancelled_caught and status.running is not None:
+                    start.folder.save_model_so_far(status.running.machine.tip)
                 nursery.cancel_scope.cancel()
             if newer is not None:
-                await self._rest(newer, signals)
+                await self._rest(newer, status, signals)
 
-    async def _rest(self, newer: OwnIdentityRunsTwice, signals: AsyncIterator[int]) -> None:
+    async def _rest(self, newer: OwnIdentityRunsTwice, status: StatusDesk, signals: AsyncIterator[int]) -> None:
         """Take no part, and say why, until told to stop. Ending would have a supervisor start us again, as the newest,
         and the two processes would push each other out for ever."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._beat)
-            nursery.start_soon(self._serve_status, self._status_at_rest)
+            nursery.start_soon(status.serve_at_rest)
             nursery.start_soon(self._remind, newer)
             async for number in signals:
                 self._sink.emit(ShutdownStarted(cause=signal.Signals(number).name))
@@ -237,44 +221,29 @@ class PeerProcess:
             await trio.sleep(_REMIND_S)
             self._sink.emit(newer)
 
-    def _status_at_rest(self) -> Status:
-        assert self._status is not None, "it took part before"
-        status = self._status()
-        peers = [msgspec.structs.replace(each, connected=False) for each in status.peers]
-        return msgspec.structs.replace(status, peers=peers)
-
-    def _parts(
-        self,
-        folder: RunFolder,
-        boot: Boot,
-        agent: NativeAgent,
-        transport: Libp2pTransport,
-        root: Entry | None,
-        *,
-        running: Callable[[Running], None],
-    ) -> PeerParts:
+    def _parts(self, start: _Start, transport: Libp2pTransport, *, running: Callable[[Running], None]) -> PeerParts:
+        folder = start.folder
         return PeerParts(
-            agent=agent,
+            agent=start.agent,
             transport=transport,
             signer=self._identity,
             sources=discovery_sources(self._config, transport),
             sink=self._sink,
-            names=self._names,
-            counters=self._counters,
+            names=self._log.names,
+            counters=self._log.counters,
             rng=random.Random(os.urandom(16)),
             name=self._slot.name,
-            boot=boot.number,
-            root=root,
+            boot=start.boot.number,
+            root=start.root,
             admission=self._admission,
-            keep_allow_list=self._keep_allow_list,
-            reread_allow_list=self._reread_allow_list,
+            allow_lists=self._allow_lists(),
             archive=folder.archive,
             state_file=folder.training_file,
             announced=announced(self._config, port=bound_port(transport.listen_addresses)),
             book_file=folder.path / BOOK_FILE,
             denied_file=folder.path / PROOFS_FILE,
             newer_boot=self._count_newer,
-            ready=lambda: self._tell_ready(agent),
+            ready=lambda: self._tell_ready(start.agent),
             running=running,
             kernels=AggregationKernels(threads=threads(self._config)),
         )
@@ -286,38 +255,21 @@ class PeerProcess:
         except StorageError as error:
             self._sink.emit(StorageFailed(operation="count the other's starts", cause=str(error)))
 
-    def _keep_allow_list(self, found: AllowList) -> None:
-        """Store the newest list, so that a restart does not fall back to an older one."""
-        try:
-            save_allow_list(self._slot.path / ALLOW_LIST_FILE, found.file)
-        except StorageError as error:
-            self._sink.emit(StorageFailed(operation="save the allow-list", cause=str(error)))
+    def _allow_lists(self) -> AllowListFiles:
+        configured = self._config.network.allow_list
+        return AllowListFiles(Path(configured) if configured else None, kept=self._slot.path / ALLOW_LIST_FILE)
 
-    def _introduction(self, boot: Boot, agent: NativeAgent) -> Self:
+    def _introduction(self, start: _Start) -> Self:
         return Self(
             name=self._slot.name,
             peer_id=self._identity.peer_id,
-            boot=boot.number,
+            boot=start.boot.number,
             pid=os.getpid(),
             run=self._config.run.name,
             env=self._config.env.name,
-            computes_on=agent.backend_name,
+            computes_on=start.agent.backend_name,
             age=self._age,
         )
-
-    def _start_status(self, nursery: trio.Nursery, me: Self, running: Running) -> None:
-        self._machine = running.machine
-        self._status = partial(
-            status_of, me, running, names=self._names, counters=self._counters, troubles=self._troubles
-        )
-        nursery.start_soon(self._serve_status, self._status)
-
-    async def _serve_status(self, status: Callable[[], Status]) -> None:
-        """Answer `murmur status`; a disk that takes no socket costs only that."""
-        try:
-            await serve_status(self._slot.path, status)
-        except StorageError as error:
-            self._sink.emit(StorageFailed(operation="answer murmur status", cause=str(error)))
 
     def _tell_ready(self, agent: NativeAgent) -> None:
         self._sink.emit(
@@ -353,7 +305,7 @@ class PeerProcess:
 
     async def _tell_refused(self, transport: Libp2pTransport) -> Never:
         period_s = self._config.log.waiting_every_s
-        await tell_refused_forever(transport, self._counters, period_s=period_s, sink=self._sink)
+        await tell_refused_forever(transport, self._log.counters, period_s=period_s, sink=self._sink)
 
     def _tell_health_check(self) -> None:
         """Leave our folder's path where a health check looks for it (docker/healthcheck.sh)."""

@@ -4,16 +4,17 @@ import os
 import random
 from collections.abc import Callable
 from functools import partial
-from typing import Never
+from typing import Never, Protocol
 
 import trio
 
-from peer.admission.allow_list import AllowList, open_allow_list
+from peer.admission.allow_list import AllowList, AllowListFile, open_allow_list
 from peer.admission.policy import AdmissionPolicy
 from peer.admission.swarm_key import NONCE_BYTES
 from peer.errors import ProtocolError, StorageError, TransportError
 from peer.network.transport import Transport
 from peer.services.service import TaskStatus
+from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.peer_events import AllowListAdopted, AllowListRefused, NotAllowed
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
@@ -34,15 +35,20 @@ _PASS_ON_S: Seconds = 5.0
 _REQUEST_S: Seconds = 5.0
 
 
-def fresh_nonce() -> bytes:
-    return os.urandom(NONCE_BYTES)
+class AllowListStore(Protocol):
+    """Where allow-lists come from and go to besides other peers: the user's file, and the disk of this peer."""
+
+    def changed(self) -> bytes | None:
+        """Return the user's file once after every change, None else. Raises: StorageError."""
+
+    def keep(self, newest: AllowListFile, /) -> None:
+        """Store a list, so that a restart does not fall back to an older one. Raises: StorageError."""
 
 
 class AdmissionDesk:
     """Examines peers whose card fits. Each side examines the other by itself; neither serves before it is content.
 
-    nonce: draws 32 bytes that are never drawn again. changed: told the new list once it holds. keep: stores it.
-    reread: returns the user's file when it has changed.
+    changed: called when another list holds.
     """
 
     def __init__(
@@ -53,20 +59,16 @@ class AdmissionDesk:
         policy: AdmissionPolicy,
         sink: EventSink,
         rng: random.Random,
-        nonce: Callable[[], bytes] = fresh_nonce,
-        keep: Callable[[AllowList], None] = lambda _: None,
-        reread: Callable[[], bytes | None] = lambda: None,
+        lists: AllowListStore | None = None,
         denied: Callable[[PeerId], ProtocolError | None] = lambda _: None,
     ) -> None:
-        """denied: why a peer is refused whatever a list says, None for others."""
+        """lists: None where there are those of other peers only. denied: why a peer is refused whatever a list says."""
         self._transport = transport
         self._run = run
         self._policy = policy
         self._sink = sink
         self._rng = rng
-        self._nonce = nonce
-        self._keep = keep
-        self._reread = reread
+        self._lists = lists
         self._denied = denied
         self._admitted: frozenset[PeerId] = frozenset()
         self._news = trio.Event()
@@ -147,7 +149,7 @@ class AdmissionDesk:
 
         Raises: ProtocolError with what is different; TransportError as a request.
         """
-        nonce = self._nonce()
+        nonce = os.urandom(NONCE_BYTES)
         data = await self._transport.request(peer, ADMISSION_PROTOCOL, encode(Challenge(nonce)))
         answer = decode(data, ChallengeAnswer)
         self._check_key(peer, nonce, answer.proof)
@@ -181,7 +183,7 @@ class AdmissionDesk:
         self.allow_list = found
         self._sink.emit(AllowListAdopted(version=found.version, allowed=len(found.peers), source=source))
         self._check_ourselves()
-        self._keep(found)
+        self._keep(found.file)
         self._news.set()
         self.changed()
 
@@ -189,9 +191,19 @@ class AdmissionDesk:
         if self.allow_list and self._transport.local_peer not in self.allow_list.peers:
             self._sink.emit(NotAllowed(peer_id=self._transport.local_peer, version=self.allow_list.version))
 
-    def _look_at_file(self) -> None:
+    def _keep(self, newest: AllowListFile) -> None:
+        if self._lists is None:
+            return
         try:
-            data = self._reread()
+            self._lists.keep(newest)
+        except StorageError as error:
+            self._sink.emit(StorageFailed(operation="save the allow-list", cause=str(error)))
+
+    def _look_at_file(self) -> None:
+        if self._lists is None:
+            return
+        try:
+            data = self._lists.changed()
         except StorageError as error:
             self._sink.emit(AllowListRefused(remote=self._transport.local_peer, cause=str(error)))
             return

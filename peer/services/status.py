@@ -24,10 +24,9 @@ from peer.services.reporting import Reporter, greedy_return
 from peer.services.sessions import SessionDesk
 from peer.services.watch import StuckWatch
 from peer.services.welcome import Welcome
-from peer.telemetry.counters import Counters
 from peer.telemetry.names import NameBook
+from peer.telemetry.process_log import ProcessLog
 from peer.telemetry.text_format import sentence
-from peer.telemetry.trouble import TroubleKeeper
 from peer.types import PeerId, Seconds
 
 
@@ -151,10 +150,10 @@ class Running:
     sessions: SessionDesk
 
 
-def status_of(me: Self, running: Running, *, names: NameBook, counters: Counters, troubles: TroubleKeeper) -> Status:
+def status_of(me: Self, running: Running, log: ProcessLog) -> Status:
     """Read the state of a peer; cheap, and changes nothing."""
     machine, tip = running.machine, running.machine.tip
-    network, own = running.transport.counters(), counters.totals()
+    network, own, names = running.transport.counters(), log.counters.totals(), log.names
     newer = running.sessions.newer
     return Status(
         version=peer.__version__,
@@ -185,7 +184,7 @@ def status_of(me: Self, running: Running, *, names: NameBook, counters: Counters
         counters={**own, **{f"network_{name}": total for name, total in sorted(network.items())}},
         troubles=[
             TroubleStatus(age_s=round(age, 1), level=trouble.level, text=trouble.text)
-            for age, trouble in troubles.latest()
+            for age, trouble in log.sink.latest()
         ],
         local_health=running.membership.detector.health.score,
         superseded=sentence(newer, names) if newer else "",

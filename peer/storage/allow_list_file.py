@@ -34,17 +34,27 @@ def save_allow_list(path: Path, list_file: AllowListFile) -> None:
     write_atomic(path, list_file.text())
 
 
-class AllowListWatch:
-    """Notices that the user has replaced the configured file while the peer runs."""
+class AllowListFiles:
+    """The user's file, which may be replaced while the peer runs, and the peer's own copy of the newest list.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    configured: the user's; None: there is none.
+    """
+
+    def __init__(self, configured: Path | None, *, kept: Path) -> None:
+        self._configured = configured
+        self._kept = kept
         self._seen: tuple[int, int] | None = None
 
+    def keep(self, newest: AllowListFile) -> None:
+        """Raises: StorageError."""
+        save_allow_list(self._kept, newest)
+
     def changed(self) -> bytes | None:
-        """Return the content once after every change, None while there is none. Raises: StorageError."""
+        """Return the user's file once after every change, None else. Raises: StorageError."""
+        if self._configured is None:
+            return None
         try:
-            status = self._path.stat()
+            status = self._configured.stat()
         except OSError:
             return None  # being replaced, or gone: what is known stays valid
         seen = (status.st_mtime_ns, status.st_size)
@@ -52,6 +62,6 @@ class AllowListWatch:
             return None
         self._seen = seen
         try:
-            return read_allow_list(self._path)
+            return read_allow_list(self._configured)
         except FileNotFoundError:
             return None

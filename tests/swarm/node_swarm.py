@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import trio
 from trio.testing import MockClock
 
-from peer.admission.allow_list import Authority
+from peer.admission.allow_list import AllowListFile, Authority
 from peer.admission.policy import AdmissionPolicy
 from peer.agents.numpy_agent import NumpyAgent
 from peer.common_model import common_schema
@@ -145,10 +145,13 @@ class Node:
     def events(self, kind: type[E]) -> list[E]:
         return [event for event in self.sink.events if isinstance(event, kind)]
 
-    def take_new_list(self) -> bytes | None:
+    def changed(self) -> bytes | None:
         """Return the allow-list that its user has put into its file since the last look."""
         data, self.new_list = self.new_list, None
         return data
+
+    def keep(self, newest: AllowListFile) -> None:
+        """Keep no allow-list between lives."""
 
     def last_round(self) -> int:
         return self.times[-1][1].round if self.times else 0
@@ -264,7 +267,7 @@ class NodeSwarm:
             name=f"peer-{node.number}",
             boot=node.boots,
             admission=node.admission,
-            reread_allow_list=node.take_new_list,
+            allow_lists=node,
             root=self._root(node),
             archive=self._archive(node),
             denied_file=None if node.folder is None else node.folder / "denied.proofs",

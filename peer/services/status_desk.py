@@ -1,0 +1,47 @@
+"""Where one process answers `murmur status`, while it takes part and when it does not any more."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import trio
+
+from peer.errors import StorageError
+from peer.services.status import Running, Self, Status, status_of
+from peer.services.status_socket import serve_status
+from peer.telemetry.disk_events import StorageFailed
+from peer.telemetry.process_log import ProcessLog
+
+
+class StatusDesk:
+    """running: whose state is told; None until there is any. A disk that takes no socket costs only the answers."""
+
+    def __init__(self, folder: Path, me: Self, log: ProcessLog) -> None:
+        self._folder = folder
+        self._me = me
+        self._log = log
+        self.running: Running | None = None
+
+    def start(self, nursery: trio.Nursery, running: Running) -> None:
+        """Answer in `nursery` for a peer that takes part from now on."""
+        self.running = running
+        nursery.start_soon(self._answer, self._status)
+
+    async def serve_at_rest(self) -> None:
+        """Answer until cancelled for a peer that took part, and is connected to nobody any more."""
+        await self._answer(self._status_at_rest)
+
+    async def _answer(self, status: Callable[[], Status]) -> None:
+        try:
+            await serve_status(self._folder, status)
+        except StorageError as error:
+            self._log.sink.emit(StorageFailed(operation="answer murmur status", cause=str(error)))
+
+    def _status(self) -> Status:
+        assert self.running is not None, "it takes part, or did before"
+        return status_of(self._me, self.running, self._log)
+
+    def _status_at_rest(self) -> Status:
+        status = self._status()
+        peers = [msgspec.structs.replace(each, connected=False) for each in status.peers]
+        return msgspec.structs.replace(status, peers=peers)
