@@ -167,3 +167,36 @@ def test_arrays_that_took_on_another_state_leave_the_memory_of_steps_alone() -> 
     env.step_into(np.ones((4, 1), np.float32), out)
     assert np.array_equal(out.observations, env.observe())
     assert out.rewards.tolist() == [0, 0]
+
+
+def test_objects_that_were_never_initialized_are_refused() -> None:
+    run("""
+import numpy as np
+from peer import _core
+
+class Early(_core.VectorEnv):
+    def __init__(self):
+        self.num_envs
+
+def refused(use, *args):
+    try:
+        use(*args)
+    except TypeError as error:
+        assert "__init__" in str(error), error
+    else:
+        raise AssertionError(use)
+
+classes = [cls for cls in vars(_core).values() if isinstance(cls, type) and not issubclass(cls, Exception)]
+assert len(classes) >= 10
+for cls in classes:
+    for name, member in vars(cls).items():
+        if isinstance(member, property):
+            refused(getattr, cls.__new__(cls), name)
+refused(Early)
+refused(lambda: _core.VectorEnv.__new__(_core.VectorEnv).reset(1))
+refused(lambda: _core.Aggregation.__new__(_core.Aggregation).l2_norm(np.ones(3, np.float32)))
+refused(_core.StepArrays, _core.VectorEnv.__new__(_core.VectorEnv))
+env = _core.VectorEnv("CartPole-v1", 1, 1)
+refused(env.assign_variants, [_core.EnvVariant.__new__(_core.EnvVariant)])
+refused(_core.PpoAgent, "CartPole-v1", _core.PpoConfig.__new__(_core.PpoConfig))
+""")
