@@ -82,61 +82,108 @@ void load(Agent& self, const py::bytes& data) {
   self.run([&](PpoAgent& agent) { agent.load(std::as_bytes(std::span(text.data(), text.size()))); });
 }
 
+using Config = py::class_<PpoConfig>;
+
 /// A field of PpoConfig that Python spells as a name.
 template <class E>
 auto spelled(E PpoConfig::* field) {
   return [field](const PpoConfig& c) { return std::string(to_string(c.*field)); };
 }
 
-void bind_config(py::module_& m) {
-  py::class_<PpoConfig>(m, "PpoConfig", "Every hyperparameter of PPO; PpoAgent checks the ranges.")
-      .def(py::init<>())
-      .def_readwrite("hidden", &PpoConfig::hidden)
-      .def_property("activation", spelled(&PpoConfig::activation),
-                    [](PpoConfig& c, std::string_view name) { c.activation = parse_activation(name); })
-      .def_readwrite("shared_trunk", &PpoConfig::shared_trunk)
-      .def_readwrite("init_hidden_gain", &PpoConfig::init_hidden_gain)
-      .def_readwrite("init_policy_gain", &PpoConfig::init_policy_gain)
-      .def_readwrite("init_value_gain", &PpoConfig::init_value_gain)
-      .def_readwrite("init_log_std", &PpoConfig::init_log_std)
-      .def_readwrite("num_envs", &PpoConfig::num_envs)
-      .def_readwrite("rollout_steps", &PpoConfig::rollout_steps)
-      .def_readwrite("epochs", &PpoConfig::epochs)
-      .def_readwrite("minibatch_size", &PpoConfig::minibatch_size)
-      .def_readwrite("gamma", &PpoConfig::gamma)
-      .def_readwrite("gae_lambda", &PpoConfig::gae_lambda)
-      .def_readwrite("clip_range", &PpoConfig::clip_range)
-      .def_property("clip_schedule", spelled(&PpoConfig::clip_schedule),
-                    [](PpoConfig& c, std::string_view name) {
-                      c.clip_schedule = parse_schedule("clip_schedule", name);
-                    })
-      .def_readwrite("value_clip_range", &PpoConfig::value_clip_range)
-      .def_readwrite("entropy_coef", &PpoConfig::entropy_coef)
-      .def_readwrite("value_coef", &PpoConfig::value_coef)
-      .def_readwrite("max_grad_norm", &PpoConfig::max_grad_norm)
-      .def_readwrite("learning_rate", &PpoConfig::learning_rate)
+void bind_network(Config& config) {
+  config.def_readwrite("hidden", &PpoConfig::hidden, "Units of each hidden layer, of actor and critic alike.")
+      .def_property(
+          "activation", spelled(&PpoConfig::activation),
+          [](PpoConfig& c, std::string_view name) { c.activation = parse_activation(name); },
+          "Of hidden layers: tanh, relu or silu.")
+      .def_readwrite("shared_trunk", &PpoConfig::shared_trunk,
+                     "Whether actor and critic share the hidden layers.")
+      .def_readwrite("init_hidden_gain", &PpoConfig::init_hidden_gain,
+                     "Gain of the orthogonal first weights of hidden layers.")
+      .def_readwrite("init_policy_gain", &PpoConfig::init_policy_gain, "Likewise, of the actor's head.")
+      .def_readwrite("init_value_gain", &PpoConfig::init_value_gain, "Likewise, of the critic's head.")
+      .def_readwrite("init_log_std", &PpoConfig::init_log_std,
+                     "First log standard deviation of continuous actions, nats.");
+}
+
+void bind_rollout(Config& config) {
+  config.def_readwrite("num_envs", &PpoConfig::num_envs, "Environments that step together.")
+      .def_readwrite("rollout_steps", &PpoConfig::rollout_steps, "Steps of each env in an iteration.")
+      .def_readwrite("gamma", &PpoConfig::gamma, "Discount of a step.")
+      .def_readwrite("gae_lambda", &PpoConfig::gae_lambda,
+                     "Lambda of generalised advantage estimation (Schulman et al. 2016).")
+      .def_readwrite("normalize_observations", &PpoConfig::normalize_observations,
+                     "Whether observations are shifted and scaled by their running moments.")
+      .def_readwrite("observation_clip", &PpoConfig::observation_clip,
+                     "Bound on normalised observations; 0: none.")
+      .def_readwrite("normalize_rewards", &PpoConfig::normalize_rewards,
+                     "Whether rewards are divided by the running deviation of the discounted return.")
+      .def_readwrite("reward_clip", &PpoConfig::reward_clip, "Bound on normalised rewards; 0: none.");
+}
+
+void bind_loss(Config& config) {
+  config.def_readwrite("epochs", &PpoConfig::epochs, "Passes over each rollout.")
+      .def_readwrite("minibatch_size", &PpoConfig::minibatch_size,
+                     "Samples of an optimizer step; divides num_envs * rollout_steps.")
+      .def_readwrite("normalize_advantages", &PpoConfig::normalize_advantages,
+                     "Whether advantages are standardised in each minibatch.")
+      .def_readwrite("clip_range", &PpoConfig::clip_range, "Bound on the policy ratio's distance from 1.")
+      .def_property(
+          "clip_schedule", spelled(&PpoConfig::clip_schedule),
+          [](PpoConfig& c, std::string_view name) {
+            c.clip_schedule = parse_schedule("clip_schedule", name);
+          },
+          "Of clip_range: constant, or linear to zero.")
+      .def_readwrite("value_clip_range", &PpoConfig::value_clip_range,
+                     "Bound on a value's distance from that of the rollout; 0: none.")
+      .def_readwrite("entropy_coef", &PpoConfig::entropy_coef, "Weight of the entropy in the loss.")
+      .def_readwrite("value_coef", &PpoConfig::value_coef, "Weight of half the squared error of values.")
+      .def_readwrite("target_kl", &PpoConfig::target_kl,
+                     "KL divergence, nats: an update stops at 1.5 times this; 0: never.")
+      .def_readwrite("kl_penalty", &PpoConfig::kl_penalty,
+                     "Weight of the KL divergence from the policy of the last set_model; 0: off.");
+}
+
+void bind_optimizer(Config& config) {
+  config.def_readwrite("learning_rate", &PpoConfig::learning_rate, "Of Adam, at the start.")
       .def_property(
           "lr_schedule", spelled(&PpoConfig::lr_schedule),
-          [](PpoConfig& c, std::string_view name) { c.lr_schedule = parse_schedule("lr_schedule", name); })
-      .def_readwrite("schedule_env_steps", &PpoConfig::schedule_env_steps)
-      .def_readwrite("target_kl", &PpoConfig::target_kl)
-      .def_readwrite("kl_penalty", &PpoConfig::kl_penalty)
-      .def_readwrite("normalize_observations", &PpoConfig::normalize_observations)
-      .def_readwrite("observation_clip", &PpoConfig::observation_clip)
-      .def_readwrite("normalize_rewards", &PpoConfig::normalize_rewards)
-      .def_readwrite("reward_clip", &PpoConfig::reward_clip)
-      .def_readwrite("normalize_advantages", &PpoConfig::normalize_advantages)
-      .def_readwrite("adam_beta1", &PpoConfig::adam_beta1)
-      .def_readwrite("adam_beta2", &PpoConfig::adam_beta2)
-      .def_readwrite("adam_epsilon", &PpoConfig::adam_epsilon)
-      .def_readwrite("seed", &PpoConfig::seed)
-      .def_readwrite("local_seed", &PpoConfig::local_seed)
-      .def_readwrite("threads", &PpoConfig::threads)
-      .def_readwrite("cpus", &PpoConfig::cpus)
-      .def_property("device", spelled(&PpoConfig::device),
-                    [](PpoConfig& c, std::string_view name) { c.device = parse_device(name); })
-      .def_property("backend", spelled(&PpoConfig::backend),
-                    [](PpoConfig& c, std::string_view name) { c.backend = parse_backend(name); });
+          [](PpoConfig& c, std::string_view name) { c.lr_schedule = parse_schedule("lr_schedule", name); },
+          "Of learning_rate: constant, or linear to zero.")
+      .def_readwrite("schedule_env_steps", &PpoConfig::schedule_env_steps,
+                     "Env steps after which linear schedules have come to zero.")
+      .def_readwrite("max_grad_norm", &PpoConfig::max_grad_norm,
+                     "Euclidean norm that a longer gradient is scaled down to.")
+      .def_readwrite("adam_beta1", &PpoConfig::adam_beta1, "Decay of Adam's first moments.")
+      .def_readwrite("adam_beta2", &PpoConfig::adam_beta2, "Decay of Adam's second moments.")
+      .def_readwrite("adam_epsilon", &PpoConfig::adam_epsilon, "Added to the root of the second moments.");
+}
+
+void bind_machine(Config& config) {
+  config.def_readwrite("seed", &PpoConfig::seed, "Of the first parameters: equal on all peers of a run.")
+      .def_readwrite("local_seed", &PpoConfig::local_seed,
+                     "Of episodes, actions and minibatches: each peer's own.")
+      .def_readwrite("threads", &PpoConfig::threads,
+                     "Threads that play and learn; results do not depend on it.")
+      .def_readwrite("cpus", &PpoConfig::cpus,
+                     "Cores to pin the threads to, one each; empty: where the system likes.")
+      .def_property(
+          "device", spelled(&PpoConfig::device),
+          [](PpoConfig& c, std::string_view name) { c.device = parse_device(name); }, "auto, cpu or cuda.")
+      .def_property(
+          "backend", spelled(&PpoConfig::backend),
+          [](PpoConfig& c, std::string_view name) { c.backend = parse_backend(name); },
+          "auto, fused or libtorch.");
+}
+
+void bind_config(py::module_& m) {
+  Config config(m, "PpoConfig", "Every hyperparameter of PPO; PpoAgent checks the ranges.");
+  config.def(py::init<>());
+  bind_network(config);
+  bind_rollout(config);
+  bind_loss(config);
+  bind_optimizer(config);
+  bind_machine(config);
 }
 
 void bind_stats(py::module_& m) {
