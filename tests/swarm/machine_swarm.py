@@ -4,8 +4,6 @@ Training is a draw of random numbers whose `env_steps` is a fresh power of two f
 read off a chain which stretch of which peer it counts, and how often.
 """
 
-import heapq
-import itertools
 import random
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -41,6 +39,8 @@ from peer.services.pace import Pace
 from peer.types import Digest, ModelDelta, ModelSchema, ModelState, Moments, PeerId
 from peer.wire.envelope import open_envelope
 from peer.wire.messages import Announcement, decode_announcement
+from tests.swarm.agenda import Agenda
+from tests.swarm.final_watch import FinalWatch
 from tests.swarm.swarm_member import Faults, Member
 
 RUN = b"r" * 16
@@ -70,17 +70,12 @@ class MachineSwarm:
         self.rng = random.Random(seed)
         self.rules = rules or RoundRules()
         self.faults = faults or Faults()
-        self.now = 0.0
-        self._queue: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = itertools.count()
+        self.watch = FinalWatch()
+        self.conflicts: list[str] = []
+        self._agenda = Agenda()
         self.members: list[Member] = []
         self.by_id: dict[PeerId, Member] = {}
-        self.conflicts: list[str] = []
         self.entries: dict[Digest, Entry] = {}
-        self._met: dict[tuple[int, int], float] = {}
-        self._rewired_at = 0.0
-        self.settle_s = 8.0
-        self.heal_s = 8.0
         self.paced = False
         for number in range(size):
             self._add(number, started=number < size - late)
@@ -140,6 +135,12 @@ class MachineSwarm:
         elif tip.manifest is not None:
             member.disk = encode_snapshot(tip)
 
+    def rewire(self, blocked: Callable[[int, int], bool]) -> None:
+        """Cut and mend links."""
+        self.faults.blocked = blocked
+        self.watch.rewired(self.now)
+        self.connect_all()
+
     def connect_all(self) -> None:
         """Tell every live peer whom it can reach now."""
         for member in self.members:
@@ -153,29 +154,20 @@ class MachineSwarm:
 
     # Time
 
+    @property
+    def now(self) -> float:
+        return self._agenda.now
+
     def after(self, delay: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._queue, (self.now + delay, next(self._order), action))
+        self._agenda.after(delay, action)
 
     def run(self, seconds: float) -> None:
-        end = self.now + seconds
-        while self._queue and self._queue[0][0] <= end:
-            self.now, _, action = heapq.heappop(self._queue)
-            action()
-        self.now = end
+        self._agenda.run(seconds)
 
-    def _delay(self) -> float:
-        return self.faults.latency_s * self.rng.uniform(0.5, 2.0)
+    # Links
 
     def _passes(self, a: Member, b: Member) -> bool:
-        cut = self.faults.blocked(a.number, b.number) or self.faults.deaf(a.number, b.number)
-        return b.alive and not cut and self.rng.random() >= self.faults.loss
-
-    def _pulled(self, data: bytes) -> bytes:
-        """Return a blob as it arrives: with one bit flipped, now and then."""
-        if not self.faults.corrupt or self.rng.random() >= self.faults.corrupt:
-            return data
-        at = self.rng.randrange(len(data))
-        return data[:at] + bytes([data[at] ^ 1 << self.rng.randrange(8)]) + data[at + 1 :]
+        return b.alive and not self.faults.cuts(a.number, b.number) and not self.faults.loses(self.rng)
 
     def _wake_later(self, member: Member) -> None:
         """Call `tick` when the machine asks for it and at no other time, as the real loop does."""
@@ -212,7 +204,7 @@ class MachineSwarm:
             if self._passes(member, other) and self.now >= other.paused_until:
                 response = other.machine.answer_sync(request, source=member.identity.peer_id)
                 self.after(
-                    self._delay(),
+                    self.faults.delay(self.rng),
                     lambda: self._to(
                         member,
                         life,
@@ -220,7 +212,7 @@ class MachineSwarm:
                     ),
                 )
 
-        self.after(self._delay(), answer)
+        self.after(self.faults.delay(self.rng), answer)
 
     def clock(self, member: Member) -> float:
         """Return the member's own monotonic clock: no two need agree, and a suspended machine's jumps ahead."""
@@ -261,9 +253,9 @@ class MachineSwarm:
                 case Applied():
                     self.entries[effect.entry.digest] = effect.entry
                 case Finalised():
-                    self._note_final(member, effect.entry)
+                    member.learn_final(effect.entry)
                 case FinalityWithdrawn():
-                    self._unlearn(member, above=-1 if effect.is_apart else effect.final_round)
+                    member.unlearn_final(above=-1 if effect.is_apart else effect.final_round)
                 case Equivocated():
                     self.conflicts.append(f"honest {effect.proof.peer[-6:]} was proven a liar: {effect.proof.what}")
                 case Refused():
@@ -274,12 +266,12 @@ class MachineSwarm:
                     member.dropped_steps += effect.env_steps
                 case Switched():
                     member.switched += 1
-                    self._unlearn(member, above=effect.ancestor_round)
+                    member.unlearn_final(above=effect.ancestor_round)
                 case SnapshotApplied():
                     member.abandoned.append(effect.abandoned)
                     is_known = effect.entry.held_of(member.identity.peer_id) > 0
                     member.has_been_forgotten |= effect.entry.horizon > 0 and not is_known
-                    self._unlearn(member, above=-1)
+                    member.unlearn_final(above=-1)
                 case _:
                     pass
         if member.alive:
@@ -298,7 +290,7 @@ class MachineSwarm:
     def _deliver(self, sender: Member, other: Member, message: Announcement) -> None:
         source, life = sender.identity.peer_id, other.life
         self.after(
-            self._delay(),
+            self.faults.delay(self.rng),
             lambda: self._to(
                 other, life, lambda m: m.receive(message.envelope, payload=None, source=source, now=self.clock(other))
             ),
@@ -310,8 +302,8 @@ class MachineSwarm:
         life = member.life
         for other in others:
             if self._passes(member, other) and (data := other.machine.blob(payload)) is not None:
-                arrive = partial(RoundMachine.receive_payload, payload=payload, data=self._pulled(data))
-                self.after(2 * self._delay(), partial(self._arrive, member, life, arrive))
+                arrive = partial(RoundMachine.receive_payload, payload=payload, data=self.faults.pulled(data, self.rng))
+                self.after(2 * self.faults.delay(self.rng), partial(self._arrive, member, life, arrive))
                 return
         self.after(0.5, lambda: self._to(member, life, lambda m: m.payload_failed(payload, self.clock(member))))
 
@@ -324,9 +316,9 @@ class MachineSwarm:
         if data is None:
             self.after(0.5, lambda: self._to(member, life, lambda m: m.payload_failed(blob, self.clock(member))))
             return
-        found = self._pulled(data)
+        found = self.faults.pulled(data, self.rng)
         self.after(
-            2 * self._delay(),
+            2 * self.faults.delay(self.rng),
             lambda: self._to(
                 member, life, lambda m: m.receive_snapshot(blob, found, source=effect.holder, now=self.clock(member))
             ),
@@ -379,42 +371,11 @@ class MachineSwarm:
         """Overridden by tests of the stop rule."""
         return None
 
-    # Judgement
-
-    def _note_final(self, member: Member, entry: Entry) -> None:
-        member.final[entry.round] = entry.digest
-
-    def _unlearn(self, member: Member, *, above: int) -> None:
-        member.final = {number: digest for number, digest in member.final.items() if number <= above}
-
-    def rewire(self, blocked: Callable[[int, int], bool]) -> None:
-        """Cut and mend links."""
-        self.faults.blocked = blocked
-        self._rewired_at = self.now
-        self.connect_all()
-
     def _watch(self) -> None:
-        """Every second: no two peers hold different models of a round that is final for both, once they have been
-        connected for `settle_s` and no link between any peers has been cut or mended for `heal_s`."""
-        pairs = {
-            (a.number, b.number)
-            for a, b in itertools.combinations(self.alive, 2)
-            if not self.faults.blocked(a.number, b.number)
-            and not self.faults.blocked(b.number, a.number)
-            and not self.faults.deaf(a.number, b.number)
-            and not self.faults.deaf(b.number, a.number)
-            and max(a.paused_until, b.paused_until) <= self.now  # a frozen process is as good as cut off
-        }
-        self._met = {pair: self._met.get(pair, self.now) for pair in pairs}
-        for (a, b), since in self._met.items():
-            if self.now >= max(since + self.settle_s, self._rewired_at + self.heal_s):
-                ours, theirs = self.members[a].final, self.members[b].final
-                for round_number in ours.keys() & theirs.keys():
-                    if ours[round_number] != theirs[round_number]:
-                        self.conflicts.append(
-                            f"t={self.now:.1f}: peers {a} and {b} differ in final round {round_number}"
-                        )
+        self.conflicts += self.watch.look(self.alive, self.faults, self.now)
         self.after(1.0, self._watch)
+
+    # What can be read off it
 
     @property
     def alive(self) -> list[Member]:

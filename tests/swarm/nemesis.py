@@ -148,7 +148,7 @@ def torment(seed: int, *, groups: bool = False, merge: str = BY_MAJORITY) -> tup
     )
     size, rules = (rng.randint(4, 12), draw_rules(rng)) if groups else (draw_size(rng), RoundRules())
     swarm = MachineSwarm(size, seed=seed, faults=faults, rules=replace(rules, merge=merge))
-    swarm.settle_s = swarm.heal_s = 20.0
+    swarm.watch.settle_s = swarm.watch.heal_s = 20.0
     names = rng.sample(sorted(PLANS), rng.randint(1, 3))
     for name in names:
         PLANS[name](swarm, rng)

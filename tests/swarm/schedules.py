@@ -33,7 +33,7 @@ def run_schedule(seed: int, kinds: Collection[str]) -> MachineSwarm:
             swarm.after(rng.uniform(3, 30), partial(swarm.pause, rng.randrange(size), rng.uniform(0.5, 12)))
     if "cut" in kinds:
         # Merging two chains without a common window takes some exchanges, each of which loss and pauses may cost.
-        swarm.heal_s = HEAL_S if len(kinds) > 1 else swarm.settle_s
+        swarm.watch.heal_s = HEAL_S if len(kinds) > 1 else swarm.watch.settle_s
         _plan_partition(swarm, rng)
     swarm.run(CHAOS_S)
     _calm_down(swarm)

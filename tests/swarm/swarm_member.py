@@ -1,5 +1,6 @@
 """One peer of a `MachineSwarm` with all that happens to it, and the faults of the links between peers."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -27,6 +28,23 @@ class Faults:
     deaf: Callable[[int, int], bool] = nothing_blocked
     corrupt: float = 0.0
 
+    def cuts(self, a: int, b: int) -> bool:
+        """Return whether nothing that `a` sends to `b` arrives."""
+        return self.blocked(a, b) or self.deaf(a, b)
+
+    def delay(self, rng: random.Random) -> float:
+        return self.latency_s * rng.uniform(0.5, 2.0)
+
+    def loses(self, rng: random.Random) -> bool:
+        return rng.random() < self.loss
+
+    def pulled(self, data: bytes, rng: random.Random) -> bytes:
+        """Return a blob as it arrives: with one bit flipped, now and then."""
+        if not self.corrupt or rng.random() >= self.corrupt:
+            return data
+        at = rng.randrange(len(data))
+        return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
+
 
 @dataclass(eq=False)
 class Member:
@@ -53,3 +71,10 @@ class Member:
     clock_ahead_s: float = 0.0
     paused_until: float = 0.0
     abandoned: list[Entry] = field(default_factory=list)
+
+    def learn_final(self, entry: Entry) -> None:
+        self.final[entry.round] = entry.digest
+
+    def unlearn_final(self, *, above: int) -> None:
+        """Hold no round after `above` as final any more."""
+        self.final = {number: digest for number, digest in self.final.items() if number <= above}

@@ -37,7 +37,7 @@ def slow_life(seed: int) -> MachineSwarm:
     rng = random.Random(f"slow {seed}")
     faults = Faults(loss=rng.choice([0.0, 0.05, 0.15, 0.3]), latency_s=1.0)
     swarm = MachineSwarm(rng.randint(2, 6), seed=seed, faults=faults)
-    swarm.settle_s = swarm.heal_s = 20.0
+    swarm.watch.settle_s = swarm.watch.heal_s = 20.0
     for name in rng.sample(sorted(PLANS), rng.randint(1, 3)):
         PLANS[name](swarm, rng)
     swarm.run(60.0)
@@ -66,7 +66,7 @@ def test_messages_as_slow_as_rounds_never_make_two_models_final(seed: int) -> No
 
 def test_a_full_disk_and_a_clock_an_hour_ahead_cost_no_work_of_peers_that_live() -> None:
     swarm = MachineSwarm(4, seed=3)
-    swarm.settle_s = swarm.heal_s = 20.0
+    swarm.watch.settle_s = swarm.watch.heal_s = 20.0
     swarm.after(8.0, partial(swarm.save, 0))
     swarm.after(8.1, partial(setattr, swarm.members[0], "disk_full", True))
     swarm.after(20.0, partial(swarm.save, 0))
