@@ -31,7 +31,7 @@ from peer.cli import app  # noqa: E402
 from peer.network.identity import Identity  # noqa: E402
 from peer.network.libp2p_transport import Libp2pSettings, Libp2pTransport, open_libp2p_transport  # noqa: E402
 from peer.network.transport import Content, DownloadHandler, GossipMessage, RequestHandler  # noqa: E402
-from peer.types import PeerId, Seconds, TrainStats  # noqa: E402
+from peer.types import PeerId, Seconds, Session, TrainStats  # noqa: E402
 
 _SHORTEST_S = 0.001
 """A call trains one whole rollout at least, however short it is asked to be."""
@@ -99,9 +99,9 @@ class AlteredTransport:
             self._nursery.start_soon(self._publish_later, message)
         await trio.lowlevel.checkpoint()
 
-    async def request(self, remote: PeerId, protocol: str, data: bytes) -> bytes:
+    async def request(self, peer: PeerId, protocol: str, data: bytes, *, session: Session | None = None) -> bytes:
         await trio.sleep(self._delay_s)
-        return await self._transport.request(remote, protocol, data)
+        return await self._transport.request(peer, protocol, data, session=session)
 
     def handle(self, protocol: str, handler: RequestHandler, *, strangers: bool = False) -> None:
         async def answer_late(remote: PeerId, data: bytes) -> bytes:
