@@ -19,6 +19,7 @@ from peer.addresses import bound_port
 from peer.admission.policy import AdmissionPolicy
 from peer.agents.native_agent import NativeAgent
 from peer.config.digest import digest
+from peer.config.goal import stray_goal
 from peer.config.schema import Config
 from peer.early_signals import EarlySignals, keeping
 from peer.errors import StorageError
@@ -57,6 +58,7 @@ from peer.telemetry.disk_events import StateDamaged, StorageFailed
 from peer.telemetry.peer_events import OwnIdentityRunsTwice
 from peer.telemetry.process_events import (
     Announcing,
+    GoalMayBeOutOfReach,
     Listening,
     LookingFor,
     PeerStarted,
@@ -154,6 +156,9 @@ class PeerProcess:
                 config_digest=digest(self._config),
             )
         )
+        odd = stray_goal(self._config)
+        if odd is not None:
+            self._sink.emit(GoalMayBeOutOfReach(env=odd.env, mean_return=odd.mean_return, what=odd.text()))
         if boot.damage:
             path = str(self._slot.path / "boots")
             self._sink.emit(StateDamaged(path=path, cause=boot.damage, remedy=f"counting goes on at {boot.number}"))

@@ -128,7 +128,9 @@ def open_allow_list(data: bytes, authority: Authority, *, run: str, verify: Veri
     signers = signers_of(file, authority.keys, verify=verify)
     if len(signers) < authority.needed:
         said = f"version {file.version} has {len(signers)} valid signatures of network.authorities"
-        raise ProtocolError("allow_list", f"{said}, {authority.needed} are needed: run `murmur allow-list sign`")
+        others = [each.authority for each in file.signatures if each.authority not in authority.keys]
+        who = f" ({others[0]}, who signed it, is none of them)" if others else ""
+        raise ProtocolError("allow_list", f"{said}, {authority.needed} are needed{who}: run `murmur allow-list sign`")
     return AllowList(file, data)
 
 

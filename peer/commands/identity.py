@@ -1,5 +1,7 @@
 """`murmur identity`: make, show, export and import the key that is a peer."""
 
+import getpass
+import warnings
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -21,7 +23,9 @@ identity_app = typer.Typer(
 
 PassphraseFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="File whose first line is the passphrase. Default: ask for it."),
+    typer.Option(
+        metavar="FILE", help="File whose first line is the passphrase, such as /dev/stdin. Default: ask for it."
+    ),
 ]
 
 
@@ -124,17 +128,31 @@ def import_command(
 
 
 def _passphrase(file: Path | None, *, confirm: bool) -> str:
-    """Raises: ValueError when a new passphrase is shorter than MIN_PASSPHRASE, or the file cannot be read."""
-    if file is None:
-        passphrase = str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True))
-    else:
-        try:
-            passphrase = file.read_text().partition("\n")[0]
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"cannot read the passphrase from {file}: {error}") from error
+    """Raises: ValueError when a new passphrase is shorter than MIN_PASSPHRASE, or none can be read."""
+    passphrase = _asked(confirm=confirm) if file is None else _first_line(file)
     if confirm and len(passphrase) < MIN_PASSPHRASE:
         raise ValueError(f"the passphrase has {len(passphrase)} characters, expected at least {MIN_PASSPHRASE}")
     return passphrase
+
+
+def _asked(*, confirm: bool) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            return str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True))
+        except getpass.GetPassWarning as warning:
+            raise ValueError(
+                "there is no terminal to ask for the passphrase: name a file by --passphrase-file (pipe: /dev/stdin)"
+            ) from warning
+
+
+def _first_line(file: Path) -> str:
+    try:
+        return file.read_text().partition("\n")[0]
+    except OSError as error:
+        raise ValueError(f"cannot read the passphrase from {file}: {(error.strerror or str(error)).lower()}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"cannot read the passphrase from {file}: it is no text") from error
 
 
 def _write_secret(path: Path, data: bytes) -> None:

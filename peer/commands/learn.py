@@ -44,6 +44,10 @@ def train_command(
     if device is not None:
         exits.or_exit(lambda: _check_device(device, settings, overrides or []))
         settings = arguments.load(config, [*(overrides or ()), f"compute.device={device}"])
+    from peer.config.goal import stray_goal
+
+    if (odd := stray_goal(settings)) is not None:
+        typer.echo(f"murmur: {odd.text()}", err=True)
     from peer.solo.train import TrainOptions, train_solo
 
     options = TrainOptions(max_env_steps=env_steps, eval_env_steps=eval_steps, model_file=model, plot=plot)

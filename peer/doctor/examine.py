@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import trio
 
+from peer.config.goal import stray_goal
 from peer.config.schema import Config
 from peer.doctor.admission_checks import check_admission
 from peer.doctor.finding import Finding, failed
@@ -22,6 +23,8 @@ def examine(config: Config, tell: Callable[[Finding], None]) -> list[Finding]:
         tell(finding)
 
     found(Finding(verdict="ok", subject="config", text=f"run {config.run.name}, env {config.env.name}"))
+    if (odd := stray_goal(config)) is not None:
+        found(Finding(verdict="warn", subject="goal", text=odd.text()))
     for checks in (
         check_disk(config),
         check_identities(config),

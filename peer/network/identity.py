@@ -33,6 +33,7 @@ SESSION_BYTES = 16
 MAX_PEM_BYTES = 4096
 
 _PREFIX = bytes((0x08, 0x01, 0x12, 0x40))
+_PEM_PREFIX = b"-----BEGIN ENCRYPTED PRIVATE KEY"
 _FILE_BYTES = len(_PREFIX) + 2 * SEED_BYTES
 
 
@@ -152,6 +153,8 @@ def decrypt_identity(pem: bytes, passphrase: str) -> Identity:
 
 
 def _decode(raw: bytes, path: Path) -> Identity:
+    if raw.startswith(_PEM_PREFIX):
+        raise StorageError(f"{path} is an exported copy of a key: `murmur identity import {path} --to FILE` unpacks it")
     damaged = (
         f"identity file {path} is damaged ({{}}): restore it from a backup, or delete it, and this peer "
         "returns under a new identity"

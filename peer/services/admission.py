@@ -171,14 +171,19 @@ class AdmissionDesk:
     def _version(self) -> int:
         return self.allow_list.version if self.allow_list else 0
 
-    def _consider(self, data: bytes, *, source: PeerId | None) -> None:
-        """Adopt a list if it is valid and newer than ours. source: None for a file."""
+    def _consider(self, data: bytes, *, source: PeerId | None, new_file: bool = False) -> None:
+        """Adopt a list if it is valid and newer than ours. source: None for a file. new_file: its user put it there."""
         try:
             found = open_allow_list(data, self._policy.authority, run=self._policy.run)
         except ProtocolError as error:
             self._sink.emit(AllowListRefused(remote=source or self._transport.local_peer, cause=error.detail))
             return
-        if not found.is_newer_than(self.allow_list):
+        if self.allow_list is not None and not found.is_newer_than(self.allow_list):
+            if new_file and found.digest != self.allow_list.digest:
+                cause = (
+                    f"version {found.version} gives way to version {self._version}, which holds: change and sign that"
+                )
+                self._sink.emit(AllowListRefused(remote=self._transport.local_peer, cause=cause))
             return
         self.allow_list = found
         self._sink.emit(AllowListAdopted(version=found.version, allowed=len(found.peers), source=source))
@@ -208,7 +213,7 @@ class AdmissionDesk:
             self._sink.emit(AllowListRefused(remote=self._transport.local_peer, cause=str(error)))
             return
         if data is not None:
-            self._consider(data, source=None)
+            self._consider(data, source=None, new_file=True)
 
     async def _exchange_lists(self, peer: PeerId) -> None:
         """Ask for a newer list, and show which we have. Failing is normal: the next exchange follows."""

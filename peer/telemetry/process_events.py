@@ -22,6 +22,16 @@ class PeerStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GoalMayBeOutOfReach(Event):
+    """stop.mean_return was made for another environment. what: the same in words, with what to do."""
+
+    level: ClassVar[Level] = "warning"
+    env: str
+    mean_return: float
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listening(Event):
     addresses: tuple[str, ...]
 

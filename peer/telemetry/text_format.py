@@ -183,6 +183,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     process_events.TrainingStarted: lambda e, _: (
         f"training on {e.device} with {plural(e.threads, 'thread')}, {duration(e.startup_s)} after the start"
     ),
+    process_events.GoalMayBeOutOfReach: lambda e, _: e.what,
     process_events.SealingAlone: lambda e, _: _sealing_alone(e),
     process_events.RunningLate: lambda e, _: (
         f"short of CPU time: the event loop was late for {duration(e.late_s)} of the last {duration(e.window_s)}, and"

@@ -194,6 +194,8 @@ def test_an_old_list_and_one_that_nobody_signed_change_nothing() -> None:
             await trio.sleep(20.0)
             assert allowed_versions(swarm) == [5, 5, 5]
             assert swarm.nodes[1].events(AllowListRefused)
+            (older,) = swarm.nodes[0].events(AllowListRefused)
+            assert older.cause == "version 4 gives way to version 5, which holds: change and sign that"
             assert swarm.nodes[0].events(RoundSealed)[-1].admitted == 3
 
     play(7, scenario)

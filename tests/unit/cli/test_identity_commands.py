@@ -1,6 +1,8 @@
 """`murmur identity`: what is exported comes back as the same peer, and nothing is overwritten or left readable."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,21 @@ def test_a_key_of_another_kind_is_refused() -> None:
         decrypt_identity(pem, PASSPHRASE)
     with pytest.raises(ValueError, match="empty"):
         encrypt_identity(Identity.for_tests(1), "")
+
+
+def test_without_a_terminal_it_says_how_else_to_give_the_passphrase(key: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "peer.cli", "identity", "export", str(key), "--to", str(tmp_path / "peer.pem")]
+    done = subprocess.run(
+        command, input=f"{PASSPHRASE}\n" * 2, capture_output=True, text=True, start_new_session=True, check=False
+    )
+    assert done.returncode == 2
+    assert "there is no terminal to ask for the passphrase: name a file by --passphrase-file" in done.stderr
+    assert "Warning" not in done.stderr
+
+
+def test_an_exported_copy_in_the_place_of_a_key_is_not_called_damaged(key: Path, tmp_path: Path) -> None:
+    pem = tmp_path / "peer.pem"
+    assert murmur("export", key, "--to", pem, text=f"{PASSPHRASE}\n{PASSPHRASE}\n").exit_code == 0
+    shown = murmur("show", pem)
+    assert shown.exit_code == 2
+    assert f"{pem} is an exported copy of a key: `murmur identity import {pem} --to FILE` unpacks it" in shown.output

@@ -114,6 +114,12 @@ def test_train_prints_the_summary_on_stdout_and_the_way_there_on_stderr() -> Non
     assert (code, "over 3 greedy episodes" in out) == (0, True), err
 
 
+def test_train_says_when_its_goal_was_made_for_another_env() -> None:
+    code, _out, err = murmur("train", "env.name=Pendulum-v1", "--env-steps", "64", "-o", "m.safetensors", *SMALL)
+    assert code == 0, err
+    assert err.startswith("murmur: stop.mean_return is 475, made for CartPole-v1: if Pendulum-v1 cannot reach it")
+
+
 def test_train_reads_presets_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("preset.yaml").write_text("env: {name: Pendulum-v1}\nstop: {mean_return: null}\n")
     monkeypatch.setenv("MURMUR_RUN__SEED", "77")
