@@ -17,16 +17,16 @@ app = typer.Typer(
     name="murmur",
     help="Train one reinforcement-learning policy on many machines with nobody in charge.\n\n"
     "\b\nExamples:\n"
-    "  murmur up --peers 3                              three peers on this machine\n"
+    "  murmur up --peers 3                     three peers on this machine\n"
     "  murmur peer 'network.addresses=[/ip4/192.0.2.7/tcp/4001]'\n"
-    "                                                   one peer, to join that one\n"
-    "  murmur train --plot curve.png                    one learner, no network\n"
-    "  murmur bench train                               how fast this machine trains\n"
-    "  murmur simulate --peers 32 --loss 0.05           a swarm in virtual time, in this process\n"
-    "  murmur eval runs                                 what the last run there has learned\n"
-    "  murmur status                                    how the peers on this machine are\n"
-    "  murmur log --stat                                who contributed what; --verify: is it true\n"
-    "  murmur doctor                                    what would keep a peer from working here\n\n"
+    "                                          one peer, to join that one\n"
+    "  murmur train --plot curve.png           one learner, no network\n"
+    "  murmur bench train                      how fast this machine trains\n"
+    "  murmur simulate --peers 32 --loss 0.05  a swarm in virtual time\n"
+    "  murmur eval runs                        what the last run there has learned\n"
+    "  murmur status                           how the peers on this machine are\n"
+    "  murmur log --stat                       who contributed what\n"
+    "  murmur doctor                           what keeps a peer from working here\n\n"
     "Settings, with their meaning and defaults: configs/config.yaml. Guide: docs/user-guide.md.",
     no_args_is_help=True,
     add_completion=False,

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 allow_list_app = typer.Typer(
     help="Make, change, sign and show allow-lists: who may take part in a run.\n\n"
     "\b\nExample, on the machine of whoever decides:\n"
-    "  murmur identity new authority.key                  once: keep it safe, it never runs a peer\n"
+    "  murmur identity new authority.key      once; it never runs a peer\n"
     "  murmur allow-list new swarm.json --run cartpole\n"
     "  murmur allow-list add swarm.json 12D3KooW... --name alice\n"
     "  murmur allow-list sign swarm.json --key authority.key\n"
-    "  murmur peer 'network.authorities=[12D3KooW...]' network.allow_list=swarm.json\n\n"
+    "  murmur peer 'network.authorities=[12D3K...]' network.allow_list=swarm.json\n\n"
     "Give a new version to any one running peer: it reads the file again, and passes it on to all others.",
     no_args_is_help=True,
 )

@@ -35,9 +35,9 @@ def train_command(
 
     \b
     Examples:
-      murmur train                                           CartPole-v1 to a mean return of 475
-      murmur train -c configs/config.yaml -c configs/pendulum.yaml --plot pendulum.png
-      murmur train --env-steps 100000 stop.mean_return=null run.seed=7 -o seed-7.safetensors
+      murmur train  CartPole-v1 to a mean return of 475
+      murmur train -c configs/pendulum.yaml --plot pendulum.png
+      murmur train --env-steps 100000 stop.mean_return=null run.seed=7
     """
     exits.on_stop(exits.exit_before_start)
     settings = arguments.load(config, overrides)
@@ -76,8 +76,8 @@ def eval_command(
 
     \b
     Examples:
-      murmur eval                                            the last run in runs/
-      murmur eval runs/slot-0/cartpole-1f0c93ab-v5/model.safetensors --episodes 100
+      murmur eval  the last run in runs/
+      murmur eval model.safetensors --episodes 100
     """
     from peer.evaluation import evaluate_file
     from peer.history.places import find_model
@@ -115,9 +115,9 @@ def bench_command(
 
     \b
     Examples:
-      murmur bench train                                     CartPole-v1, classic, 1 thread
+      murmur bench train                        CartPole-v1, classic, 1 thread
       murmur bench train --setting throughput --threads 2 --json
-      murmur bench env --env Pendulum-v1 ppo.num_envs=4096   another number of envs
+      murmur bench env --env Pendulum-v1        another environment
     """
     exits.on_stop(exits.exit_unfinished)
     from peer.solo.bench import bench_env, bench_train

@@ -111,10 +111,10 @@ def log_command(
 
     \b
     Examples:
-      murmur log -n 5                                        the last rounds of the last run in runs/
-      murmur log --slot 2 --peer peer-1 --oneline            what peer-3 knows of peer-1
-      murmur log --stat                                      env steps and rounds of each contributor
-      murmur log --verify --data-dir copy-of-a-folder        is it true?
+      murmur log -n 5                                  the last rounds in runs/
+      murmur log --slot 2 --peer peer-1 --oneline      what peer-3 knows of peer-1
+      murmur log --stat                                who contributed what
+      murmur log --verify --data-dir copy-of-a-folder  is it true?
     """
     from peer.history.command import LogOptions, history_lines, place_line, place_of, verify_lines
 

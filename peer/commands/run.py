@@ -17,12 +17,12 @@ def peer_command(config: arguments.ConfigFiles = None, overrides: arguments.Over
 
     \b
     Examples:
-      murmur peer                                            listens on port 4001, waits for others
+      murmur peer                 listens on port 4001, waits for others
       murmur peer 'network.addresses=[/ip4/192.0.2.7/tcp/4001]'
-                                                             joins the peer on that machine
+                                  joins the peer on that machine
       murmur peer -c configs/config.yaml -c configs/pendulum.yaml
-                                                             another task; presets hold what differs
-      murmur peer network.port=0 log.format=json             any free port; one JSON object a line
+                                  another task; presets hold what differs
+      murmur peer network.port=0  any free port
     """
     exits.on_stop(exits.exit_before_start)
     from peer.network.libp2p_unused import leave_out_unused
@@ -53,9 +53,9 @@ def up_command(
 
     \b
     Examples:
-      murmur up                                  CartPole-v1 with three peers, data in runs/
-      murmur up -n 4 stop.mean_return=null       for ever
-      murmur up -n 2 -c configs/config.yaml -c configs/pendulum.yaml storage.data_dir=/tmp/pendulum
+      murmur up                             CartPole-v1, three peers, in runs/
+      murmur up -n 4 stop.mean_return=null  for ever
+      murmur up -c configs/pendulum.yaml storage.data_dir=/tmp/pendulum
     """
     exits.on_stop(exits.exit_before_start)
     from peer.local_swarm import LocalSwarm, check_overrides

@@ -44,12 +44,13 @@ def simulate_command(
     one was refused or the swarm stood still (the line that replays it is printed), 2 when it cannot start.
 
     \b
-    Kinds of liars: alie, copycat, corrupt, equivocate, forge, inner_product, lied_steps, nan, noise, oversize,
-    random_policy, replay, sign_flip, withhold, x1000.
+    Kinds of liars: alie, copycat, corrupt, equivocate, forge, inner_product,
+    lied_steps, nan, noise, oversize, random_policy, replay, sign_flip,
+    withhold, x1000.
 
     \b
     Examples:
-      murmur simulate --peers 32 --rounds 50 --loss 0.05 --latency 80ms --churn 0.1
+      murmur simulate --peers 32 --loss 0.05 --latency 80ms --churn 0.1
       murmur simulate --byzantine 0.2:sign_flip --plot run.png
       murmur simulate --partition 20s-40s:0.5 --rounds 60 --seeds 20
       murmur simulate --agent native --peers 4 round.train_s=5

@@ -70,6 +70,21 @@ def test_help_of_every_command_has_examples_and_defaults(
     assert "Example" in result.output
 
 
+COMMANDS = (
+    *("", "peer", "up", "train", "eval", "bench", "simulate", "status", "log", "doctor"),
+    *(f"identity {name}".strip() for name in ("", "new", "show", "export", "import")),
+    *(f"swarm-key {name}".strip() for name in ("", "new", "show")),
+    *(f"allow-list {name}".strip() for name in ("", "new", "add", "remove", "sign", "show")),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_a_terminal_of_80_columns(command: str) -> None:
+    result = RUNNER.invoke(peer.cli.app, [*command.split(), "-h"], terminal_width=80)
+    assert result.exit_code == 0, result.output
+    assert [line for line in result.output.splitlines() if len(line) > 80] == []
+
+
 def test_version_and_help_load_neither_libtorch_nor_libp2p() -> None:
     script = (
         "import sys, peer.cli\n"
