@@ -241,13 +241,18 @@ class YamuxConnection(IMuxedConn):
                 while may_be_more and pieces < PIECES_AT_ONCE and not self._put_off:
                     may_be_more = self._secured.receive_now(self._take)
                     pieces += 1
-                while self._put_off:
-                    await trio.lowlevel.checkpoint()
-                    self._frames_left = FRAMES_AT_ONCE
-                    while self._put_off and self._frames_left:
-                        self._take_now(self._put_off.popleft())
+                if self._put_off:
+                    await self._take_put_off()
         except (IOException, ProtocolError, _GoneAwayError):
             return
+
+    async def _take_put_off(self) -> None:
+        """Take all that was put off, others having their turns in between."""
+        while self._put_off:
+            await trio.lowlevel.checkpoint()
+            self._frames_left = FRAMES_AT_ONCE
+            while self._put_off and self._frames_left:
+                self._take_now(self._put_off.popleft())
 
     def _take(self, data: memoryview) -> None:
         """Take what comes next, or keep it until others have had their turn."""

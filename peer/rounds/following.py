@@ -102,15 +102,18 @@ class Follower:
         for entry in reversed(tree.entries):
             best = entry
             for child in tree.children[entry.digest]:
+                head = heads[child.digest]
                 if child.digest in tree.line:
-                    best = heads[child.digest]  # where this peer is, it needs no reason to be
+                    best = head  # where this peer is, it needs no reason to be
                 elif child.digest not in aside and self._ledger.missing.can_apply(child):
-                    head = heads[child.digest]
-                    bound = partial(self._is_bound, best, head, now)
-                    if better(head, best, ledger=self._ledger, told_at=self._told_at, bound=bound):
-                        best = head
+                    best = self._better(best, head, now)
             heads[entry.digest] = best
         return heads[self._ledger.chain.root.digest]
+
+    def _better(self, current: Entry, challenger: Entry, now: Seconds) -> Entry:
+        bound = partial(self._is_bound, current, challenger, now)
+        wins = better(challenger, current, ledger=self._ledger, told_at=self._told_at, bound=bound)
+        return challenger if wins else current
 
     def _left_aside(self, tree: "_Tree", now: Seconds) -> set[Digest]:
         """Return which of the entries that go on from the tip are not followed yet, for admitting too few."""
