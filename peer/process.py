@@ -288,6 +288,7 @@ class PeerProcess:
             RunFinished(
                 reason=STOP_REASONS[outcome.stop],
                 rounds=outcome.tip.round,
+                peers=len(outcome.tip.members),
                 env_steps=outcome.tip.env_steps,
                 wall_s=outcome.wall_s,
                 bytes_sent=counters.get("bytes_sent", 0),

@@ -17,9 +17,11 @@ from peer.services.service import RunBlocking, TaskStatus, in_thread
 from peer.storage.journal import Journal, JournalEntry
 from peer.storage.payloads import PayloadFolder
 from peer.storage.snapshots import Snapshot, SnapshotStore
-from peer.telemetry.disk_events import SnapshotSaved, StateSaved, StorageFailed
+from peer.telemetry.disk_events import SnapshotSaved, StateSaved, StorageFailed, StorageRecovered
 from peer.telemetry.sink import EventSink
 from peer.types import Digest
+
+_JOURNAL, _SNAPSHOT = "write the journal", "save a snapshot"
 
 _MAX_PENDING = 1024
 """Manifests kept while the disk is slow; beyond it the oldest are not journalled, the snapshots still are."""
@@ -54,6 +56,7 @@ class Archive:
         self._pending: list[Entry] = []
         self._due: Entry | None = None
         self._saved_digest: bytes = b""
+        self._refused: set[str] = set()
         self._wake = trio.Event()
         self._payload_of: Callable[[Digest], bytes | None] = lambda _: None
         self._evidence: dict[int, list[bytes]] = {}
@@ -103,8 +106,9 @@ class Archive:
         try:
             await self._blocking(lambda: _journal(self._journal, entries))
         except StorageError as error:
-            self._sink.emit(StorageFailed(operation="write the journal", cause=str(error)))
+            self._tell_refused(_JOURNAL, error)
         else:
+            self._tell_written(_JOURNAL)
             written = {id(entry) for entry in entries}
             self._pending = [entry for entry in self._pending if id(entry) not in written]
 
@@ -114,8 +118,9 @@ class Archive:
         try:
             await self._blocking(lambda: saved.append(_save(self._snapshots, entry)))
         except StorageError as error:
-            self._sink.emit(StorageFailed(operation="save a snapshot", cause=str(error)))
+            self._tell_refused(_SNAPSHOT, error)
         else:
+            self._tell_written(_SNAPSHOT)
             self._saved_digest = entry.digest
             self._sink.emit(saved[0])
             await self._leave_model(entry)
@@ -126,6 +131,15 @@ class Archive:
             await self._blocking(lambda: self._save_model(entry))
         except StorageError as error:
             self._sink.emit(StorageFailed(operation="save the model", cause=str(error)))
+
+    def _tell_refused(self, operation: str, error: StorageError) -> None:
+        self._refused.add(operation)
+        self._sink.emit(StorageFailed(operation=operation, cause=str(error)))
+
+    def _tell_written(self, operation: str) -> None:
+        if operation in self._refused:
+            self._refused.remove(operation)
+            self._sink.emit(StorageRecovered(operation=operation))
 
     def _collect(self, entry: Entry) -> None:
         """Take the payloads while the round machine still holds them; it has none of a state taken over whole."""

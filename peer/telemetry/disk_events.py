@@ -64,8 +64,20 @@ class StorageFailed(RepeatedEvent):
     """The disk refused a write; training goes on with the last good state on disk."""
 
     level: ClassVar[Level] = "error"
+    told_with: ClassVar[str] = "storage"
     operation: str
     cause: str
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.operation,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageRecovered(RepeatedEvent):
+    """What the disk had refused is written, with all that came meanwhile."""
+
+    told_with: ClassVar[str] = "storage"
+    operation: str
 
     def repeat_key(self) -> tuple[str, ...]:
         return (self.operation,)

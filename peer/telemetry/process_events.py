@@ -104,10 +104,12 @@ class ShutdownStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(Event):
-    """The summary. reason: `solved`, `max_rounds` or `stopped`. mean_return: greedy, NaN if not measured."""
+    """The summary. reason: `solved`, `max_rounds` or `stopped`. peers: on the last round's roster. mean_return: greedy,
+    NaN if not measured."""
 
     reason: str
     rounds: int
+    peers: int
     env_steps: int
     wall_s: Seconds
     bytes_sent: int

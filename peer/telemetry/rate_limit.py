@@ -48,6 +48,15 @@ class RateLimit:
         track.told_at, track.held = now, None
         return total
 
+    def overtaken(self, event: RepeatedEvent) -> list[RepeatedEvent]:
+        """Return what is held of events that are told with `event`, which is told now: it came before."""
+        group = (event.told_with, *event.repeat_key())
+        before = [track for track in self._tracks.values() if event.told_with and track.group == group and track.held]
+        told = _in_order(before)
+        for track in before:
+            track.held = None
+        return told
+
     def due(self, *, now: Seconds) -> list[RepeatedEvent]:
         """Return held events whose time has come, and forget keys that were quiet for a whole period."""
         groups = {track.group for track in self._tracks.values() if track.held and self._is_quiet(track, now)}

@@ -61,8 +61,11 @@ class LogSink:
             self._write(held)
         if not self._wanted(event):
             return
-        admitted = self._repeats.admit(event, now=now) if isinstance(event, RepeatedEvent) else event
-        if admitted is not None:
+        if not isinstance(event, RepeatedEvent):
+            self._write(event)
+        elif (admitted := self._repeats.admit(event, now=now)) is not None:
+            for held in self._repeats.overtaken(event):
+                self._write(held)
             self._write(admitted)
 
     def close(self) -> None:

@@ -163,8 +163,8 @@ def _finished(event: process_events.RunFinished) -> str:
     saved = f", saved to {event.model_path}" if event.model_path else ""
     return (
         f"finished ({event.reason}): return {number(event.mean_return)}"
-        f" after {plural(event.rounds, 'round')}, {amount(event.env_steps)} env steps,"
-        f" {duration(event.wall_s)}; sent {size(event.bytes_sent)},"
+        f" after {plural(event.rounds, 'round')} ({plural(event.peers, 'peer')} in the last),"
+        f" {amount(event.env_steps)} env steps, {duration(event.wall_s)}; sent {size(event.bytes_sent)},"
         f" received {size(event.bytes_received)}; model {short(event.model)}{saved}"
     )
 
@@ -313,5 +313,6 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     disk_events.OtherVersionKept: lambda e, _: (
         f"{e.path} is this run's state of another protocol version; it stays as it is; {e.remedy}"
     ),
+    disk_events.StorageRecovered: lambda e, _: f"could {e.operation} again",
     disk_events.StorageFailed: lambda e, _: f"could not {e.operation}: {e.cause}; training goes on",
 }

@@ -15,7 +15,7 @@ from peer.services.archive import Archive
 from peer.services.service import RunBlocking
 from peer.storage.journal import Journal
 from peer.storage.snapshots import SnapshotStore
-from peer.telemetry.disk_events import SnapshotSaved, StorageFailed
+from peer.telemetry.disk_events import SnapshotSaved, StorageFailed, StorageRecovered
 from peer.telemetry.sink import RecordingSink
 from tests.swarm.node_swarm import in_place
 from tests.unit.services.chains import RUN, SCHEMA, LoneChain, first_entry
@@ -135,6 +135,9 @@ async def test_what_a_full_disk_refused_is_written_when_there_is_space_again(
     assert {failure.operation for failure in failures} == {"write the journal", "save a snapshot"}
     assert disk.rounds() == list(range(1, 13))
     assert disk.saved() == [10]
+    recovered = [event for event in disk.sink.events if isinstance(event, StorageRecovered)]
+    assert [event.operation for event in recovered] == ["write the journal", "save a snapshot"]
+    assert disk.sink.events.index(recovered[0]) > disk.sink.events.index(failures[-1])
 
 
 async def test_a_disk_that_never_works_costs_bounded_memory(

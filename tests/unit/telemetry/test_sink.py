@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from peer.telemetry import peer_events, round_events
+from peer.telemetry import disk_events, peer_events, round_events
 from peer.telemetry.counters import OVERFLOW, Counters
 from peer.telemetry.event import LEVELS, Level
 from peer.telemetry.line_writer import MAX_BACKLOG
@@ -119,6 +119,22 @@ def test_last_word_about_a_peer_says_whether_it_is_there(*, stays: bool) -> None
     assert told == (
         [peer_events.PeerLeft, peer_events.PeerJoined] if stays else [peer_events.PeerJoined, peer_events.PeerLeft]
     )
+
+
+def test_failures_that_were_held_are_told_before_the_recovery() -> None:
+    stream = io.StringIO()
+    sink, _, clock = log(stream)
+    for _ in range(3):
+        sink.emit(disk_events.StorageFailed(operation="write the journal", cause="no space left"))
+    sink.emit(disk_events.StorageFailed(operation="save the model", cause="no space left"))
+    sink.emit(disk_events.StorageRecovered(operation="write the journal"))
+    clock.now += REPEAT_PERIOD_S
+    sink.emit(round_sealed())
+    told = [line.removeprefix("peer-3 | ") for line in stream.getvalue().splitlines()]
+    assert told[1].startswith("error: could not save the model")
+    assert told[2].endswith("training goes on (2 times)")
+    assert told[3] == "could write the journal again"
+    assert len(told) == 5
 
 
 def test_what_is_still_held_is_told_at_the_end() -> None:

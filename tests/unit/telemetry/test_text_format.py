@@ -140,6 +140,7 @@ def test_every_event_has_a_sentence(text: TextFormat, kind: type[Event]) -> None
             process_events.RunFinished(
                 reason="solved",
                 rounds=41,
+                peers=1,
                 env_steps=6_900_000,
                 wall_s=125.2,
                 bytes_sent=2_400_000,
@@ -148,8 +149,8 @@ def test_every_event_has_a_sentence(text: TextFormat, kind: type[Event]) -> None
                 model=DIGEST,
                 model_path="runs/slot-2/model.bin",
             ),
-            "finished (solved): return 487.2 after 41 rounds, 6.9M env steps, 2 min 05 s; sent 2.4 MB,"
-            " received 900 B; model 9f3ac2, saved to runs/slot-2/model.bin",
+            "finished (solved): return 487.2 after 41 rounds (1 peer in the last), 6.9M env steps, 2 min 05 s;"
+            " sent 2.4 MB, received 900 B; model 9f3ac2, saved to runs/slot-2/model.bin",
         ),
         (
             round_events.ModelDiffered(
