@@ -149,7 +149,7 @@ def _of_interface(
             f"network.interface: {name} has {_listed(usable)}, but network.listen_host is {host}: expected 0.0.0.0 or"
             f" an address of {name}"
         )
-    return tuple(_multiaddr(each, bound.port) for each in usable)
+    return tuple(_multiaddr(each, bound.port) for each in usable if not each.is_loopback)
 
 
 def _real(interfaces: Iterable[InterfaceAddress], *, version: int) -> list[IpAddress]:

@@ -7,6 +7,8 @@ import trio
 
 from peer.addresses import TcpAddress
 from peer.errors import TransportError
+from peer.network.announce import multicast_addresses
+from peer.network.interfaces import interface_addresses
 
 
 async def open_listeners(address: TcpAddress) -> list[trio.SocketListener]:
@@ -40,6 +42,7 @@ def _primary_host(family: int) -> str:
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((outside, 9))
-        except OSError:  # no route to anywhere: alone on this machine
-            return loopback
+        except OSError:  # no route to the outside: a network of its own, or none
+            here = multicast_addresses(interface_addresses()) if family == socket.AF_INET else ()
+            return here[0] if here else loopback
         return str(probe.getsockname()[0])

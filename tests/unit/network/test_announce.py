@@ -53,6 +53,11 @@ def test_interface_of_a_vpn_is_announced_alone() -> None:
     assert found.public == ("/ip4/100.101.102.103/tcp/4001",)
 
 
+def test_interface_of_loopback_announces_nothing_to_other_machines() -> None:
+    found = announced_addresses(EVERYWHERE, HOST, interface="lo")
+    assert found == Announced(public=(), local=("/ip4/127.0.0.1/tcp/4001",))
+
+
 def test_announce_goes_before_interface() -> None:
     given = ("/dns4/me.example.org/tcp/9",)
     assert announced_addresses(EVERYWHERE, HOST, announce=given, interface="tailscale0").public == given
