@@ -20,7 +20,7 @@ async def test_without_a_route_to_the_outside_it_is_that_of_a_real_interface(
     here = [InterfaceAddress(interface=name, host=hosts[name]) for name in interfaces]
     monkeypatch.setattr(libp2p_listener, "interface_addresses", lambda: here)
     listeners = await open_listeners(TcpAddress(kind="ip4", host="0.0.0.0", port=0))
-    monkeypatch.setattr(libp2p_listener.socket, "socket", NoRoute)
+    monkeypatch.setattr(socket, "socket", NoRoute)
     (address,) = bound_addresses(listeners)
     monkeypatch.undo()
     assert address.startswith(f"/ip4/{host}/tcp/")
