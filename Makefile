@@ -51,7 +51,7 @@ test-docker: ## build the image, run a swarm of containers, kill one (starts an 
 	@scripts/with-docker.sh env MURMUR_REQUIRE_DOCKER=1 .venv/bin/python -m pytest tests/docker -m docker -v $(PYTEST)
 
 chaos: ## eight containers under 32 scenarios: kills, cut links, pauses, floods, lies (20 minutes of an idle machine)
-	@scripts/setup.sh lint
+	@scripts/setup.sh chaos
 	@scripts/with-docker.sh env MURMUR_REQUIRE_DOCKER=1 .venv/bin/python -m pytest tests/docker -m chaos -v $(PYTEST)
 
 image: ## build the container image (docker-compose up does it too)

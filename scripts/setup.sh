@@ -3,7 +3,8 @@
 #
 #   scripts/setup.sh up     what a peer needs: system packages, .venv, libtorch, pinned dependencies, the C++ core
 #   scripts/setup.sh lint   what the linters need: as above without the core, with the development tools
-#   scripts/setup.sh test   both of these, GoogleTest and Google Benchmark
+#   scripts/setup.sh chaos  what the linters need, and what sets the clock of a container
+#   scripts/setup.sh test   both of the first two, GoogleTest and Google Benchmark
 #
 # Environment: PYTHON      the interpreter for .venv (default: the first of python3, python3.11, ... that is new enough)
 #              TORCH_SPEC  which libtorch (default: the pin of pyproject.toml; CUDA where nvidia-smi lists a GPU, else CPU)
@@ -19,12 +20,16 @@ core_sources=(CMakeLists.txt CMakePresets.json pyproject.toml cpp_core bindings)
 pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet)
 
 main() {
-  case $mode in up | lint | test) ;; *) fail "usage: scripts/setup.sh {up|lint|test}, got '$mode'" ;; esac
+  case $mode in up | lint | chaos | test) ;; *) fail "usage: scripts/setup.sh {up|lint|chaos|test}, got '$mode'" ;; esac
   system_packages
   python_environment
-  [ "$mode" = lint ] || libtorch
+  if needs_core; then libtorch; fi
   requirements
-  [ "$mode" = lint ] || core
+  if needs_core; then core; fi
+}
+
+needs_core() {
+  [ "$mode" = up ] || [ "$mode" = test ]
 }
 
 # --- system packages -------------------------------------------------------------------------------------------
@@ -43,6 +48,7 @@ missing_packages() {
   # The core's vector kernels need only the headers of Google Highway.
   has_header hwy/highway.h || echo libhwy-dev
   # The test of peers behind NATs makes network namespaces.
+  [ "$mode" != chaos ] || compgen -G "/usr/lib/*/faketime/libfaketime.so.1" >/dev/null || echo libfaketime
   [ "$mode" != test ] || command -v ip >/dev/null || echo iproute2
   [ "$mode" != test ] || command -v iptables >/dev/null || echo iptables
   [ "$mode" != test ] || has_header gtest/gtest.h || echo libgtest-dev
