@@ -1,7 +1,6 @@
-// One source, compiled once a target: the *_inl.hpp files are included in a namespace for each. A target
-// pragma around them, and not compiler flags for a file, keeps inline functions of the library at the
-// baseline; a target attribute on wrappers alone comes too late, because GCC splits wide vectors before it
-// inlines.
+// One source, compiled once a target: target_inl.hpp is included in a namespace for each. A target pragma
+// around it, and not compiler flags for a file, keeps inline functions of the library at the baseline; a
+// target attribute on wrappers alone comes too late, because GCC splits wide vectors before it inlines.
 //
 // The maskz forms of AVX-512 intrinsics, because GCC 12 warns of the plain ones (its bug 105593).
 #include "murmur/aggregation/kernel_set.hpp"
@@ -24,16 +23,7 @@
 #define MURMUR_TARGET_LESSER(a, b) _mm_min_ps(a, b)
 #define MURMUR_TARGET_GREATER(a, b) _mm_max_ps(a, b)
 #endif
-#include "lanes_inl.hpp"
-// after the lanes
-#include "fixed_point_inl.hpp"
-#include "sums_inl.hpp"
-// after the bits of a magnitude
-#include "distances_inl.hpp"
-#undef MURMUR_TARGET
-#undef MURMUR_TARGET_BYTES
-#undef MURMUR_TARGET_LESSER
-#undef MURMUR_TARGET_GREATER
+#include "target_inl.hpp"
 
 #ifdef MURMUR_WIDE_TARGETS
 #pragma GCC push_options
@@ -43,17 +33,7 @@
 #define MURMUR_TARGET_WIDEN(from) _mm256_cvtps_pd(_mm_loadu_ps(from))
 #define MURMUR_TARGET_LESSER(a, b) _mm256_min_ps(a, b)
 #define MURMUR_TARGET_GREATER(a, b) _mm256_max_ps(a, b)
-#include "lanes_inl.hpp"
-// after the lanes
-#include "fixed_point_inl.hpp"
-#include "sums_inl.hpp"
-// after the bits of a magnitude
-#include "distances_inl.hpp"
-#undef MURMUR_TARGET
-#undef MURMUR_TARGET_BYTES
-#undef MURMUR_TARGET_WIDEN
-#undef MURMUR_TARGET_LESSER
-#undef MURMUR_TARGET_GREATER
+#include "target_inl.hpp"
 #pragma GCC pop_options
 
 #pragma GCC push_options
@@ -63,17 +43,7 @@
 #define MURMUR_TARGET_WIDEN(from) _mm512_maskz_cvtps_pd(__mmask8{0xff}, _mm256_loadu_ps(from))
 #define MURMUR_TARGET_LESSER(a, b) _mm512_maskz_min_ps(__mmask16{0xffff}, a, b)
 #define MURMUR_TARGET_GREATER(a, b) _mm512_maskz_max_ps(__mmask16{0xffff}, a, b)
-#include "lanes_inl.hpp"
-// after the lanes
-#include "fixed_point_inl.hpp"
-#include "sums_inl.hpp"
-// after the bits of a magnitude
-#include "distances_inl.hpp"
-#undef MURMUR_TARGET
-#undef MURMUR_TARGET_BYTES
-#undef MURMUR_TARGET_WIDEN
-#undef MURMUR_TARGET_LESSER
-#undef MURMUR_TARGET_GREATER
+#include "target_inl.hpp"
 #pragma GCC pop_options
 #endif
 

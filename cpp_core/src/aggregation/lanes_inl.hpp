@@ -1,6 +1,5 @@
-// Sixteen doubles in as many registers as one target's width asks for. Included once a target, by
-// kernel_set.cpp. The operations are the language's own on GCC's and Clang's vectors, so no intrinsic is
-// needed.
+// Sixteen doubles in as many registers as one target's width asks for. The operations are the language's own
+// on GCC's and Clang's vectors, so that few intrinsics are needed.
 
 namespace murmur::aggregation::MURMUR_TARGET {
 
@@ -47,6 +46,11 @@ struct Lanes {
   [[gnu::always_inline]] void read(const double* from) noexcept { std::memcpy(part, from, sizeof part); }
   [[gnu::always_inline]] void write(double* to) const noexcept { std::memcpy(to, part, sizeof part); }
 };
+
+/// The bits of |value|: above those of kMaxMagnitude for what is out of range, infinite or NaN.
+inline std::int32_t magnitude_bits(float value) noexcept {
+  return std::bit_cast<std::int32_t>(value) & 0x7fffffff;
+}
 
 /// Fold 16 lanes in halves.
 template <class Number>

@@ -6,9 +6,8 @@
 //   Norms         in a slice of kSlice coordinates, lane j of 16 adds coordinates j, 16 + j, ...; the lanes
 //                 are folded in halves (8, 4, 2, 1); slices are added in order by the caller.
 //   Distances     as norms, but in blocks of kBlock coordinates, whose differences, squares, lanes and fold
-//   are
-//                 in single precision; blocks are added in order in double precision, and slices by the
-//                 caller.
+//                 are in single precision; blocks are added in order in double precision, and slices by
+//                 the caller.
 //
 // The same definitions in Python: peer/aggregation/kernels.py.
 
