@@ -210,15 +210,10 @@ void bind_stats(py::module_& m) {
                     "Of each env variant, by its index in the last assign_variants.");
 }
 
-}  // namespace
+using AgentClass = py::class_<Agent>;
 
-void bind_agents(py::module_& m) {
-  bind_config(m);
-  bind_stats(m);
-  py::class_<Agent>(m, "PpoAgent",
-                    "A policy, the environments it trains in, and its PPO; all calls release the GIL.")
-      .def(py::init(&make_agent), py::arg("env_name"), py::arg("config"))
-      .def_property_readonly("num_params", &num_params, "Parameters of actor and critic, P.")
+void bind_description(AgentClass& bound) {
+  bound.def_property_readonly("num_params", &num_params, "Parameters of actor and critic, P.")
       .def_property_readonly("tensors", &tensors,
                              "Name and size of each run of the parameters, in their order.")
       .def_property_readonly("num_moments", &num_moments, "Observation dims, then one for the return.")
@@ -231,7 +226,11 @@ void bind_agents(py::module_& m) {
           "What computes, and where.")
       .def_property_readonly(
           "env_steps", [](Agent& self) { return self.peek([](PpoAgent& a) { return a.env_steps(); }); },
-          "Env steps trained on so far, checkpoints included.")
+          "Env steps trained on so far, checkpoints included.");
+}
+
+void bind_training(AgentClass& bound) {
+  bound
       .def(
           "train",
           [](Agent& self, std::int64_t max_env_steps, double max_seconds) {
@@ -246,7 +245,16 @@ void bind_agents(py::module_& m) {
           },
           py::arg("episodes"), py::arg("seed"),
           "Return the mean return of greedy episodes in the default variant.")
-      .def("get_params", &get_params, "Return a copy of the parameters, float32[P].")
+      .def(
+          "assign_variants",
+          [](Agent& self, const std::vector<EnvVariant>& variants) {
+            self.run([&](PpoAgent& agent) { agent.assign_variants(variants); });
+          },
+          py::arg("variants"), "Share the training envs out over variants, whose counts sum to num_envs.");
+}
+
+void bind_model(AgentClass& bound) {
+  bound.def("get_params", &get_params, "Return a copy of the parameters, float32[P].")
       .def("set_params", &set_params, py::arg("params"),
            "Replace the parameters, float32[P]. Raises ValueError when one is not finite.")
       .def(
@@ -260,15 +268,22 @@ void bind_agents(py::module_& m) {
       .def("set_model", &set_model, py::arg("params"), py::arg("count"), py::arg("mean"), py::arg("m2"),
            "Replace the parameters, float32[P], and the agreed statistics, float64[M] each; forget the new "
            "ones.")
-      .def(
-          "assign_variants",
-          [](Agent& self, const std::vector<EnvVariant>& variants) {
-            self.run([&](PpoAgent& agent) { agent.assign_variants(variants); });
-          },
-          py::arg("variants"), "Share the training envs out over variants, whose counts sum to num_envs.")
       .def("save", &save,
            "Return everything local as bytes: model, optimizer, running episodes, random streams.")
       .def("load", &load, py::arg("data"), "Restore what save returned. Raises BlobError, changing nothing.");
+}
+
+}  // namespace
+
+void bind_agents(py::module_& m) {
+  bind_config(m);
+  bind_stats(m);
+  AgentClass bound(m, "PpoAgent",
+                   "A policy, the environments it trains in, and its PPO; all calls release the GIL.");
+  bound.def(py::init(&make_agent), py::arg("env_name"), py::arg("config"));
+  bind_description(bound);
+  bind_training(bound);
+  bind_model(bound);
 }
 
 }  // namespace murmur::python

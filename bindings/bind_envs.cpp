@@ -129,7 +129,7 @@ void set_state(Env& self, std::size_t index, const py::array& state, std::size_t
   });
 }
 
-void bind_specs(py::module_& m) {
+void bind_param_spec(py::module_& m) {
   py::class_<ParamSpec>(m, "ParamSpec",
                         "One parameter of an environment's physics that a variant may change.")
       .def_property_readonly(
@@ -139,7 +139,9 @@ void bind_specs(py::module_& m) {
       .def_readonly("high", &ParamSpec::high, "Highest allowed value.")
       .def_property_readonly(
           "meaning", [](const ParamSpec& p) { return std::string(p.meaning); }, "What it is, and its unit.");
+}
 
+void bind_env_spec(py::module_& m) {
   py::class_<EnvSpec>(m, "EnvSpec", "What of an environment never changes.")
       .def_property_readonly(
           "name", [](const EnvSpec& s) { return std::string(s.name); }, "Gymnasium's id where there is one.")
@@ -167,7 +169,9 @@ void bind_specs(py::module_& m) {
       .def_property_readonly(
           "params", [](const EnvSpec& s) { return std::vector<ParamSpec>(s.params.begin(), s.params.end()); },
           "What a variant may change.");
+}
 
+void bind_env_variant(py::module_& m) {
   py::class_<EnvVariant>(m, "EnvVariant",
                          "How many envs of a batch shall have these parameters and episode seeds.")
       .def(py::init([](std::vector<std::pair<std::string, double>> params, std::uint64_t seed_start,
@@ -181,20 +185,7 @@ void bind_specs(py::module_& m) {
       .def_readonly("count", &EnvVariant::count, "Envs of the batch that shall be this variant.");
 }
 
-}  // namespace
-
-void bind_envs(py::module_& m) {
-  bind_specs(m);
-  m.def(
-      "env_names",
-      [] {
-        const auto names = env_names();
-        return std::vector<std::string>(names.begin(), names.end());
-      },
-      "Return the names of all environments.");
-  m.def("env_spec", &env_spec, py::arg("name"), py::return_value_policy::reference,
-        "Return the spec of an environment. Raises ValueError naming the nearest known name.");
-
+void bind_vector_env(py::module_& m) {
   py::class_<Env>(m, "VectorEnv", "N environments that step together and restart by themselves.")
       .def(py::init(&make_env), py::arg("name"), py::arg("num_envs"), py::arg("seed"), py::arg("threads") = 1)
       .def_property_readonly(
@@ -213,8 +204,8 @@ void bind_envs(py::module_& m) {
       .def("observe", &observe, "Return the current observations, float32[N, D].")
       .def("step", &step, py::arg("actions"),
            "Step by actions float32[N, A] (a discrete action is its index). Return observations[N, D], "
-           "rewards[N], "
-           "terminated uint8[N], truncated uint8[N], final_observations[N, D], episode_returns[N] and "
+           "rewards[N], terminated uint8[N], truncated uint8[N], final_observations[N, D], "
+           "episode_returns[N] and "
            "episode_lengths int32[N]; the last three are 0 where no episode ended.")
       .def("step_into", &step_into, py::arg("actions"), py::arg("out"),
            "Step as `step` does, but write into the arrays of `out`, which must be this batch's. Rows of the "
@@ -232,7 +223,9 @@ void bind_envs(py::module_& m) {
           "variant_of",
           [](Env& self) { return self.peek([](VectorEnv& env) { return copy(env.variant_of()); }); },
           "Return for each env its index in the list last given to assign_variants, int32[N].");
+}
 
+void bind_step_arrays(py::module_& m) {
   py::class_<StepArrays>(m, "StepArrays",
                          "Arrays that step_into writes, always the same ones; made once for a VectorEnv.")
       .def(py::init<Env&>(), py::arg("env"))
@@ -245,6 +238,25 @@ void bind_envs(py::module_& m) {
                     "Last observation of each env's last episode that ended, float32[N, D].")
       .def_readonly("episode_returns", &StepArrays::episode_returns, "Its return, float32[N].")
       .def_readonly("episode_lengths", &StepArrays::episode_lengths, "Its steps, int32[N].");
+}
+
+}  // namespace
+
+void bind_envs(py::module_& m) {
+  bind_param_spec(m);
+  bind_env_spec(m);
+  bind_env_variant(m);
+  m.def(
+      "env_names",
+      [] {
+        const auto names = env_names();
+        return std::vector<std::string>(names.begin(), names.end());
+      },
+      "Return the names of all environments.");
+  m.def("env_spec", &env_spec, py::arg("name"), py::return_value_policy::reference,
+        "Return the spec of an environment. Raises ValueError naming the nearest known name.");
+  bind_vector_env(m);
+  bind_step_arrays(m);
 }
 
 }  // namespace murmur::python
