@@ -33,18 +33,13 @@ void add(kernels::LossSums& sum, const kernels::LossSums& x) noexcept {
   sum.base_kl += x.base_kl;
 }
 
-PpoLossStats to_stats(const kernels::LossSums& sums, const PpoLossSettings& settings, std::size_t n) {
-  const double scale = 1.0 / static_cast<double>(n);
-  PpoLossStats stats{.policy_loss = sums.policy_loss * scale,
-                     .value_loss = sums.value_loss * scale,
-                     .entropy = sums.entropy * scale,
-                     .approx_kl = sums.approx_kl * scale,
-                     .clip_fraction = sums.clip_fraction * scale,
-                     .base_kl = sums.base_kl * scale};
-  stats.loss = stats.policy_loss - static_cast<double>(settings.entropy_coef) * stats.entropy +
-               static_cast<double>(settings.value_coef) * stats.value_loss +
-               static_cast<double>(settings.kl_penalty) * stats.base_kl;
-  return stats;
+PpoLossStats to_stats(const kernels::LossSums& sums) noexcept {
+  return {.policy_loss = sums.policy_loss,
+          .value_loss = sums.value_loss,
+          .entropy = sums.entropy,
+          .approx_kl = sums.approx_kl,
+          .clip_fraction = sums.clip_fraction,
+          .base_kl = sums.base_kl};
 }
 
 }  // namespace
@@ -96,7 +91,7 @@ PpoLossStats FusedGradient::compute(const float* params, const float* backward_w
   float* const log_std_gradient = chunk_gradient(0) + layout_.log_std_offset();
   // d H / d log_std = 1 for every sample alike
   for (std::size_t j = 0; j < layout_.flat().log_std_size(); ++j) log_std_gradient[j] -= loss.entropy_coef;
-  return to_stats(total, loss, n);
+  return mean_loss(to_stats(total), n, loss);
 }
 
 /// Call `body(scratch, begin, end)` for shards of [0, n) on the pool.

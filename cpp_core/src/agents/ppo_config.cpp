@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "murmur/base/thread_pool.hpp"
+
 namespace murmur {
 namespace {
 
@@ -17,7 +19,6 @@ constexpr std::int64_t kMaxHiddenUnits = 8192;
 constexpr std::int64_t kMaxEnvs = 1 << 20;
 constexpr std::int64_t kMaxRolloutSteps = 1 << 20;
 constexpr std::int64_t kMaxBatch = 1 << 26;
-constexpr std::int64_t kMaxThreads = 1024;
 
 template <typename T>
 [[noreturn]] void refuse(std::string_view field, std::string_view expected, T got) {
@@ -133,7 +134,7 @@ void validate(const PpoConfig& config) {
   check_batch(config);
   check_objective(config);
   check_optimizer(config);
-  check_count("threads", config.threads, 1, kMaxThreads);
+  check_count("threads", config.threads, 1, ThreadPool::kMaxThreads);
 }
 
 Activation parse_activation(std::string_view name) {

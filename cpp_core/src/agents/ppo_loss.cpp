@@ -132,21 +132,22 @@ double gaussian_kl(std::span<const float> base, std::span<const float> base_log_
   return kl;
 }
 
-void finish(const PpoLossSettings& settings, std::size_t n, PpoLossStats& sum) {
-  const double scale = 1.0 / static_cast<double>(n);
-  sum.policy_loss *= scale;
-  sum.value_loss *= scale;
-  sum.entropy *= scale;
-  sum.approx_kl *= scale;
-  sum.clip_fraction *= scale;
-  sum.base_kl *= scale;
-  // Detail 10: one loss for policy, entropy bonus and value.
-  sum.loss = sum.policy_loss - static_cast<double>(settings.entropy_coef) * sum.entropy +
-             static_cast<double>(settings.value_coef) * sum.value_loss +
-             static_cast<double>(settings.kl_penalty) * sum.base_kl;
-}
-
 }  // namespace
+
+PpoLossStats mean_loss(const PpoLossStats& sums, std::size_t n, const PpoLossSettings& settings) noexcept {
+  const double scale = 1.0 / static_cast<double>(n);
+  PpoLossStats mean{.policy_loss = sums.policy_loss * scale,
+                    .value_loss = sums.value_loss * scale,
+                    .entropy = sums.entropy * scale,
+                    .approx_kl = sums.approx_kl * scale,
+                    .clip_fraction = sums.clip_fraction * scale,
+                    .base_kl = sums.base_kl * scale};
+  // Detail 10: one loss for policy, entropy bonus and value.
+  mean.loss = mean.policy_loss - static_cast<double>(settings.entropy_coef) * mean.entropy +
+              static_cast<double>(settings.value_coef) * mean.value_loss +
+              static_cast<double>(settings.kl_penalty) * mean.base_kl;
+  return mean;
+}
 
 void add_share(PpoLossStats& mean, const PpoLossStats& x, double share) noexcept {
   mean.loss += share * x.loss;
@@ -228,8 +229,7 @@ PpoLossStats ppo_loss(const PpoLossSettings& settings, const PpoBatch& batch, co
     gradients.values[i] = settings.value_coef * inverse_n * error;
   }
   if (!discrete) sum.entropy = static_cast<double>(n) * gaussian.entropy();
-  finish(settings, n, sum);
-  return sum;
+  return mean_loss(sum, n, settings);
 }
 
 }  // namespace murmur

@@ -54,6 +54,29 @@ double scheduled_clip_range(const PpoConfig& config, std::int64_t env_steps) noe
   return config.clip_range * share_left(config.clip_schedule, config, env_steps);
 }
 
+PpoLossSettings scheduled_loss(const PpoConfig& config, std::int64_t env_steps) noexcept {
+  return {.clip_range = static_cast<float>(scheduled_clip_range(config, env_steps)),
+          .value_clip_range = static_cast<float>(config.value_clip_range),
+          .entropy_coef = static_cast<float>(config.entropy_coef),
+          .value_coef = static_cast<float>(config.value_coef),
+          .normalize_advantages = config.normalize_advantages,
+          .kl_penalty = static_cast<float>(config.kl_penalty)};
+}
+
+AdamSettings scheduled_adam(const PpoConfig& config, std::int64_t env_steps) noexcept {
+  return {.learning_rate = scheduled_learning_rate(config, env_steps),
+          .beta1 = config.adam_beta1,
+          .beta2 = config.adam_beta2,
+          .epsilon = config.adam_epsilon,
+          .max_grad_norm = config.max_grad_norm};
+}
+
+double kl_limit(const PpoConfig& config) noexcept {
+  // Huang et al. 2022, auxiliary detail 3: early stopping; at 1.5 times the target, checked before each step,
+  // as Stable-Baselines3 does.
+  return 1.5 * config.target_kl;
+}
+
 PpoUpdate::PpoUpdate(const PpoConfig& config, const RolloutShape& shape)
     : config_(config),
       obs_dim_(shape.obs_dim),
@@ -67,25 +90,9 @@ PpoUpdate::PpoUpdate(const PpoConfig& config, const RolloutShape& shape)
 
 UpdateStats PpoUpdate::run(PpoBackend& backend, const RolloutBuffer& rollout, const PolicyOutputs& base,
                            std::int64_t env_steps, Rng& shuffle_rng) {
-  const PpoLossSettings loss{
-      .clip_range = static_cast<float>(scheduled_clip_range(config_, env_steps)),
-      .value_clip_range = static_cast<float>(config_.value_clip_range),
-      .entropy_coef = static_cast<float>(config_.entropy_coef),
-      .value_coef = static_cast<float>(config_.value_coef),
-      .normalize_advantages = config_.normalize_advantages,
-      .kl_penalty = static_cast<float>(config_.kl_penalty),
-  };
-  const AdamSettings adam{
-      .learning_rate = scheduled_learning_rate(config_, env_steps),
-      .beta1 = config_.adam_beta1,
-      .beta2 = config_.adam_beta2,
-      .epsilon = config_.adam_epsilon,
-      .max_grad_norm = config_.max_grad_norm,
-  };
-  // Huang et al. 2022, auxiliary detail 3: early stopping; at 1.5 times the target, checked before each step,
-  // as Stable-Baselines3 does.
-  const double max_kl = 1.5 * config_.target_kl;
-
+  const PpoLossSettings loss = scheduled_loss(config_, env_steps);
+  const AdamSettings adam = scheduled_adam(config_, env_steps);
+  const double max_kl = kl_limit(config_);
   UpdateStats stats;
   std::iota(order_.begin(), order_.end(), 0U);
   std::vector<PpoLossStats> minibatches;

@@ -20,11 +20,12 @@ MURMUR_HOST_DEVICE inline Moments merged(const Moments& a, const Moments& b) noe
           a.m2 + (b.m2 + delta * delta * (a.count * b.count / total))};
 }
 
-/// Shared memory of `block_moments`, in doubles.
-inline constexpr int kMomentsScratch = kThreads + 32 + 2;
+/// Shared memory of `block_sum` and of `block_moments`, in doubles.
+inline constexpr int kSumLanes = 32;
+inline constexpr int kSumScratch = kThreads + kSumLanes;
+inline constexpr int kMomentsScratch = kSumScratch + 2;
 
-/// Sum term(i) for i in [begin, end) into `result`; `scratch` holds kThreads + 32 doubles. All in shared
-/// memory.
+/// Sum term(i) for i in [begin, end) into `result`; `scratch`: kSumScratch doubles. All in shared memory.
 template <class Block, class Term>
 MURMUR_HOST_DEVICE void block_sum(Block& block, int begin, int end, double* scratch, double* result,
                                   const Term& term) {
@@ -34,15 +35,15 @@ MURMUR_HOST_DEVICE void block_sum(Block& block, int begin, int end, double* scra
     scratch[thread] = sum;
   });
   block.each([&](int thread) {
-    if (thread >= 32) return;
+    if (thread >= kSumLanes) return;
     double sum = 0.0;
-    for (int i = thread; i < kThreads; i += 32) sum += scratch[i];
+    for (int i = thread; i < kThreads; i += kSumLanes) sum += scratch[i];
     scratch[kThreads + thread] = sum;
   });
   block.each([&](int thread) {
     if (thread != 0) return;
     double sum = 0.0;
-    for (int i = 0; i < 32; ++i) sum += scratch[kThreads + i];
+    for (int i = 0; i < kSumLanes; ++i) sum += scratch[kThreads + i];
     *result = sum;
   });
 }
@@ -52,7 +53,7 @@ MURMUR_HOST_DEVICE void block_sum(Block& block, int begin, int end, double* scra
 template <class Block, class Value>
 MURMUR_HOST_DEVICE Moments block_moments(Block& block, int begin, int end, double* scratch,
                                          const Value& value) {
-  double* const sum = scratch + kThreads + 32;
+  double* const sum = scratch + kSumScratch;
   double* const squares = sum + 1;  // of its own: others may still read `sum`
   const auto count = static_cast<double>(end - begin);
   block_sum(block, begin, end, scratch, sum, value);
@@ -70,8 +71,7 @@ inline constexpr int kMomentsChunk = 1024;
   return (size + kMomentsChunk - 1) / kMomentsChunk;
 }
 
-/// Up to four columns of `size` floats, the first of them several wide: what one RolloutMoments launch
-/// reduces.
+/// Columns of `size` floats for ReduceMoments: those of `rows`, then up to two that lie apart.
 struct MomentColumns {
   const float* rows = nullptr;  // [size, width]
   int width = 0;

@@ -123,7 +123,7 @@ struct AdamStep {
     });
     if (*closed != 0) return;
     double* const scratch = block.template shared<double>(0);
-    double* const sum = scratch + kThreads + 32;
+    double* const sum = scratch + kSumScratch;
     block_sum(block, 0, num_squares, scratch, sum, [&](int i) { return squares[i]; });
     const double norm = square_root(*sum);
     const auto inverse_n = static_cast<double>(inputs->loss.inverse_n);

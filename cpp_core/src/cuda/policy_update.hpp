@@ -20,17 +20,16 @@ struct ModelPointers {
 /// The means over a minibatch of `n` samples.
 [[nodiscard]] inline PpoLossStats to_stats(const LossSums& sums, const LossSettings& settings,
                                            std::size_t n) {
-  const double scale = 1.0 / static_cast<double>(n);
-  PpoLossStats stats{.policy_loss = sums.terms[kPolicyLoss] * scale,
-                     .value_loss = sums.terms[kValueLoss] * scale,
-                     .entropy = sums.terms[kEntropy] * scale,
-                     .approx_kl = sums.terms[kApproxKl] * scale,
-                     .clip_fraction = sums.terms[kClipped] * scale,
-                     .base_kl = sums.terms[kBaseKl] * scale};
-  stats.loss = stats.policy_loss - static_cast<double>(settings.entropy_coef) * stats.entropy +
-               static_cast<double>(settings.value_coef) * stats.value_loss +
-               static_cast<double>(settings.kl_penalty) * stats.base_kl;
-  return stats;
+  return mean_loss({.policy_loss = sums.terms[kPolicyLoss],
+                    .value_loss = sums.terms[kValueLoss],
+                    .entropy = sums.terms[kEntropy],
+                    .approx_kl = sums.terms[kApproxKl],
+                    .clip_fraction = sums.terms[kClipped],
+                    .base_kl = sums.terms[kBaseKl]},
+                   n,
+                   {.entropy_coef = settings.entropy_coef,
+                    .value_coef = settings.value_coef,
+                    .kl_penalty = settings.kl_penalty});
 }
 
 /// A run of optimizer steps on minibatches of one size, without the host: three launches a step.

@@ -12,6 +12,7 @@
 #include "cuda/rollout.hpp"
 #include "murmur/agents/device_trainer.hpp"
 #include "murmur/agents/non_finite.hpp"
+#include "murmur/agents/ppo_update.hpp"
 #include "murmur/envs/batched_env.hpp"
 
 namespace murmur::cuda {
@@ -125,17 +126,9 @@ class PpoTrainer final : public DeviceTrainer {
   }
 
   [[nodiscard]] std::vector<StepInputs> step_inputs(std::int64_t env_steps, Rng& shuffle_rng) const {
-    const LossSettings loss{.clip_range = static_cast<float>(scheduled_clip_range(config_, env_steps)),
-                            .value_clip_range = static_cast<float>(config_.value_clip_range),
-                            .entropy_coef = static_cast<float>(config_.entropy_coef),
-                            .value_coef = static_cast<float>(config_.value_coef),
-                            .inverse_n = 1.0F / static_cast<float>(config_.minibatch_size),
-                            .kl_penalty = has_base_ ? static_cast<float>(config_.kl_penalty) : 0.0F};
-    const AdamSettings adam{.learning_rate = scheduled_learning_rate(config_, env_steps),
-                            .beta1 = config_.adam_beta1,
-                            .beta2 = config_.adam_beta2,
-                            .epsilon = config_.adam_epsilon,
-                            .max_grad_norm = config_.max_grad_norm};
+    PpoLossSettings loss = scheduled_loss(config_, env_steps);
+    if (!has_base_) loss.kl_penalty = 0.0F;
+    const AdamSettings adam = scheduled_adam(config_, env_steps);
     std::vector<StepInputs> steps;
     Shuffle order;
     for (int step = 0; step < num_optimizer_steps(); ++step) {
@@ -143,10 +136,10 @@ class PpoTrainer final : public DeviceTrainer {
       if (step % steps_per_epoch() == 0)
         order = {shuffle_rng.next_u64(), static_cast<std::uint32_t>(samples())};
       steps.push_back({.order = order,
-                       .loss = loss,
+                       .loss = loss_settings(loss, size(static_cast<int>(config_.minibatch_size))),
                        .adam = adam_scalars(adam, model_.optimizer_steps() + step + 1),
                        .max_grad_norm = adam.max_grad_norm,
-                       .max_kl = 1.5 * config_.target_kl});
+                       .max_kl = kl_limit(config_)});
     }
     return steps;
   }
@@ -165,8 +158,13 @@ class PpoTrainer final : public DeviceTrainer {
 
   /// Everything of one iteration, always the same launches.
   void launch() {
-    Control* const control = control_.data();
     const RolloutArrays rollout = arrays();
+    launch_rollout(rollout);
+    launch_advantages(rollout);
+    launch_update(rollout);
+  }
+
+  void launch_rollout(const RolloutArrays& rollout) {
     executor().launch(Rollout<E>{.plan = model_.plan(),
                                  .tile = tile_,
                                  .num_envs = num_envs_,
@@ -177,7 +175,7 @@ class PpoTrainer final : public DeviceTrainer {
                                  .see = see(),
                                  .envs = envs_.data(),
                                  .out = rollout,
-                                 .control = control},
+                                 .control = control_.data()},
                       (num_envs_ + tile_.rows - 1) / tile_.rows,
                       Rollout<E>::shared_bytes(model_.plan(), tile_.rows));
     reduce({.rows = rollout.observations,
@@ -185,6 +183,9 @@ class PpoTrainer final : public DeviceTrainer {
             .extra = {rollout.discounted},
             .num_extra = 1},
            moments_.data());
+  }
+
+  void launch_advantages(const RolloutArrays& rollout) {
     // The critic runs once over everything: larger tiles, and the parameters have not changed in between.
     model_.launch_value(rollout.observations, static_cast<int>(rows() + finals()), see(), values_.data());
     executor().launch(Advantages{.num_envs = num_envs_,
@@ -198,12 +199,15 @@ class PpoTrainer final : public DeviceTrainer {
                                  .rollout = rollout,
                                  .values = values_.data(),
                                  .final_values = values_.data() + rows(),
-                                 .control = control,
+                                 .control = control_.data(),
                                  .advantages = advantages_.data(),
                                  .returns = returns_.data()},
                       (num_envs_ + kThreads - 1) / kThreads, 0);
     reduce({.extra = {returns_.data(), returns_.data()}, .minus = {nullptr, values_.data()}, .num_extra = 2},
            moments_.data() + kColumns);
+  }
+
+  void launch_update(const RolloutArrays& rollout) {
     if (penalised()) {
       model_.launch_policy(base_params_.data(), rollout.observations, static_cast<int>(samples()), see(),
                            base_policy_.data());
@@ -218,7 +222,7 @@ class PpoTrainer final : public DeviceTrainer {
                     .base_policy = base_policy_.data(),
                     .base_log_std = penalised() ? base_params_.data() + model_.plan().log_std : nullptr,
                     .see = see()},
-                   model_.pointers(), config_.normalize_advantages, control);
+                   model_.pointers(), config_.normalize_advantages, control_.data());
   }
 
   void reduce(const MomentColumns& columns, Moments* totals) {

@@ -55,7 +55,8 @@ struct Rollout {
   RolloutArrays out;
   Control* control;
 
-  [[nodiscard]] static constexpr std::size_t own_bytes(int rows) noexcept {
+  /// Of the envs, besides weights and activations.
+  [[nodiscard]] MURMUR_HOST_DEVICE static constexpr std::size_t own_bytes(int rows) noexcept {
     return (static_cast<std::size_t>(rows) * sizeof(Player) + 15) / 16 * 16;
   }
   [[nodiscard]] static std::size_t shared_bytes(const PolicyPlan& plan, int rows) {
@@ -67,8 +68,7 @@ struct Rollout {
   template <class Block>
   MURMUR_HOST_DEVICE void operator()(Block& block) const {
     const int first = block.index() * tile.rows;
-    const std::size_t players_bytes = (static_cast<std::size_t>(tile.rows) * sizeof(Player) + 15) / 16 * 16;
-    float* const weights = block.template shared<float>(players_bytes);
+    float* const weights = block.template shared<float>(own_bytes(tile.rows));
     const TileNetwork actor{plan.actor, tile, weights, weights + plan.actor.shared_floats};
     Player* const players = block.template shared<Player>(0);
 

@@ -50,7 +50,7 @@ struct PpoOutputGradients {
 };
 
 struct PpoLossStats {
-  double loss = 0.0;
+  double loss = 0.0;  ///< what the gradient is of: the terms below with their coefficients
   double policy_loss = 0.0;
   double value_loss = 0.0;  ///< mean of half the squared error, before `value_coef`
   double entropy = 0.0;     ///< nats, mean over samples
@@ -58,6 +58,10 @@ struct PpoLossStats {
   double clip_fraction = 0.0;
   double base_kl = 0.0;  ///< nats, mean of KL(base || policy); 0 without a base policy
 };
+
+/// Return the means over `n` samples whose sums these are, and in `loss` what they come to with `settings`.
+[[nodiscard]] PpoLossStats mean_loss(const PpoLossStats& sums, std::size_t n,
+                                     const PpoLossSettings& settings) noexcept;
 
 /// mean += share * x, in every field.
 void add_share(PpoLossStats& mean, const PpoLossStats& x, double share) noexcept;

@@ -13,9 +13,8 @@
 namespace murmur {
 
 struct UpdateStats {
-  PpoLossStats last_epoch;  ///< mean over the minibatches of the last epoch that was begun
-  double explained_variance =
-      0.0;  ///< 1 - Var(returns - values) / Var(returns); NaN when returns do not vary
+  PpoLossStats last_epoch;          ///< mean over the minibatches of the last epoch that was begun
+  double explained_variance = 0.0;  ///< 1 - Var(returns - values) / Var(returns); NaN if returns do not vary
   std::int64_t optimizer_steps = 0;
   bool stopped_early = false;  ///< a minibatch exceeded 1.5 times target_kl
 };
@@ -23,6 +22,13 @@ struct UpdateStats {
 /// The learning rate and the clip range after `env_steps` steps.
 [[nodiscard]] double scheduled_learning_rate(const PpoConfig& config, std::int64_t env_steps) noexcept;
 [[nodiscard]] double scheduled_clip_range(const PpoConfig& config, std::int64_t env_steps) noexcept;
+
+/// What one update works with, that begins after `env_steps` steps.
+[[nodiscard]] PpoLossSettings scheduled_loss(const PpoConfig& config, std::int64_t env_steps) noexcept;
+[[nodiscard]] AdamSettings scheduled_adam(const PpoConfig& config, std::int64_t env_steps) noexcept;
+
+/// The approximate KL divergence of a minibatch, nats, above which an update stops; 0: none stops it.
+[[nodiscard]] double kl_limit(const PpoConfig& config) noexcept;
 
 class PpoUpdate {
  public:
