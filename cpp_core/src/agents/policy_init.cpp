@@ -32,8 +32,8 @@ double dot(const Vector& a, const Vector& b) {
 /// Make `v` a unit vector orthogonal to `basis`; false when it (nearly) lay in their span.
 bool orthonormalize(const std::vector<Vector>& basis, Vector& v) {
   const double before = dot(v, v);
-  for (int pass = 0; pass < 2;
-       ++pass) {  // "twice is enough": Giraud et al. 2005, on Gram-Schmidt's loss of precision
+  // "Twice is enough": Giraud et al. 2005, on Gram-Schmidt's loss of precision.
+  for (int pass = 0; pass < 2; ++pass) {
     for (const Vector& b : basis) {
       const double overlap = dot(v, b);
       for (std::size_t i = 0; i < v.size(); ++i) v[i] -= overlap * b[i];

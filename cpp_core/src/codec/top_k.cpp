@@ -17,8 +17,8 @@ namespace {
 constexpr std::size_t kHeaderBytes = 8;
 constexpr std::uint8_t kLongGap = 255;
 constexpr std::size_t kSamples = 4096;
-constexpr std::uint32_t kDropped =
-    std::numeric_limits<std::uint32_t>::max();  // no position: see encode_top_k
+// No position: encode_top_k refuses so many values.
+constexpr std::uint32_t kDropped = std::numeric_limits<std::uint32_t>::max();
 
 /// Positions of the values whose magnitude has at least these bits, in order. `expected`: about how many.
 std::vector<std::uint32_t> positions_from(std::span<const float> values, std::uint32_t lowest_bits,
@@ -54,8 +54,8 @@ std::uint32_t nth_largest(std::vector<std::uint32_t> magnitudes, std::size_t kee
   std::uint32_t result = 0;
   for (const unsigned shift : {20U, 10U, 0U}) {
     const std::uint32_t mask = shift == 20U ? 0x7ffU : 0x3ffU;
-    std::array<std::array<std::uint32_t, 2048>, 2>
-        counts{};  // two, because neighbours often hit the same digit
+    // Two, because neighbours often hit the same digit.
+    std::array<std::array<std::uint32_t, 2048>, 2> counts{};
     for (std::size_t i = 0; i < magnitudes.size(); ++i) ++counts[i % 2][(magnitudes[i] >> shift) & mask];
     std::uint32_t digit = mask;
     for (; counts[0][digit] + counts[1][digit] < keep; --digit) keep -= counts[0][digit] + counts[1][digit];

@@ -5,8 +5,8 @@
 namespace murmur::cuda {
 namespace {
 
-constexpr int kOldest =
-    80;  // compute capability, ten times: what the kernels are compiled for (cmake/cuda.cmake)
+// Ten times the compute capability that kernels are compiled for (cmake/cuda.cmake).
+constexpr int kOldest = 80;
 
 int attribute(cudaDeviceAttr which, int device) {
   int value = 0;

@@ -38,8 +38,8 @@ class HostExecutor {
   };
 
   [[nodiscard]] std::string device_name() const { return "emulated on cpu"; }
-  /// Most bytes of shared memory that a block may have.
   [[nodiscard]] int num_processors() const noexcept { return 8; }
+  /// Most bytes of shared memory that a block may have.
   [[nodiscard]] std::size_t shared_limit() const noexcept { return shared_limit_; }
 
   template <class T>
