@@ -3,7 +3,7 @@
 #include <string>
 
 #include "benchmarks.hpp"
-#include "murmur/envs/instruction_set.hpp"
+#include "murmur/base/instruction_set.hpp"
 #include "murmur/kernels/kernel_set.hpp"
 
 int main(int argc, char** argv) {

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "murmur/envs/instruction_set.hpp"
+#include "murmur/base/instruction_set.hpp"
 
 namespace murmur::codec {
 

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "murmur/envs/instruction_set.hpp"
+#include "murmur/base/instruction_set.hpp"
 
 namespace murmur::codec {
 

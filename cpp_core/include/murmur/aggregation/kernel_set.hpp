@@ -15,7 +15,7 @@
 #include <cstdint>
 #include <span>
 
-#include "murmur/envs/instruction_set.hpp"
+#include "murmur/base/instruction_set.hpp"
 
 namespace murmur::aggregation {
 

@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-#include "murmur/envs/instruction_set.hpp"
+#include "murmur/base/instruction_set.hpp"
 
 namespace murmur::codec {
 

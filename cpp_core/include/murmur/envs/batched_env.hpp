@@ -159,8 +159,7 @@ class BatchedEnv final : public VectorEnv {
   static constexpr std::size_t kD = E::kSpec.obs_dim;
   static constexpr std::size_t kA = E::kSpec.action_dim;
   static constexpr std::size_t kC = std::tuple_size_v<typename E::Constants>;
-  static constexpr std::size_t kGrain =
-      2048;  // below this many envs a second thread costs more than it brings
+  static constexpr std::size_t kGrain = 2048;  // envs, below which a second thread costs more than it brings
 
   [[nodiscard]] StepColumns<E> columns(std::size_t begin, const float* actions,
                                        const StepOutput& out) noexcept {

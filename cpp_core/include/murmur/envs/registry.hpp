@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "murmur/base/instruction_set.hpp"
 #include "murmur/base/thread_pool.hpp"
-#include "murmur/envs/instruction_set.hpp"
 #include "murmur/envs/vector_env.hpp"
 
 namespace murmur {

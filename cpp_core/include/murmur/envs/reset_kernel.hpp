@@ -7,10 +7,10 @@
 #include <cstdint>
 #include <tuple>
 
+#include "murmur/base/instruction_set.hpp"
 #include "murmur/base/rng.hpp"
 #include "murmur/envs/env.hpp"
 #include "murmur/envs/env_columns.hpp"
-#include "murmur/envs/instruction_set.hpp"
 
 namespace murmur {
 

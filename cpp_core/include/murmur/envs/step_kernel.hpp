@@ -10,9 +10,9 @@
 #include <cstdint>
 #include <tuple>
 
+#include "murmur/base/instruction_set.hpp"
 #include "murmur/envs/env.hpp"
 #include "murmur/envs/env_columns.hpp"
-#include "murmur/envs/instruction_set.hpp"
 
 namespace murmur {
 

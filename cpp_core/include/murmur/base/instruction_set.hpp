@@ -5,7 +5,7 @@
 
 namespace murmur {
 
-/// What a step kernel may be compiled for. Results are the same bytes on all of them: every kernel does the
+/// What a kernel may be compiled for. Results are the same bytes on all of them: every kernel does the
 /// same IEEE operations in the same order, and none is fused (-ffp-contract=off).
 enum class InstructionSet { kBaseline, kAvx2, kAvx512 };
 

@@ -1,4 +1,4 @@
-#include "murmur/envs/instruction_set.hpp"
+#include "murmur/base/instruction_set.hpp"
 
 namespace murmur {
 
