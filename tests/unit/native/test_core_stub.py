@@ -40,11 +40,16 @@ def test_stub_members_are_those_of_the_classes() -> None:
         assert stub - {"__init__"} == real, class_name
 
 
+def described(member: object) -> bool:
+    """Return whether its docstring says more than the signature, which pybind11 writes by itself."""
+    return any(line.strip() and " -> " not in line for line in (member.__doc__ or "").splitlines())
+
+
 def test_everything_in_the_module_is_documented() -> None:
     for class_name, members in stub_members().items():
         owner = getattr(_core, class_name) if class_name else _core
         for name in members - {"__init__"}:
-            assert getattr(owner, name).__doc__, f"{class_name}.{name}"
+            assert described(getattr(owner, name)), f"{class_name}.{name}"
 
 
 def test_settings_mirror_the_core_field_by_field() -> None:
