@@ -50,10 +50,11 @@ async def secure(
     async with _closed_on_failure(stream):
         with _failures_of_libp2p("no handshake as a libp2p peer"):
             secured = await _secured(swarm, raw, is_initiator=is_initiator)
-        peer = PeerId(secured.get_remote_peer().to_base58())
-        noise_key = secured.get_remote_public_key()
-        assert noise_key is not None, "Noise proves a static key"
-        tcp.session = session_of(noise_key.to_bytes())
+            peer = PeerId(secured.get_remote_peer().to_base58())
+            noise_key = secured.get_remote_public_key()
+            assert noise_key is not None, "Noise proves a static key"
+            noise_key_bytes = noise_key.to_bytes()
+        tcp.session = session_of(noise_key_bytes)
         session = NoiseSession(secured, tcp)
         return SecuredSocket(peer=peer, session=tcp.session, tcp=tcp, secured=session, is_initiator=is_initiator)
 
