@@ -4,10 +4,10 @@ Both directions are done here, and not by py-libp2p's dialler and listener, so t
 without knowing its id, and so that the socket stays at hand: it tells when the peer was last heard, and from where.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import trio
 from libp2p.abc import IMuxedConn, IRawConnection, ISecureConn
@@ -24,6 +24,8 @@ from peer.network.libp2p_tcp import CountedTcpStream
 from peer.network.libp2p_yamux import YamuxConnection
 from peer.network.libp2p_yamux_stream import YamuxStream
 from peer.types import PeerId, Session
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +49,16 @@ async def secure(
     tcp = CountedTcpStream(stream, counters)
     raw = RawConnection(tcp, is_initiator)
 
-    async with _closed_on_failure(stream):
-        with _failures_of_libp2p("no handshake as a libp2p peer"):
-            secured = await _secured(swarm, raw, is_initiator=is_initiator)
-            peer = PeerId(secured.get_remote_peer().to_base58())
-            noise_key = secured.get_remote_public_key()
-            assert noise_key is not None, "Noise proves a static key"
-            noise_key_bytes = noise_key.to_bytes()
-        tcp.session = session_of(noise_key_bytes)
+    async def handshake() -> SecuredSocket:
+        secured = await _secured(swarm, raw, is_initiator=is_initiator)
+        peer = PeerId(secured.get_remote_peer().to_base58())
+        noise_key = secured.get_remote_public_key()
+        assert noise_key is not None, "Noise proves a static key"
+        tcp.session = session_of(noise_key.to_bytes())
         session = NoiseSession(secured, tcp)
         return SecuredSocket(peer=peer, session=tcp.session, tcp=tcp, secured=session, is_initiator=is_initiator)
+
+    return await _or_close(stream, "no handshake as a libp2p peer", handshake)
 
 
 async def join_swarm(
@@ -68,20 +70,19 @@ async def join_swarm(
     On failure or cancellation the socket is closed. Raises: TransportError with the cause.
     """
 
-    what = f"connection to {secured.peer} broke while starting"
-    async with _closed_on_failure(secured.tcp.stream):
-        with _failures_of_libp2p(what):  # there is only one to agree on
-            await swarm.upgrader.muxer_multistream.select_transport(secured.secured)
+    async def join() -> SwarmConn:
+        await swarm.upgrader.muxer_multistream.select_transport(secured.secured)  # there is only one to agree on
         muxed = YamuxConnection(secured.secured, ID.from_base58(secured.peer), serve=partial(_serve, swarm))
         note_socket(muxed, secured.tcp)
         try:
-            with _failures_of_libp2p(what):
-                conn = await swarm.add_conn(muxed, direction="outbound" if secured.is_initiator else "inbound")
+            conn = await swarm.add_conn(muxed, direction="outbound" if secured.is_initiator else "inbound")
         finally:
             _forget_ended(swarm, muxed)
         if conn.is_closed:
-            raise TransportError(f"{what}: it ended at once")
+            raise TransportError("it ended at once")
         return conn
+
+    return await _or_close(secured.tcp.stream, f"connection to {secured.peer} broke while starting", join)
 
 
 def _forget_ended(swarm: Swarm, muxed: IMuxedConn) -> None:
@@ -107,22 +108,15 @@ async def _secured(swarm: Swarm, raw: IRawConnection, *, is_initiator: bool) -> 
     return await noise.secure_inbound(raw)
 
 
-@asynccontextmanager
-async def _closed_on_failure(stream: trio.SocketStream) -> AsyncIterator[None]:
+async def _or_close(stream: trio.SocketStream, what: str, step: Callable[[], Awaitable[_T]]) -> _T:
     try:
-        yield
+        return await step()
+    except Exception as error:  # libp2p and protobuf have no common base, and no stranger may end the peer
+        await trio.aclose_forcefully(stream)
+        raise TransportError(f"{what}: {root_cause(error)}") from error
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
-
-
-@contextmanager
-def _failures_of_libp2p(what: str) -> Iterator[None]:
-    """Raise TransportError for whatever is raised; around calls of libp2p alone, so that our own bugs stay bugs."""
-    try:
-        yield
-    except Exception as error:  # libp2p, protobuf and noiseprotocol have no common base for a failed handshake
-        raise TransportError(f"{what}: {root_cause(error)}") from error
 
 
 def root_cause(error: BaseException) -> str:

@@ -10,20 +10,15 @@ import trio
 import trio.testing
 
 import peer.network.libp2p_upgrade
+from peer.errors import TransportError
 from peer.network.counters import new_counters
 from peer.network.identity import Identity
 from peer.network.libp2p_guard import StreamGuard
 from peer.network.libp2p_host import build_host
 from peer.network.libp2p_session import LENGTH_BYTES, MAC_BYTES, MAX_PLAINTEXT_BYTES, MESSAGES_AT_ONCE, NoiseSession
 from peer.network.libp2p_tcp import CountedTcpStream
-from peer.network.libp2p_upgrade import SecuredSocket, secure
+from peer.network.libp2p_upgrade import secure
 from tests.unit.network.loopback import PATIENCE_S, settings
-
-
-async def secured_end(end: trio.socket.SocketType, *, is_initiator: bool) -> SecuredSocket:
-    guard = StreamGuard(new_counters(), max_peer_streams=1)
-    host = build_host(settings(), Identity.for_tests(1 + is_initiator), guard, lambda _conn: None)
-    return await secure(host.swarm, trio.SocketStream(end), new_counters(), is_initiator=is_initiator)
 
 
 @asynccontextmanager
@@ -32,7 +27,10 @@ async def open_sessions() -> AsyncIterator[tuple[NoiseSession, NoiseSession]]:
     ends: dict[bool, NoiseSession] = {}
 
     async def shake_hands(end: trio.socket.SocketType, *, is_initiator: bool) -> None:
-        ends[is_initiator] = (await secured_end(end, is_initiator=is_initiator)).secured
+        guard = StreamGuard(new_counters(), max_peer_streams=1)
+        host = build_host(settings(), Identity.for_tests(1 + is_initiator), guard, lambda _conn: None)
+        done = await secure(host.swarm, trio.SocketStream(end), new_counters(), is_initiator=is_initiator)
+        ends[is_initiator] = done.secured
 
     near, far = trio.socket.socketpair()
     with trio.fail_after(PATIENCE_S):
@@ -44,27 +42,26 @@ async def open_sessions() -> AsyncIterator[tuple[NoiseSession, NoiseSession]]:
         await end.close()
 
 
-async def test_bug_of_ours_in_a_handshake_is_not_taken_for_a_peer_that_failed_it(
+async def test_an_unforeseen_error_in_a_handshake_ends_the_connection_and_not_the_peer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(_noise_key: bytes) -> None:
-        raise AttributeError("a bug")
+        raise AttributeError("nobody thought of that")
 
     monkeypatch.setattr(peer.network.libp2p_upgrade, "session_of", broken)
-    near, far = trio.socket.socketpair()
-    left_open: list[int] = []
+    ends = trio.socket.socketpair()
 
     async def shake_hands(end: trio.socket.SocketType, *, is_initiator: bool) -> None:
-        with pytest.raises(AttributeError, match="a bug"):
-            await secured_end(end, is_initiator=is_initiator)
-        if end.fileno() >= 0:
-            left_open.append(end.fileno())
+        guard = StreamGuard(new_counters(), max_peer_streams=1)
+        host = build_host(settings(), Identity.for_tests(1 + is_initiator), guard, lambda _conn: None)
+        with pytest.raises(TransportError, match="AttributeError: nobody thought of that"):
+            await secure(host.swarm, trio.SocketStream(end), new_counters(), is_initiator=is_initiator)
 
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(partial(shake_hands, near, is_initiator=True))
-            nursery.start_soon(partial(shake_hands, far, is_initiator=False))
-    assert left_open == [], "both sockets are closed all the same"
+            nursery.start_soon(partial(shake_hands, ends[0], is_initiator=True))
+            nursery.start_soon(partial(shake_hands, ends[1], is_initiator=False))
+    assert [end.fileno() for end in ends] == [-1, -1], "both sockets are closed"
 
 
 async def test_messages_that_came_together_are_taken_by_one_read(monkeypatch: pytest.MonkeyPatch) -> None:
