@@ -14,12 +14,9 @@ from typing import Never
 
 import trio
 
-import peer
 from peer.addresses import bound_port
 from peer.admission.policy import AdmissionPolicy
 from peer.agents.native_agent import NativeAgent
-from peer.config.digest import digest
-from peer.config.goal import stray_goal
 from peer.config.schema import Config
 from peer.early_signals import EarlySignals, keeping
 from peer.errors import StorageError
@@ -31,11 +28,11 @@ from peer.network.libp2p_transport import Libp2pTransport, open_libp2p_transport
 from peer.node import Outcome, run_peer
 from peer.open_files import raise_open_files
 from peer.peer_parts import PeerParts
+from peer.process_report import ProcessReport
 from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder
 from peer.services.book_keeping import FILE_NAME as BOOK_FILE
-from peer.services.reporting import STOP_REASONS, greedy_return
-from peer.services.status import Running, Self
+from peer.services.status import ProcessFacts, Running
 from peer.services.status_desk import StatusDesk
 from peer.services.tally import tell_refused_forever
 from peer.services.watch import beat_forever
@@ -54,19 +51,9 @@ from peer.storage.boots import Boot, count_boot, raise_boot
 from peer.storage.heartbeat import Heartbeat
 from peer.storage.proofs_file import FILE_NAME as PROOFS_FILE
 from peer.storage.slots import Slot, claim_slot
-from peer.telemetry.disk_events import StateDamaged, StorageFailed
+from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.peer_events import OwnIdentityRunsTwice
-from peer.telemetry.process_events import (
-    Announcing,
-    GoalMayBeOutOfReach,
-    Listening,
-    LookingFor,
-    PeerStarted,
-    RunAlreadyFinished,
-    RunFinished,
-    ShutdownStarted,
-    TrainingStarted,
-)
+from peer.telemetry.process_events import Announcing, Listening, LookingFor, ShutdownStarted
 from peer.telemetry.process_log import ProcessLog, open_log
 from peer.types import Seconds
 
@@ -127,62 +114,29 @@ class PeerProcess:
         self._log = log
         self._sink = log.sink
         self._age = age
+        self._report = ProcessReport(config, slot, peer_id=identity.peer_id, sink=log.sink, age=age)
 
     def run(self, folder: RunFolder) -> None:
         announced(self._config, port=0)  # a wrong network.interface is the user's to hear of before anything is done
         boot = count_boot(self._slot.path / "boots", unix_time_s=int(time.time()))
         settings = ppo_settings(self._config, self._identity.peer_id, slot=self._slot.index)
         agent = NativeAgent(self._config.env.name, settings=settings, nice=self._config.compute.nice)
-        self._introduce(boot, folder, agent)
+        self._report.started(boot, folder, num_params=agent.schema.num_params)
         root = folder.restore(agent)
         if root is not None and root.stop:
-            self._tell_finished_before(root, folder)
+            if not folder.holds_model_of(root):
+                folder.save_model(root)
+            self._report.already_finished(root, folder)
             return
         self._tell_health_check()
         quiet_libp2p_logging()
         with keeping(*_STOP_SIGNALS) as early:
             trio.run(self._take_part, _Start(folder=folder, boot=boot, agent=agent, root=root), early)
 
-    def _introduce(self, boot: Boot, folder: RunFolder, agent: NativeAgent) -> None:
-        self._sink.emit(
-            PeerStarted(
-                peer_id=self._identity.peer_id,
-                version=peer.__version__,
-                run=self._config.run.name,
-                env=self._config.env.name,
-                boot=boot.number,
-                data_dir=str(folder.path),
-                num_params=agent.schema.num_params,
-                config_digest=digest(self._config),
-            )
-        )
-        odd = stray_goal(self._config)
-        if odd is not None:
-            self._sink.emit(GoalMayBeOutOfReach(env=odd.env, mean_return=odd.mean_return, what=odd.text()))
-        if boot.damage:
-            path = str(self._slot.path / "boots")
-            self._sink.emit(StateDamaged(path=path, cause=boot.damage, remedy=f"counting goes on at {boot.number}"))
-
-    def _tell_finished_before(self, root: Entry, folder: RunFolder) -> None:
-        """Say why there is nothing to do: a second `up` on the same folder must not look like a failure."""
-        if not folder.holds_model_of(root):
-            folder.save_model(root)
-        self._sink.emit(
-            RunAlreadyFinished(
-                reason=STOP_REASONS[root.stop],
-                rounds=root.round,
-                env_steps=root.env_steps,
-                mean_return=greedy_return(root),
-                model=root.model,
-                model_path=str(folder.model_file),
-                data_dir=str(folder.path),
-            )
-        )
-
     async def _take_part(self, start: _Start, early: EarlySignals) -> None:
         """Be part of the swarm. The transport is the outermost block: what it raises must not come in a group."""
         newer: OwnIdentityRunsTwice | None = None
-        status = StatusDesk(self._slot.path, self._introduction(start), self._log)
+        status = StatusDesk(self._slot.path, self._facts(start), self._log)
         with trio.open_signal_receiver(*_STOP_SIGNALS) as signals:
             early.pass_on()
             async with (
@@ -248,13 +202,13 @@ class PeerProcess:
             book_file=folder.path / BOOK_FILE,
             denied_file=folder.path / PROOFS_FILE,
             newer_boot=self._count_newer,
-            ready=lambda: self._tell_ready(start.agent),
+            ready=lambda: self._report.training_started(start.agent),
             running=running,
             kernels=AggregationKernels(threads=threads(self._config)),
         )
 
     def _count_newer(self, boot: int) -> None:
-        """Have our next start be the newest: whoever was started last is served."""
+        """Count the starts of the newer process as ours: our next start is then the newest, and that one is served."""
         try:
             raise_boot(self._slot.path / "boots", boot)
         except StorageError as error:
@@ -264,8 +218,8 @@ class PeerProcess:
         configured = self._config.network.allow_list
         return AllowListFiles(Path(configured) if configured else None, kept=self._slot.path / ALLOW_LIST_FILE)
 
-    def _introduction(self, start: _Start) -> Self:
-        return Self(
+    def _facts(self, start: _Start) -> ProcessFacts:
+        return ProcessFacts(
             name=self._slot.name,
             peer_id=self._identity.peer_id,
             boot=start.boot.number,
@@ -276,28 +230,9 @@ class PeerProcess:
             age=self._age,
         )
 
-    def _tell_ready(self, agent: NativeAgent) -> None:
-        self._sink.emit(
-            TrainingStarted(device=agent.backend_name, threads=threads(self._config), startup_s=self._age())
-        )
-
     def _finish(self, outcome: Outcome, folder: RunFolder, transport: Libp2pTransport) -> None:
         path = folder.save_model(outcome.tip)
-        counters = transport.counters()
-        self._sink.emit(
-            RunFinished(
-                reason=STOP_REASONS[outcome.stop],
-                rounds=outcome.tip.round,
-                peers=len(outcome.tip.members),
-                env_steps=outcome.tip.env_steps,
-                wall_s=outcome.wall_s,
-                bytes_sent=counters.get("bytes_sent", 0),
-                bytes_received=counters.get("bytes_received", 0),
-                mean_return=outcome.mean_return,
-                model=outcome.tip.model,
-                model_path=None if path is None else str(path),
-            )
-        )
+        self._report.finished(outcome, model_path=path, traffic=transport.counters())
 
     async def _stop_on_signal(self, signals: AsyncIterator[int], run_scope: trio.CancelScope) -> None:
         """End the run cleanly: state saved, exit code 0. More signals of the kind change nothing."""

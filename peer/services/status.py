@@ -120,8 +120,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Self:
-    """What stays the same while the process lives. age: seconds since its start."""
+class ProcessFacts:
+    """What a status says that stays the same while the process lives. age: returns the seconds since its start."""
 
     name: str
     peer_id: PeerId
@@ -150,7 +150,7 @@ class Running:
     sessions: SessionDesk
 
 
-def status_of(me: Self, running: Running, log: ProcessLog) -> Status:
+def status_of(me: ProcessFacts, running: Running, log: ProcessLog) -> Status:
     """Read the state of a peer; cheap, and changes nothing."""
     machine, tip = running.machine, running.machine.tip
     network, own, names = running.transport.counters(), log.counters.totals(), log.names
@@ -196,7 +196,7 @@ def status_of(me: Self, running: Running, log: ProcessLog) -> Status:
     )
 
 
-def _admission(me: Self, desk: AdmissionDesk) -> AdmissionStatus:
+def _admission(me: ProcessFacts, desk: AdmissionDesk) -> AdmissionStatus:
     allowed, held = desk.allowed, desk.allow_list
     return AdmissionStatus(
         swarm_key=desk.key_fingerprint,
@@ -206,7 +206,7 @@ def _admission(me: Self, desk: AdmissionDesk) -> AdmissionStatus:
     )
 
 
-def _peers(me: Self, tip: Entry, running: Running, names: NameBook) -> list[PeerStatus]:
+def _peers(me: ProcessFacts, tip: Entry, running: Running, names: NameBook) -> list[PeerStatus]:
     """Return everybody on the roster or connected, this peer first, then by name."""
     greeter, detector, now = running.greeter, running.membership.detector, trio.current_time()
     members = {PeerId(entry.peer): entry for entry in tip.roster}

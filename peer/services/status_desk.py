@@ -7,7 +7,7 @@ import msgspec
 import trio
 
 from peer.errors import StorageError
-from peer.services.status import Running, Self, Status, status_of
+from peer.services.status import ProcessFacts, Running, Status, status_of
 from peer.services.status_socket import serve_status
 from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.process_log import ProcessLog
@@ -16,7 +16,7 @@ from peer.telemetry.process_log import ProcessLog
 class StatusDesk:
     """running: whose state is told; None until there is any. A disk that takes no socket costs only the answers."""
 
-    def __init__(self, folder: Path, me: Self, log: ProcessLog) -> None:
+    def __init__(self, folder: Path, me: ProcessFacts, log: ProcessLog) -> None:
         self._folder = folder
         self._me = me
         self._log = log
