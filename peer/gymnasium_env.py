@@ -158,15 +158,14 @@ class NativeVectorEnv(gym.vector.VectorEnv[Floats, Actions, npt.NDArray[Any]]):
         self._first_steps.clear()
 
     def _final_infos(self, ended: Bools) -> Infos:
-        out = self._out
-        final_obs = np.full(self.num_envs, None, dtype=object)
-        ended_at = np.flatnonzero(ended)
-        for i, last in zip(ended_at.tolist(), out.final_observations[ended_at], strict=True):  # copied, all at once
-            final_obs[i] = last
+        out, at = self._out, ended.nonzero()[0]
+        last = out.final_observations.take(at, axis=0)  # copies, all at once
+        final_obs = np.empty(self.num_envs, dtype=object)  # of None
+        final_obs[at] = np.fromiter(last, dtype=object, count=at.size)
         episode = {
-            "r": np.where(ended, out.episode_returns, 0),
+            "r": _only(out.episode_returns, at),
             "_r": ended,
-            "l": np.where(ended, out.episode_lengths, 0),
+            "l": _only(out.episode_lengths, at),
             "_l": ended,
         }
         return {
@@ -186,6 +185,13 @@ def register_envs() -> None:
     for name in env_names():
         if f"{NAMESPACE}/{name}" not in gym.registry:
             gym.register(f"{NAMESPACE}/{name}", vector_entry_point=f"{__name__}:NativeVectorEnv", kwargs={"name": name})
+
+
+def _only(values: npt.NDArray[Any], at: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
+    """Return `values` at these places, and 0 elsewhere."""
+    chosen = np.zeros(values.shape, values.dtype)
+    chosen[at] = values[at]
+    return chosen
 
 
 def _autoreset_mode(given: str | AutoresetMode) -> AutoresetMode:
