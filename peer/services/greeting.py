@@ -2,20 +2,28 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Never, Protocol
+from typing import Never
 
 import trio
 
 from peer.errors import ProtocolError, TransportError
-from peer.network.transport import ConnectionsTaken, GossipFailing, PeerConnected, PeerDisconnected, Transport
+from peer.network.transport import (
+    ConnectionsTaken,
+    GossipFailing,
+    PeerConnected,
+    PeerDisconnected,
+    Transport,
+    TransportEvent,
+)
 from peer.services.admission import AdmissionDesk
+from peer.services.greeted_peers import GreetedPeers, PeersObserver
 from peer.services.service import TaskStatus
 from peer.services.sessions import SessionDesk, is_newer
 from peer.services.welcome import Welcome
 from peer.telemetry import connection_events
 from peer.telemetry.counters import Counters
 from peer.telemetry.names import NameBook
-from peer.telemetry.peer_events import GossipInterrupted, PeerJoined, PeerLeft, PeerRefused
+from peer.telemetry.peer_events import GossipInterrupted, PeerRefused
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds, Session
 from peer.wire.envelope import Signed
@@ -31,12 +39,6 @@ _PAUSE_S = 0.5
 _RECONCILE_S = 1.0
 _FAREWELL_S = 0.5
 """Between refusing a peer and closing its connection: so that it can find out for itself what is wrong, and say so."""
-
-
-class PeersObserver(Protocol):
-    """Whoever wants to know which peers are connected and were admitted. Must not block."""
-
-    def reachable(self, peers: frozenset[PeerId], /) -> None: ...
 
 
 class Greeter:
@@ -63,14 +65,12 @@ class Greeter:
         self._transport = transport
         self._welcome = welcome
         self._sink = sink
-        self._names = names
         self._counters = counters
         self._request_s = request_s
         self._learn = learn
         self._desk = desk
         self._sessions = sessions
-        self._observers: tuple[PeersObserver, ...] = ()
-        self._greeted: dict[PeerId, Signed[PeerCard]] = {}
+        self._greeted = GreetedPeers(transport, desk=desk, sink=sink, names=names)
         self._greeting: set[PeerId] = set()
         self._shown: dict[PeerId, bytes] = {}  # cards of those in `_greeting` that asked for ours meanwhile
         self._nursery: trio.Nursery | None = None
@@ -80,26 +80,22 @@ class Greeter:
 
     def add_observers(self, *observers: PeersObserver) -> None:
         """Tell these of every change from now on, after those that were added before."""
-        self._observers += observers
+        self._greeted.add_observers(*observers)
 
     @property
     def greeted(self) -> frozenset[PeerId]:
-        return frozenset(self._greeted)
+        return self._greeted.peers
 
     def boot_of(self, peer: PeerId) -> int | None:
         """Return the boot number on the card of a greeted peer, None for others."""
-        card = self._greeted.get(peer)
+        card = self._greeted.card_of(peer)
         return card.message.boot if card else None
-
-    def runs_twice(self, peer: PeerId) -> bool:
-        """Return whether two processes with the identity of `peer` were connected lately."""
-        return self._sessions is not None and self._sessions.runs_twice(peer)
 
     async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
         """Follow the connections until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            self._admit()
+            self._greeted.admit()
             if self._sessions is not None:
                 self._sessions.open()
             self._transport.handle(CARD_PROTOCOL, self._answer_card, strangers=True)
@@ -110,33 +106,62 @@ class Greeter:
             nursery.start_soon(self._disconnect_expelled)
             task_status.started()
             async for event in self._transport.events:
-                if isinstance(event, PeerConnected):
-                    self._greet_once(event.peer, nursery)
-                elif isinstance(event, PeerDisconnected):
-                    self._lose(event.peer, event.cause)
-                elif isinstance(event, GossipFailing):
-                    self._note_deaf(event)
-                elif isinstance(event, ConnectionsTaken):
-                    self._sink.emit(
-                        connection_events.ConnectionsTaken(connections=event.connections, strangers=event.strangers)
-                    )
+                self._take(event, nursery)
             await trio.sleep_forever()
         raise AssertionError("the loops above never end")
+
+    def reconsider(self) -> None:
+        """Take leave of those who may not take part any more: a new allow-list or a proof says so."""
+        assert self._desk is not None
+        for peer in sorted(self.greeted):
+            objection = self._desk.objection(peer)
+            if objection is not None:
+                self._report(peer, objection)
+                self._greeted.remove(
+                    peer, "not on the allow-list any more" if objection.reason == "not_allowed" else objection.detail
+                )
+                self._expelled.append(peer)
+        self._has_expelled.set()
+
+    async def give_up(self, peer: PeerId, cause: str) -> None:
+        """Count a peer that does not answer as gone, and close its connection; it may come back by a new one."""
+        self._greeted.remove(peer, cause)
+        await self._transport.disconnect(peer)
+
+    # Connections
+
+    def _take(self, event: TransportEvent, nursery: trio.Nursery) -> None:
+        match event:
+            case PeerConnected():
+                self._greet_once(event.peer, nursery)
+            case PeerDisconnected():
+                self._greeted.remove(event.peer, event.cause)
+            case GossipFailing():
+                self._note_deaf(event)
+            case ConnectionsTaken(connections=connections, strangers=strangers):
+                self._sink.emit(connection_events.ConnectionsTaken(connections=connections, strangers=strangers))
 
     async def _reconcile(self, nursery: trio.Nursery) -> Never:
         """Events may be lost when their queue is full; what is connected is the truth."""
         while True:
             await trio.sleep(_RECONCILE_S)
             connected = self._transport.connected_peers()
-            for peer, card in list(self._greeted.items()):
+            for peer, card in self._greeted.cards():
                 sessions = self._transport.sessions_of(peer)
                 if card.session not in sessions:
-                    self._lose(peer, "the connection ended")
+                    self._greeted.remove(peer, "the connection ended")
                 for session in sessions - {card.session} - self._looking:
                     self._looking.add(session)
                     nursery.start_soon(self._look_at_other, peer, session)
             for peer in connected - self.greeted:
                 self._greet_once(peer, nursery)
+
+    def _note_deaf(self, event: GossipFailing) -> None:
+        """Tell of a peer that cannot be gossiped to; one that is not admitted, or not any more, shall not be."""
+        if event.peer in self._greeted:
+            self._sink.emit(GossipInterrupted(remote=event.peer, failures=event.failures, cause=event.cause))
+
+    # Greeting
 
     def _greet_once(self, peer: PeerId, nursery: trio.Nursery) -> None:
         if peer not in self._greeting and peer not in self._greeted:
@@ -146,7 +171,7 @@ class Greeter:
     async def _greet(self, peer: PeerId) -> None:
         """Take a peer in, or part from it."""
         try:
-            if not await self._is_settled(peer):
+            if not await self._settle(peer):
                 self._counters.add("greetings_failed")
                 await self._transport.disconnect(peer)
         except ProtocolError as error:
@@ -155,8 +180,8 @@ class Greeter:
             self._greeting.discard(peer)
             self._shown.pop(peer, None)
 
-    async def _is_settled(self, peer: PeerId) -> bool:
-        """Take a peer in if it is to be; return whether it was examined to the end, or is gone.
+    async def _settle(self, peer: PeerId) -> bool:
+        """Examine a peer, and take it in if it passes; return False when that did not come to an end while it was here.
 
         What fails on the way is tried again. Raises: ProtocolError that says why the peer is not taken in.
         """
@@ -170,7 +195,7 @@ class Greeter:
                     answer = b""  # it has been started anew meanwhile
                     raise TransportError("the card is of another process than the one connected")
                 if await self._examine(peer):
-                    self._accept(peer, card)
+                    self._greeted.add(peer, card)
                     self._learn(peer, answer)
                 return True
             except (TransportError, trio.TooSlowError):
@@ -187,34 +212,6 @@ class Greeter:
         with trio.fail_after(self._request_s):
             return await self._transport.request(peer, CARD_PROTOCOL, self._own_card(peer), session=session)
 
-    async def _look_at_other(self, peer: PeerId, session: Session) -> None:
-        """Find out about a second process that is connected as a greeted peer."""
-        try:
-            data = await self._ask_for_card(peer, session=session)
-            self._compare(peer, self._welcome.check(peer, data))
-        except (TransportError, trio.TooSlowError):
-            return  # if it is there, the next look will tell
-        except ProtocolError as error:
-            self._report(peer, error)
-            if peer in self._greeted:
-                self._transport.keep_session(peer, self._greeted[peer].session)
-        finally:
-            self._looking.discard(session)
-
-    def _compare(self, peer: PeerId, shown: Signed[PeerCard]) -> None:
-        """Serve the newer of two connected processes of one identity: a restart, or one key that runs twice."""
-        known, connected = self._greeted.get(peer), self._transport.sessions_of(peer)
-        if known is None or shown.session == known.session or shown.session not in connected:
-            return
-        assert self._nursery is not None, "peers are greeted while serving"
-        if known.session in connected and is_newer(known, shown):
-            if self._sessions is not None:
-                self._nursery.start_soon(partial(self._sessions.settle, peer, newer=known, older=shown))
-            return
-        self._lose(peer, f"started anew as boot {shown.message.boot}")
-        self._transport.keep_session(peer, shown.session)  # one that lives on all the same comes back, and is noticed
-        self._greet_once(peer, self._nursery)
-
     async def _examine(self, peer: PeerId) -> bool:
         """Return whether `peer` may take part; else it is told about, and sent away. Raises: as a request."""
         if self._desk is None:
@@ -228,29 +225,6 @@ class Greeter:
             await self._transport.disconnect(peer)
             return False
         return True
-
-    def reconsider(self) -> None:
-        """Take leave of those who may not take part any more: a new allow-list or a proof says so."""
-        assert self._desk is not None
-        for peer in sorted(self.greeted):
-            objection = self._desk.objection(peer)
-            if objection is not None:
-                self._report(peer, objection)
-                self._lose(
-                    peer, "not on the allow-list any more" if objection.reason == "not_allowed" else objection.detail
-                )
-                self._expelled.append(peer)
-        self._has_expelled.set()
-
-    async def _disconnect_expelled(self) -> Never:
-        while True:
-            await self._has_expelled.wait()
-            self._has_expelled = trio.Event()
-            await trio.sleep(_FAREWELL_S)
-            while self._expelled:
-                peer = self._expelled.pop()
-                if peer not in self._greeted:  # it may be back already, by a still newer list
-                    await self._transport.disconnect(peer)
 
     async def _answer_card(self, peer: PeerId, data: bytes) -> bytes:
         """Show our card even to a stranger: only so it can tell its user what does not fit."""
@@ -269,39 +243,38 @@ class Greeter:
     def _own_card(self, peer: PeerId) -> bytes:
         return self._welcome.card_for(remote_host=self._transport.remote_host(peer)).data
 
-    def _accept(self, peer: PeerId, card: Signed[PeerCard]) -> None:
-        if peer not in self._transport.connected_peers():
+    # Two processes of one identity
+
+    async def _look_at_other(self, peer: PeerId, session: Session) -> None:
+        """Find out about a second process that is connected as a greeted peer."""
+        try:
+            data = await self._ask_for_card(peer, session=session)
+            self._compare(peer, self._welcome.check(peer, data))
+        except (TransportError, trio.TooSlowError):
+            return  # if it is there, the next look will tell
+        except ProtocolError as error:
+            self._report(peer, error)
+            known = self._greeted.card_of(peer)
+            if known is not None:
+                self._transport.keep_session(peer, known.session)
+        finally:
+            self._looking.discard(session)
+
+    def _compare(self, peer: PeerId, shown: Signed[PeerCard]) -> None:
+        """Serve the newer of two connected processes of one identity: a restart, or one key that runs twice."""
+        known, connected = self._greeted.card_of(peer), self._transport.sessions_of(peer)
+        if known is None or shown.session == known.session or shown.session not in connected:
             return
-        self._names.learn(peer, card.message.name)
-        self._greeted[peer] = card
-        self._admit()
-        self._sink.emit(PeerJoined(remote=peer, boot=card.message.boot, peers=len(self._greeted) + 1))
-        self._tell_reachable()
+        assert self._nursery is not None, "peers are greeted while serving"
+        if known.session in connected and is_newer(known, shown):
+            if self._sessions is not None:
+                self._nursery.start_soon(partial(self._sessions.settle, peer, newer=known, older=shown))
+            return
+        self._greeted.remove(peer, f"started anew as boot {shown.message.boot}")
+        self._transport.keep_session(peer, shown.session)  # one that lives on all the same comes back, and is noticed
+        self._greet_once(peer, self._nursery)
 
-    async def give_up(self, peer: PeerId, cause: str) -> None:
-        """Count a peer that does not answer as gone, and close its connection; it may come back by a new one."""
-        self._lose(peer, cause)
-        await self._transport.disconnect(peer)
-
-    def _admit(self) -> None:
-        self._transport.admit(self.greeted)
-        if self._desk is not None:
-            self._desk.admitted(self.greeted)
-
-    def _lose(self, peer: PeerId, cause: str) -> None:
-        if self._greeted.pop(peer, None) is not None:
-            self._admit()
-            self._sink.emit(PeerLeft(remote=peer, cause=cause, peers=len(self._greeted) + 1))
-            self._tell_reachable()
-
-    def _tell_reachable(self) -> None:
-        for observer in self._observers:
-            observer.reachable(self.greeted)
-
-    def _note_deaf(self, event: GossipFailing) -> None:
-        """Tell of a peer that cannot be gossiped to; one that is not admitted, or not any more, shall not be."""
-        if event.peer in self._greeted:
-            self._sink.emit(GossipInterrupted(remote=event.peer, failures=event.failures, cause=event.cause))
+    # Parting
 
     async def _refuse(self, peer: PeerId, error: ProtocolError) -> None:
         self._report(peer, error)
@@ -310,3 +283,13 @@ class Greeter:
     def _report(self, peer: PeerId, error: ProtocolError) -> None:
         self._counters.add(f"refused_{error.reason}")
         self._sink.emit(PeerRefused(remote=peer, reason=error.reason, detail=error.detail))
+
+    async def _disconnect_expelled(self) -> Never:
+        while True:
+            await self._has_expelled.wait()
+            self._has_expelled = trio.Event()
+            await trio.sleep(_FAREWELL_S)
+            while self._expelled:
+                peer = self._expelled.pop()
+                if peer not in self._greeted:  # it may be back already, by a still newer list
+                    await self._transport.disconnect(peer)

@@ -224,7 +224,7 @@ def _peers(me: ProcessFacts, tip: Entry, running: Running, names: NameBook) -> l
             boot=me.boot if peer_id == me.peer_id else greeter.boot_of(peer_id),
             silent_s=_tenths(detector.silent_s(peer_id, now)),
             suspected_by=detector.suspected_by(peer_id),
-            runs_twice=greeter.runs_twice(peer_id),
+            runs_twice=running.sessions.runs_twice(peer_id),
         )
         for peer_id in everybody
     ]
