@@ -7,7 +7,7 @@ from pathlib import Path
 
 from peer.addresses import bound_port
 from peer.admission.allow_list import Authority
-from peer.admission.policy import AdmissionPolicy
+from peer.admission.policy import AdmissionPolicy, FoundList
 from peer.config.schema import Config
 from peer.native import PpoSettings
 from peer.network.announce import Announced, announced_addresses, multicast_addresses
@@ -116,17 +116,17 @@ ALLOW_LIST_FILE = "allow-list.json"
 def admission_policy(config: Config, slot: Path) -> AdmissionPolicy:
     """Return who may take part. Raises: StorageError when a file that the user names cannot be used."""
     network = config.network
-    lists: list[bytes] = []
+    files: list[Path] = []
     if network.allow_list is not None:
         load_allow_list(Path(network.allow_list))  # the user's own file must be one: say so at the start
-        lists.append(read_allow_list(Path(network.allow_list)))
+        files.append(Path(network.allow_list))
     if network.authorities and (slot / ALLOW_LIST_FILE).exists():
-        lists.append(read_allow_list(slot / ALLOW_LIST_FILE))
+        files.append(slot / ALLOW_LIST_FILE)
     return AdmissionPolicy(
         run=config.run.name,
         swarm_key=None if network.swarm_key_file is None else load_swarm_key(Path(network.swarm_key_file)),
         authority=Authority(keys=tuple(map(PeerId, network.authorities)), needed=network.authority_signatures),
-        known=tuple(lists),
+        known=tuple(FoundList(str(file), read_allow_list(file)) for file in files),
     )
 
 

@@ -6,6 +6,14 @@ from peer.admission.allow_list import Authority
 from peer.admission.swarm_key import SwarmKey
 
 
+@dataclass(frozen=True, slots=True)
+class FoundList:
+    """The bytes of an allow-list, and the file that held them."""
+
+    file: str
+    data: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionPolicy:
     """run: run.name. swarm_key: None for an open swarm. authority: without keys there is no allow-list.
@@ -16,4 +24,4 @@ class AdmissionPolicy:
     run: str = ""
     swarm_key: SwarmKey | None = None
     authority: Authority = field(default_factory=Authority)
-    known: tuple[bytes, ...] = ()
+    known: tuple[FoundList, ...] = ()

@@ -9,7 +9,7 @@ from typing import Never, Protocol
 import trio
 
 from peer.admission.allow_list import AllowList, AllowListFile, open_allow_list
-from peer.admission.policy import AdmissionPolicy
+from peer.admission.policy import AdmissionPolicy, FoundList
 from peer.admission.swarm_key import NONCE_BYTES
 from peer.errors import ProtocolError, StorageError, TransportError
 from peer.network.transport import Transport
@@ -38,7 +38,7 @@ _REQUEST_S: Seconds = 5.0
 class AllowListStore(Protocol):
     """Where allow-lists come from and go to besides other peers: the user's file, and the disk of this peer."""
 
-    def changed(self) -> bytes | None:
+    def changed(self) -> FoundList | None:
         """Return the user's file once after every change, None else. Raises: StorageError."""
 
     def keep(self, newest: AllowListFile, /) -> None:
@@ -75,8 +75,8 @@ class AdmissionDesk:
         self._askers: set[PeerId] = set()
         self.changed: Callable[[], None] = lambda: None
         self.allow_list: AllowList | None = None
-        for data in policy.known:
-            self._consider(data, source=None)
+        for found in policy.known:
+            self._consider(found.data, file=found.file)
 
     @property
     def allowed(self) -> frozenset[PeerId] | None:
@@ -171,19 +171,22 @@ class AdmissionDesk:
     def _version(self) -> int:
         return self.allow_list.version if self.allow_list else 0
 
-    def _consider(self, data: bytes, *, source: PeerId | None, new_file: bool = False) -> None:
-        """Adopt a list if it is valid and newer than ours. source: None for a file. new_file: its user put it there."""
+    def _consider(
+        self, data: bytes, *, source: PeerId | None = None, file: str | None = None, new_file: bool = False
+    ) -> None:
+        """Adopt a list if it is valid and newer than ours. It came from a peer, or a file. new_file: its user put it
+        there."""
         try:
             found = open_allow_list(data, self._policy.authority, run=self._policy.run)
         except ProtocolError as error:
-            self._sink.emit(AllowListRefused(remote=source or self._transport.local_peer, cause=error.detail))
+            self._sink.emit(AllowListRefused(source=source, file=file, cause=error.detail))
             return
         if self.allow_list is not None and not found.is_newer_than(self.allow_list):
             if new_file and found.digest != self.allow_list.digest:
                 cause = (
                     f"version {found.version} gives way to version {self._version}, which holds: change and sign that"
                 )
-                self._sink.emit(AllowListRefused(remote=self._transport.local_peer, cause=cause))
+                self._sink.emit(AllowListRefused(source=None, file=file, cause=cause))
             return
         self.allow_list = found
         self._sink.emit(AllowListAdopted(version=found.version, allowed=len(found.peers), source=source))
@@ -208,12 +211,12 @@ class AdmissionDesk:
         if self._lists is None:
             return
         try:
-            data = self._lists.changed()
+            found = self._lists.changed()
         except StorageError as error:
-            self._sink.emit(AllowListRefused(remote=self._transport.local_peer, cause=str(error)))
+            self._sink.emit(AllowListRefused(source=None, file=None, cause=str(error)))
             return
-        if data is not None:
-            self._consider(data, source=None, new_file=True)
+        if found is not None:
+            self._consider(found.data, file=found.file, new_file=True)
 
     async def _exchange_lists(self, peer: PeerId) -> None:
         """Ask for a newer list, and show which we have. Failing is normal: the next exchange follows."""
@@ -223,7 +226,7 @@ class AdmissionDesk:
         except (TransportError, trio.TooSlowError):
             return
         except ProtocolError as error:
-            self._sink.emit(AllowListRefused(remote=peer, cause=error.detail))
+            self._sink.emit(AllowListRefused(source=peer, file=None, cause=error.detail))
 
     async def _ask_for_list(self, peer: PeerId) -> None:
         asked = encode(AllowListRequest(self._version))

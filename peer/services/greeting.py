@@ -282,7 +282,8 @@ class Greeter:
 
     def _report(self, peer: PeerId, error: ProtocolError) -> None:
         self._counters.add(f"refused_{error.reason}")
-        self._sink.emit(PeerRefused(remote=peer, reason=error.reason, detail=error.detail))
+        host = self._transport.remote_host(peer)
+        self._sink.emit(PeerRefused(remote=peer, host=host, reason=error.reason, detail=error.detail))
 
     async def _disconnect_expelled(self) -> Never:
         while True:

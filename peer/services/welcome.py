@@ -27,7 +27,7 @@ class Welcome:
 
     def check(self, peer: PeerId, data: bytes) -> Signed[PeerCard]:
         """Return the card of `peer`. Raises: ProtocolError with what does not fit and what to do about it."""
-        signed = open_as(data, PeerCard, run=self.run)
+        signed = self._open(data)
         if signed.peer != peer:
             raise ProtocolError("identity", f"connected as {peer[-6:]}, shows the card of {signed.peer[-6:]}")
         card, own = signed.message, self.card.message
@@ -40,3 +40,11 @@ class Welcome:
                 "config", f"its configuration differs in a key marked (=) in configs/config.yaml{where}"
             )
         return signed
+
+    def _open(self, data: bytes) -> Signed[PeerCard]:
+        try:
+            return open_as(data, PeerCard, run=self.run)
+        except ProtocolError as error:
+            if error.reason == "run":
+                raise ProtocolError("run", "it is of a run of another name: give both the same run.name") from error
+            raise

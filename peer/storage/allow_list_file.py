@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from peer.admission.allow_list import AllowListFile, parse_allow_list
+from peer.admission.policy import FoundList
 from peer.errors import ProtocolError, StorageError
 from peer.storage.atomic_file import write_atomic
 from peer.wire.limits import MAX_ALLOW_LIST_BYTES
@@ -49,7 +50,7 @@ class AllowListFiles:
         """Raises: StorageError."""
         save_allow_list(self._kept, newest)
 
-    def changed(self) -> bytes | None:
+    def changed(self) -> FoundList | None:
         """Return the user's file once after every change, None else. Raises: StorageError."""
         if self._configured is None:
             return None
@@ -62,6 +63,6 @@ class AllowListFiles:
             return None
         self._seen = seen
         try:
-            return read_allow_list(self._configured)
+            return FoundList(str(self._configured), read_allow_list(self._configured))
         except FileNotFoundError:
             return None

@@ -14,5 +14,6 @@ class ConnectionsTaken(RepeatedEvent):
     """
 
     level: ClassVar[Level] = "warning"
+    lasts: ClassVar[bool] = True
     connections: int
     strangers: int

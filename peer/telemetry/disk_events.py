@@ -64,6 +64,7 @@ class StorageFailed(RepeatedEvent):
     """The disk refused a write; training goes on with the last good state on disk."""
 
     level: ClassVar[Level] = "error"
+    lasts: ClassVar[bool] = True
     told_with: ClassVar[str] = "storage"
     operation: str
     cause: str

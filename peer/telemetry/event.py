@@ -28,10 +28,14 @@ class RepeatedEvent(Event):
     """An event that may come in floods: the sink tells the first at once, later only how many came.
 
     told_with: events of other types with the same word and the same key, such as coming and going, are told together
-    when they were held back, in the order in which the last of each came: else the log would end with a lie.
+    when they were held back, in the order in which the last of each came: else the log would end with a lie. A longer
+    key that begins with the same one goes with it.
+    lasts: the event tells of a state that may be there for weeks, such as a peer that is refused and dials again: the
+    longer it keeps coming, the rarer it is told.
     """
 
     told_with: ClassVar[str] = ""
+    lasts: ClassVar[bool] = False
     count: int = 1
 
     def repeat_key(self) -> tuple[str, ...]:

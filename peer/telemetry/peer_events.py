@@ -36,6 +36,7 @@ class GossipInterrupted(RepeatedEvent):
     """A connected peer does not take our gossip; failures: streams to it in a row that did not open, or broke."""
 
     level: ClassVar[Level] = "warning"
+    lasts: ClassVar[bool] = True
     remote: PeerId
     failures: int
     cause: str
@@ -71,10 +72,13 @@ class PeerReturned(RepeatedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerRefused(RepeatedEvent):
-    """Someone connected who cannot take part: another run, version, config or model."""
+    """Someone connected who cannot take part: another run, version, config or model. host: where it is, None if unknown."""
 
     level: ClassVar[Level] = "warning"
+    lasts: ClassVar[bool] = True
+    told_with: ClassVar[str] = "presence"
     remote: PeerId
+    host: str | None
     reason: str
     detail: str
 
@@ -93,14 +97,16 @@ class AllowListAdopted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowListRefused(RepeatedEvent):
-    """An allow-list was not valid: of this peer's own files, or passed on by another."""
+    """An allow-list was not valid. source: who passed it on. file: where it was found, else."""
 
     level: ClassVar[Level] = "warning"
-    remote: PeerId
+    lasts: ClassVar[bool] = True
+    source: PeerId | None
+    file: str | None
     cause: str
 
     def repeat_key(self) -> tuple[str, ...]:
-        return (self.remote, self.cause)
+        return (self.source or self.file or "", self.cause)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +143,7 @@ class IdentityRunsTwice(RepeatedEvent):
     """
 
     level: ClassVar[Level] = "warning"
+    lasts: ClassVar[bool] = True
     remote: PeerId
     boot: int
     addresses: tuple[str, ...]
@@ -155,6 +162,7 @@ class OwnIdentityRunsTwice(RepeatedEvent):
     """
 
     level: ClassVar[Level] = "error"
+    lasts: ClassVar[bool] = True
     peer_id: PeerId
     boot: int
     other_boot: int | None
@@ -194,6 +202,7 @@ class DialFailed(RepeatedEvent):
 class DiscoveryFailed(RepeatedEvent):
     """A source of addresses gave none: a name that does not resolve, for example."""
 
+    lasts: ClassVar[bool] = True
     source: str
     cause: str
 
@@ -223,6 +232,7 @@ class MessageRefused(RepeatedEvent):
     """reason: the counter's name, as in `ProtocolError.reason`."""
 
     level: ClassVar[Level] = "warning"
+    lasts: ClassVar[bool] = True
     remote: PeerId
     reason: str
     detail: str

@@ -150,6 +150,12 @@ def _roster(event: round_events.RosterChanged, names: NameBook) -> str:
     return f"roster of round {event.round}: {_listed(changes)}; {plural(event.roster, 'peer')}"
 
 
+def _allow_list_refused(event: peer_events.AllowListRefused, names: NameBook) -> str:
+    if event.source is not None:
+        return f"refused an allow-list of {names.name_of(event.source)}: {event.cause}"
+    return f"refused the allow-list in {event.file or 'a file here'}: {event.cause}"
+
+
 def _input_refused(event: peer_events.InputRefused) -> str:
     """Messages alone come from peers that the log names, each with its reason: most have other settings."""
     hint = "; someone speaks another protocol on this port, or means harm" if event.frames or event.streams else ""
@@ -218,7 +224,9 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     peer_events.PeerLeft: lambda e, names: (
         f"lost {names.name_of(e.remote)}: {e.cause}; {plural(e.peers, 'peer')} connected"
     ),
-    peer_events.PeerRefused: lambda e, names: f"refused {names.name_of(e.remote)}: {e.reason}: {e.detail}",
+    peer_events.PeerRefused: lambda e, names: (
+        f"refused {names.name_of(e.remote)} ({e.remote}, at {e.host or 'an unknown address'}): {e.reason}: {e.detail}"
+    ),
     peer_events.DialRetried: lambda e, _: f"no answer from {e.address} yet: {_dial_cause(e)}",
     peer_events.DialFailed: lambda e, _: (
         f"no answer from {e.address} in {e.failures} tries: {_dial_cause(e)}; trying on, next in {duration(e.retry_s)}"
@@ -227,7 +235,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
         f"allow-list version {e.version} holds now: {plural(e.allowed, 'peer')} may take part"
         f" (from {'a file' if e.source is None else names.name_of(e.source)})"
     ),
-    peer_events.AllowListRefused: lambda e, names: f"refused an allow-list of {names.name_of(e.remote)}: {e.cause}",
+    peer_events.AllowListRefused: lambda e, names: _allow_list_refused(e, names),
     peer_events.NotAllowed: lambda e, _: (
         f"this peer is not on the allow-list, version {e.version}, and nobody takes it in:"
         f" have {e.peer_id} added and signed"

@@ -15,7 +15,7 @@ import trio
 from trio.testing import MockClock
 
 from peer.admission.allow_list import AllowListFile, Authority
-from peer.admission.policy import AdmissionPolicy
+from peer.admission.policy import AdmissionPolicy, FoundList
 from peer.agents.numpy_agent import NumpyAgent
 from peer.common_model import common_schema
 from peer.config.schema import Config, EnvConfig, RunConfig, VariantConfig
@@ -145,10 +145,10 @@ class Node:
     def events(self, kind: type[E]) -> list[E]:
         return [event for event in self.sink.events if isinstance(event, kind)]
 
-    def changed(self) -> bytes | None:
+    def changed(self) -> FoundList | None:
         """Return the allow-list that its user has put into its file since the last look."""
         data, self.new_list = self.new_list, None
-        return data
+        return None if data is None else FoundList("swarm.json", data)
 
     def keep(self, newest: AllowListFile) -> None:
         """Keep no allow-list between lives."""

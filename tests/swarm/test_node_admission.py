@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from peer.admission.allow_list import AllowListFile, Authority, Listed, signed, with_peer
-from peer.admission.policy import AdmissionPolicy
+from peer.admission.policy import AdmissionPolicy, FoundList
 from peer.admission.swarm_key import SwarmKey
 from peer.errors import TransportError
 from peer.network.identity import Identity
@@ -118,7 +118,7 @@ def list_of(swarm: NodeSwarm, *numbers: int, version: int) -> bytes:
 def give_lists(swarm: NodeSwarm, lists: dict[int, bytes]) -> None:
     """Have every peer believe the authority, and those named know a list when they start."""
     for node in swarm.nodes:
-        known = (lists[node.number],) if node.number in lists else ()
+        known = (FoundList("swarm.json", lists[node.number]),) if node.number in lists else ()
         node.admission = AdmissionPolicy(run="virtual", authority=AUTHORITY, known=known)
 
 
@@ -194,6 +194,7 @@ def test_an_old_list_and_one_that_nobody_signed_change_nothing() -> None:
             await trio.sleep(20.0)
             assert allowed_versions(swarm) == [5, 5, 5]
             assert swarm.nodes[1].events(AllowListRefused)
+            assert {event.file for node in swarm.nodes for event in node.events(AllowListRefused)} == {"swarm.json"}
             (older,) = swarm.nodes[0].events(AllowListRefused)
             assert older.cause == "version 4 gives way to version 5, which holds: change and sign that"
             assert swarm.nodes[0].events(RoundSealed)[-1].admitted == 3

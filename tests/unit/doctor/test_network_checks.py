@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from peer.admission.allow_list import AllowListFile, Authority, Listed, signed
-from peer.admission.policy import AdmissionPolicy
+from peer.admission.policy import AdmissionPolicy, FoundList
 from peer.agents.native_agent import NativeAgent
 from peer.config.digest import digest, section_hints
 from peer.config.schema import Config
@@ -105,7 +105,7 @@ async def test_a_peer_whose_newer_allow_list_leaves_ours_out_is_told_before_we_s
     for ids, verdict in (((host.peer_id,), "fail"), ((host.peer_id, own.peer_id), "ok"), ((own.peer_id,), "fail")):
         peers = tuple(Listed(peer=peer) for peer in sorted(ids))
         data = signed(AllowListFile(run="cartpole", version=3, peers=peers), chief).text()
-        policy = AdmissionPolicy(run="cartpole", authority=authority, known=(data,))
+        policy = AdmissionPolicy(run="cartpole", authority=authority, known=(FoundList("swarm.json", data),))
         async with answering_peer(config_for(), policy=policy) as peer:
             sections = {
                 "network": {"addresses": peer.listen_addresses, **network},

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from peer.admission.allow_list import AllowListFile, Authority, signed
-from peer.admission.policy import AdmissionPolicy
+from peer.admission.policy import AdmissionPolicy, FoundList
 from peer.admission.swarm_key import SwarmKey
 from peer.errors import ProtocolError, StorageError
 from peer.network.identity import Identity
@@ -127,7 +127,7 @@ async def test_the_desk_answers_strangers_and_bounds_what_it_says(autojump_clock
 class FullDisk:
     """Takes no allow-list, and has none."""
 
-    def changed(self) -> bytes | None:
+    def changed(self) -> FoundList | None:
         return None
 
     def keep(self, newest: AllowListFile) -> None:
@@ -137,7 +137,9 @@ class FullDisk:
 def test_disk_that_takes_no_allow_list_costs_a_line_in_the_log() -> None:
     authority = Identity.for_tests(50)
     newest = signed(AllowListFile(run="cartpole", version=2), authority)
-    policy = AdmissionPolicy(run="cartpole", authority=Authority(keys=(authority.peer_id,)), known=(newest.text(),))
+    policy = AdmissionPolicy(
+        run="cartpole", authority=Authority(keys=(authority.peer_id,)), known=(FoundList("swarm.json", newest.text()),)
+    )
     sink = RecordingSink()
     desk = AdmissionDesk(
         ScriptedTransport(ALICE), run=RUN, policy=policy, sink=sink, rng=random.Random(1), lists=FullDisk()

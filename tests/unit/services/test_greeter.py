@@ -123,9 +123,11 @@ async def test_a_card_that_does_not_fit_is_refused_counted_and_disconnected(
     reason: str, shown: Callable[[], bytes], autojump_clock: MockClock
 ) -> None:
     async with open_hall() as hall:
+        hall.transport.hosts[ALICE.peer_id] = "192.0.2.9"
         hall.arrives(ALICE, shows(shown()))
         await trio.sleep(0.1)
         assert hall.refused() == [(ALICE.peer_id, reason)]
+        assert [event.host for event in hall.sink.events if isinstance(event, PeerRefused)] == ["192.0.2.9"]
         assert hall.counters[f"refused_{reason}"] == 1
         assert hall.transport.disconnected == [ALICE.peer_id]
         assert hall.told == []
@@ -143,6 +145,12 @@ def test_a_card_of_other_settings_is_refused_with_the_sections_that_differ() -> 
         welcome.check(ALICE.peer_id, sealed("ppo.gamma=0.5", "stop.episodes=7").data)
     with pytest.raises(ProtocolError, match=r"in configs/config.yaml$"):
         welcome.check(ALICE.peer_id, card(ALICE))
+
+
+def test_a_card_of_another_run_is_refused_with_what_to_do() -> None:
+    welcome = Welcome(run=RUN, card=seal(PeerCard(1, "me", (), b"c" * 32, b"s" * 32), ME, run=RUN))
+    with pytest.raises(ProtocolError, match=r"give both the same run\.name"):
+        welcome.check(ALICE.peer_id, card(ALICE, run=b"x" * 16))
 
 
 async def test_a_stranger_is_shown_our_card_so_that_its_user_learns_why(autojump_clock: MockClock) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from peer.admission.allow_list import AllowListFile
+from peer.admission.policy import FoundList
 from peer.storage.allow_list_file import AllowListFiles, load_allow_list, save_allow_list
 
 
@@ -16,7 +17,7 @@ def test_file_of_the_user_is_handed_over_once_after_every_change(tmp_path: Path)
     assert files.changed() is None
     for number in (1, 22):  # of another length: the clock of a file system may be coarse
         save_allow_list(configured, version(number))
-        assert [files.changed(), files.changed()] == [version(number).text(), None]
+        assert [files.changed(), files.changed()] == [FoundList(str(configured), version(number).text()), None]
     configured.unlink()
     assert files.changed() is None
 

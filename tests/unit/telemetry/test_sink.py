@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,10 +14,10 @@ import pytest
 
 from peer.telemetry import disk_events, peer_events, round_events
 from peer.telemetry.counters import OVERFLOW, Counters
-from peer.telemetry.event import LEVELS, Level
+from peer.telemetry.event import LEVELS, Level, RepeatedEvent
 from peer.telemetry.line_writer import MAX_BACKLOG
 from peer.telemetry.names import NameBook
-from peer.telemetry.rate_limit import MAX_KEYS, RateLimit
+from peer.telemetry.rate_limit import LONGEST_S, MAX_KEYS, QUIET_S, RateLimit
 from peer.telemetry.sink import REPEAT_PERIOD_S, LogSink, RecordingSink
 from peer.types import PeerId
 from tests.unit.telemetry.samples import ALICE, DIGEST, EVENT_TYPES, round_sealed, sample
@@ -73,9 +74,55 @@ def test_flood_is_told_once_and_then_counted() -> None:
     lines = stream.getvalue().splitlines()
     assert lines[1].endswith("bad_signature: no. 999 (999 times)")
     assert " round 41 " in lines[2]
-    clock.now += REPEAT_PERIOD_S
+    clock.now += 2 * REPEAT_PERIOD_S
     sink.emit(refused("much later"))
     assert stream.getvalue().splitlines()[3].endswith("much later")
+
+
+def turned_away(reason: str = "config") -> peer_events.PeerRefused:
+    return peer_events.PeerRefused(remote=ALICE, host="192.0.2.9", reason=reason, detail="x")
+
+
+def test_peer_that_is_refused_for_weeks_is_told_ever_more_rarely_and_still_found_in_the_end() -> None:
+    """It dials again every half a minute."""
+    limit, week_s = RateLimit(period_s=REPEAT_PERIOD_S), 7 * 24 * 3600
+    told = [(now, event.count) for now in range(0, week_s, 30) for event in _told(limit, turned_away(), now=now)]
+    gaps = [later - now for (now, _), (later, _) in pairwise(told)]
+    assert gaps[:6] == [30, 30, 60, 90, 180, 330]  # 10, 20, 40, 80, 160, 320, told with the dial after
+    assert set(gaps[6:]) <= {LONGEST_S, LONGEST_S + 30}
+    assert sum(count for _, count in told) + sum(event.count for event in limit.rest()) == week_s // 30
+
+
+def test_peer_that_is_refused_again_after_it_was_taken_in_is_told_at_once() -> None:
+    limit = RateLimit(period_s=REPEAT_PERIOD_S)
+    for now in range(0, 300, 15):
+        _told(limit, turned_away(), now=now)
+    assert _told(limit, joined(), now=301) == [joined()]
+    assert [event.count for event in limit.overtaken(joined())] == [7], "what was held is told before"
+    assert _told(limit, turned_away(), now=320) == [turned_away()]
+    assert _told(limit, turned_away("swarm_key"), now=321) == [turned_away("swarm_key")], "another reason is news"
+
+
+def test_what_lasted_and_is_over_is_told_to_its_end_and_then_anew() -> None:
+    limit = RateLimit(period_s=REPEAT_PERIOD_S)
+    for now in range(0, 3600, 15):
+        _told(limit, turned_away(), now=now)
+    assert [event.count for event in limit.due(now=3585 + QUIET_S)] != []
+    assert limit.due(now=3585 + QUIET_S) == []
+    assert _told(limit, turned_away(), now=3590 + QUIET_S) == [turned_away()]
+
+
+def test_strangers_that_are_refused_leave_room_for_what_else_there_is_to_tell() -> None:
+    limit = RateLimit(period_s=REPEAT_PERIOD_S)
+    for number in range(10 * MAX_KEYS):
+        _told(limit, refused(remote=PeerId(f"p{number}")), now=0.0)
+    for number in range(MAX_KEYS):
+        assert _told(limit, joined(PeerId(f"p{number}")), now=1.0) != []
+
+
+def _told(limit: RateLimit, event: RepeatedEvent, *, now: float) -> list[RepeatedEvent]:
+    admitted = limit.admit(event, now=now)
+    return limit.due(now=now) + ([] if admitted is None else [admitted])
 
 
 def joined(remote: PeerId = ALICE) -> peer_events.PeerJoined:
@@ -164,8 +211,8 @@ def test_many_strangers_fill_neither_memory_nor_log() -> None:
     assert sum(event.count for event in limit.rest()) == 10_000 - told
     for i in range(MAX_KEYS):
         limit.admit(refused(remote=PeerId(f"p{i}")), now=0.0)
-    assert limit.due(now=11.0) == []
-    assert limit.admit(refused(remote=PeerId("fresh")), now=11.0) is not None
+    assert limit.due(now=QUIET_S) == []
+    assert limit.admit(refused(remote=PeerId("fresh")), now=QUIET_S) is not None
 
 
 def test_no_event_is_lost_from_the_count() -> None:

@@ -133,6 +133,18 @@ def test_every_event_has_a_sentence(text: TextFormat, kind: type[Event]) -> None
             "round 4: task long-pole moved from peer-1 to nobody: peer-1 left",
         ),
         (
+            peer_events.AllowListRefused(source=None, file="/srv/swarm.json", cause="it is damaged"),
+            "warning: refused the allow-list in /srv/swarm.json: it is damaged",
+        ),
+        (
+            peer_events.AllowListRefused(source=ALICE, file=None, cause="it is damaged"),
+            "warning: refused an allow-list of peer-1: it is damaged",
+        ),
+        (
+            peer_events.PeerRefused(remote=ALICE, host="192.0.2.9", reason="schema", detail="its model"),
+            f"warning: refused peer-1 ({ALICE}, at 192.0.2.9): schema: its model",
+        ),
+        (
             peer_events.MessageRefused(remote=ALICE, reason="bad_signature", detail="header", count=3),
             "warning: refused a message of peer-1: bad_signature: header (3 times)",
         ),
@@ -181,7 +193,7 @@ def test_text_of_strangers_can_neither_break_the_line_nor_the_terminal(text: Tex
 
 
 def test_line_is_bounded(text: TextFormat) -> None:
-    event = peer_events.PeerRefused(remote=ALICE, reason="version", detail="x" * 100_000)
+    event = peer_events.PeerRefused(remote=ALICE, host=None, reason="version", detail="x" * 100_000)
     line = text.line(event, peer="peer-3")
     assert len(line) == MAX_LINE
     assert line.endswith("...")
