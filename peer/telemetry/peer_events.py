@@ -72,7 +72,7 @@ class PeerReturned(RepeatedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerRefused(RepeatedEvent):
-    """Someone connected who cannot take part: another run, version, config or model. host: where it is, None if unknown."""
+    """Someone connected who cannot take part: another run, version, config or model. host: None where unknown."""
 
     level: ClassVar[Level] = "warning"
     lasts: ClassVar[bool] = True
