@@ -25,7 +25,7 @@ MAX_SIGNATURES = 16
 _DOMAIN = b"murmuration allow-list 1:"
 _encode = msgspec.msgpack.Encoder().encode
 
-Label = Annotated[str, msgspec.Meta(max_length=32, pattern=r"^[A-Za-z0-9_. -]*$")]
+Label = Annotated[str, msgspec.Meta(max_length=32, pattern=r"^[A-Za-z0-9_. -]*\Z")]
 
 
 class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,7 +40,7 @@ class AuthoritySignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """authority: the peer id of its key. signature: 64 bytes in hex."""
 
     authority: PeerText
-    signature: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}$")]
+    signature: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}\Z")]
 
 
 class AllowListFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

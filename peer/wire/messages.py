@@ -42,7 +42,7 @@ class PeerCard(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     """
 
     boot: Count
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.-]+$")]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.-]+\Z")]
     addresses: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=128)], ...], msgspec.Meta(max_length=8)]
     config: Hash
     schema: Hash

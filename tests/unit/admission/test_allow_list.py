@@ -113,6 +113,49 @@ def test_what_is_no_list_is_refused(data: bytes) -> None:
         parse_allow_list(data)
 
 
+def peers(count: int) -> list[dict[str, str]]:
+    return [{"peer": f"{number:04}"} for number in range(count)]
+
+
+def signatures(count: int, *, text: str = "0a" * 64) -> list[dict[str, str]]:
+    return [{"authority": "a", "signature": text}] * count
+
+
+@pytest.mark.parametrize(
+    ("field", "last", "beyond"),
+    [
+        ("run", "r", ""),
+        ("run", "r" * 48, "r" * 49),
+        ("version", 1, 0),
+        ("version", 2**53, 2**53 + 1),
+        ("peers", peers(1024), peers(1025)),
+        ("peers", [{"peer": "p" * 64}], [{"peer": "p" * 65}]),
+        ("peers", [{"peer": "p"}], [{"peer": ""}]),
+        ("peers", [{"peer": "p", "name": "n" * 32}], [{"peer": "p", "name": "n" * 33}]),
+        ("peers", [{"peer": "p", "name": "A-z_0. 9"}], [{"peer": "p", "name": "a\tb"}]),
+        ("peers", [{"peer": "p", "role": "r"}], [{"peer": "p", "role": "r\n"}]),
+        ("signatures", signatures(16), signatures(17)),
+        ("signatures", signatures(1), signatures(1, text="0a" * 63)),
+        ("signatures", signatures(1), signatures(1, text="0A" * 64)),
+        ("signatures", signatures(1), signatures(1, text="0a" * 64 + "\n")),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_a_list_is_read_up_to_its_bounds_and_refused_beyond(field: str, last: object, beyond: object) -> None:
+    good = {"run": "a", "version": 1}
+    parse_allow_list(msgspec.json.encode(good | {field: last}))
+    with pytest.raises(ProtocolError, match="it is no allow-list"):
+        parse_allow_list(msgspec.json.encode(good | {field: beyond}))
+
+
+def test_a_list_is_read_up_to_its_bound_in_bytes_and_refused_beyond() -> None:
+    text = LIST.text()
+    largest = text + b" " * (MAX_ALLOW_LIST_BYTES - len(text))
+    assert parse_allow_list(largest) == LIST
+    with pytest.raises(ProtocolError, match="262145 bytes, at most 262144 are allowed"):
+        parse_allow_list(largest + b" ")
+
+
 @given(st.binary(max_size=400))
 def test_no_bytes_end_in_anything_but_a_refusal(data: bytes) -> None:
     with pytest.raises(ProtocolError):

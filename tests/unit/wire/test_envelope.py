@@ -1,12 +1,16 @@
 """Envelopes: whatever bytes come in, the answer is a verified message or a named ProtocolError."""
 
+from hashlib import sha256
+
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from peer.errors import ProtocolError
 from peer.network.identity import Identity
+from peer.peer_ids import public_key_of
 from peer.types import Digest
 from peer.wire.envelope import MAX_ENVELOPE_BYTES, Signed, open_as, open_envelope, seal
 from peer.wire.limits import PROTOCOL_VERSION
@@ -121,3 +125,13 @@ def test_equal_messages_have_equal_bytes_and_survive_the_trip() -> None:
     first, second = (seal(manifest, ME, run=RUN) for _ in range(2))
     assert first == second
     assert open_as(first.data, Manifest, run=RUN) == first
+
+
+def test_an_envelope_is_laid_out_as_the_protocol_says() -> None:
+    """[version, run, kind, peer, session, body, signature]; the first six are signed and make the digest."""
+    signed = seal(Ack(1, HASH, HASH, HASH, 0), ME, run=RUN)
+    *statement, signature = msgspec.msgpack.decode(signed.data)
+    assert statement == [5, RUN, 4, ME.peer_id, ME.session, msgspec.msgpack.encode([1, HASH, HASH, HASH, 0])]
+    packed = msgspec.msgpack.encode(statement)
+    Ed25519PublicKey.from_public_bytes(public_key_of(ME.peer_id)).verify(signature, b"murmuration/1:" + packed)
+    assert signed.digest == sha256(packed).digest()
