@@ -22,7 +22,7 @@ from peer.storage.about_file import About, write_about
 from peer.storage.journal import Journal
 from peer.storage.model_file import MODEL_FILE, ModelFile, load_model, save_model
 from peer.storage.payloads import PayloadFolder
-from peer.storage.snapshots import SnapshotStore
+from peer.storage.snapshots import Snapshot, SnapshotStore
 from peer.telemetry.disk_events import ModelSaved, OtherVersionKept, StateDamaged, StorageFailed
 from peer.telemetry.process_events import StateRestored
 from peer.telemetry.sink import EventSink
@@ -130,18 +130,20 @@ class RunFolder:
         save_model(self.model_file, ModelFile(state=entry.state, settings=_description(self._config, entry)))
 
     def _newest_entry(self, agent: Agent) -> Entry | None:
-        loaded = self._snapshots.load_newest()
+        schema = common_schema(self._config, agent.schema)
+        entries: list[Entry] = []
+
+        def accept(found: Snapshot) -> None:
+            try:
+                entries.append(decode_snapshot(found.content, run=wire_run_id(self._config), schema=schema))
+            except ProtocolError as error:
+                raise StorageError(f"it is no state of this run: {error.detail}") from error
+
+        loaded = self._snapshots.load_newest(accept)
         remedy = _AFRESH if loaded.snapshot is None else f"going back to the one of round {loaded.snapshot.round}"
         for damage in loaded.damaged:
             self._tell_damage(damage.path, damage.cause, remedy)
-        if loaded.snapshot is None:
-            return None
-        try:
-            schema = common_schema(self._config, agent.schema)
-            return decode_snapshot(loaded.snapshot.content, run=wire_run_id(self._config), schema=schema)
-        except ProtocolError as error:
-            self._tell_damage(self.path / "snapshots", error.detail, _AFRESH)
-            return None
+        return entries[0] if entries else None
 
     def _tell_other_versions(self) -> None:
         """A peer that was upgraded starts afresh beside what it has: say so, or the old state would seem lost."""

@@ -168,8 +168,9 @@ def _snapshots(place: RunPlace, parts: Parts, findings: Findings) -> list[Entry]
 
 def _judge_snapshots(snapshots: list[Entry], findings: Findings) -> None:
     last = max(findings.manifests, default=0)
-    for entry in snapshots:
-        if entry.round > last:
+    for number, entry in enumerate(snapshots):
+        was_left = any(later.round in findings.snapshots for later in snapshots[number + 1 :])  # in the order written
+        if entry.round > last and not was_left:
             findings.problem(
                 entry.round, f"has a snapshot, but the journal ends at round {last}: its newest rounds were removed"
             )

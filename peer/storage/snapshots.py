@@ -2,6 +2,7 @@
 
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,17 +67,19 @@ class SnapshotStore:
                 old.unlink(missing_ok=True)
         return path
 
-    def load_newest(self) -> LoadedSnapshot:
-        """Return the newest snapshot whose checksum holds; damaged ones are renamed to `*.corrupt`.
+    def load_newest(self, accept: Callable[[Snapshot], None] = lambda _: None) -> LoadedSnapshot:
+        """Return the newest snapshot whose checksum holds and that is accepted; others are renamed to `*.corrupt`.
 
-        Raises: StorageError when the folder cannot be listed.
+        accept: raises StorageError for one that is of no use. Raises: StorageError when the folder cannot be listed.
         """
         with storage_errors("list", self._folder):
             numbered = self._numbered()
         damaged: list[Damage] = []
         for _, path in reversed(numbered):
             try:
-                return LoadedSnapshot(snapshot=_read(path), damaged=tuple(damaged))
+                snapshot = _read(path)
+                accept(snapshot)
+                return LoadedSnapshot(snapshot=snapshot, damaged=tuple(damaged))
             except FileNotFoundError:
                 continue
             except StorageError as error:

@@ -1,14 +1,18 @@
 """The model that a peer leaves in the folder of its run: with each snapshot, at a stop and at the end."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import trio
 
+from peer.history.places import find_run
+from peer.history.verify import verify_run
 from peer.run_folder import RunFolder
 from peer.storage.model_file import load_model
-from peer.telemetry.disk_events import ModelSaved
+from peer.telemetry.disk_events import ModelSaved, StateDamaged
 from peer.telemetry.sink import RecordingSink
+from peer.types import PeerId
 from tests.unit.history.sealed_run import CONFIG, Pair
 
 
@@ -47,6 +51,33 @@ def test_model_of_an_earlier_stop_is_not_taken_for_the_last_one(
         assert folder.holds_model_of(pair.mine.tip)
         pair.seal()
         assert not folder.holds_model_of(pair.mine.tip)
+
+
+def test_state_of_another_run_is_passed_over_for_the_one_before_and_set_aside(
+    tmp_path: Path, sink: RecordingSink, pair: Pair
+) -> None:
+    """It was copied there by hand; left in its place, it would make the whole folder look tampered with."""
+    other = CONFIG.model_copy(update={"run": CONFIG.run.model_copy(update={"name": "other"})})
+    foreign, stranger = Pair(other), RecordingSink()
+    foreign.seal()
+    with RunFolder(tmp_path / "slot-1", other, sink=stranger) as folder:
+        trio.run(folder.archive.flush, foreign.mine.tip)
+    (copied,) = folder.path.glob("snapshots/snapshot-*.bin")
+    with RunFolder(tmp_path / "slot-0", CONFIG, sink=sink) as folder:
+        folder.describe(peer=PeerId("me"), name="peer-1")
+        for effect in pair.seal():
+            folder.archive.observe(effect)
+        trio.run(folder.archive.flush, pair.mine.tip)
+    shutil.copy(copied, folder.path / "snapshots" / "snapshot-0000000009.bin")
+    with RunFolder(tmp_path / "slot-0", CONFIG, sink=sink) as folder:
+        restored = folder.restore(pair.agent)
+    assert restored is not None
+    assert restored.digest == pair.mine.tip.digest
+    (damage,) = [event for event in sink.events if isinstance(event, StateDamaged)]
+    assert damage.path.endswith("snapshots/snapshot-0000000009.bin")
+    assert damage.cause.startswith("it is no state of this run: message of run ")
+    assert damage.remedy == "going back to the one of round 1"
+    assert not verify_run(find_run(folder.path, slot=None, run=None), CONFIG).problems
 
 
 def test_peer_that_is_killed_leaves_the_model_of_its_newest_snapshot(

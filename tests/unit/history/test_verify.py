@@ -117,6 +117,17 @@ def test_removed_newest_rounds_are_betrayed_by_the_snapshots(folder: Path) -> No
     assert any("round 10: has a snapshot, but the journal ends at round 8" in problem for problem in told(folder))
 
 
+def test_state_of_a_longer_branch_that_was_left_for_this_one_is_not_called_removed(folder: Path) -> None:
+    """It was written before the newest state of the chain: the peer went over to a better branch of fewer rounds."""
+    for number in (9, 10):
+        tampering.drop_round(folder, number)
+    written = sorted((folder / "snapshots").glob("snapshot-*.bin"))
+    written[-1].rename(written[0])
+    findings = check(folder)
+    assert not findings.problems
+    assert "the snapshot of round 10: of another branch than the journal's" in findings.unchecked
+
+
 def test_round_moved_to_another_place_is_found(folder: Path) -> None:
     rows = tampering.rows(folder)
     tampering.put_row(folder, 6, *rows[5])
