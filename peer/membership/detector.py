@@ -168,7 +168,7 @@ class FailureDetector:
             if member.question is not None:
                 member.question.deadline += late_s
             if member.suspected_at is not None:
-                member.suspected_at = min(now, member.suspected_at + late_s)
+                member.suspected_at += late_s
 
     def _wait_s(self, seconds: Seconds) -> Seconds:
         return seconds * self.health.multiplier

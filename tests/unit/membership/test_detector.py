@@ -192,6 +192,16 @@ def test_members_alone_shorten_a_suspicion_and_find_room_among_made_up_accusers(
     assert given_up_after(C, D)[1] == 3
 
 
+def test_made_up_accusers_beyond_the_bound_are_neither_asked_after_nor_passed_on() -> None:
+    watch = Watch(B, C)
+    watch.talking = {C}
+    watch.run(1.0)
+    for number in range(20):
+        watch.take(suspect(B, by=f"made up {number:02}"))
+    said = [one.author for _ in range(3) for one in watch.detector.statements_for(C)]
+    assert set(said) == {PeerId(f"made up {number:02}") for number in range(16)}
+
+
 def test_accusations_by_others_alone_never_give_anybody_up() -> None:
     """Neither many accusers nor high incarnations: whoever talks to us is alive."""
     watch = Watch(B, *(PeerId(f"liar-{number}") for number in range(30)))
@@ -276,6 +286,19 @@ def test_a_pause_in_the_middle_of_a_suspicion_does_not_end_it() -> None:
     watch.talking = {B}
     watch.run(1.0)
     assert watch.all(Returned)
+
+
+def test_a_pause_prolongs_a_suspicion_by_its_own_length() -> None:
+    died_after = {}
+    for pause_s in (0.0, 60.0):
+        watch = Watch(B)
+        while not watch.all(Suspected):
+            watch.run(TIMING.tick_s)
+        watch.run(1.0)
+        watch.now += pause_s
+        watch.run(30.0)
+        died_after[pause_s] = watch.at(Died) - watch.at(Suspected)
+    assert died_after[60.0] == pytest.approx(60.0 + died_after[0.0], abs=2 * TIMING.tick_s)
 
 
 def test_a_late_loop_waits_longer_and_recovers() -> None:
