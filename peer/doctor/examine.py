@@ -45,5 +45,4 @@ def examine(config: Config, tell: Callable[[Finding], None]) -> list[Finding]:
 async def _examine_network(config: Config, found: Callable[[Finding], None]) -> None:
     async for finding in check_port(config):
         found(finding)
-    async for finding in check_peers(config):
-        found(finding)
+    await check_peers(config, found)

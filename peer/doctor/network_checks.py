@@ -3,7 +3,8 @@
 import ipaddress
 import random
 import socket
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import trio
@@ -34,6 +35,7 @@ from peer.wire.sync import CARD_PROTOCOL
 
 _STEP_S: Seconds = 5.0
 _MAX_ADDRESSES = 64
+_AT_ONCE = 16
 _MAX_CAUSE = 160
 _REMEDIES = {
     "version": "run the same release of murmuration on all peers",
@@ -69,40 +71,79 @@ async def check_port(config: Config) -> AsyncIterator[Finding]:
         yield Finding(verdict="ok", subject="port", text=f"{place} is free")
 
 
-async def check_peers(config: Config) -> AsyncIterator[Finding]:
+async def check_peers(config: Config, tell: Callable[[Finding], None]) -> None:
     """Follow every address of network.dns and network.addresses: resolve, connect, handshake, card."""
     addresses: list[str] = [str(parse_tcp_address(address)) for address in config.network.addresses]
     for name in config.network.dns:
-        try:
-            with trio.fail_after(_STEP_S):
-                source = DnsDiscovery(name, port=config.network.port, own_addresses=tuple, family=listen_family(config))
-                found = await source.addresses()
-        except (TransportError, trio.TooSlowError) as error:
-            step = "check the name, and that it is resolved from here (getent hosts NAME)"
-            yield Finding(verdict="fail", subject="dns", text=str(error) or f"{name}: no answer", next_step=step)
-            continue
-        yield Finding(
-            verdict="ok", subject="dns", text=f"{name} stands for {plural(len(found), 'address', ending='es')}"
-        )
-        addresses += found
+        addresses += await _resolve(name, config, tell)
     if not addresses and config.network.mdns:
-        yield Finding(verdict="ok", subject="peers", text="found by mDNS alone: none is named to be checked from here")
+        tell(Finding(verdict="ok", subject="peers", text="found by mDNS alone: none is named to be checked from here"))
         return
     if not addresses:
         step = "fine for the first or a lone peer; others need network.addresses or network.dns"
-        yield Finding(verdict="warn", subject="peers", text="the configuration names no other peer", next_step=step)
+        text = "the configuration names no other peer"
+        tell(Finding(verdict="warn", subject="peers", text=text, next_step=step))
         return
-    loopback = "/ip6/::1/tcp/0" if listen_family(config) == socket.AF_INET6 else "/ip4/127.0.0.1/tcp/0"
-    settings = Libp2pSettings(run_id=wire_run_id(config).hex(), listen_address=loopback)
-    identity = Identity.generate()
-    welcome = _welcome(config, identity)
-    async with open_libp2p_transport(settings, identity) as transport:
-        for address in dict.fromkeys(addresses[:_MAX_ADDRESSES]):
-            yield await _check_address(address, config, transport, welcome)
+    await _check_all(list(dict.fromkeys(addresses))[:_MAX_ADDRESSES], _Visitor(config), tell)
+
+
+async def _resolve(name: str, config: Config, tell: Callable[[Finding], None]) -> tuple[str, ...]:
+    try:
+        with trio.fail_after(_STEP_S):
+            source = DnsDiscovery(name, port=config.network.port, own_addresses=tuple, family=listen_family(config))
+            found = tuple(await source.addresses())
+    except (TransportError, trio.TooSlowError) as error:
+        step = "check the name, and that it is resolved from here (getent hosts NAME)"
+        text = str(error) or f"{name}: no answer"
+        tell(Finding(verdict="fail", subject="dns", text=text, next_step=step))
+        return ()
+    text = f"{name} stands for {plural(len(found), 'address', ending='es')}"
+    tell(Finding(verdict="ok", subject="dns", text=text))
+    return found
+
+
+async def _check_all(addresses: Sequence[str], visitor: "_Visitor", tell: Callable[[Finding], None]) -> None:
+    """Check several addresses at once, as each dead one takes two deadlines; tell of them in the order given."""
+    found: dict[str, Finding] = {}
+    left, untold = iter(addresses), deque(addresses)
+
+    async def check() -> None:
+        for address in left:
+            found[address] = await visitor.check(address)
+            while untold and untold[0] in found:
+                tell(found[untold.popleft()])
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(_AT_ONCE):
+            nursery.start_soon(check)
+
+
+class _Visitor:
+    """Goes to one address after the other, each time as another peer: two addresses may lead to the same one."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        agent = NativeAgent(config.env.name, settings=ppo_settings(config, Identity.generate().peer_id))
+        self._card = PeerCard(
+            boot=0,
+            name="doctor",
+            addresses=(),
+            config=digest(config),
+            schema=agent.schema.digest,
+            sections=section_hints(config),
+        )
+        loopback = "/ip6/::1/tcp/0" if listen_family(config) == socket.AF_INET6 else "/ip4/127.0.0.1/tcp/0"
+        self._settings = Libp2pSettings(run_id=wire_run_id(config).hex(), listen_address=loopback)
+
+    async def check(self, address: str) -> Finding:
+        """Go as far as it goes; the finding names the step that failed."""
+        identity, run = Identity.generate(), wire_run_id(self._config)
+        welcome = Welcome(run=run, card=seal(self._card, identity, run=run))
+        async with open_libp2p_transport(self._settings, identity) as transport:
+            return await _check_address(address, self._config, transport, welcome)
 
 
 async def _check_address(address: str, config: Config, transport: Transport, welcome: Welcome) -> Finding:
-    """Go as far as it goes; the finding names the step that failed."""
     started = trio.current_time()
     try:
         with trio.fail_after(_STEP_S):
@@ -122,7 +163,6 @@ async def _check_address(address: str, config: Config, transport: Transport, wel
         text = f"{address}: a peer answers, but would refuse us ({error.reason}): {error.detail}"
         return Finding(verdict="fail", subject="peer", text=text, next_step=step)
     took_ms = 1000 * (trio.current_time() - started)
-    await transport.disconnect(peer)
     text = f"{address}: {card.name} ({_short(peer)}, boot {card.boot}) would take us in; {took_ms:.0f} ms"
     return Finding(verdict="ok", subject="peer", text=text)
 
@@ -159,26 +199,12 @@ async def _why_no_handshake(address: str, cause: str) -> Finding:
         text = f"{address}: no answer to TCP within {_STEP_S:.0f} s"
         step = "a firewall drops the packets, or the machine is off: allow the port on every way between"
     except TransportError as error:
-        text = f"{address}: {error}"
+        text = f"{address}: {str(error).removeprefix(f'cannot reach {address}: ')}"
         step = "start a peer there, or correct name, address and port"
     else:
         text = f"{address}: takes TCP, but no handshake: {cause[:_MAX_CAUSE]}"
         step = "another program may own the port, or the peer hangs: run murmur status over there"
     return Finding(verdict="fail", subject="peer", text=text, next_step=step)
-
-
-def _welcome(config: Config, identity: Identity) -> Welcome:
-    agent = NativeAgent(config.env.name, settings=ppo_settings(config, identity.peer_id))
-    card = PeerCard(
-        boot=0,
-        name="doctor",
-        addresses=(),
-        config=digest(config),
-        schema=agent.schema.digest,
-        sections=section_hints(config),
-    )
-    run = wire_run_id(config)
-    return Welcome(run=run, card=seal(card, identity, run=run))
 
 
 def _short(peer: PeerId) -> str:

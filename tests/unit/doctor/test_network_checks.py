@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from peer.admission.allow_list import AllowListFile, Authority, Listed, signed
 from peer.admission.policy import AdmissionPolicy, FoundList
 from peer.agents.native_agent import NativeAgent
 from peer.config.digest import digest, section_hints
 from peer.config.schema import Config
+from peer.doctor import network_checks
 from peer.doctor.finding import Finding
 from peer.doctor.network_checks import check_peers, check_port
 from peer.network.identity import Identity, load_or_create_identity
@@ -36,7 +38,9 @@ def config_for(*addresses: str, **sections: dict[str, object]) -> Config:
 
 
 async def findings_of(config: Config) -> list[Finding]:
-    return [finding async for finding in check_peers(config)]
+    found: list[Finding] = []
+    await check_peers(config, found.append)
+    return found
 
 
 @asynccontextmanager
@@ -132,6 +136,32 @@ async def test_nobody_another_program_and_an_unknown_name_are_told_apart(nursery
     assert "refused" in nobody.text
     assert "no handshake" in other.text
     assert "resolve" in unknown.text
+
+
+async def test_dead_addresses_are_waited_for_together_and_told_in_their_order(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """Ten that a firewall swallows took ten times as long as one. What answers is told before they are."""
+    addresses = [f"/ip4/192.0.2.{number}/tcp/4001" for number in range(1, 41)]
+    told: list[tuple[float, str]] = []
+
+    async def check(_visitor: object, address: str) -> Finding:
+        await trio.sleep(0.1 if address == addresses[0] else 10.0)
+        return Finding(verdict="ok", subject="peer", text=address)
+
+    monkeypatch.setattr(network_checks._Visitor, "check", check)
+    started = trio.current_time()
+    await check_peers(config_for(*addresses), lambda found: told.append((trio.current_time() - started, found.text)))
+    assert [text for _, text in told] == addresses
+    assert told[0][0] == pytest.approx(0.1)
+    assert told[-1][0] == pytest.approx(30.0, abs=0.5)
+
+
+async def test_two_addresses_of_one_peer_are_both_found() -> None:
+    async with answering_peer(config_for()) as peer:
+        port = peer.listen_addresses[0].rpartition("/")[2]
+        findings = await findings_of(config_for(f"/ip4/127.0.0.1/tcp/{port}", f"/dns4/localhost/tcp/{port}"))
+    assert [finding.verdict for finding in findings] == ["ok", "ok"]
 
 
 async def test_no_address_at_all_is_only_a_warning() -> None:
