@@ -17,10 +17,14 @@ PEER_FIELDS = frozenset({"remote", "sealer", "donor", "previous_owner", "new_own
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Base of all events. for_machines: no line of text is made of it unless the log's level is debug."""
+    """Base of all events. for_machines: no line of text is made of it unless the log's level is debug.
+
+    supersedes: one says all that an earlier one of its type said.
+    """
 
     level: ClassVar[Level] = "info"
     for_machines: ClassVar[bool] = False
+    supersedes: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -223,6 +223,7 @@ class AddressesUnreached(Event):
     """None of `asked` peers could reach us at any address that we announce; our own connections carry everything."""
 
     level: ClassVar[Level] = "warning"
+    supersedes: ClassVar[bool] = True
     addresses: tuple[str, ...]
     asked: int
 
@@ -250,6 +251,7 @@ class InputRefused(Event):
     """
 
     level: ClassVar[Level] = "warning"
+    supersedes: ClassVar[bool] = True
     frames: int
     streams: int
     messages: int

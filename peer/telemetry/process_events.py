@@ -82,6 +82,7 @@ class SealingAlone(Event):
     cause; 0: they succeed, but the others' chains are not joined to ours."""
 
     level: ClassVar[Level] = "warning"
+    supersedes: ClassVar[bool] = True
     connected: int
     since_s: Seconds
     failures: int
@@ -93,6 +94,7 @@ class RunningLate(Event):
     """The event loop was late by `late_s` in all, in a window of `window_s`."""
 
     level: ClassVar[Level] = "warning"
+    supersedes: ClassVar[bool] = True
     late_s: Seconds
     window_s: Seconds
 

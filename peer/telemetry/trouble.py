@@ -1,7 +1,6 @@
 """The latest warnings and errors, kept for whoever asks the running peer what is wrong."""
 
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,24 +25,27 @@ class Trouble:
 class TroubleKeeper:
     """An `EventSink` that passes everything on and remembers the last KEPT warnings and errors.
 
-    The same trouble again replaces its older entry, so that a flood of one kind does not hide the others.
+    The same trouble again, or a total that has grown, replaces its older entry, so that a flood of one kind does not
+    hide the others.
     """
 
     def __init__(self, sink: EventSink, *, names: NameBook, clock: Callable[[], Seconds] = time.monotonic) -> None:
         self._sink = sink
         self._names = names
         self._clock = clock
-        self._kept: deque[Trouble] = deque(maxlen=KEPT)
+        self._kept: dict[str, Trouble] = {}
 
     def emit(self, event: Event) -> None:
         self._sink.emit(event)
         if LEVELS.index(event.level) >= LEVELS.index("warning"):
             text = sentence(event, self._names)
-            for older in [trouble for trouble in self._kept if trouble.text == text]:
-                self._kept.remove(older)
-            self._kept.append(Trouble(at=self._clock(), level=event.level, text=text))
+            key = type(event).__name__ if event.supersedes else text
+            self._kept.pop(key, None)
+            self._kept[key] = Trouble(at=self._clock(), level=event.level, text=text)
+            while len(self._kept) > KEPT:
+                del self._kept[next(iter(self._kept))]
 
     def latest(self) -> list[tuple[Seconds, Trouble]]:
         """Return what is remembered, newest first, each with its age."""
         now = self._clock()
-        return [(now - trouble.at, trouble) for trouble in reversed(self._kept)]
+        return [(now - trouble.at, trouble) for trouble in reversed(self._kept.values())]

@@ -2,7 +2,8 @@
 
 from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.names import NameBook
-from peer.telemetry.process_events import LookingFor
+from peer.telemetry.peer_events import InputRefused
+from peer.telemetry.process_events import LookingFor, RunningLate
 from peer.telemetry.sink import RecordingSink
 from peer.telemetry.trouble import KEPT, TroubleKeeper
 
@@ -36,6 +37,16 @@ def test_a_repeated_trouble_moves_to_the_front_and_hides_nothing() -> None:
         (True, False),
         (False, True),
     ]
+
+
+def test_totals_that_grow_take_one_place() -> None:
+    keeper = TroubleKeeper(RecordingSink(), names=NameBook(), clock=Clock())
+    keeper.emit(StorageFailed(operation="save", cause="rare"))
+    for number in range(1, 2 * KEPT):
+        keeper.emit(InputRefused(frames=number, streams=0, messages=0))
+        keeper.emit(RunningLate(late_s=float(number), window_s=10.0))
+    assert len(keeper.latest()) == 3
+    assert f"late for {2 * KEPT - 1}.0 s" in keeper.latest()[0][1].text
 
 
 def test_it_is_bounded() -> None:
