@@ -1,6 +1,5 @@
 """The guide and the troubleshooting page explain every line that the log shows by default, and quote what is said."""
 
-import ast
 import re
 from functools import cache
 
@@ -58,10 +57,9 @@ def unchanging(quote: str) -> list[str]:
 
 @cache
 def said() -> str:
-    """Return all texts of the program, and the messages of the system that it passes on."""
-    nodes = [node for file in (ROOT / "peer").rglob("*.py") for node in ast.walk(ast.parse(text(file)))]
-    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    return "\n".join([*texts, OF_THE_SYSTEM])
+    """Return all sources of the program, their texts in one piece, and the messages of the system that it passes on."""
+    sources = [re.sub(r'"\s*\n\s*f?"', "", text(file)) for file in (ROOT / "peer").rglob("*.py")]
+    return "\n".join([*sources, OF_THE_SYSTEM])
 
 
 def pieces(part: str) -> int:
