@@ -26,6 +26,17 @@ def test_one_peer_gets_its_share_and_no_more_until_it_has_given_some_back() -> N
             pass
 
 
+def test_what_is_given_back_makes_room_for_as_much_and_no_more() -> None:
+    budget = MemoryBudget()
+    with budget.hold(ALICE, MAX_HELD_FOR_ONE_BYTES - 1):
+        with budget.hold(ALICE, 1):
+            pass
+        with pytest.raises(ProtocolError, match="frame_no_room"), budget.hold(ALICE, 2):
+            pass
+        with budget.hold(ALICE, 1):
+            assert budget.held == MAX_HELD_FOR_ONE_BYTES
+
+
 def test_peer_that_asks_for_little_has_room_when_others_hold_all_there_is() -> None:
     budget = MemoryBudget()
     with ExitStack() as stack:

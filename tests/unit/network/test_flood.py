@@ -70,9 +70,19 @@ def test_a_flooder_is_banned_in_seconds_for_a_minute_and_starts_anew_after_it() 
     assert admitted <= 200 + 100 * 5
     assert gate.bans == 1
     assert gate.banned("x", 5.0) == "sent more than 100 messages a second, and went on"
-    assert gate.banned("x", 64.9) is None or gate.banned("x", 55.0) is not None
     assert gate.banned("x", 70.0) is None
     assert gate.admits("x", "messages", 70.0)
+
+
+def test_a_ban_lasts_as_long_as_it_is_said_to_whatever_the_banned_one_sends() -> None:
+    gate, now = Doorkeeper(RATES, ban_s=60.0), 0.0
+    while gate.banned("x", now) is None:
+        now += 0.001
+        gate.admits("x", "messages", now)
+    for after_s in (0.0, 1.0, 30.0, 59.9):
+        assert not gate.admits("x", "messages", now + after_s)
+    assert gate.bans == 1
+    assert gate.admits("x", "messages", now + 60.0)
 
 
 def test_senders_and_kinds_are_judged_apart() -> None:

@@ -1,6 +1,7 @@
 """Floods against a real transport: cut down, counted, and the flooder shown the door; others notice nothing."""
 
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -14,6 +15,7 @@ from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_limits import MAX_CONNECTS_AT_ONCE, PeerLimits
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.transport import PeerConnected, PeerDisconnected
+from peer.types import PeerId
 from tests.unit.network.loopback import PATIENCE_S, assert_serves, echo, open_peer, peer_id, settings, until
 
 LIMITS = {"gossip_rate": 10.0, "request_rate": 2.0, "ban_s": 1.5}
@@ -100,3 +102,48 @@ async def test_connections_of_one_host_are_limited_however_often_and_from_wherev
             admitted += limits.admits_connection(host.format(tries))
         await trio.sleep(0.1)
     assert MAX_CONNECTS_AT_ONCE <= admitted <= MAX_CONNECTS_AT_ONCE + 20 * 10 + 1
+
+
+Ask = Callable[[PeerLimits, PeerId], bool]
+DOORS: dict[str, Ask] = {
+    "streams": lambda limits, peer: limits.admits_stream(peer),
+    "requests": lambda limits, peer: limits.admits_request(peer, 1),
+    "messages": lambda limits, peer: limits.admits_message(peer, 1),
+    "bytes of requests": lambda limits, peer: limits.admits_request(peer, 100),
+    "bytes of messages": lambda limits, peer: limits.admits_message(peer, 100),
+}
+RATES = {"stream_rate": 50.0, "request_rate": 40.0, "gossip_rate": 30.0, "unasked_bytes_rate": 1000.0}
+AT_ONCE = {"streams": 100, "requests": 80, "messages": 60, "bytes of requests": 20, "bytes of messages": 20}
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_each_door_lets_two_seconds_worth_pass_at_once_and_then_its_rate(
+    door: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    counters, peer = new_counters(), peer_id(2)
+    limits = PeerLimits(settings(**RATES), counters, close=lambda *_: None)
+    assert [DOORS[door](limits, peer) for _ in range(AT_ONCE[door] + 1)] == [True] * AT_ONCE[door] + [False]
+    assert counters["floods_refused"] == 1
+    await trio.sleep(1.0)
+    assert [DOORS[door](limits, peer) for _ in range(AT_ONCE[door] // 2 + 1)][-2:] == [True, False]
+    assert DOORS[door](limits, peer_id(3))
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_who_goes_on_at_any_door_is_shown_it_once_and_refused_at_all_for_as_long_as_a_ban_lasts(
+    door: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    counters, peer, closed = new_counters(), peer_id(2), []
+    limits = PeerLimits(settings(ban_s=7.0, **RATES), counters, close=lambda *said: closed.append(said))
+    for _ in range(1000):
+        DOORS[door](limits, peer)
+    ((who, why),) = closed
+    assert who == peer
+    assert why.endswith("a second, and went on; refused for 7 s")
+    assert counters["flooders_banned"] == 1
+    await trio.sleep(6.9)
+    assert limits.banned(peer)
+    assert not any(ask(limits, peer) for ask in DOORS.values())
+    await trio.sleep(0.2)
+    assert limits.banned(peer) is None
+    assert all(ask(limits, peer) for ask in DOORS.values())

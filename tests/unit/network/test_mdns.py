@@ -50,12 +50,18 @@ def test_services_are_bounded_in_number_and_leave_when_they_say_goodbye() -> Non
     mdns = MdnsDiscovery(run=b"r" * 16, peer=ME.peer_id, session=ME.session, announced=(), networks=OURS)
     for number in range(MAX_SERVICES + 10):
         mdns._note(name=f"{number}", state_change=ServiceStateChange.Added)
-    mdns._note(name=mdns._own_name, state_change=ServiceStateChange.Added)
     assert len(mdns._names) == MAX_SERVICES
     mdns._note(name="3", state_change=ServiceStateChange.Removed)
     mdns._note(name="new", state_change=ServiceStateChange.Added)
     assert "3" not in mdns._names
     assert "new" in mdns._names
+
+
+def test_the_own_service_is_no_other_peer_however_it_is_spelt() -> None:
+    mdns = MdnsDiscovery(run=b"r" * 16, peer=ME.peer_id, session=ME.session, announced=(), networks=OURS)
+    for name in (mdns._own_name, mdns._own_name.upper()):
+        mdns._note(name=name, state_change=ServiceStateChange.Added)
+    assert not mdns._names
 
 
 @pytest.mark.parametrize(

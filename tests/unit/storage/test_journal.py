@@ -182,6 +182,19 @@ def damaged(good: bytes, rng: random.Random) -> bytes:
     return bytes(data)
 
 
+def test_damage_outside_of_all_entries_is_noticed_before_anything_is_written_over_it(path: Path) -> None:
+    journal = Journal(path, max_bytes=MIB)
+    journal.append(chain(1, 20))
+    journal.close()
+    content = bytearray(path.read_bytes())
+    content[36:40] = (7).to_bytes(4, "big")  # pages that are free: there is none
+    path.write_bytes(content)
+    again = Journal(path, max_bytes=MIB)
+    assert again.set_aside is not None
+    assert again.rounds() is None
+    again.close()
+
+
 def test_damaged_journals_do_not_pile_up(path: Path) -> None:
     for _ in range(MAX_SET_ASIDE + 3):
         path.write_bytes(b"not a database at all" * 50)
