@@ -31,6 +31,7 @@ from peer.services.free_memory import keep_returning_free_memory
 from peer.services.greeting import Greeter
 from peer.services.loneliness import LonelinessWatch
 from peer.services.punctuality import watch_punctuality
+from peer.services.relay import Relay
 from peer.services.status import Running
 from peer.services.training import Trainer
 from peer.services.training_state import TrainingStateKeeper
@@ -46,6 +47,7 @@ class Services:
     trainer: Trainer
     seeker: Seeker
     loneliness: LonelinessWatch
+    relay: Relay
     archive: Archive | None
     training_state: TrainingStateKeeper | None
     sink: EventSink
@@ -64,6 +66,7 @@ class Services:
         nursery.start_soon(running.watch.serve)
         nursery.start_soon(self.loneliness.serve)
         nursery.start_soon(watch_punctuality, self.sink)
+        nursery.start_soon(self.relay.keep_forgetting)
         nursery.start_soon(keep_returning_free_memory)
         if self.archive is not None:
             await nursery.start(self.archive.serve)
@@ -104,12 +107,12 @@ def assemble(config: Config, parts: PeerParts, machine: RoundMachine, *, observe
     greeter.add_observers(conductor, membership)
     desk.changed = lambda: _heed_list(desk.allowed, conductor, greeter)
     denial.changed = lambda denied: _part_from(denied, conductor, greeter)
-    serve_blobs(parts, conductor, greeter)
     return Services(
         conductor=conductor,
         trainer=trainer,
         seeker=make_seeker(config, parts, meeting, sessions),
         loneliness=make_loneliness(parts, conductor, greeter),
+        relay=serve_blobs(parts, conductor, greeter),
         archive=parts.archive,
         training_state=training_state,
         sink=parts.sink,

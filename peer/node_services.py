@@ -50,8 +50,9 @@ _BOOT_SHIFT = 20
 """Header sequences start at boot * 2^20: higher than in any earlier life of the identity."""
 
 
-def serve_blobs(parts: PeerParts, conductor: Conductor, greeter: Greeter) -> None:
-    """Hand out what the machine holds, and fetch on request for admitted peers that cannot reach a holder."""
+def serve_blobs(parts: PeerParts, conductor: Conductor, greeter: Greeter) -> Relay:
+    """Hand out what the machine holds, and fetch on request for admitted peers that cannot reach a holder; return who
+    fetches."""
     machine = conductor.machine
     relay = Relay(
         has=lambda blob: machine.blob(blob) is not None,
@@ -61,6 +62,7 @@ def serve_blobs(parts: PeerParts, conductor: Conductor, greeter: Greeter) -> Non
     uploads = Uploads(lambda blob: machine.blob(blob) or relay.find(blob))
     parts.transport.handle_download(BLOB_PROTOCOL, uploads.serve)
     parts.transport.handle(RELAY_PROTOCOL, relay.answer)
+    return relay
 
 
 def make_machine(config: Config, parts: PeerParts) -> RoundMachine:

@@ -2,6 +2,7 @@
 work. One hop and no more; what was fetched is kept for a moment, in bounded memory."""
 
 from collections.abc import Awaitable, Callable
+from typing import Never
 
 import trio
 
@@ -44,6 +45,12 @@ class Relay:
         """Return a blob that was fetched for somebody a moment ago."""
         kept = self._kept.get(blob)
         return None if kept is None else kept[1]
+
+    async def keep_forgetting(self) -> Never:
+        """Drop what was kept for its time, also where nobody asks for anything else."""
+        while True:
+            await trio.sleep(KEEP_S)
+            self._forget_old()
 
     async def answer(self, peer: PeerId, data: bytes) -> bytes:
         """The handler of `RELAY_PROTOCOL`."""

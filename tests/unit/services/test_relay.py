@@ -44,6 +44,16 @@ async def test_blob_is_fetched_once_and_served_for_a_while(autojump_clock: MockC
     assert town.relay.find(BLOB) is None
 
 
+async def test_blob_goes_when_its_time_is_over_though_nobody_asks_again(autojump_clock: MockClock) -> None:
+    town = Neighbourhood()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(town.relay.keep_forgetting)
+        await town.ask(BLOB)
+        await trio.sleep(2 * KEEP_S + 1)
+        assert town.relay.find(BLOB) is None
+        nursery.cancel_scope.cancel()
+
+
 async def test_blob_that_nobody_has_is_not_held(autojump_clock: MockClock) -> None:
     assert not await Neighbourhood().ask(digest_of(b"nothing"))
 
