@@ -26,7 +26,7 @@ _MESSAGE = "murmur: "
 """Begins what a command says when it cannot start, on stderr and outside the log."""
 
 _CANNOT_START = 2
-_OWN_KEYS = ("network.listen_host", "network.port", "network.addresses", "storage.slot")
+_OWN_KEYS = ("network.listen_host", "network.port", "network.peer_name", "network.addresses", "storage.slot")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 

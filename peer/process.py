@@ -41,6 +41,7 @@ from peer.settings import (
     admission_policy,
     announced,
     discovery_sources,
+    peer_name,
     ppo_settings,
     threads,
     transport_settings,
@@ -72,15 +73,18 @@ def run_process(config: Config, *, age: Callable[[], Seconds]) -> None:
     raise_open_files()
     with ExitStack() as stack:
         slot = stack.enter_context(claim_slot(Path(config.storage.data_dir), config.storage.slot))
+        name = peer_name(config) or slot.name
         identity = load_or_create_identity(slot.path / "identity.key")
         admission = admission_policy(config, slot.path)
         log = stack.enter_context(
-            open_log(sys.stdout, peer=slot.name, output=config.log.format, level=config.log.level)
+            open_log(
+                sys.stdout, peer=name, output=config.log.format, level=config.log.level, tells_time=config.log.time
+            )
         )
-        log.names.learn(identity.peer_id, slot.name)
-        process = PeerProcess(config, slot, identity, admission=admission, log=log, age=age)
+        log.names.learn(identity.peer_id, name)
+        process = PeerProcess(config, slot, identity, name=name, admission=admission, log=log, age=age)
         folder = stack.enter_context(RunFolder(slot.path, config, sink=log.sink))
-        folder.describe(peer=identity.peer_id, name=slot.name)
+        folder.describe(peer=identity.peer_id, name=name)
         process.run(folder)
 
 
@@ -103,6 +107,7 @@ class PeerProcess:
         slot: Slot,
         identity: Identity,
         *,
+        name: str,
         admission: AdmissionPolicy,
         log: ProcessLog,
         age: Callable[[], Seconds],
@@ -110,6 +115,7 @@ class PeerProcess:
         self._config = config
         self._slot = slot
         self._identity = identity
+        self._name = name
         self._admission = admission
         self._log = log
         self._sink = log.sink
@@ -191,7 +197,7 @@ class PeerProcess:
             names=self._log.names,
             counters=self._log.counters,
             rng=random.Random(os.urandom(16)),
-            name=self._slot.name,
+            name=self._name,
             boot=start.boot.number,
             root=start.root,
             admission=self._admission,
@@ -220,7 +226,7 @@ class PeerProcess:
 
     def _facts(self, start: _Start) -> ProcessFacts:
         return ProcessFacts(
-            name=self._slot.name,
+            name=self._name,
             peer_id=self._identity.peer_id,
             boot=start.boot.number,
             pid=os.getpid(),

@@ -20,6 +20,7 @@ from peer.network.transport import Transport
 from peer.round_parts import local_seed, wire_run_id
 from peer.storage.allow_list_file import load_allow_list, read_allow_list
 from peer.storage.swarm_key_file import load_swarm_key
+from peer.telemetry.names import MAX_NAME_LENGTH
 from peer.types import PeerId
 
 _ENVS_PER_THREAD = 128
@@ -128,6 +129,12 @@ def admission_policy(config: Config, slot: Path) -> AdmissionPolicy:
         authority=Authority(keys=tuple(map(PeerId, network.authorities)), needed=network.authority_signatures),
         known=tuple(FoundList(str(file), read_allow_list(file)) for file in files),
     )
+
+
+def peer_name(config: Config) -> str | None:
+    """Return what this peer is to be called, as long as a card may hold; of machines the end tells more."""
+    name = config.network.peer_name
+    return None if name is None else name[-MAX_NAME_LENGTH:]
 
 
 def threads(config: Config, *, peers_here: int = 1) -> int:

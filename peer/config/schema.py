@@ -78,6 +78,9 @@ HostName = Annotated[
 Multiaddr = Annotated[
     str, AfterValidator(_check_address), Field(description="a multiaddr such as /ip4/192.0.2.7/tcp/4001")
 ]
+PeerName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_.-]{1,63}\z", description="1 to 63 letters, digits and '_.-', or null")
+]
 AnnouncedAddress = Annotated[
     str, AfterValidator(_check_announced), Field(description="a multiaddr such as /ip4/192.0.2.7/tcp/4001")
 ]
@@ -260,6 +263,7 @@ class NetworkConfig(Section):
         Field(description="an IP address of this machine such as 0.0.0.0 (all) or 127.0.0.1"),
     ] = "0.0.0.0"
     port: Annotated[int, Field(ge=0, le=65_535)] = 4001
+    peer_name: PeerName | None = None
     dns: Annotated[tuple[HostName, ...], Field(max_length=64)] = ()
     addresses: Annotated[tuple[Multiaddr, ...], Field(max_length=1024)] = ()
     mdns: bool = False
@@ -318,6 +322,7 @@ class StopConfig(Section):
 class LogConfig(Section):
     format: Literal["text", "json"] = "text"
     level: Literal["debug", "info", "warning", "error"] = "info"
+    time: bool = False
     waiting_every_s: Period = 5.0
 
 

@@ -22,10 +22,12 @@ class ProcessLog:
 
 
 @contextmanager
-def open_log(stream: TextIO, *, peer: str, output: Literal["text", "json"], level: Level) -> Iterator[ProcessLog]:
+def open_log(
+    stream: TextIO, *, peer: str, output: Literal["text", "json"], level: Level, tells_time: bool = False
+) -> Iterator[ProcessLog]:
     """Open the log of the process of `peer`, its name in it; what is held back is written at the end."""
     names, counters = NameBook(), Counters()
-    sink = LogSink(stream, peer=peer, names=names, counters=counters, output=output, level=level)
+    sink = LogSink(stream, peer=peer, names=names, counters=counters, output=output, level=level, tells_time=tells_time)
     try:
         yield ProcessLog(sink=TroubleKeeper(sink, names=names), names=names, counters=counters)
     finally:

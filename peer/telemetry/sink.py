@@ -39,9 +39,11 @@ class LogSink:
         counters: Counters,
         output: Literal["text", "json"] = "text",
         level: Level = "info",
+        tells_time: bool = False,
         clock: Callable[[], Seconds] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """tells_time: begin each line of text with `now`; a line of JSON always has it."""
         self.peer = peer
         self._lines = LineWriter(stream)
         self._lost_counted = 0
@@ -50,6 +52,7 @@ class LogSink:
         self._lowest = LEVELS.index(level)
         self._clock = clock
         self._now = now
+        self._tells_time = tells_time
         self._text = TextFormat(names=names)
         self._json = JsonFormat(names=names)
         self._repeats = RateLimit(period_s=REPEAT_PERIOD_S)
@@ -82,6 +85,8 @@ class LogSink:
             line = self._json.line(event, peer=self.peer, time=self._now())
         else:
             line = self._text.line(event, peer=self.peer)
+            if self._tells_time:
+                line = f"{self._now():%Y-%m-%d %H:%M:%S}Z {line}"
         self._lines.write(line)
         self._count_lost()
 

@@ -21,7 +21,7 @@ def ask(cwd: Path, *arguments: str) -> tuple[int, str]:
 
 
 def test_status_tells_of_a_swarm_and_of_one_that_hangs(murmur: Murmur, tmp_path: Path) -> None:
-    first = murmur.peer("a")
+    first = murmur.peer("a", "network.peer_name=gpu-7")
     second = murmur.peer("b", meet=[first])
     second.wait_for("round_sealed", lambda event: event["admitted"] == 2)
     folder = Path(first.named("peer_started")[0]["data_dir"]).parent.parent
@@ -33,6 +33,8 @@ def test_status_tells_of_a_swarm_and_of_one_that_hangs(murmur: Murmur, tmp_path:
     assert slot["peer_id"] == by_name[True]["peer_id"] == first.named("peer_started")[0]["peer_id"]
     assert by_name[False]["peer_id"] == second.named("peer_started")[0]["peer_id"]
     assert by_name[False]["connected"]
+    assert slot["name"] == first.named("peer_started")[0]["peer"] == "gpu-7"
+    assert {event["remote_name"] for event in second.named("peer_joined")} == {"gpu-7"}
     assert slot["round"] >= 1
     assert slot["admission"] == {"swarm_key": None, "list_version": None, "listed": 0, "named": True}
 

@@ -9,7 +9,7 @@ import pytest
 from peer.config.load import load_config
 from peer.config.schema import Config
 from peer.native import PpoSettings, known_envs, make_ppo_agent
-from peer.settings import pinned_cpus, ppo_settings, threads, usable_cores
+from peer.settings import peer_name, pinned_cpus, ppo_settings, threads, usable_cores
 from peer.types import PeerId
 
 
@@ -20,6 +20,12 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def config(*overrides: str) -> Config:
     return load_config([], {}, list(overrides), known_envs=known_envs())
+
+
+def test_end_of_a_long_machine_name_is_what_a_peer_is_called() -> None:
+    assert peer_name(config()) is None
+    long = "network.peer_name=gke-cluster-1-default-pool-6f00ab12-x7kq"
+    assert peer_name(config(long)) == "ter-1-default-pool-6f00ab12-x7kq"
 
 
 @pytest.mark.usefixtures("four_cores")

@@ -78,6 +78,7 @@ VALUES = {
     "aggregation.outer_epsilon": ("0.001", "0.1"),
     "network.listen_host": ("0.0.0.0", "127.0.0.1"),
     "network.port": ("4001", "1"),
+    "network.peer_name": ("null", "alice"),
     "network.dns": ("[]", "[a]"),
     "network.addresses": ("[]", "[/ip4/192.0.2.7/tcp/4001]"),
     "network.mdns": ("false", "true"),
@@ -105,6 +106,7 @@ VALUES = {
     "stop.linger_s": ("10.0", "5"),
     "log.format": ("text", "json"),
     "log.level": ("info", "debug"),
+    "log.time": ("false", "true"),
     "log.waiting_every_s": ("5.0", "1"),
 }
 """For each key two valid values. The first ones make a whole configuration, so that tuning a default changes no

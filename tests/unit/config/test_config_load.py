@@ -37,7 +37,7 @@ def test_empty_variant_gives_its_defaults(tmp_path: Path) -> None:
         ("round:\n  lr: 1", "a.yaml:2: round.lr: unknown key; did you mean ppo.learning_rate?"),
         (
             "log:\n  zzz: 1",
-            "a.yaml:2: log.zzz: unknown key; the keys of log are format, level, waiting_every_s",
+            "a.yaml:2: log.zzz: unknown key; the keys of log are format, level, time, waiting_every_s",
         ),
         (
             "zzz: 1",

@@ -129,7 +129,7 @@ def test_gpu_overlay_asks_for_a_gpu_and_keeps_the_rest() -> None:
     container = the_container(gpu_set())
     assert container["resources"]["limits"] == {"memory": "8Gi", "nvidia.com/gpu": 1}
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
-    assert container["env"] == [{"name": "CUDA_CACHE_PATH", "value": "/tmp/cuda-cache"}]
+    assert [each["name"] for each in container["env"]] == ["MURMUR_NETWORK__PEER_NAME", "CUDA_CACHE_PATH"]
 
 
 def stack() -> Manifest:
@@ -145,7 +145,9 @@ def test_stack_has_one_service_that_publishes_nothing() -> None:
 
 def test_stack_finds_peers_by_name_and_gives_each_replica_a_volume() -> None:
     peer = stack()["services"]["peer"]
-    config = load_config([], peer["environment"], [])
+    filled_in = {key: value.replace("{{.Task.Slot}}", "3") for key, value in peer["environment"].items()}
+    config = load_config([], filled_in, [])
+    assert config.network.peer_name == "peer-3"
     assert config.network.dns == ("tasks.peer",)
     assert peer["deploy"]["endpoint_mode"] == "dnsrr"
     assert "{{.Task.Slot}}" in stack()["volumes"]["peer-data"]["name"]
@@ -161,7 +163,9 @@ def test_systemd_unit_sets_settings_of_a_peer() -> None:
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.read(ROOT / "deploy" / "systemd" / "murmur-peer.service")
     assert parser.sections() == ["Unit", "Service", "Install"]
-    config = load_config([], settings_of([value for key, value in unit() if key == "Environment"]), [])
+    environment = [value.replace("%l", "machine") for key, value in unit() if key == "Environment"]
+    config = load_config([], settings_of(environment), [])
+    assert config.network.peer_name == "machine"
     assert len(config.network.addresses) == 3
     assert config.storage.data_dir == f"/var/lib/{dict(unit())['StateDirectory']}"
     assert dict(unit())["ExecStart"].split()[1:2] == ["peer"]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TextIO
@@ -60,6 +61,13 @@ def test_final_rounds_are_for_machines_and_for_debugging() -> None:
             log(stream, level=level, output=output)[0].emit(final)
             lines[output, level] = bool(stream.getvalue())
     assert lines == {("text", "debug"): True, ("text", "info"): False, ("json", "debug"): True, ("json", "info"): True}
+
+
+def test_lines_of_text_begin_with_the_time_where_that_is_wanted() -> None:
+    stream = io.StringIO()
+    sink, _, _ = log(stream, tells_time=True, now=lambda: datetime(2026, 11, 28, 13, 5, 9, tzinfo=UTC))
+    sink.emit(refused())
+    assert stream.getvalue().startswith("2026-11-28 13:05:09Z peer-3 | warning: ")
 
 
 def test_flood_is_told_once_and_then_counted() -> None:
