@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from peer.agents.agent import Agent
-from peer.agents.native_agent import NativeAgent
+from peer.agents.native_agent import NativeAgent, env_variants
 from peer.errors import StorageError
 from peer.native import PpoSettings
 from peer.types import EnvTask, ModelState, Moments
@@ -98,8 +98,13 @@ def test_set_model_refuses_other_shapes_and_values() -> None:
 
 
 def test_tasks_split_the_envs_and_the_first_ones_get_the_odd_ones() -> None:
-    agent = make(settings=PpoSettings(num_envs=8, rollout_steps=32))
-    agent.set_tasks((task(0), task(1, length=1.0), task(2, length=0.25)))
+    tasks = (task(0), task(1, length=1.0), task(2, length=0.25))
+    make(settings=PpoSettings(num_envs=8, rollout_steps=32)).set_tasks(tasks)
+    variants = env_variants(tasks, 8)
+    assert [variant.count for variant in variants] == [3, 3, 2]
+    assert [dict(variant.params) for variant in variants] == [{}, {"length": 1.0}, {"length": 0.25}]
+    seeds = [(variant.seed_start, variant.seed_end) for variant in variants]
+    assert seeds == [(task.seed_start, task.seed_end) for task in tasks]
 
 
 def test_no_tasks_are_refused() -> None:

@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from peer.errors import ProtocolError
 from peer.network.identity import Identity
 from peer.rounds.effects import Applied, Equivocated
 from peer.rounds.equivocation import check_proof
@@ -213,5 +214,5 @@ async def test_a_full_desk_asks_for_proofs_against_members_alone(
 async def test_bytes_that_are_no_request_are_refused(data: bytes, nursery: trio.Nursery) -> None:
     here = Desk()
     await nursery.start(here.desk.serve)
-    with pytest.raises(Exception, match=r"malformed|oversize"):
+    with pytest.raises(ProtocolError, match=r"malformed|oversize"):
         await here.transport.handlers[PROOFS_PROTOCOL](ALICE, data)
