@@ -12,7 +12,8 @@ the table of contents; each concept has its own:
     own_work.py           local training, announced
     round_in_progress.py  what the round waits for, whose turn it is  (sealing.py: the arithmetic; group_round.py: the
                           same for large swarms, grouping.py: who is in which group)
-    sealer.py             headers -> manifest  (group_sealer.py: headers -> group seal)
+    own_seals.py          own seals, made when it is this peer's turn  (sealer.py: headers -> manifest;
+                          group_sealer.py: headers -> group seal)
     following.py          which branch to follow, applying it, finality  (voting.py: own votes)
     stinginess.py         what is not followed for admitting too few
     fetches.py            payloads to pull
@@ -38,15 +39,14 @@ from peer.rounds.entry import Entry
 from peer.rounds.fetches import Fetches
 from peer.rounds.finalising import Finality
 from peer.rounds.following import Follower
-from peer.rounds.group_sealer import seal_group
 from peer.rounds.inbox import Inbox
 from peer.rounds.inquiries import Inquiries
 from peer.rounds.ledger import Ledger
+from peer.rounds.own_seals import OwnSeals
 from peer.rounds.own_work import OwnWork
 from peer.rounds.parts import Aggregate, LocalWork, Parts
 from peer.rounds.roster import peers_of
 from peer.rounds.round_in_progress import RoundInProgress
-from peer.rounds.sealer import seal_round
 from peer.rounds.snapshots import Snapshots
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.envelope import Signed
@@ -56,9 +56,6 @@ from peer.wire.messages import DeltaHeader, announcement
 from peer.wire.sync import SyncRequest, SyncResponse
 
 __all__ = ["Aggregate", "LocalWork", "Mail", "Parts", "RoundMachine"]
-
-_MAX_SEALED = 64
-"""Parents on which this process has sealed: more rounds than a second seal is held against one (equivocation.py)."""
 
 Mail = tuple[bytes, bytes | None, PeerId]
 """A signed envelope, the payload that rides along, and who handed it over."""
@@ -79,14 +76,12 @@ class RoundMachine:
         self._inquiries = Inquiries(self._ledger, self._company, self._round)
         self._inbox = Inbox(self._ledger, self._follower, self._inquiries)
         self._own_work = OwnWork(self._ledger, sequence=sequence)
+        self._own_seals = OwnSeals(self._ledger, self._round)
         self._fetches = Fetches(self._ledger)
         self._snapshots = Snapshots(self._ledger, self._company, self._fetches, self._round)
-        self._seal_at: Seconds | None = None
         self._look_at: Seconds | None = None
         self._paused = False
         self._settled: object = None
-        self._sealed: dict[Digest, None] = {}
-        self._sealed_groups: dict[Digest, None] = {}
 
     # What the surroundings may look at
 
@@ -109,7 +104,7 @@ class RoundMachine:
 
     def next_wake(self) -> Seconds | None:
         """Return when `tick` should be called next, None while only messages can change anything."""
-        wake = self._seal_at
+        wake = self._own_seals.due_at
         for time in (self._look_at, self._fetches.next_retry(), self._inquiries.wake):
             if time is not None and (wake is None or time < wake):
                 wake = time
@@ -293,7 +288,8 @@ class RoundMachine:
 
     def _is_settled(self, now: Seconds) -> bool:
         """Return whether nothing has come but votes and time, and neither can move the tip or make a seal due now."""
-        is_due = self._seal_at is not None and now >= self._seal_at
+        seal_at = self._own_seals.due_at
+        is_due = seal_at is not None and now >= seal_at
         if is_due or self._company.has_strangers:
             return False
         if self._work() != self._settled:
@@ -319,46 +315,17 @@ class RoundMachine:
         return [] if best is self.tip else self._move_to(best, now)
 
     def _seal_if_due(self, now: Seconds) -> list[Effect]:
-        self._seal_at = None
+        seals = self._own_seals
+        seals.clear()
         if self.finished or (self._follower.repairing and self._company.reachable):
             return []  # a peer that knows its own state to be wrong seals only when nobody else is there
-        if self._ledger.grouping is not None and (sealed := self._seal_group_if_due(now)):
-            return sealed
-        if self.tip.digest in self._sealed:
-            return []  # sealed before, and undone since: a second seal on this parent would be held against us
-        due = self._round.due(now)
-        if due is None:
-            return []
-        if now < due:
-            self._seal_at = min(due, self._seal_at or due)
-            return []
-        _remember(self._sealed, self.tip.digest)
-        try:
-            entry = seal_round(self._ledger)
-        except ProtocolError as error:
-            return [self._unsealed(error)]
-        self._ledger.chain.add(entry)
-        assert entry.manifest is not None, "only genesis has none"
-        return [Publish(data=announcement(entry.manifest.data, None)), *self._move_to(entry, now)]
-
-    def _seal_group_if_due(self, now: Seconds) -> list[Effect]:
-        due = self._round.groups.group_due(now)
-        if due is None or self.tip.digest in self._sealed_groups:
-            return []  # as above: should its seal be lost, others seal for the group
-        if now < due:
-            self._seal_at = min(due, self._seal_at or due)
-            return []
-        _remember(self._sealed_groups, self.tip.digest)
-        try:
-            seal, payload = seal_group(self._ledger)
-        except ProtocolError as error:
-            return [self._unsealed(error)]
-        inline = payload if len(payload) <= INLINE_PAYLOAD_BYTES else None
-        return [Publish(data=announcement(seal.data, inline))]
-
-    def _unsealed(self, error: ProtocolError) -> Refused:
-        """What this peer would have sealed, everybody would refuse: it is told as a refusal, and others seal."""
-        return Refused(reason=error.reason, peer=self._ledger.me, detail=f"the own seal: {error.detail}")
+        if self._ledger.grouping is not None and (sealed_group := seals.seal_group(now)):
+            return [sealed_group]
+        sealed = seals.seal_round(now)
+        if not isinstance(sealed, Entry):
+            return [] if sealed is None else [sealed]
+        assert sealed.manifest is not None, "only genesis has none"
+        return [Publish(data=announcement(sealed.manifest.data, None)), *self._move_to(sealed, now)]
 
     def _move_to(self, target: Entry, now: Seconds) -> list[Effect]:
         effects = self._follower.move_to(target, sealing_s=self._round.sealing_s(now), now=now)
@@ -386,10 +353,3 @@ class RoundMachine:
             late_s=now - self._inquiries.heard_at(self.tip.digest, default=now),
         )
         return [*effects, opened]
-
-
-def _remember(parents: dict[Digest, None], parent: Digest) -> None:
-    """Note where this process has sealed, as far back as its chain can be turned about."""
-    parents[parent] = None
-    if len(parents) > _MAX_SEALED:
-        del parents[next(iter(parents))]

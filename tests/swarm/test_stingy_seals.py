@@ -39,7 +39,8 @@ class SwarmWithASealer(MachineSwarm):
     def strike(self) -> Entry | None:
         """Announce some work of the sealer's, seal the round after its tip with nothing else, and go there."""
         member, machine, ledger = self.sealer, self.sealer.machine, self.sealer.machine._ledger
-        if machine.tip.digest in machine._sealed:
+        sealed = machine._own_seals._rounds
+        if machine.tip.digest in sealed:
             return None
         member.train_token += 1
         self._carry_out(member, machine.announce(self._work(member, machine.tip.digest), self.clock(member)))
@@ -52,7 +53,7 @@ class SwarmWithASealer(MachineSwarm):
                     entry = seal_round(ledger)
             else:
                 entry = seal_round(ledger)
-        machine._sealed[machine.tip.digest] = None
+        sealed[machine.tip.digest] = None
         ledger.chain.add(entry)
         assert entry.manifest is not None
         moved = machine._move_to(entry, self.clock(member))
