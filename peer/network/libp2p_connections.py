@@ -8,6 +8,7 @@ import trio
 from libp2p.abc import IMuxedConn
 from libp2p.network.connection.swarm_connection import SwarmConn
 
+from peer.errors import TransportError
 from peer.network.libp2p_tcp import CountedTcpStream
 from peer.network.transport import PeerConnected, PeerDisconnected, TransportEvent
 from peer.types import PeerId, Seconds, Session
@@ -36,6 +37,13 @@ class ConnectionTable:
 
     def of_peer(self, peer: PeerId) -> tuple[SwarmConn, ...]:
         return tuple(self._by_peer.get(peer, ()))
+
+    def newest_to(self, peer: PeerId) -> SwarmConn:
+        """Return the last connection to `peer` that was made. Raises: TransportError when there is none."""
+        conns = self._by_peer.get(peer)
+        if not conns:
+            raise TransportError(f"not connected to {peer}")
+        return conns[-1]
 
     def all(self) -> list[SwarmConn]:
         return [conn for conns in self._by_peer.values() for conn in conns]
@@ -118,8 +126,7 @@ class ConnectionTable:
                 nursery.start_soon(conn.close)
 
     async def _watch(self, peer: PeerId, conn: SwarmConn) -> None:
-        # set at the start of closing: the swarm's own notice comes 0.1 s later
-        await conn.event_closed.wait()
+        await conn.event_closed.wait()  # set when closing begins: the swarm's own notice comes 0.1 s later
         stream = self._sockets.get(conn.muxed_conn)
         self._causes.setdefault(conn, (stream and stream.stalled) or "closed by the peer")
         self._remove(peer, conn)

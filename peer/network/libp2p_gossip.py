@@ -15,7 +15,6 @@ import trio
 from libp2p.abc import IHost, INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.exceptions import BaseLibp2pError
-from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.stream_muxer.exceptions import MuxedStreamError
 
 from peer.errors import ProtocolError, TransportError
@@ -23,6 +22,7 @@ from peer.network.discovery.backoff import RedialPolicy
 from peer.network.gate import Gate
 from peer.network.gossip import CALM_LOOKS, Gossip
 from peer.network.gossip_frames import Frame, FrameReader, Kind, encode_message, encode_names
+from peer.network.libp2p_connections import ConnectionTable
 from peer.network.libp2p_guard import reset_stream
 from peer.network.libp2p_negotiation import proposal, read_consent
 from peer.network.libp2p_settings import Libp2pSettings
@@ -57,33 +57,29 @@ Admits = Callable[[PeerId, int], bool]
 
 
 class GossipStreams:
-    """Speaks to every connected peer that is admitted, and listens to them. peers: those that are connected."""
+    """Speaks to every peer of `connections` that `gate` is open to, and listens to them."""
 
     def __init__(
         self,
         host: IHost,
+        connections: ConnectionTable,
+        gate: Gate,
         settings: Libp2pSettings,
-        nursery: trio.Nursery,
         *,
-        peers: Callable[[], frozenset[PeerId]],
-        connection_to: Callable[[PeerId], SwarmConn],
         deliver: Deliver,
         admits: Admits,
         counters: dict[str, int],
-        gate: Gate,
-        tell: Callable[[GossipFailing], None],
+        nursery: trio.Nursery,
     ) -> None:
-        """connection_to: raises TransportError when there is none. tell: of neighbours that cannot be spoken to."""
+        """nursery: of the tasks that speak, one for each neighbour."""
         self._host = host
+        self._connections = connections
+        self._gate = gate
         self._settings = settings
-        self._nursery = nursery
-        self._peers = peers
-        self._connection_to = connection_to
         self._deliver = deliver
         self._admits = admits
         self._counters = counters
-        self._gate = gate
-        self._tell = tell
+        self._nursery = nursery
         self._rng = random.Random()
         self._gossip = Gossip(draw=self._draw)
         self._protocol = TProtocol(f"/murmur/gossip/1/{settings.run_id}")
@@ -94,7 +90,7 @@ class GossipStreams:
 
     def refresh(self) -> None:
         """Look at who is connected and admitted: speak to whoever is new, stop speaking to whoever is gone."""
-        neighbours = {peer for peer in self._peers() if self._gate.is_open_to(peer)}
+        neighbours = {peer for peer in self._connections.peers() if self._gate.is_open_to(peer)}
         for peer in self._outboxes.keys() - neighbours:
             del self._outboxes[peer]
             self._scopes.pop(peer).cancel()
@@ -141,13 +137,13 @@ class GossipStreams:
                 failures = 1 if trio.current_time() - begun >= STEADY_S else failures + 1
                 self._counters["gossip_interrupted"] += 1
                 if failures >= FIRST_TOLD and failures.bit_count() == 1:
-                    self._tell(GossipFailing(peer=peer, failures=failures, cause=root_cause(cause)))
+                    self._connections.tell(GossipFailing(peer=peer, failures=failures, cause=root_cause(cause)))
                 await trio.sleep(PAUSES.wait_s(failures, self._rng))
 
     async def _speak_once(self, peer: PeerId, outbox: "_Outbox") -> Exception:
         """Return why the stream did not open, or broke."""
         try:
-            stream = await muxer_of(self._connection_to(peer)).open_stream()
+            stream = await muxer_of(self._connections.newest_to(peer)).open_stream()
         except (TransportError, MuxedStreamError) as error:
             return error
         try:

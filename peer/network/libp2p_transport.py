@@ -178,7 +178,7 @@ class Libp2pTransport:
     def _connection_to(self, peer: PeerId) -> SwarmConn:
         """Raises: TransportError when there is none."""
         self._require_open()
-        return _connection_to(self._connections, peer)
+        return self._connections.newest_to(peer)
 
     def _require_open(self) -> None:
         if not self._is_open:
@@ -232,15 +232,13 @@ def _build(settings: Libp2pSettings, identity: Identity, nursery: trio.Nursery) 
     gossip_in, gossip_out = trio.open_memory_channel[GossipMessage](settings.gossip_queue)
     speakers = GossipStreams(
         host,
+        connections,
+        gate,
         settings,
-        nursery,
-        peers=connections.peers,
-        connection_to=partial(_connection_to, connections),
         deliver=partial(_deliver, gossip_in, counters),
         admits=limits.admits_message,
         counters=counters,
-        gate=gate,
-        tell=connections.tell,
+        nursery=nursery,
     )
     connections.changed = speakers.refresh
     return _Workings(
@@ -268,14 +266,6 @@ async def _watch_health(connections: ConnectionTable, settings: Libp2pSettings) 
 def _add(connections: ConnectionTable, limits: PeerLimits, conn: SwarmConn) -> None:
     muxer_of(conn).admits_stray = partial(limits.admits_message, peer_of(conn))
     connections.add(conn)
-
-
-def _connection_to(connections: ConnectionTable, peer: PeerId) -> SwarmConn:
-    """Return the newest one. Raises: TransportError when there is none."""
-    found = connections.of_peer(peer)
-    if not found:
-        raise TransportError(f"not connected to {peer}")
-    return found[-1]
 
 
 def _deliver(
