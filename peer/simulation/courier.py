@@ -33,8 +33,8 @@ _FRAME_BYTES = 64
 """Around a request or an answer; a request for a blob is no more."""
 
 _CROWD_BAGS = 2
-"""Among more peers than connections, where a hundred letters come to each in a round, after several hops: so many bags
-in one. It is emptied a little earlier than its last letter arrives, so that letters are as late on average."""
+"""Among more peers than connections a hundred letters come to each in a round, after several hops. There a bag holds
+the letters of this many ordinary ones, and is emptied before its last letter arrives: on average none is late."""
 
 _decode = msgspec.msgpack.Decoder(Announcement).decode
 
@@ -143,11 +143,11 @@ class Courier:
     def _gossip(self, peer: PeerLife, letter: Letter) -> None:
         size = len(letter.envelope) + len(letter.payload or b"")
         if size > MAX_ANNOUNCEMENT_BYTES:
-            return self._judge.blame(peer, "oversize")  # every transport refuses it
+            self._judge.blame(peer, "oversize")  # every transport refuses it
+            return
         audience = self._alive if letter.half is None else self._alive & self._half(letter.half)
         receivers, delays = self._post.gossip(peer.number, audience, size)
         self._deliver((letter.envelope, letter.payload, peer.peer_id), receivers, delays)
-        return None
 
     def _hand_to(self, peer: PeerLife, letter: Letter, to: Sequence[PeerId]) -> None:
         """Send a letter to some peers over one link each."""

@@ -7,7 +7,7 @@ import numpy as np
 from peer.moments import merge_all
 from peer.rounds.effects import OpenRound
 from peer.rounds.entry import Entry
-from peer.rounds.machine import LocalWork, Mail, RoundMachine
+from peer.rounds.machine import LocalWork, RoundMachine
 from peer.services.pace import Pace
 from peer.simulation.attacks.attack import Attack
 from peer.simulation.learner import Learner
@@ -41,7 +41,6 @@ class PeerLife:
     wake_at: Seconds | None = None
     disk: bytes | None = None
     final: dict[int, Digest] = field(default_factory=dict)
-    mail: list[Mail] = field(default_factory=list)
     opened: OpenRound | None = None
     trains_since: Seconds = 0.0
     rounds_open: int = 0
@@ -67,7 +66,7 @@ class PeerLife:
         self.machine, self.learner = machine, learner
         self.pace = Pace(self.peer_id, train_s=train_s, env_steps=None)
         self.is_alive, self.started_at, self.wake_at, self.opened = True, now, None, None
-        self.rounds_open, self.mail = 0, []
+        self.rounds_open = 0
         self.final.clear()
 
     def open_round(self, opened: OpenRound, now: Seconds) -> None:

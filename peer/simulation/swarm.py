@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -107,9 +108,9 @@ class Swarm:
 
     def _plan(self) -> None:
         for peer in self.peers:
-            self.loop.at(self._rng.uniform(0.0, _START_SPREAD_S), lambda number=peer.number: self.start(number))  # type: ignore[misc]  # a default binds the loop variable
+            self.loop.at(self._rng.uniform(0.0, _START_SPREAD_S), partial(self.start, peer.number))
         for partition in self.scenario.partitions:
-            self.loop.at(partition.start_s, lambda cut=partition: self.cut(cut))  # type: ignore[misc]  # likewise
+            self.loop.at(partition.start_s, partial(self.cut, partition))
             self.loop.at(partition.end_s, self.heal)
         if self.scenario.churn:
             self.loop.at(_START_SPREAD_S, self._plan_crash)
@@ -126,7 +127,7 @@ class Swarm:
         if 2 * len(alive) > len(self.peers) + 1:  # the swarm is to be hurt, not to be gone
             number = self._rng.choice(alive)
             self.crash(number, keeps_disk=self._rng.random() < 0.5)
-            self.loop.after(self._rng.uniform(*_DOWN_S), lambda: self.start(number))
+            self.loop.after(self._rng.uniform(*_DOWN_S), partial(self.start, number))
         self._plan_crash()
 
     # Making peers
