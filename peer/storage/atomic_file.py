@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 
 from peer.errors import StorageError
-from peer.storage.failures import describe, storage_errors
+from peer.storage.failures import check_replaceable, describe, storage_errors
 
 MAX_FILE_BYTES = 4 * 1024**3
 """Bound on what is read into memory, checked before it is read."""
@@ -29,6 +29,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
     Raises: StorageError naming file, cause and next step.
     """
+    check_replaceable("write", path)
     temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
     try:
         _write_durably(temporary, data, mode)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,11 +46,26 @@ def check_writable_file(operation: str, path: Path) -> None:
     with storage_errors(operation, path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    check_replaceable(operation, path)
     with storage_errors(f"{operation} in", path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         probe = path.parent / f".{path.name}.probe"
         probe.touch()
         probe.unlink(missing_ok=True)
+
+
+def check_replaceable(operation: str, path: Path) -> None:
+    """Refuse a device, pipe or socket: to rename a file over it, such as /dev/null, would take it from all programs.
+
+    Raises: StorageError.
+    """
+    with storage_errors(operation, path):
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise StorageError(f"cannot {operation} {path}: it is a device, pipe or socket; name an ordinary file")
 
 
 def describe(operation: str, path: Path, error: OSError) -> str:

@@ -138,6 +138,16 @@ def test_a_folder_in_the_models_place_is_told_before_training(
         train_solo(small(), options)
 
 
+def test_a_pipe_in_the_models_place_is_told_before_training(
+    options: TrainOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(file_of(options))
+    monkeypatch.setattr(train, "make_ppo_agent", lambda *_: pytest.fail("it trained"))
+    with pytest.raises(StorageError, match="cannot write the model .*: it is a device, pipe or socket"):
+        train_solo(small(), options)
+    assert file_of(options).is_fifo()
+
+
 def test_an_old_model_stays_until_the_new_one_is_whole(options: TrainOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     file_of(options).write_bytes(b"old")
 

@@ -34,6 +34,17 @@ def test_what_was_written_is_read_back(tmp_path: Path, payload: bytes) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_pipe_or_device_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(StorageError, match="device, pipe or socket; name an ordinary file"):
+            write_atomic(path, b"x")
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+
+
 def test_every_single_flipped_bit_is_noticed() -> None:
     good = frame(b"some payload", kind=KIND)
     for index in range(len(good) * 8):
