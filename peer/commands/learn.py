@@ -30,8 +30,9 @@ def train_command(
 ) -> None:
     """Train one learner on this machine, without a network, until it reaches stop.mean_return.
 
-    Equal seeds give equal models. Ctrl-C saves what was learned so far. Progress goes to stderr, the summary to
-    stdout. Exit code: 0 when solved, out of steps or stopped, 1 when training diverged, 2 when it cannot start.
+    Equal seeds give equal models. Ctrl-C saves what was learned so far; a second one ends at once. Progress goes to
+    stderr, the summary to stdout. Exit code: 0 when solved, out of steps or stopped, 1 when training diverged, 2 when
+    it cannot start.
 
     \b
     Examples:

@@ -1,15 +1,17 @@
 """Show a run on stderr while it lasts: a live bar on a terminal, one line an evaluation elsewhere."""
 
+import io
 import math
 import sys
 from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import Protocol, Self, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as LiveProgress
 
 from peer.solo.run import Progress
+from peer.solo.spare_stream import SpareStream
 
 _WIDEST_BAR, _NARROWEST_BAR = 24, 4
 _FRAME = 12
@@ -30,8 +32,8 @@ class Display(Protocol):
 def make_display(
     name: str, *, target: float | None, max_env_steps: int | None, stream: TextIO | None = None
 ) -> Display:
-    """stream: None: stderr, as it is now."""
-    stream = stream or sys.stderr
+    """stream: None: stderr, as it is now, or nothing where it is closed. That it cannot be written ends nothing."""
+    stream = cast(TextIO, SpareStream(stream or sys.stderr or io.StringIO()))
     if stream.isatty():
         return BarDisplay(name, target=target, max_env_steps=max_env_steps, stream=stream)
     return LineDisplay(name, stream=stream)

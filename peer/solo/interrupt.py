@@ -1,23 +1,44 @@
 """Ctrl-C as a request: the running chunk ends, what was learned is saved, and the command ends well."""
 
+import os
 import signal
+import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Self, TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+_ASKED = b"murmur: stopping, and saving what was learned; Ctrl-C once more ends at once, without saving\n"
+_AGAIN_S = 0.5
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed, or the line to it broke
 
 
 class Interrupt:
-    """While its `with` block lasts, SIGINT and SIGTERM are noted instead of ending the process."""
+    """While its `with` block lasts, a signal is noted; Ctrl-C some time after it ends the process at once.
+
+    Only some time after, because `timeout` and terminals that close send one signal twice in a row. One that was
+    ignored before, as SIGHUP under `nohup`, is ignored further on.
+    """
 
     def __init__(self) -> None:
-        self._requested = False
+        self._requested_at: float | None = None
         self._before: dict[signal.Signals, object] = {}
 
     def requested(self) -> bool:
-        return self._requested
+        return self._requested_at is not None
+
+    def while_doing(self, work: Callable[[], T]) -> T:
+        """Do `work` in another thread: in the one that Python handles signals in, they would wait for the core."""
+        done: T = trio.run(trio.to_thread.run_sync, work)
+        return done
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._note)
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(
@@ -26,5 +47,14 @@ class Interrupt:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self._requested = True
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._requested_at is not None:
+            if number == signal.SIGINT and now - self._requested_at >= _AGAIN_S:
+                os._exit(128 + number)  # as a shell reports it; the thread in the core can be ended in no other way
+            return
+        self._requested_at = now
+        try:
+            os.write(2, _ASKED)
+        except OSError:
+            return  # nobody is there any more to read it

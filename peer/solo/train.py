@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,11 +53,16 @@ def train_solo(config: Config, options: TrainOptions) -> Summary:
         check_plot(options.plot)
     model_file = options.model_file or _default_model_file(config, options)
     check_writable_file("write the model", model_file)
+    with Interrupt() as interrupt:
+        return _train_and_save(config, options, model_file, interrupt)
+
+
+def _train_and_save(config: Config, options: TrainOptions, model_file: Path, interrupt: Interrupt) -> Summary:
     settings = ppo_settings(config, _SOLO)
     agent = make_ppo_agent(config.env.name, settings)
     keeper = _Keeper(agent)
     start = time.monotonic()
-    outcome = _run(config, options, agent, settings, keeper)
+    outcome = interrupt.while_doing(lambda: _run(config, options, agent, settings, keeper, interrupt.requested))
     if outcome.reason != "diverged":
         keeper.keep(outcome.progress)
     summary = Summary(
@@ -94,16 +99,23 @@ class _Keeper:
         self.env_steps = progress.env_steps
 
 
-def _run(config: Config, options: TrainOptions, agent: PpoAgent, settings: PpoSettings, keeper: _Keeper) -> Outcome:
+def _run(
+    config: Config,
+    options: TrainOptions,
+    agent: PpoAgent,
+    settings: PpoSettings,
+    keeper: _Keeper,
+    stop: Callable[[], bool],
+) -> Outcome:
     display = make_display(config.env.name, target=config.stop.mean_return, max_env_steps=options.max_env_steps)
 
     def evaluated(progress: Progress) -> None:
         keeper.keep(progress)
         display.evaluated(progress)
 
-    with Interrupt() as interrupt, display:
+    with display:
         plan = _plan(config, options, settings)
-        return Run(agent, plan, stop=interrupt.requested, trained=display.trained, evaluated=evaluated).train()
+        return Run(agent, plan, stop=stop, trained=display.trained, evaluated=evaluated).train()
 
 
 def _plan(config: Config, options: TrainOptions, settings: PpoSettings) -> Plan:

@@ -45,6 +45,25 @@ def test_a_terminal_gets_a_bar_with_steps_speed_and_returns() -> None:
         assert part in shown
 
 
+@pytest.mark.parametrize("kind", [io.StringIO, Terminal])
+def test_a_stream_that_cannot_be_written_ends_no_run(kind: type[io.StringIO], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> int:
+        raise BrokenPipeError
+
+    stream = kind()
+    monkeypatch.setattr(stream, "write", broken)
+    monkeypatch.setattr(stream, "flush", broken)
+    with make_display("CartPole-v1", target=475.0, max_env_steps=None, stream=stream) as display:
+        display.trained(progress())
+        display.evaluated(progress())
+
+
+def test_a_closed_stderr_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", None)  # as Python has it after `2>&-`
+    with make_display("CartPole-v1", target=475.0, max_env_steps=None) as display:
+        display.evaluated(progress())
+
+
 @pytest.mark.parametrize("name", ["CartPole-v1", "MountainCarContinuous-v0"])
 @pytest.mark.parametrize("width", [10, 20, 30, 40, 60, 80, 120])
 def test_one_line_holds_whole_numbers_on_any_terminal(monkeypatch: pytest.MonkeyPatch, name: str, width: int) -> None:

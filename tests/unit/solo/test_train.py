@@ -143,7 +143,7 @@ def test_a_pipe_in_the_models_place_is_told_before_training(
 ) -> None:
     os.mkfifo(file_of(options))
     monkeypatch.setattr(train, "make_ppo_agent", lambda *_: pytest.fail("it trained"))
-    with pytest.raises(StorageError, match="cannot write the model .*: it is a device, pipe or socket"):
+    with pytest.raises(StorageError, match=r"cannot write the model .*: it is a device, pipe or socket"):
         train_solo(small(), options)
     assert file_of(options).is_fifo()
 

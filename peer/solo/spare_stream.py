@@ -1,0 +1,23 @@
+"""A stream that training does not depend on: the terminal may be closed, the pipe broken, the disk full."""
+
+from contextlib import suppress
+from typing import Any, TextIO
+
+
+class SpareStream:
+    """Passes on what can be written, and drops the rest: progress is worth less than what is learned."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:  # Any: whatever a text stream has
+        return getattr(self._stream, name)

@@ -1,0 +1,57 @@
+"""Signals while something is learned: the first saves, a later Ctrl-C ends, and one that was ignored stays so."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from peer.solo.interrupt import Interrupt
+
+BUSY = """
+import ctypes
+from peer.solo.interrupt import Interrupt
+with Interrupt() as interrupt:
+    interrupt.while_doing(lambda: print("ready", flush=True))
+    interrupt.while_doing(lambda: ctypes.CDLL(None).sleep(60))  # as the core: it lets others run, and hears no signal
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_first_signal_is_a_request_and_the_handler_of_before_comes_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with Interrupt() as interrupt:
+        assert not interrupt.requested()
+        signal.raise_signal(number)
+        assert interrupt.requested()
+    assert signal.getsignal(number) is before
+
+
+def test_second_ctrl_c_ends_the_process_though_the_core_is_busy() -> None:
+    process = subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.readline().startswith("murmur: stopping, and saving what was learned; Ctrl-C once more ends")
+    time.sleep(0.6)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30.0) == 128 + signal.SIGINT
+
+
+def test_signals_in_a_row_are_one_request() -> None:
+    in_a_row = "    for number in (2, 2, 15, 1): os.kill(os.getpid(), number)\n"
+    code = "import os\n" + BUSY.partition("    interrupt")[0] + in_a_row
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_hangup_that_was_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupt() as interrupt:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupt.requested()
+    finally:
+        signal.signal(signal.SIGHUP, before)
