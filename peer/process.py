@@ -21,6 +21,7 @@ from peer.config.schema import Config
 from peer.early_signals import EarlySignals, keeping
 from peer.errors import StorageError
 from peer.native import AggregationKernels
+from peer.network.announce import Announced
 from peer.network.discovery.source import closing_sources
 from peer.network.identity import Identity, load_or_create_identity
 from peer.network.libp2p_logging import quiet_libp2p_logging
@@ -31,6 +32,7 @@ from peer.peer_parts import PeerParts
 from peer.process_report import ProcessReport
 from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder
+from peer.services.address_watch import watch_addresses
 from peer.services.book_keeping import FILE_NAME as BOOK_FILE
 from peer.services.status import ProcessFacts, Running
 from peer.services.status_desk import StatusDesk
@@ -154,6 +156,7 @@ class PeerProcess:
                 self._sink.emit(Listening(addresses=transport.listen_addresses))
                 parts = self._parts(start, transport, running=partial(status.start, nursery))
                 if parts.announced is not None:
+                    nursery.start_soon(self._watch_addresses, parts.announced, bound_port(transport.listen_addresses))
                     self._sink.emit(Announcing(addresses=parts.announced.public))
                 self._sink.emit(LookingFor(targets=tuple(source.name for source in parts.sources)))
                 with trio.CancelScope() as run_scope:
@@ -246,6 +249,9 @@ class PeerProcess:
             if not run_scope.cancel_called:
                 self._sink.emit(ShutdownStarted(cause=signal.Signals(number).name))
             run_scope.cancel()
+
+    async def _watch_addresses(self, told: Announced, port: int) -> Never:
+        await watch_addresses(told.public, lambda: announced(self._config, port=port).public, sink=self._sink)
 
     async def _beat(self) -> Never:
         await beat_forever(Heartbeat(self._slot.path), sink=self._sink)

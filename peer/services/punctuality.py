@@ -20,11 +20,13 @@ async def watch_punctuality(sink: EventSink) -> Never:
     """Nap again and again, and add up by how much each nap was too long."""
     told_at = -_REPEAT_S
     while True:
-        start, late_s = trio.current_time(), 0.0
+        start, late_s, longest_s = trio.current_time(), 0.0, 0.0
         while (now := trio.current_time()) < start + WINDOW_S:
             await trio.sleep(_NAP_S)
-            late_s += trio.current_time() - now - _NAP_S
+            lateness_s = trio.current_time() - now - _NAP_S
+            late_s += lateness_s
+            longest_s = max(longest_s, lateness_s)
         window_s = now - start
         if late_s >= TOO_LATE * window_s and now - told_at >= _REPEAT_S:
             told_at = now
-            sink.emit(RunningLate(late_s=late_s, window_s=window_s))
+            sink.emit(RunningLate(late_s=late_s, longest_s=longest_s, window_s=window_s))

@@ -229,6 +229,16 @@ class AddressesUnreached(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddressesChanged(Event):
+    """This machine has lost addresses that others are told. now: what they would be told after a new start."""
+
+    level: ClassVar[Level] = "warning"
+    supersedes: ClassVar[bool] = True
+    gone: tuple[str, ...]
+    now: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageRefused(RepeatedEvent):
     """reason: the counter's name, as in `ProtocolError.reason`."""
 

@@ -91,11 +91,12 @@ class SealingAlone(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningLate(Event):
-    """The event loop was late by `late_s` in all, in a window of `window_s`."""
+    """The event loop was late by `late_s` in all, in a window of `window_s`. longest_s: at one time."""
 
     level: ClassVar[Level] = "warning"
     supersedes: ClassVar[bool] = True
     late_s: Seconds
+    longest_s: Seconds
     window_s: Seconds
 
 

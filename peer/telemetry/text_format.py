@@ -14,6 +14,8 @@ NAME_WIDTH = 6
 """`peer-3` fits; a longer name widens only its own lines."""
 
 _PARTS_NAMED = 4
+_AT_ONCE = 0.8
+"""Part of a lateness that came at one time, from which on it was a pause: an overloaded machine is late often."""
 
 
 class TextFormat:
@@ -77,6 +79,19 @@ def _looking_for(event: process_events.LookingFor) -> str:
     if not event.targets:
         return "looking for nobody (network.dns, network.addresses and network.mdns are unset): waiting to be dialled"
     return f"looking for peers at {_listed(event.targets)}"
+
+
+def _running_late(event: process_events.RunningLate) -> str:
+    if event.longest_s >= _AT_ONCE * event.late_s:
+        return (
+            f"stood still for {duration(event.longest_s)}: the process or its machine was paused, or got no CPU time;"
+            " others may have given it up, and it catches up with them"
+        )
+    return (
+        f"short of CPU time: the event loop was late for {duration(event.late_s)} of the last"
+        f" {duration(event.window_s)}, and answers with it; give this machine fewer peers or more cores, or raise"
+        " round.train_s"
+    )
 
 
 def _sealing_alone(event: process_events.SealingAlone) -> str:
@@ -158,7 +173,12 @@ def _allow_list_refused(event: peer_events.AllowListRefused, names: NameBook) ->
 
 def _input_refused(event: peer_events.InputRefused) -> str:
     """Messages alone come from peers that the log names, each with its reason: most have other settings."""
-    hint = "; someone speaks another protocol on this port, or means harm" if event.frames or event.streams else ""
+    hint = ""
+    if event.frames or event.streams:
+        hint = (
+            "; another program knocks at this port, such as a health check or a scanner, or a peer that does not follow"
+            " the protocol, or this one was too late to answer"
+        )
     return (
         f"refused since the start: {plural(event.frames, 'frame')}, {plural(event.streams, 'stream')},"
         f" {plural(event.messages, 'message')}{hint}"
@@ -191,10 +211,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     ),
     process_events.GoalMayBeOutOfReach: lambda e, _: e.what,
     process_events.SealingAlone: lambda e, _: _sealing_alone(e),
-    process_events.RunningLate: lambda e, _: (
-        f"short of CPU time: the event loop was late for {duration(e.late_s)} of the last {duration(e.window_s)}, and"
-        " answers with it; give this machine fewer peers or more cores, or raise round.train_s"
-    ),
+    process_events.RunningLate: lambda e, _: _running_late(e),
     process_events.Waiting: lambda e, _: f"round {e.round}: waiting for {e.what} since {duration(e.since_s)}",
     process_events.ShutdownStarted: lambda e, _: f"stopping: {e.cause}",
     process_events.RunFinished: lambda e, _: _finished(e),
@@ -251,6 +268,10 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     peer_events.AddressesUnreached: lambda e, _: (
         f"nobody could reach us at {_listed(e.addresses)} ({plural(e.asked, 'peer')} tried); our own connections carry"
         f" everything, so training goes on. Next step: open or forward that TCP port, or set network.announce"
+    ),
+    peer_events.AddressesChanged: lambda e, _: (
+        f"this machine is no longer at {_listed(e.gone)}, which others are told; this peer still dials them itself."
+        f" Next step: start it again, and they are told {_listed(e.now)}"
     ),
     peer_events.MessageRefused: lambda e, names: (
         f"refused a message of {names.name_of(e.remote)}: {e.reason}: {e.detail}"

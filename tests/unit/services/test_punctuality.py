@@ -27,4 +27,5 @@ async def test_loop_that_is_held_up_is_told_once_a_minute(mock_clock: MockClock)
         nursery.cancel_scope.cancel()
     late = [event for event in sink.events if isinstance(event, RunningLate)]
     assert len(late) == 2, "90 s: after the first window, and a minute later"
+    assert late[0].longest_s == 0.25
     assert late[0].late_s == late[0].window_s / 2 > TOO_LATE * WINDOW_S

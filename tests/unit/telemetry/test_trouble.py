@@ -44,7 +44,7 @@ def test_totals_that_grow_take_one_place() -> None:
     keeper.emit(StorageFailed(operation="save", cause="rare"))
     for number in range(1, 2 * KEPT):
         keeper.emit(InputRefused(frames=number, streams=0, messages=0))
-        keeper.emit(RunningLate(late_s=float(number), window_s=10.0))
+        keeper.emit(RunningLate(late_s=float(number), longest_s=0.5, window_s=10.0))
     assert len(keeper.latest()) == 3
     assert f"late for {2 * KEPT - 1}.0 s" in keeper.latest()[0][1].text
 
