@@ -47,8 +47,8 @@ missing_packages() {
   has_header gmp.h || echo libgmp-dev
   # The core's vector kernels need only the headers of Google Highway.
   has_header hwy/highway.h || echo libhwy-dev
-  # The test of peers behind NATs makes network namespaces.
   [ "$mode" != chaos ] || compgen -G "/usr/lib/*/faketime/libfaketime.so.1" >/dev/null || echo libfaketime
+  # The test of peers behind NATs makes network namespaces.
   [ "$mode" != test ] || command -v ip >/dev/null || echo iproute2
   [ "$mode" != test ] || command -v iptables >/dev/null || echo iptables
   [ "$mode" != test ] || has_header gtest/gtest.h || echo libgtest-dev

@@ -32,7 +32,12 @@ def new_command(
     file: ListFile,
     run: Annotated[str, typer.Option("--run", metavar="NAME", help="The run.name that it is for.")],
 ) -> None:
-    """Make an empty list, version 1, in FILE. Never overwrites."""
+    """Make an empty list, version 1, in FILE. Never overwrites.
+
+    \b
+    Example:
+      murmur allow-list new swarm.json --run cartpole
+    """
     from peer.admission.allow_list import AllowListFile
     from peer.config.schema import is_run_name
     from peer.storage.allow_list_file import save_allow_list
@@ -52,7 +57,12 @@ def add_command(
     name: Annotated[str, typer.Option("--name", help="For people.")] = "",
     role: Annotated[str, typer.Option("--role", help="For people.")] = "",
 ) -> None:
-    """Put a peer on the list, or change its name and role. The new version must be signed again."""
+    """Put a peer on the list, or change its name and role. The new version must be signed again.
+
+    \b
+    Example:
+      murmur allow-list add swarm.json 12D3KooW... --name alice
+    """
     from peer.admission.allow_list import Listed, with_peer
     from peer.errors import ProtocolError
     from peer.peer_ids import public_key_of
@@ -66,7 +76,12 @@ def add_command(
 
 @allow_list_app.command("remove")
 def remove_command(file: ListFile, peer: PeerArgument) -> None:
-    """Take a peer off the list. The new version must be signed again; then all peers part from it."""
+    """Take a peer off the list. The new version must be signed again; then all peers part from it.
+
+    \b
+    Example:
+      murmur allow-list remove swarm.json 12D3KooW...
+    """
     from peer.admission.allow_list import without_peer
 
     _change(file, lambda found: without_peer(found, peer))
@@ -77,7 +92,12 @@ def sign_command(
     file: ListFile,
     key: Annotated[Path, typer.Option("--key", metavar="FILE", help="Key file of an authority.")],
 ) -> None:
-    """Sign the list with the key of an authority (made by `murmur identity new`)."""
+    """Sign the list with the key of an authority (made by `murmur identity new`).
+
+    \b
+    Example:
+      murmur allow-list sign swarm.json --key authority.key
+    """
     from peer.admission.allow_list import signed
     from peer.network.identity import load_identity
 
@@ -89,7 +109,12 @@ def sign_command(
 
 @allow_list_app.command("show")
 def show_command(file: ListFile) -> None:
-    """Print version, peers, and whose signatures it has."""
+    """Print version, peers, and whose signatures it has.
+
+    \b
+    Example:
+      murmur allow-list show swarm.json
+    """
     _show(file)
 
 

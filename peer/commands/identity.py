@@ -60,7 +60,13 @@ def show_command(
         ),
     ] = Path("runs"),
 ) -> None:
-    """Print peer id, public key (hex) and file of each identity. Prints nothing secret."""
+    """Print peer id, public key (hex) and file of each identity. Prints nothing secret.
+
+    \b
+    Examples:
+      murmur identity show              all peers of runs/
+      murmur identity show peer-1.key   one file
+    """
     from peer.network.identity import load_identity
 
     found = files or sorted(data_dir.glob(f"slot-*/{KEY_FILE}"))

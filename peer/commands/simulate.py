@@ -18,7 +18,7 @@ def simulate_command(
     latency: Annotated[str, typer.Option(metavar="TIME", help="Median delay of one hop, such as 80ms.")] = "20ms",
     jitter: Annotated[float, typer.Option(help="Sigma of the lognormal delay; 0: all delays are equal.")] = 0.4,
     churn: Annotated[
-        float, typer.Option(help="Share of the peers that crash in a minute; they come back after 5 to 30 s.")
+        float, typer.Option(help="Crashes of a peer in a minute, on average; each is back after 5 to 30 s.")
     ] = 0.0,
     byzantine: Annotated[
         list[str] | None,

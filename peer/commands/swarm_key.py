@@ -33,7 +33,12 @@ def new_command(file: KeyFile) -> None:
 
 @swarm_key_app.command("show")
 def show_command(file: KeyFile) -> None:
-    """Print the fingerprint of the key in FILE, by which two machines are compared. Prints nothing secret."""
+    """Print the fingerprint of the key in FILE, by which two machines are compared. Prints nothing secret.
+
+    \b
+    Example:
+      murmur swarm-key show swarm.key
+    """
     from peer.storage.swarm_key_file import load_swarm_key
 
     typer.echo(exits.or_exit(lambda: load_swarm_key(file)).fingerprint)

@@ -34,8 +34,8 @@ class Partition:
 class Scenario:
     """loss: probability that one message does not reach one peer. latency_s: median delay of one hop.
 
-    jitter: sigma of the lognormal delay; 0.4 puts the 99th percentile at 2.5 times the median. churn: share of the
-    peers that crash in a minute of virtual time; each is back after 5 to 30 s, half of them with an empty disk.
+    jitter: sigma of the lognormal delay; 0.4 puts the 99th percentile at 2.5 times the median. churn: crashes
+    of a peer in a minute of virtual time, on average; each is back after 5 to 30 s, half of them with an empty disk.
     speed_spread: peers train for train_s times a factor drawn from 1 - spread to 1 + spread. num_params: of the toy.
     settings: the configuration's values other than the defaults, for the line that replays the run.
     """

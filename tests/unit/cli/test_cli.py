@@ -78,6 +78,12 @@ COMMANDS = (
 )
 
 
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("identity", "swarm-key")])
+def test_help_shows_an_example(command: str) -> None:
+    result = RUNNER.invoke(peer.cli.app, [*command.split(), "-h"], terminal_width=120)
+    assert f"  murmur {command}" in result.output.partition("Example")[2]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_fits_a_terminal_of_80_columns(command: str) -> None:
     result = RUNNER.invoke(peer.cli.app, [*command.split(), "-h"], terminal_width=80)
