@@ -23,7 +23,7 @@ MADE_UP = re.compile(r"[A-Z]{4}|\.\.\.|100\.x")
 
 def shown(page: Path) -> list[list[str]]:
     """Return the words of each command line that the page shows, from `murmur` on."""
-    lines = [line.split(" #")[0] for line in code(page)]
+    lines = [re.sub(r"\$\([^)]*\)", "word", line).split(" #")[0].split(" >")[0] for line in code(page)]
     found = [re.search(r"(?:^|/bin/|exec \S+ (?:-- )?)murmur (?=[a-z-])(.*)", line) for line in lines]
     return [shlex.split(match[1].split(" | ")[0]) for match in found if match]
 
