@@ -272,7 +272,7 @@ def make_seeker(config: Config, parts: PeerParts, meeting: Meeting, sessions: Se
         rng=parts.rng,
         book=meeting.book,
         max_peers=network.max_connections,
-        twin=sessions.answered_elsewhere,
+        on_own_identity=sessions.answered_elsewhere,
     )
 
 

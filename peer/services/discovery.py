@@ -1,4 +1,4 @@
-"""Find the others and keep trying: ask every source, dial who is not connected, back off, never give up."""
+"""Find the others and keep trying: ask every source, dial whoever is not connected, back off, never give up."""
 
 import hashlib
 import random
@@ -16,8 +16,9 @@ from peer.network.discovery.backoff import RedialPolicy, RedialSchedule
 from peer.network.discovery.book import MAX_PEERS, AddressBook, BookDiscovery, split_peer
 from peer.network.discovery.source import DiscoverySource
 from peer.network.transport import Origin, Transport
+from peer.services.dial_failures import DialFailures
 from peer.services.service import TaskStatus
-from peer.telemetry.peer_events import DialFailed, DialRetried, DiscoveryFailed
+from peer.telemetry.peer_events import DiscoveryFailed
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 
@@ -26,10 +27,7 @@ MAX_DIALS = 8
 """At a time, of addresses of each origin."""
 
 _SETTLED_S = 3.0
-"""How long a new connection must last to count: whoever is refused is told why, and sent away, a second after it."""
-
-_PATIENCE = 4
-"""Failed dials in a row before anybody is told: about four seconds, in which the others may still be starting."""
+"""How long a new connection must last to count: a peer that refuses us says why, and hangs up a second later."""
 
 
 class Seeker:
@@ -50,11 +48,11 @@ class Seeker:
         book: AddressBook | None = None,
         max_peers: int = MAX_PEERS,
         unix_time: Callable[[], float] = time.time,
-        twin: Callable[[str], None] = lambda _: None,
+        on_own_identity: Callable[[str], None] = lambda _: None,
     ) -> None:
         """book: told what became of each dial. max_peers: with so many connected nobody is dialled.
 
-        twin: told where another process answered with our own identity.
+        on_own_identity: called with the place where another process answered as the same peer as this one.
         """
         self._transport = transport
         self._sources = sources
@@ -66,13 +64,13 @@ class Seeker:
         self._book = book or AddressBook()
         self._max_peers = max_peers
         self._unix_time = unix_time
-        self._twin = twin
-        self._known: dict[str, tuple[str, ...]] = {}
-        self._answered: dict[str, PeerId] = {}
+        self._on_own_identity = on_own_identity
+        self._failures = DialFailures(sink)
+        self._named_by: dict[str, tuple[str, ...]] = {}  # the addresses each source named last
+        self._answered: dict[str, PeerId] = {}  # who answered at an address, until a dial of it fails
         self._dialling: dict[str, Origin] = {}
-        self._own: set[str] = set()
-        self._told: dict[str, int] = {}
-        self._new: dict[str, tuple[PeerId, Seconds]] = {}
+        self._own: set[str] = set()  # addresses where this process itself answered
+        self._unsettled: dict[str, tuple[PeerId, Seconds]] = {}  # who answered since when, but may still be refused
 
     async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
         """Search until cancelled."""
@@ -87,7 +85,7 @@ class Seeker:
     async def _look_up_forever(self, source: DiscoverySource) -> Never:
         while True:
             try:
-                self._known[source.name] = tuple(await source.addresses())
+                self._named_by[source.name] = tuple(await source.addresses())
             except TransportError as error:  # what it said last stays known
                 self._sink.emit(DiscoveryFailed(source=source.name, cause=str(error)))
             self._forget_strangers()
@@ -103,8 +101,7 @@ class Seeker:
         candidates = self._candidates()
         self._schedule.retain(candidates)
         self._own &= candidates
-        places = {split_peer(address)[0] for address in candidates}
-        self._told = {place: failures for place, failures in self._told.items() if place in places}
+        self._failures.retain({split_peer(address)[0] for address in candidates})
         self._answered = {address: peer for address, peer in self._answered.items() if address in candidates}
 
     def _dial_due(self, nursery: trio.Nursery) -> None:
@@ -137,20 +134,20 @@ class Seeker:
 
     def _settle(self, connected: frozenset[PeerId], now: Seconds) -> None:
         """Take those for found whose connections have lasted; what ended before then stays a failed dial."""
-        for address, (peer, since) in list(self._new.items()):
+        for address, (peer, since) in list(self._unsettled.items()):
             if peer in connected and now < since + _SETTLED_S:
                 continue
-            del self._new[address]
+            del self._unsettled[address]
             if peer in connected:
                 place = split_peer(address)[0]
                 self._schedule.succeeded(address)
-                self._told.pop(place, None)
+                self._failures.succeeded(place)
                 # Not before: one that is refused would get a second address, and be dialled twice as often.
                 self._book.answered(peer, place, unix_s=int(self._unix_time()))
 
     def _named(self) -> set[str]:
         """Return where others than the book say that somebody is."""
-        sources = (addresses for name, addresses in self._known.items() if name != BookDiscovery.name)
+        sources = (addresses for name, addresses in self._named_by.items() if name != BookDiscovery.name)
         return {split_peer(address)[0] for addresses in sources for address in addresses}
 
     def _origin(self, address: str, named: set[str]) -> Origin:
@@ -163,7 +160,7 @@ class Seeker:
         return hashlib.sha256(f"{self._transport.local_peer} {address}".encode()).digest()
 
     def _candidates(self) -> set[str]:
-        return {address for addresses in self._known.values() for address in addresses}
+        return {address for addresses in self._named_by.values() for address in addresses}
 
     async def _dial(self, address: str, origin: Origin) -> None:
         try:
@@ -175,31 +172,18 @@ class Seeker:
                 self._schedule.failed(address, trio.current_time())
         except IdentityInUseError:
             self._schedule.failed(address, trio.current_time())
-            self._twin(split_peer(address)[0])
+            self._on_own_identity(split_peer(address)[0])
         except TransportError as error:
             self._answered.pop(address, None)
             wait_s = self._schedule.failed(address, trio.current_time())
             place, expected = split_peer(address)
             if expected is not None:
                 self._book.failed(expected, place)
-            self._tell_failure(address, str(error), wait_s)
+            self._failures.tell(address, str(error), failures=self._schedule.failures(address), retry_s=wait_s)
         else:
             self._answered[address] = peer
             # A peer that is refused right after the handshake must not be dialled in a loop.
             self._schedule.failed(address, trio.current_time())
-            self._new[address] = peer, trio.current_time()
+            self._unsettled[address] = peer, trio.current_time()
         finally:
             del self._dialling[address]
-
-    def _tell_failure(self, address: str, cause: str, wait_s: Seconds) -> None:
-        """Tell the fourth failure in a row, and then whenever their number has doubled: peers start one by one.
-
-        Once a place: a source may name it with the peer's id, and another without.
-        """
-        failures, place = self._schedule.failures(address), split_peer(address)[0]
-        is_due = failures >= _PATIENCE and (failures // _PATIENCE).bit_count() == 1 and failures % _PATIENCE == 0
-        if is_due and failures > self._told.get(place, 0):
-            self._told[place] = failures
-            self._sink.emit(DialFailed(address=address, cause=cause, retry_s=wait_s, failures=failures))
-        else:
-            self._sink.emit(DialRetried(address=address, cause=cause, retry_s=wait_s))

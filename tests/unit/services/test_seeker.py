@@ -259,9 +259,10 @@ async def test_nothing_is_kept_of_addresses_that_vanished(autojump_clock: MockCl
             seeker._answered,
             seeker._own,
             seeker._dialling,
-            seeker._new,
+            seeker._unsettled,
             seeker._schedule._due_at,
-            *seeker._known.values(),
+            seeker._failures._told,
+            *seeker._named_by.values(),
         ]
         assert sum(len(table) for table in kept) < 10
 
