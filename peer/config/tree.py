@@ -20,11 +20,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """A scalar or a list. raw: the text as typed, where it came from a shell and may be meant as text."""
+    """A scalar or a list."""
 
     value: Scalar | tuple["Node", ...]
     origin: Origin
-    raw: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
