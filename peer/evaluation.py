@@ -7,6 +7,7 @@ from pathlib import Path
 
 from peer.errors import StorageError
 from peer.native import PpoAgent, PpoSettings, make_ppo_agent
+from peer.policy_description import described_settings
 from peer.storage.model_file import ModelFile, load_model
 from peer.telemetry.plain_text import printable
 from peer.types import ModelState
@@ -21,7 +22,7 @@ def evaluate_file(path: Path, *, episodes: int, seed: int, device: str) -> str:
     """
     file = load_model(path)
     try:
-        env, settings = file.settings["env"], _settings(file.settings)
+        env, settings = file.settings["env"], described_settings(file.settings)
         agent = _agent(env, replace(settings, device="cpu"), file)  # what fails here, fails for what the file holds
     except (KeyError, ValueError, TypeError) as error:
         raise StorageError(f"{path} does not fit its own description: {printable(str(error))}") from error
@@ -32,17 +33,6 @@ def evaluate_file(path: Path, *, episodes: int, seed: int, device: str) -> str:
     when = f"round {file.settings['round']}" if "round" in file.settings else "one learner"
     where = printable(f"{when} of run {file.settings.get('run', '?')}")
     return f"{env}: mean return {value:.1f} over {episodes} greedy episodes (seed {seed}; {where})"
-
-
-def _settings(told: dict[str, str]) -> PpoSettings:
-    return PpoSettings(
-        hidden=tuple(int(size) for size in told["hidden"].split(",")),
-        activation=told["activation"],
-        # Files of earlier versions do not say these; they then were as by default.
-        shared_trunk=told.get("shared_trunk", "false") == "true",
-        observation_clip=float(told.get("observation_clip", "10.0")),
-        normalize_observations=told["normalize_observations"] == "true",
-    )
 
 
 def _agent(env: str, settings: PpoSettings, file: ModelFile) -> PpoAgent:

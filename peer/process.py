@@ -23,7 +23,7 @@ from peer.errors import StorageError
 from peer.native import AggregationKernels
 from peer.network.announce import Announced
 from peer.network.discovery.source import closing_sources
-from peer.network.identity import Identity, load_or_create_identity
+from peer.network.identity import KEY_FILE, Identity, load_or_create_identity
 from peer.network.libp2p_logging import quiet_libp2p_logging
 from peer.network.libp2p_transport import Libp2pTransport, open_libp2p_transport
 from peer.node import Outcome, run_peer
@@ -50,7 +50,7 @@ from peer.settings import (
 )
 from peer.storage.allow_list_file import AllowListFiles
 from peer.storage.atomic_file import write_atomic
-from peer.storage.boots import Boot, count_boot, raise_boot
+from peer.storage.boots import BOOTS_FILE, Boot, count_boot, raise_boot
 from peer.storage.heartbeat import Heartbeat
 from peer.storage.proofs_file import FILE_NAME as PROOFS_FILE
 from peer.storage.slots import Slot, claim_slot
@@ -76,7 +76,7 @@ def run_process(config: Config, *, age: Callable[[], Seconds]) -> None:
     with ExitStack() as stack:
         slot = stack.enter_context(claim_slot(Path(config.storage.data_dir), config.storage.slot))
         name = peer_name(config) or slot.name
-        identity = load_or_create_identity(slot.path / "identity.key")
+        identity = load_or_create_identity(slot.path / KEY_FILE)
         admission = admission_policy(config, slot.path)
         log = stack.enter_context(
             open_log(
@@ -126,7 +126,7 @@ class PeerProcess:
 
     def run(self, folder: RunFolder) -> None:
         announced(self._config, port=0)  # a wrong network.interface is the user's to hear of before anything is done
-        boot = count_boot(self._slot.path / "boots", unix_time_s=int(time.time()))
+        boot = count_boot(self._slot.path / BOOTS_FILE, unix_time_s=int(time.time()))
         settings = ppo_settings(self._config, self._identity.peer_id, slot=self._slot.index)
         agent = NativeAgent(self._config.env.name, settings=settings, nice=self._config.compute.nice)
         self._report.started(boot, folder, num_params=agent.schema.num_params)
@@ -219,7 +219,7 @@ class PeerProcess:
     def _count_newer(self, boot: int) -> None:
         """Count the starts of the newer process as ours: our next start is then the newest, and that one is served."""
         try:
-            raise_boot(self._slot.path / "boots", boot)
+            raise_boot(self._slot.path / BOOTS_FILE, boot)
         except StorageError as error:
             self._sink.emit(StorageFailed(operation="count the other's starts", cause=str(error)))
 

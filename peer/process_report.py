@@ -13,7 +13,7 @@ from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder
 from peer.services.reporting import STOP_REASONS, greedy_return
 from peer.settings import threads
-from peer.storage.boots import Boot
+from peer.storage.boots import BOOTS_FILE, Boot
 from peer.storage.slots import Slot
 from peer.telemetry.disk_events import StateDamaged
 from peer.telemetry.process_events import (
@@ -57,7 +57,7 @@ class ProcessReport:
         if odd is not None:
             self._sink.emit(GoalMayBeOutOfReach(env=odd.env, mean_return=odd.mean_return, what=odd.text()))
         if boot.damage:
-            path = str(self._slot.path / "boots")
+            path = str(self._slot.path / BOOTS_FILE)
             self._sink.emit(StateDamaged(path=path, cause=boot.damage, remedy=f"counting goes on at {boot.number}"))
 
     def already_finished(self, root: Entry, folder: RunFolder) -> None:

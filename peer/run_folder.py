@@ -14,15 +14,16 @@ from peer.common_model import common_schema
 from peer.config.digest import agreed_text, digest
 from peer.config.schema import Config
 from peer.errors import ProtocolError, StorageError
+from peer.policy_description import describe_policy
 from peer.round_parts import wire_run_id
 from peer.rounds.entry import Entry
 from peer.rounds.snapshot import decode_snapshot
 from peer.services.archive import Archive
 from peer.storage.about_file import About, write_about
-from peer.storage.journal import Journal
+from peer.storage.journal import JOURNAL_FILE, Journal
 from peer.storage.model_file import MODEL_FILE, ModelFile, load_model, save_model
-from peer.storage.payloads import PayloadFolder
-from peer.storage.snapshots import Snapshot, SnapshotStore
+from peer.storage.payloads import PAYLOADS_FOLDER, PayloadFolder
+from peer.storage.snapshots import SNAPSHOTS_FOLDER, Snapshot, SnapshotStore
 from peer.telemetry.disk_events import ModelSaved, OtherVersionKept, StateDamaged, StorageFailed
 from peer.telemetry.process_events import StateRestored
 from peer.telemetry.sink import EventSink
@@ -50,19 +51,19 @@ class RunFolder:
         self.model_file = self.path / MODEL_FILE
         self._config = config
         self._sink = sink
-        self._journal = Journal(self.path / "journal.sqlite", max_bytes=config.storage.max_journal_bytes)
-        self._snapshots = SnapshotStore(self.path / "snapshots", keep=config.storage.keep_snapshots)
+        self._journal = Journal(self.path / JOURNAL_FILE, max_bytes=config.storage.max_journal_bytes)
+        self._snapshots = SnapshotStore(self.path / SNAPSHOTS_FOLDER, keep=config.storage.keep_snapshots)
         self.archive = Archive(
             self._journal,
             self._snapshots,
-            payloads=PayloadFolder(self.path / "payloads", max_bytes=config.storage.max_payload_bytes),
+            payloads=PayloadFolder(self.path / PAYLOADS_FOLDER, max_bytes=config.storage.max_payload_bytes),
             save_model=self._write_model,
             snapshot_every=config.round.snapshot_every,
             sink=self._sink,
         )
         if self._journal.set_aside is not None:
             self._tell_damage(
-                self.path / "journal.sqlite", "its content cannot be trusted", f"moved to {self._journal.set_aside}"
+                self.path / JOURNAL_FILE, "its content cannot be trusted", f"moved to {self._journal.set_aside}"
             )
 
     def describe(self, *, peer: PeerId, name: str) -> None:
@@ -162,12 +163,7 @@ def _settings_name(config: Config) -> str:
 def _description(config: Config, entry: Entry) -> dict[str, str]:
     """Return what it takes to rebuild the policy, and where the model comes from."""
     return {
-        "env": config.env.name,
-        "hidden": ",".join(str(size) for size in config.model.hidden),
-        "activation": config.model.activation,
-        "shared_trunk": str(config.model.shared_trunk).lower(),
-        "normalize_observations": str(config.ppo.normalize_observations).lower(),
-        "observation_clip": repr(config.ppo.observation_clip),
+        **describe_policy(config),
         "run": config.run.name,
         "round": str(entry.round),
         "env_steps": str(entry.env_steps),

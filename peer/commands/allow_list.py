@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -43,9 +43,9 @@ def new_command(
     from peer.storage.allow_list_file import save_allow_list
 
     if file.exists():
-        _refuse(f"{file} exists already: name another file, or move it away")
+        exits.refuse(f"{file} exists already: name another file, or move it away")
     if not is_run_name(run):
-        _refuse(f"--run: expected 1 to 48 characters of a-z, 0-9 and '-', as of run.name, got {run!r}")
+        exits.refuse(f"--run: expected 1 to 48 characters of a-z, 0-9 and '-', as of run.name, got {run!r}")
     exits.or_exit(lambda: save_allow_list(file, AllowListFile(run=run, version=1)))
     _show(file)
 
@@ -70,7 +70,7 @@ def add_command(
     try:
         public_key_of(peer)
     except ProtocolError as error:
-        _refuse(f"{peer}: {error.detail}")
+        exits.refuse(f"{peer}: {error.detail}")
     _change(file, lambda found: with_peer(found, Listed(peer, name, role)))
 
 
@@ -102,7 +102,7 @@ def sign_command(
     from peer.network.identity import load_identity
 
     if not key.exists():
-        _refuse(f"there is no file {key}")
+        exits.refuse(f"there is no file {key}")
     identity = exits.or_exit(lambda: load_identity(key))
     _change(file, lambda found: signed(found, identity))
 
@@ -141,8 +141,3 @@ def _show(file: Path) -> None:
         typer.echo(f"  {'signed by' if authority in valid else 'WRONG signature of'} {authority}")
     if not claimed:
         typer.echo(f"  not signed yet: murmur allow-list sign {file} --key AUTHORITY-KEY")
-
-
-def _refuse(message: str) -> NoReturn:
-    typer.echo(f"murmur: {message}", err=True)
-    raise typer.Exit(exits.EXIT_USAGE)

@@ -24,6 +24,12 @@ def or_exit(action: Callable[[], T]) -> T:
         raise typer.Exit(EXIT_USAGE) from error
 
 
+def refuse(message: str) -> NoReturn:
+    """End with a message and exit code 2: what was asked for cannot be done."""
+    typer.echo(f"murmur: {message}", err=True)
+    raise typer.Exit(EXIT_USAGE)
+
+
 def on_stop(handler: Callable[[int, object], None]) -> None:
     """Have SIGINT and SIGTERM end us well while libraries load; later the peer and the swarm listen themselves."""
     for number in (signal.SIGINT, signal.SIGTERM):

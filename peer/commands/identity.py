@@ -3,16 +3,14 @@
 import getpass
 import warnings
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from peer.commands import arguments
+from peer.commands import arguments, exits
 from peer.errors import StorageError
 
-EXIT_USAGE = 2
 MIN_PASSPHRASE = 8
-KEY_FILE = "identity.key"
 
 identity_app = typer.Typer(
     help="Make, show, export and import a peer's identity: the Ed25519 key by which the swarm knows it.\n\n"
@@ -43,7 +41,7 @@ def new_command(file: Annotated[Path, typer.Argument(metavar="FILE", help="Key f
     try:
         write_new_identity(file, identity)
     except StorageError as error:
-        _fail(str(error))
+        exits.refuse(str(error))
     typer.echo(identity.peer_id)
 
 
@@ -67,18 +65,18 @@ def show_command(
       murmur identity show              all peers of runs/
       murmur identity show peer-1.key   one file
     """
-    from peer.network.identity import load_identity
+    from peer.network.identity import KEY_FILE, load_identity
 
     found = files or sorted(data_dir.glob(f"slot-*/{KEY_FILE}"))
     if not found:
-        _fail(f"no identity in {data_dir}: name a key file, or another folder with --data-dir")
+        exits.refuse(f"no identity in {data_dir}: name a key file, or another folder with --data-dir")
     for file in found:
         try:
             identity = load_identity(file)
         except FileNotFoundError:
-            _fail(f"there is no file {file}")
+            exits.refuse(f"there is no file {file}")
         except StorageError as error:
-            _fail(str(error))
+            exits.refuse(str(error))
         typer.echo(f"{identity.peer_id}  {identity.public_key.hex()}  {file}")
 
 
@@ -101,9 +99,9 @@ def export_command(
         pem = encrypt_identity(identity, _passphrase(passphrase_file, confirm=True))
         _write_secret(to, pem)
     except FileNotFoundError as error:
-        _fail(f"there is no file {error.filename}")
+        exits.refuse(f"there is no file {error.filename}")
     except (StorageError, ValueError) as error:
-        _fail(str(error))
+        exits.refuse(str(error))
     typer.echo(identity.peer_id)
 
 
@@ -127,9 +125,9 @@ def import_command(
         identity = decrypt_identity(pem, _passphrase(passphrase_file, confirm=False))
         write_new_identity(to, identity)
     except OSError as error:
-        _fail(f"cannot read {file}: {(error.strerror or str(error)).lower()}")
+        exits.refuse(f"cannot read {file}: {(error.strerror or str(error)).lower()}")
     except (StorageError, ValueError) as error:
-        _fail(f"{file}: {error}" if isinstance(error, ValueError) else str(error))
+        exits.refuse(f"{file}: {error}" if isinstance(error, ValueError) else str(error))
     typer.echo(identity.peer_id)
 
 
@@ -167,8 +165,3 @@ def _write_secret(path: Path, data: bytes) -> None:
     if path.exists():
         raise StorageError(f"{path} exists already: name another file, or move it away")
     write_atomic(path, data, mode=0o600)
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"murmur: {message}", err=True)
-    raise typer.Exit(EXIT_USAGE)

@@ -8,7 +8,7 @@ from peer.admission.allow_list import AllowList, Authority, open_allow_list
 from peer.config.schema import Config
 from peer.doctor.finding import Finding
 from peer.errors import ProtocolError, StorageError
-from peer.network.identity import load_identity
+from peer.network.identity import KEY_FILE, load_identity
 from peer.round_parts import wire_run_id
 from peer.rounds.equivocation import check_proof
 from peer.run_folder import run_folder_name
@@ -104,7 +104,7 @@ def _lists(config: Config) -> list[tuple[Path, AllowList | str]]:
 def _own_ids(config: Config) -> list[PeerId]:
     """Return the peers of the data folder; what is wrong with a key file, `check_identities` tells."""
     ids = []
-    for file in sorted(Path(config.storage.data_dir).glob("slot-*/identity.key")):
+    for file in sorted(Path(config.storage.data_dir).glob(f"slot-*/{KEY_FILE}")):
         try:
             ids.append(load_identity(file).peer_id)
         except (StorageError, FileNotFoundError):

@@ -11,7 +11,7 @@ from peer.agents.native_agent import NativeAgent
 from peer.config.schema import Config
 from peer.doctor.finding import Finding
 from peer.errors import StorageError
-from peer.network.identity import load_identity
+from peer.network.identity import KEY_FILE, load_identity
 from peer.network.libp2p_connector import MAX_HANDSHAKES
 from peer.network.transport import Origin
 from peer.open_files import needed_files, permitted_files
@@ -69,7 +69,7 @@ def _try_out(folder: Path) -> int:
 
 def check_identities(config: Config) -> Iterator[Finding]:
     """Read every key file of the data folder; print ids, nothing secret."""
-    files = sorted(Path(config.storage.data_dir).glob("slot-*/identity.key"))
+    files = sorted(Path(config.storage.data_dir).glob(f"slot-*/{KEY_FILE}"))
     if not files:
         yield Finding(verdict="ok", subject="identity", text="none yet: the first start makes one")
     holders: dict[PeerId, Path] = {}

@@ -5,12 +5,11 @@ from pathlib import Path
 
 from peer.errors import StorageError
 from peer.storage.about_file import About, read_about
+from peer.storage.journal import JOURNAL_FILE
 from peer.storage.journal_reader import open_journal_reader
 from peer.storage.model_file import MODEL_FILE
 from peer.telemetry.names import NameBook
 from peer.types import PeerId
-
-JOURNAL_FILE = "journal.sqlite"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

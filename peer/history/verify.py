@@ -25,8 +25,8 @@ from peer.run_folder import run_folder_name
 from peer.settings import ppo_settings
 from peer.storage.journal_reader import JournalReader, open_journal_reader
 from peer.storage.model_file import MODEL_FILE, ModelFile, load_model
-from peer.storage.payloads import PayloadFolder
-from peer.storage.snapshots import Damage, SnapshotStore
+from peer.storage.payloads import PAYLOADS_FOLDER, PayloadFolder
+from peer.storage.snapshots import SNAPSHOTS_FOLDER, Damage, SnapshotStore
 from peer.telemetry.plain_text import printable
 from peer.types import ModelState, PeerId
 from peer.wire.hashing import model_hash
@@ -44,7 +44,7 @@ def verify_run(place: RunPlace, config: Config) -> Findings:
     snapshots = _snapshots(place, parts, findings)  # before the journal, which a running peer writes first
     replay = Replay(
         parts,
-        payloads=PayloadFolder(place.folder / "payloads", max_bytes=0),
+        payloads=PayloadFolder(place.folder / PAYLOADS_FOLDER, max_bytes=0),
         snapshots={entry.digest: entry.state for entry in snapshots if entry.state is not None},
         findings=findings,
         wanted=None if model_file is None else _round_of(model_file),
@@ -150,7 +150,7 @@ class _ChainCheck:
 def _snapshots(place: RunPlace, parts: Parts, findings: Findings) -> list[Entry]:
     """Return the states on disk whose model is the one that their signed manifest names."""
     entries: list[Entry] = []
-    for found in SnapshotStore(place.folder / "snapshots", keep=2).held():
+    for found in SnapshotStore(place.folder / SNAPSHOTS_FOLDER, keep=2).held():
         if isinstance(found, Damage):
             findings.problem(None, found.cause)
             continue

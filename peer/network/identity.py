@@ -28,6 +28,9 @@ from peer.errors import StorageError
 from peer.peer_ids import peer_id_of
 from peer.types import PeerId, Session
 
+KEY_FILE = "identity.key"
+"""Its name in a peer's slot."""
+
 SEED_BYTES = 32
 SESSION_BYTES = 16
 MAX_PEM_BYTES = 4096

@@ -10,6 +10,7 @@ from pathlib import Path
 from peer.agents.native_agent import env_variants
 from peer.config.schema import Config
 from peer.native import EnvVariant, PpoAgent, PpoSettings, make_ppo_agent, to_moments
+from peer.policy_description import describe_policy
 from peer.settings import ppo_settings
 from peer.solo.display import make_display
 from peer.solo.interrupt import Interrupt
@@ -155,12 +156,7 @@ def _default_model_file(config: Config, options: TrainOptions) -> Path:
 def _description(config: Config, keeper: _Keeper) -> dict[str, str]:
     """Return what it takes to rebuild the policy, and where the model comes from."""
     return {
-        "env": config.env.name,
-        "hidden": ",".join(str(size) for size in config.model.hidden),
-        "activation": config.model.activation,
-        "shared_trunk": str(config.model.shared_trunk).lower(),
-        "normalize_observations": str(config.ppo.normalize_observations).lower(),
-        "observation_clip": repr(config.ppo.observation_clip),
+        **describe_policy(config),
         "run": config.run.name,
         "env_steps": str(keeper.env_steps),
         "model_hash": model_hash(keeper.state).hex(),

@@ -7,6 +7,9 @@ from pathlib import Path
 from peer.errors import StorageError
 from peer.storage.atomic_file import read_framed, write_framed
 
+BOOTS_FILE = "boots"
+"""Its name in a peer's slot."""
+
 _KIND = b"BOOT"
 _COUNT = struct.Struct(">Q")
 _MAX_PLAUSIBLE = 1 << 32

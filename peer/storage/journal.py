@@ -13,7 +13,11 @@ from peer.errors import StorageError
 from peer.storage.failures import storage_errors
 from peer.types import Digest
 
+JOURNAL_FILE = "journal.sqlite"
+"""Its name in the folder of a run."""
+
 MAX_SET_ASIDE = 2
+"""Damaged journals that are kept beside it."""
 
 _SCHEMA_VERSION = 1
 _MIDDLE_ROUND = """

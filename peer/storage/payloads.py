@@ -14,6 +14,9 @@ from peer.errors import StorageError
 from peer.storage.atomic_file import FRAME_BYTES, read_framed, write_framed
 from peer.storage.failures import storage_errors
 
+PAYLOADS_FOLDER = "payloads"
+"""Its name in the folder of a run."""
+
 _KIND = b"PAYL"
 _NAME = re.compile(r"round-(\d{13})\.bin")
 _PER_PAYLOAD_BYTES = 5  # msgpack's head of a long byte string

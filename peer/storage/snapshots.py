@@ -11,6 +11,9 @@ from peer.storage.atomic_file import read_framed, write_framed
 from peer.storage.failures import storage_errors
 from peer.types import Digest
 
+SNAPSHOTS_FOLDER = "snapshots"
+"""Its name in the folder of a run."""
+
 _KIND = b"SNAP"
 _HEAD = struct.Struct(">Q32s")
 _NAME = re.compile(r"snapshot-(\d{10})\.bin")
