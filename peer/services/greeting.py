@@ -71,7 +71,7 @@ class Greeter:
         self._desk = desk
         self._sessions = sessions
         self._greeted = GreetedPeers(transport, desk=desk, sink=sink, names=names)
-        self._greeting: set[PeerId] = set()
+        self._greeting: dict[PeerId, str | None] = {}  # with where each is connected from
         self._shown: dict[PeerId, bytes] = {}  # cards of those in `_greeting` that asked for ours meanwhile
         self._nursery: trio.Nursery | None = None
         self._looking: set[Session] = set()
@@ -165,7 +165,7 @@ class Greeter:
 
     def _greet_once(self, peer: PeerId, nursery: trio.Nursery) -> None:
         if peer not in self._greeting and peer not in self._greeted:
-            self._greeting.add(peer)
+            self._greeting[peer] = self._transport.remote_host(peer)
             nursery.start_soon(self._greet, peer)
 
     async def _greet(self, peer: PeerId) -> None:
@@ -177,7 +177,7 @@ class Greeter:
         except ProtocolError as error:
             await self._refuse(peer, error)
         finally:
-            self._greeting.discard(peer)
+            del self._greeting[peer]
             self._shown.pop(peer, None)
 
     async def _settle(self, peer: PeerId) -> bool:
@@ -282,7 +282,7 @@ class Greeter:
 
     def _report(self, peer: PeerId, error: ProtocolError) -> None:
         self._counters.add(f"refused_{error.reason}")
-        host = self._transport.remote_host(peer)
+        host = self._transport.remote_host(peer) or self._greeting.get(peer)  # it may be gone already
         self._sink.emit(PeerRefused(remote=peer, host=host, reason=error.reason, detail=error.detail))
 
     async def _disconnect_expelled(self) -> Never:

@@ -242,7 +242,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
         f"lost {names.name_of(e.remote)}: {e.cause}; {plural(e.peers, 'peer')} connected"
     ),
     peer_events.PeerRefused: lambda e, names: (
-        f"refused {names.name_of(e.remote)} ({e.remote}, at {e.host or 'an unknown address'}): {e.reason}: {e.detail}"
+        f"refused {names.name_of(e.remote)} ({e.remote}{f', at {e.host}' if e.host else ''}): {e.reason}: {e.detail}"
     ),
     peer_events.DialRetried: lambda e, _: f"no answer from {e.address} yet: {_dial_cause(e)}",
     peer_events.DialFailed: lambda e, _: (

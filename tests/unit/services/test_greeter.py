@@ -162,6 +162,21 @@ async def test_a_stranger_is_shown_our_card_so_that_its_user_learns_why(autojump
             Welcome(run=b"y" * 16, card=hall.greeter._welcome.card).check(ME.peer_id, answer)
 
 
+async def test_a_refused_peer_that_hangs_up_first_is_named_with_where_it_was(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+
+        async def shows_and_leaves(_protocol: str, _data: bytes) -> bytes:
+            await trio.sleep(0.1)
+            hall.transport.leaves(ALICE.peer_id, "closed by the peer")
+            hall.transport.hosts.clear()
+            return card(ALICE, config=b"x" * 32)
+
+        hall.transport.hosts[ALICE.peer_id] = "192.0.2.9"
+        hall.arrives(ALICE, shows_and_leaves)
+        await trio.sleep(1.0)
+        assert [event.host for event in hall.sink.events if isinstance(event, PeerRefused)] == ["192.0.2.9"]
+
+
 async def test_a_lost_event_of_a_new_connection_is_made_up_for(autojump_clock: MockClock) -> None:
     async with open_hall() as hall:
         hall.arrives(ALICE, shows(card(ALICE)), tell=False)
