@@ -59,7 +59,7 @@ def test_consent_is_told_once_before_there_is_an_answer() -> None:
     asked = Asked()
     asked.feed(CONSENT, segment=1)
     assert asked.consents == [len(CONSENT)]
-    asked.feed(header(1) + b"x")
+    asked.feed(header(1) + b"x", segment=1)
     assert asked.consents == [len(CONSENT)]
 
 
