@@ -9,6 +9,7 @@ from libp2p.custom_types import TProtocol
 
 from peer.network.libp2p_negotiation import proposal
 from peer.network.libp2p_session import LENGTH_BYTES, MAC_BYTES
+from peer.network.libp2p_yamux_stream import YamuxStream
 from peer.types import PeerId
 from tests.unit.network.loopback import PATIENCE_S, echo, open_peer, peer_id
 
@@ -89,3 +90,21 @@ async def test_a_megabyte_comes_with_the_request_alone_and_in_few_steps() -> Non
         request = 2 * 12 + len(proposal(TProtocol("/murmur/blob/1"))) + 4
         assert puller.counters()["bytes_sent"] - sent == request + LENGTH_BYTES + MAC_BYTES
         assert steps.count <= 12  # they were 22; how many reads it takes is the kernel's affair
+
+
+@pytest.mark.parametrize(("max_bytes", "window_bytes"), [(1000, 1256), (1 << 30, 4 << 20)])
+async def test_the_other_end_may_be_ahead_by_what_is_asked_for_or_four_mebibytes(
+    max_bytes: int, window_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def blob(_peer: PeerId, _data: bytes) -> AsyncIterator[bytes]:
+        yield b"x"
+
+    windows: list[int] = []
+    monkeypatch.setattr(YamuxStream, "widen", lambda _, window_bytes: windows.append(window_bytes))
+    async with open_peer(1) as holder, open_peer(2) as puller:
+        holder.handle_download("blob/1", blob)
+        await puller.connect(holder.listen_addresses[0])
+        windows.clear()
+        await puller.download(peer_id(1), "blob/1", b"", max_bytes=max_bytes, take=len)
+    assert windows == [window_bytes]
