@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import pytest
 import trio
 import trio.testing
 from trio.testing import MockClock
@@ -59,3 +60,32 @@ async def test_place_that_is_left_early_is_another_dials_and_is_taken_again_when
         await trio.testing.wait_all_tasks_blocked()
         nursery.start_soon(partial(dial, "prompt", opening_s=0.0))
     assert took == {"prompt": 0.5, "silent 0": 5.0, "silent 1": 5.0}
+
+
+async def twelve_dials(lane: DialLane, *, in_time: bool) -> list[int]:
+    """Return how many were under way as each of them began; all end in time, or none."""
+    under_way, seen = 0, list[int]()
+
+    async def dial() -> None:
+        nonlocal under_way
+        async with lane.place() as place:
+            under_way += 1
+            seen.append(under_way)
+            await trio.sleep(1.0)
+            under_way -= 1
+            (place.window.finished if in_time else place.window.timed_out)()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(12):
+            nursery.start_soon(dial)
+    return seen
+
+
+@pytest.mark.parametrize(("origin", "least"), [(Origin.NAMED, 1), (Origin.MET, 1), (Origin.HEARSAY, 2)])
+async def test_more_dials_are_under_way_while_they_end_in_time_and_fewer_while_not(
+    origin: Origin, least: int, autojump_clock: MockClock
+) -> None:
+    lane = dial_lanes()[origin]
+    for _ in range(2):
+        assert max([await twelve_dials(lane, in_time=True) for _ in range(5)][-1]) == 8
+        assert (await twelve_dials(lane, in_time=False))[-1] == least
