@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from peer.rounds.roster import Roster
 from peer.tasks.assignment import Assignment, assign, weight_class
-from peer.tasks.ledger import Move, moves
+from peer.tasks.moves import Move, moves
 from peer.telemetry.names import NameBook
 from peer.telemetry.round_events import TaskMoved, TasksAssigned
 from peer.telemetry.sink import EventSink

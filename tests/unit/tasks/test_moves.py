@@ -1,7 +1,7 @@
 """What changed hands, and the reason given for it."""
 
 from peer.tasks.assignment import Assignment, Share
-from peer.tasks.ledger import Move, moves
+from peer.tasks.moves import Move, moves
 from peer.types import PeerId
 
 A, B, C = PeerId("a"), PeerId("b"), PeerId("c")
