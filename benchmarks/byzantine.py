@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.learning import GOALS
+from benchmarks.goals import GOALS
 from benchmarks.machine import describe_machine
 from peer.aggregation.registry import RULES
 from peer.aggregation.step import aggregator

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from benchmarks.learning import GOALS
+from benchmarks.goals import GOALS
 from benchmarks.machine import describe_machine
 from peer.aggregation.rule import Contribution
 from peer.aggregation.step import aggregator

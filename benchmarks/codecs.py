@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from benchmarks.learning import GOALS
+from benchmarks.goals import GOALS
 from benchmarks.machine import describe_machine
 from peer.codec.registry import make_codecs
 from peer.native import NativeCodecKernels, make_ppo_agent

@@ -24,8 +24,6 @@ from benchmarks.goals import GOALS, Goal, settings_of
 from benchmarks.machine import describe_machine
 from peer.native import PpoAgent, PpoSettings, make_ppo_agent
 
-__all__ = ["GOALS", "Goal"]
-
 EVAL_SEED = 1_000_000_000
 _WINDOW = 100
 
