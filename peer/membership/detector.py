@@ -15,7 +15,7 @@ from peer.membership.health import LocalHealth
 from peer.membership.rumours import Rumours
 from peer.membership.timing import Timing, expected_confirmations, suspicion_s
 from peer.types import PeerId, Seconds
-from peer.wire.membership import Signed, StatementKind
+from peer.wire.membership import SignedStatement, StatementKind
 
 MAX_ASKED = 16
 """Members asked at a time; the most silent first."""
@@ -30,8 +30,8 @@ MAX_BURIED = 256
 Draw = Callable[[Sequence[PeerId], int], list[PeerId]]
 """Draw so many different ones at random: `random.Random.sample`."""
 
-State = Callable[[StatementKind, PeerId, int], Signed]
-"""Make a statement of this peer's own: kind, subject, incarnation."""
+MakeStatement = Callable[[StatementKind, PeerId, int], SignedStatement]
+"""Sign a statement of this peer's own: kind, subject, incarnation."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,11 +60,13 @@ class _Member:
 class FailureDetector:
     """One peer's view of who is alive."""
 
-    def __init__(self, me: PeerId, *, incarnation: int, state: State, draw: Draw, now: Seconds, timing: Timing) -> None:
+    def __init__(
+        self, me: PeerId, *, incarnation: int, make_statement: MakeStatement, draw: Draw, now: Seconds, timing: Timing
+    ) -> None:
         """incarnation: higher than in any earlier life of this identity."""
         self._me = me
         self._incarnation = incarnation
-        self._state = state
+        self._make_statement = make_statement
         self._draw = draw
         self._timing = timing
         self._looked_at = now
@@ -86,7 +88,7 @@ class FailureDetector:
         member = self._members.get(peer)
         return 0 if member is None or member.suspected_at is None else 1 + self._num_accusers(member)
 
-    def statements_for(self, peer: PeerId) -> tuple[Signed, ...]:
+    def statements_for(self, peer: PeerId) -> tuple[SignedStatement, ...]:
         """Return what goes along with the next message to `peer`."""
         return self._rumours.batch(peer, members=len(self._members))
 
@@ -127,7 +129,7 @@ class FailureDetector:
         member.question.refused.add(helper)
         return []
 
-    def receive(self, statements: Iterable[Signed], now: Seconds) -> list[MemberEffect]:
+    def receive(self, statements: Iterable[SignedStatement], now: Seconds) -> list[MemberEffect]:
         """Take in what others say; their signatures have been checked."""
         effects: list[MemberEffect] = []
         for statement in statements:
@@ -222,7 +224,7 @@ class FailureDetector:
         if member.suspected_at is not None:
             return []
         member.suspected_at = now
-        self._rumours.add(self._state(StatementKind.SUSPECT, peer, member.incarnation))
+        self._rumours.add(self._make_statement(StatementKind.SUSPECT, peer, member.incarnation))
         return [
             Suspected(
                 peer=peer,
@@ -260,7 +262,7 @@ class FailureDetector:
 
     # What others say
 
-    def _accused(self, statement: Signed, now: Seconds) -> list[MemberEffect]:
+    def _accused(self, statement: SignedStatement, now: Seconds) -> list[MemberEffect]:
         """Another does not reach a member: ask it ourselves, unless it was heard just now."""
         member = self._members.get(statement.subject)
         if member is None or member.dead or statement.incarnation < member.incarnation:
@@ -282,16 +284,16 @@ class FailureDetector:
         member.accusers.remove(min(strangers))
         return True
 
-    def _refute(self, statement: Signed) -> None:
+    def _refute(self, statement: SignedStatement) -> None:
         """Say that this peer lives. Departure from Lifeguard: the local health stays as it is, or one liar who
         accuses again and again would make this peer blind."""
         if statement.incarnation > self._incarnation:
             return  # of a life that we have never led: a lie
         if statement.incarnation == self._incarnation:
             self._incarnation += 1
-        self._rumours.add(self._state(StatementKind.ALIVE, self._me, self._incarnation))
+        self._rumours.add(self._make_statement(StatementKind.ALIVE, self._me, self._incarnation))
 
-    def _refuted(self, statement: Signed, now: Seconds) -> list[MemberEffect]:
+    def _refuted(self, statement: SignedStatement, now: Seconds) -> list[MemberEffect]:
         member = self._members.get(statement.subject)
         if member is None or member.dead or statement.incarnation <= member.incarnation:
             return []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from peer.types import PeerId
 from peer.wire.limits import MAX_STATEMENTS
-from peer.wire.membership import Signed, StatementKind
+from peer.wire.membership import SignedStatement, StatementKind
 
 MAX_RUMOURS = 256
 """Beyond it the one that was told most often goes."""
@@ -21,7 +21,7 @@ _Key = tuple[StatementKind, PeerId, PeerId]
 
 @dataclass(slots=True)
 class _Rumour:
-    statement: Signed
+    statement: SignedStatement
     told: int = 0
 
 
@@ -34,7 +34,7 @@ class Rumours:
     def __len__(self) -> int:
         return len(self._held)
 
-    def add(self, statement: Signed) -> bool:
+    def add(self, statement: SignedStatement) -> bool:
         """Return whether it was news."""
         key = (statement.kind, statement.subject, statement.author)
         held = self._held.get(key)
@@ -52,7 +52,7 @@ class Rumours:
             if key[:2] == (StatementKind.SUSPECT, subject) and rumour.statement.incarnation < below:
                 del self._held[key]
 
-    def batch(self, to: PeerId, *, members: int) -> tuple[Signed, ...]:
+    def batch(self, to: PeerId, *, members: int) -> tuple[SignedStatement, ...]:
         """Return at most MAX_STATEMENTS for `to`: first of what it stands accused (Lifeguard's buddy system), then the
         least told."""
         limit = math.ceil(TELLINGS * math.log2(members + 2))

@@ -26,15 +26,13 @@ from peer.wire.membership import (
     PROBE_PROTOCOL,
     Probe,
     ProbeAnswer,
-    Signed,
     Statement,
-    StatementKind,
     decode_probe,
     decode_probe_answer,
     encode_probe,
+    make_statement,
     open_statement,
-    raw,
-    state,
+    raw_statements,
 )
 
 MAX_ERRANDS = 16
@@ -76,7 +74,7 @@ class Membership:
         self.detector = FailureDetector(
             signer.peer_id,
             incarnation=incarnation,
-            state=partial(_state, signer, run),
+            make_statement=partial(make_statement, signer=signer, run=run),
             draw=rng.sample,
             now=trio.current_time(),
             timing=self._timing,
@@ -147,7 +145,7 @@ class Membership:
             )
 
     async def _request(self, peer: PeerId, target: PeerId | None) -> ProbeAnswer | None:
-        probe = encode_probe(Probe(target, raw(self.detector.statements_for(peer))))
+        probe = encode_probe(Probe(target, raw_statements(self.detector.statements_for(peer))))
         with trio.move_on_after(REQUEST_S):
             try:
                 answer = decode_probe_answer(await self._transport.request(peer, PROBE_PROTOCOL, probe))
@@ -167,7 +165,7 @@ class Membership:
             return encode_probe(ProbeAnswer(probe.target is None, ()))
         self._take_in(probe.statements)
         reached = probe.target is None or await self._run_errand(PeerId(probe.target))
-        return encode_probe(ProbeAnswer(reached, raw(self.detector.statements_for(peer))))
+        return encode_probe(ProbeAnswer(reached, raw_statements(self.detector.statements_for(peer))))
 
     async def _run_errand(self, target: PeerId) -> bool:
         """Ask `target` on behalf of another, in so little time that a no still arrives."""
@@ -192,10 +190,6 @@ class Membership:
         for statement in statements:
             signed = open_statement(statement, run=self._run)
             self._carry_out(self.detector.receive((signed,), trio.current_time()))
-
-
-def _state(signer: Signer, run: bytes, kind: StatementKind, subject: PeerId, incarnation: int) -> Signed:
-    return state(kind, subject, incarnation, signer, run=run)
 
 
 def _cause(died: Died) -> str:

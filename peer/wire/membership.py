@@ -53,8 +53,8 @@ class ProbeAnswer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
-    """A statement whose signature holds in this run."""
+class SignedStatement:
+    """A statement whose signature holds in this run. raw: as it goes over the wire."""
 
     kind: StatementKind
     subject: PeerId
@@ -77,15 +77,17 @@ def decode_probe_answer(data: bytes) -> ProbeAnswer:
     return decode_bounded(data, ProbeAnswer, max_bytes=MAX_PROBE_BYTES)
 
 
-def state(kind: StatementKind, subject: PeerId, incarnation: int, signer: Signer, *, run: bytes) -> Signed:
-    """Make a statement of this peer's own."""
+def make_statement(
+    kind: StatementKind, subject: PeerId, incarnation: int, *, signer: Signer, run: bytes
+) -> SignedStatement:
+    """Sign a statement of this peer's own."""
     author = signer.peer_id
     signature = signer.sign(_signed_bytes(kind, subject, incarnation, author, run))
     raw = Statement(kind, subject, incarnation, author, signature)
-    return Signed(kind=kind, subject=subject, incarnation=incarnation, author=author, raw=raw)
+    return SignedStatement(kind=kind, subject=subject, incarnation=incarnation, author=author, raw=raw)
 
 
-def open_statement(statement: Statement, *, run: bytes, verify: Verify = verify_signature) -> Signed:
+def open_statement(statement: Statement, *, run: bytes, verify: Verify = verify_signature) -> SignedStatement:
     """Check a statement. Raises: ProtocolError when its signature is wrong, or it speaks for another's life."""
     subject, author = PeerId(statement.subject), PeerId(statement.author)
     if statement.kind is StatementKind.ALIVE and subject != author:
@@ -95,10 +97,12 @@ def open_statement(statement: Statement, *, run: bytes, verify: Verify = verify_
     signed_bytes = _signed_bytes(statement.kind, subject, statement.incarnation, author, run)
     if not verify(author, statement.signature, signed_bytes):
         raise ProtocolError("bad_signature", f"the statement's signature is not {author[-6:]}'s")
-    return Signed(kind=statement.kind, subject=subject, incarnation=statement.incarnation, author=author, raw=statement)
+    return SignedStatement(
+        kind=statement.kind, subject=subject, incarnation=statement.incarnation, author=author, raw=statement
+    )
 
 
-def raw(statements: Iterable[Signed]) -> tuple[Statement, ...]:
+def raw_statements(statements: Iterable[SignedStatement]) -> tuple[Statement, ...]:
     return tuple(statement.raw for statement in statements)
 
 

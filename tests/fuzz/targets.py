@@ -169,10 +169,13 @@ def _probe(decode_message: Callable[[bytes], Probe | ProbeAnswer], message_type:
             membership.open_statement(statement, run=RUN, verify=lambda *_: True)
 
     statements = [
-        membership.state(kind, _ME.peer_id, 3, _ME, run=RUN) for kind in (StatementKind.ALIVE, StatementKind.SUSPECT)
+        membership.make_statement(kind, _ME.peer_id, 3, signer=_ME, run=RUN)
+        for kind in (StatementKind.ALIVE, StatementKind.SUSPECT)
     ]
     heads = (None, _ME.peer_id) if message_type is Probe else (True, False)
-    examples = tuple(membership.encode_probe(message_type(head, membership.raw(statements))) for head in heads)
+    examples = tuple(
+        membership.encode_probe(message_type(head, membership.raw_statements(statements))) for head in heads
+    )
     return Target(decode=opened, examples=examples, max_bytes=MAX_PROBE_BYTES)
 
 

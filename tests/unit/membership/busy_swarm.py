@@ -11,7 +11,7 @@ from peer.membership.detector import FailureDetector
 from peer.membership.effects import Ask, AskThrough, Died, MemberEffect, Suspected
 from peer.membership.timing import Timing
 from peer.types import PeerId, Seconds
-from peer.wire.membership import Signed, StatementKind
+from peer.wire.membership import SignedStatement, StatementKind
 from tests.unit.membership.statements import statement
 
 STEP_S = 0.05
@@ -66,10 +66,12 @@ class BusySwarm:
                     self._turn(peer, process)
 
     def _detector(self, me: PeerId) -> FailureDetector:
-        def state(kind: StatementKind, subject: PeerId, incarnation: int) -> Signed:
+        def make_statement(kind: StatementKind, subject: PeerId, incarnation: int) -> SignedStatement:
             return statement(kind, subject, incarnation, me)
 
-        return FailureDetector(me, incarnation=1 << 20, state=state, draw=self.rng.sample, now=0.0, timing=Timing())
+        return FailureDetector(
+            me, incarnation=1 << 20, make_statement=make_statement, draw=self.rng.sample, now=0.0, timing=Timing()
+        )
 
     def _turn(self, peer: PeerId, process: Process) -> None:
         due = [act for at, act in process.inbox if at <= self.now]
@@ -104,13 +106,13 @@ class BusySwarm:
             elif isinstance(effect, Suspected | Died):
                 self.verdicts.append((self.now, me, effect))
 
-    def _asked(self, me: PeerId, asker: PeerId, said: tuple[Signed, ...]) -> None:
+    def _asked(self, me: PeerId, asker: PeerId, said: tuple[SignedStatement, ...]) -> None:
         self._hear(me, asker)
         self._carry_out(me, self.processes[me].detector.receive(said, self.now))
         answer = self.processes[me].detector.statements_for(asker)
         self._send(me, asker, partial(self._answered, asker, me, answer))
 
-    def _answered(self, me: PeerId, peer: PeerId, said: tuple[Signed, ...]) -> None:
+    def _answered(self, me: PeerId, peer: PeerId, said: tuple[SignedStatement, ...]) -> None:
         self._carry_out(me, self.processes[me].detector.receive(said, self.now))
         self._carry_out(me, self.processes[me].detector.answered(peer, self.now))
 

@@ -12,7 +12,7 @@ from peer.membership.detector import MAX_ACCUSERS, MAX_ASKED, FailureDetector
 from peer.membership.effects import Ask, AskThrough, Died, MemberEffect, Returned, Suspected
 from peer.membership.timing import MAX_SCORE, Timing
 from peer.types import PeerId
-from peer.wire.membership import Signed, StatementKind
+from peer.wire.membership import SignedStatement, StatementKind
 from tests.unit.membership.statements import alive, statement, suspect
 
 T = TypeVar("T", bound=MemberEffect)
@@ -33,7 +33,7 @@ class Watch:
         self.detector = FailureDetector(
             ME,
             incarnation=BOOT,
-            state=lambda kind, subject, incarnation: statement(kind, subject, incarnation, ME),
+            make_statement=lambda kind, subject, incarnation: statement(kind, subject, incarnation, ME),
             draw=random.Random(seed).sample,
             now=self.now,
             timing=TIMING,
@@ -58,7 +58,7 @@ class Watch:
     def at(self, kind: type[T]) -> float:
         return next(at for at, effect in self.seen if isinstance(effect, kind)) - 100.0
 
-    def take(self, *statements: Signed) -> None:
+    def take(self, *statements: SignedStatement) -> None:
         self.note(self.detector.receive(statements, self.now))
 
 

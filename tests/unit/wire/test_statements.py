@@ -5,14 +5,14 @@ import pytest
 
 from peer.errors import ProtocolError
 from peer.network.identity import Identity
-from peer.wire.membership import Statement, StatementKind, open_statement, state
+from peer.wire.membership import Statement, StatementKind, make_statement, open_statement
 
 RUN = b"r" * 16
 ME, OTHER = Identity.for_tests(1), Identity.for_tests(2)
 
 
 def suspicion() -> Statement:
-    return state(StatementKind.SUSPECT, OTHER.peer_id, 3, ME, run=RUN).raw
+    return make_statement(StatementKind.SUSPECT, OTHER.peer_id, 3, signer=ME, run=RUN).raw
 
 
 def reason_of(statement: Statement, *, run: bytes = RUN) -> str:
@@ -36,11 +36,11 @@ def test_a_statement_with_a_field_altered_is_refused(change: dict[str, object]) 
 
 
 def test_a_suspicion_is_no_sign_of_life() -> None:
-    own = state(StatementKind.SUSPECT, ME.peer_id, 3, ME, run=RUN).raw
+    own = make_statement(StatementKind.SUSPECT, ME.peer_id, 3, signer=ME, run=RUN).raw
     assert reason_of(msgspec.structs.replace(own, kind=StatementKind.ALIVE)) == "bad_signature"
 
 
 def test_each_speaks_for_its_own_life_alone() -> None:
-    own = state(StatementKind.ALIVE, ME.peer_id, 3, ME, run=RUN)
+    own = make_statement(StatementKind.ALIVE, ME.peer_id, 3, signer=ME, run=RUN)
     assert open_statement(own.raw, run=RUN) == own
-    assert reason_of(state(StatementKind.ALIVE, OTHER.peer_id, 3, ME, run=RUN).raw) == "bad_statement"
+    assert reason_of(make_statement(StatementKind.ALIVE, OTHER.peer_id, 3, signer=ME, run=RUN).raw) == "bad_statement"
