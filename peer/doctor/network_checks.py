@@ -15,6 +15,7 @@ from peer.config.digest import digest, section_hints
 from peer.config.schema import Config
 from peer.doctor.admission_checks import unnamed_peers
 from peer.doctor.finding import Finding
+from peer.doctor.reachability_checks import running_here
 from peer.errors import ProtocolError, SelfDialError, StorageError, TransportError
 from peer.network.discovery.dns import DnsDiscovery
 from peer.network.identity import Identity
@@ -58,8 +59,12 @@ async def check_port(config: Config) -> AsyncIterator[Finding]:
             await listener.bind((network.listen_host, network.port))
             listener.listen(1)
         except OSError as error:
+            holder = await trio.to_thread.run_sync(_holder_of_port, config)
+            if holder is not None:
+                yield Finding(verdict="ok", subject="port", text=f"{place} is {holder}'s, which runs here")
+                return
             text = f"cannot listen on {place}: {(error.strerror or str(error)).lower()}"
-            step = "if a peer runs there already (murmur status), all is well; else take another network.port"
+            step = "another program, or a peer with another data folder, has it: take another network.port"
             yield Finding(verdict="fail", subject="port", text=text, next_step=step)
             return
     if ipaddress.ip_address(network.listen_host).is_loopback:
@@ -69,6 +74,13 @@ async def check_port(config: Config) -> AsyncIterator[Finding]:
         )
     else:
         yield Finding(verdict="ok", subject="port", text=f"{place} is free")
+
+
+def _holder_of_port(config: Config) -> str | None:
+    """Return the name of the peer of this data folder that listens on our port."""
+    port = f"/tcp/{config.network.port}"
+    held = (status for status in running_here(config) if any(each.endswith(port) for each in status.addresses))
+    return next((status.name for status in held), None)
 
 
 async def check_peers(config: Config, tell: Callable[[Finding], None]) -> None:

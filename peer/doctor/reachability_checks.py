@@ -34,15 +34,23 @@ def check_announced(config: Config) -> Iterator[Finding]:
 
 def check_dial_back(config: Config) -> Iterator[Finding]:
     """Say of each peer that runs here where other peers could reach it."""
+    yield from map(_finding, running_here(config))
+
+
+def running_here(config: Config) -> Iterator[Status]:
+    """Ask the peers of the data folder that run."""
     for slot in sorted(Path(config.storage.data_dir).glob("slot-*")):
         try:
-            status = read_status(slot, timeout_s=_ANSWER_S)
+            yield read_status(slot, timeout_s=_ANSWER_S)
         except (OSError, msgspec.DecodeError):  # nobody runs there, or it is of no use: murmur status tells which
             continue
-        yield _finding(status)
 
 
 def _finding(status: Status) -> Finding:
+    if status.superseded:
+        text = f"{status.name}, which runs here, takes no part any more: another process has its identity"
+        step = "murmur status says where; stop one of the two, or give each an identity.key of its own"
+        return Finding(verdict="fail", subject="identity", text=text, next_step=step)
     if status.reached:
         return Finding(
             verdict="ok", subject="dial-back", text=f"{status.name} was reached at {', '.join(status.reached)}"

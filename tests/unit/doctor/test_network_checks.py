@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from peer.admission.allow_list import AllowListFile, Authority, Listed, signed
@@ -15,7 +16,7 @@ from peer.admission.policy import AdmissionPolicy, FoundList
 from peer.agents.native_agent import NativeAgent
 from peer.config.digest import digest, section_hints
 from peer.config.schema import Config
-from peer.doctor import network_checks
+from peer.doctor import network_checks, reachability_checks
 from peer.doctor.finding import Finding
 from peer.doctor.network_checks import check_peers, check_port
 from peer.network.identity import Identity, load_or_create_identity
@@ -31,6 +32,7 @@ from peer.wire.envelope import seal
 from peer.wire.messages import PeerCard
 from peer.wire.sync import CARD_PROTOCOL
 from tests.unit.doctor.findings import only
+from tests.unit.services.statuses import status
 
 
 def config_for(*addresses: str, **sections: dict[str, object]) -> Config:
@@ -176,5 +178,20 @@ async def test_a_taken_port_is_named() -> None:
         finding = only([finding async for finding in check_port(Config.model_validate({"network": network}))])
     assert finding.verdict == "fail"
     assert str(network["port"]) in finding.text
+    assert "another network.port" in finding.next_step
     free = only([finding async for finding in check_port(Config.model_validate({"network": network}))])
     assert free.verdict == "warn"  # loopback: nobody else can reach it
+
+
+async def test_port_of_a_peer_that_runs_here_is_no_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever asks the doctor about a peer that runs is told that all is well, by the exit code too."""
+    (tmp_path / "slot-0").mkdir()
+    with trio.socket.socket() as taken:
+        await taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        port = taken.getsockname()[1]
+        running = replace(status(), addresses=[f"/ip4/127.0.0.1/tcp/{port}"])
+        monkeypatch.setattr(reachability_checks, "read_status", lambda _slot, *, timeout_s: running)  # noqa: ARG005
+        sections = {"network": {"listen_host": "127.0.0.1", "port": port}, "storage": {"data_dir": str(tmp_path)}}
+        finding = only([finding async for finding in check_port(Config.model_validate(sections))])
+    assert (finding.verdict, finding.text) == ("ok", f"127.0.0.1 port {port} is peer-1's, which runs here")

@@ -70,6 +70,17 @@ def test_running_peer_says_what_dial_back_found(
     assert words in finding.text
 
 
+def test_running_peer_whose_identity_another_process_has_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "slot-0").mkdir()
+    resting = replace(status(), superseded="this identity runs twice")
+    monkeypatch.setattr(reachability_checks, "read_status", lambda _slot, *, timeout_s: resting)  # noqa: ARG005
+    finding = list(check_announced(config(tmp_path, announce=("/ip4/192.0.2.7/tcp/1",))))[-1]
+    assert finding.verdict == "fail"
+    assert "takes no part" in finding.text
+
+
 def test_folder_without_a_running_peer_adds_nothing(tmp_path: Path) -> None:
     (tmp_path / "slot-0").mkdir()
     assert len(list(check_announced(config(tmp_path)))) == 1
