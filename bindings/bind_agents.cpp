@@ -246,6 +246,12 @@ void bind_training(AgentClass& bound) {
           py::arg("episodes"), py::arg("seed"),
           "Return the mean return of greedy episodes in the default variant.")
       .def(
+          "evaluate_returns",
+          [](Agent& self, std::int64_t episodes, std::uint64_t seed) {
+            return self.run([&](PpoAgent& agent) { return agent.evaluate_returns(episodes, seed); });
+          },
+          py::arg("episodes"), py::arg("seed"), "Return the return of each of the episodes of `evaluate`.")
+      .def(
           "assign_variants",
           [](Agent& self, const std::vector<EnvVariant>& variants) {
             self.run([&](PpoAgent& agent) { agent.assign_variants(variants); });

@@ -2,11 +2,14 @@
 
 import hashlib
 import itertools
-from dataclasses import replace
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from peer.errors import StorageError
-from peer.native import PpoAgent, PpoSettings, make_ppo_agent
+from peer.native import NonFiniteError, PpoAgent, PpoSettings, make_ppo_agent
 from peer.policy_description import described_settings
 from peer.storage.model_file import ModelFile, load_model
 from peer.telemetry.plain_text import printable
@@ -14,8 +17,52 @@ from peer.types import ModelState
 from peer.wire.hashing import hashed_parts, model_hash
 
 
-def evaluate_file(path: Path, *, episodes: int, seed: int, device: str) -> str:
-    """Return one line for the user.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What a saved model comes to in greedy episodes; told: what its file says of it."""
+
+    model: Path
+    told: dict[str, str]
+    seed: int
+    returns: Sequence[float]
+
+    @property
+    def mean_return(self) -> float:
+        return statistics.fmean(self.returns)
+
+    def text(self) -> str:
+        """Return one line for people."""
+        when = f"round {self.told['round']}" if "round" in self.told else "one learner"
+        where = printable(f"{when} of run {self.told.get('run', '?')}")
+        spread = f"std {statistics.pstdev(self.returns):.1f}, {min(self.returns):.1f} to {max(self.returns):.1f}"
+        return (
+            f"{self.told['env']}: mean return {self.mean_return:.1f} over {len(self.returns)} greedy episodes"
+            f" (seed {self.seed}; {where}; {spread})"
+        )
+
+    def json(self) -> str:
+        """Return one object. std_return: of the population, as NumPy's."""
+        return json.dumps(
+            {
+                "model": str(self.model),
+                "env": self.told["env"],
+                "run": self.told.get("run"),
+                "round": int(self.told["round"]) if self.told.get("round", "").isdecimal() else None,
+                "model_hash": self.told.get("model_hash"),
+                "seed": self.seed,
+                "episodes": len(self.returns),
+                "mean_return": self.mean_return,
+                "std_return": statistics.pstdev(self.returns),
+                "min_return": min(self.returns),
+                "max_return": max(self.returns),
+                "returns": list(self.returns),
+            },
+            allow_nan=False,
+        )
+
+
+def evaluate_file(path: Path, *, episodes: int, seed: int, device: str) -> Evaluation:
+    """Play greedy episodes with the policy in `path`.
 
     Raises: StorageError when the file cannot be used as a policy, or holds another model than it names; ValueError
     when `device` cannot.
@@ -29,10 +76,11 @@ def evaluate_file(path: Path, *, episodes: int, seed: int, device: str) -> str:
     _check_hash(path, file)
     if device != "cpu":
         agent = _agent(env, replace(settings, device=device), file)
-    value = agent.evaluate(episodes, seed)
-    when = f"round {file.settings['round']}" if "round" in file.settings else "one learner"
-    where = printable(f"{when} of run {file.settings.get('run', '?')}")
-    return f"{env}: mean return {value:.1f} over {episodes} greedy episodes (seed {seed}; {where})"
+    try:
+        returns = agent.evaluate_returns(episodes, seed)
+    except NonFiniteError as error:
+        raise StorageError(f"{path} holds a policy that cannot act: {error}") from error
+    return Evaluation(model=path, told=file.settings, seed=seed, returns=returns)
 
 
 def _agent(env: str, settings: PpoSettings, file: ModelFile) -> PpoAgent:

@@ -36,6 +36,11 @@ def on_stop(handler: Callable[[int, object], None]) -> None:
         signal.signal(number, handler)
 
 
+def end_by_signals() -> None:
+    """Have SIGINT end us at once, as SIGTERM does: Python would hear of it when the core has finished what it does."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def exit_before_start(_number: int, _frame: object) -> NoReturn:
     """End well: nothing has begun, so nothing is to be saved.
 

@@ -67,10 +67,11 @@ def eval_command(
         ),
     ] = Path("runs"),
     episodes: Annotated[int, typer.Option(min=1, max=100_000, help="Greedy episodes to average.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the first episode.")] = 1_000_000_000,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the episodes.")] = 1_000_000_000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, all returns in it.")] = False,  # noqa: FBT002
 ) -> None:
-    """Evaluate a saved model: the mean return of greedy episodes on fixed seeds.
+    """Evaluate a saved model: mean return, standard deviation and range of greedy episodes on fixed seeds.
 
     The defaults are those of configs/config.yaml, so that the figure is the one that ended the run. Of a run that goes
     on, or was killed, it is the model of the newest snapshot.
@@ -80,13 +81,15 @@ def eval_command(
       murmur eval  the last run in runs/
       murmur eval model.safetensors --episodes 100
     """
+    exits.end_by_signals()
     from peer.evaluation import evaluate_file
     from peer.history.places import find_model
 
     file = exits.or_exit(lambda: find_model(model))
     if file != model:
         typer.echo(file, err=True)
-    typer.echo(exits.or_exit(lambda: evaluate_file(file, episodes=episodes, seed=seed, device=device)))
+    result = exits.or_exit(lambda: evaluate_file(file, episodes=episodes, seed=seed, device=device))
+    typer.echo(result.json() if json else result.text())
 
 
 def bench_command(
@@ -120,7 +123,7 @@ def bench_command(
       murmur bench train --setting throughput --threads 2 --json
       murmur bench env --env Pendulum-v1        another environment
     """
-    exits.on_stop(exits.exit_unfinished)
+    exits.end_by_signals()
     from peer.solo.bench import bench_env, bench_train
     from peer.solo.settings import BenchOptions
 

@@ -1,5 +1,6 @@
 """Find the journal that a user means, and what the peers in it are called."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from peer.storage.journal_reader import open_journal_reader
 from peer.storage.model_file import MODEL_FILE
 from peer.telemetry.names import NameBook
 from peer.types import PeerId
+
+_WHO_SAVES = "a peer saves its model every round.snapshot_every rounds and when it ends, `murmur train` when it ends"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,18 +58,30 @@ def find_run(data_dir: Path, *, slot: int | None, run: str | None) -> RunPlace:
 
 
 def find_model(path: Path) -> Path:
-    """Return `path`, or if it is a folder the model in it: that of the run that `find_run` returns.
+    """Return `path`, or if it is a folder the model in it: that of the run or of the lone learner that wrote last.
 
     Raises: StorageError naming what there is instead.
     """
     if not path.is_dir():
         return path
-    folder = path if (path / MODEL_FILE).is_file() else find_run(path, slot=None, run=None).folder
-    if not (folder / MODEL_FILE).is_file():
-        raise StorageError(
-            f"there is no model in {folder} yet: a peer saves it every round.snapshot_every rounds, and when it ends"
-        )
-    return folder / MODEL_FILE
+    if (path / MODEL_FILE).is_file():
+        return path / MODEL_FILE
+    written = _lone_learners(path)
+    with suppress(StorageError):
+        folder = find_run(path, slot=None, run=None).folder
+        written[folder / MODEL_FILE] = _last_written(folder)
+    if not written:
+        raise StorageError(f"there is no model in {path}: name another folder or a file; {_WHO_SAVES}")
+    newest = max(written, key=lambda file: written[file])
+    if not newest.is_file():
+        raise StorageError(f"there is no model in {newest.parent} yet: {_WHO_SAVES}")
+    return newest
+
+
+def _lone_learners(path: Path) -> dict[Path, float]:
+    """Return what `murmur train` saved in a data folder, or in `train` in it, and when."""
+    found = [*path.glob(f"train/*/{MODEL_FILE}"), *path.glob(f"*/{MODEL_FILE}")]
+    return {file: file.stat().st_mtime for file in found if not (file.parent / JOURNAL_FILE).exists()}
 
 
 def _journals(data_dir: Path, slot: int | None) -> list[Path]:

@@ -415,6 +415,7 @@ TEST(PpoAgent, LearnsToPreferTheRewardedAction) {
   agent.train(40 * 96, kForever);
   EXPECT_GT(agent.train(1, kForever).mean_return, 0.95);
   EXPECT_EQ(agent.evaluate(3, 1), 1.0);
+  EXPECT_EQ(agent.evaluate_returns(3, 1), (std::vector<double>{1.0, 1.0, 1.0}));
 }
 
 }  // namespace

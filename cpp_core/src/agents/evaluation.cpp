@@ -23,8 +23,8 @@ void choose_greedily(const EnvSpec& spec, std::span<const float> policy, std::sp
 
 }  // namespace
 
-double evaluate_greedy(PpoBackend& backend, const ModelMoments& moments, bool normalize_observations,
-                       VectorEnv& env) {
+Evaluation evaluate_greedy(PpoBackend& backend, const ModelMoments& moments, bool normalize_observations,
+                           VectorEnv& env) {
   const EnvSpec& spec = env.spec();
   const std::size_t n = env.num_envs();
   const std::size_t head = spec.action_kind == ActionKind::kDiscrete ? spec.num_actions : spec.action_dim;
@@ -34,7 +34,7 @@ double evaluate_greedy(PpoBackend& backend, const ModelMoments& moments, bool no
   std::vector<float> actions(n * spec.action_dim);
   std::vector<bool> ended(n, false);
   std::size_t running = n;
-  double sum = 0.0;
+  Evaluation result{.mean_return = 0.0, .returns = std::vector<double>(n)};
   env.observe(step.observations);
   while (running > 0) {  // at most max_episode_steps: a time limit truncates every episode
     require_finite("observation", step.observations, spec.obs_dim);
@@ -50,11 +50,13 @@ double evaluate_greedy(PpoBackend& backend, const ModelMoments& moments, bool no
     for (std::size_t i = 0; i < n; ++i) {
       if (ended[i] || (step.terminated[i] == 0 && step.truncated[i] == 0)) continue;
       ended[i] = true;
-      sum += static_cast<double>(step.episode_returns[i]);
+      result.returns[i] = static_cast<double>(step.episode_returns[i]);
+      result.mean_return += result.returns[i];
       --running;
     }
   }
-  return sum / static_cast<double>(n);
+  result.mean_return /= static_cast<double>(n);
+  return result;
 }
 
 }  // namespace murmur

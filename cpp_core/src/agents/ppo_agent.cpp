@@ -136,6 +136,14 @@ UpdateStats PpoAgent::iterate(RolloutTally& tally) {
 }
 
 double PpoAgent::evaluate(std::int64_t episodes, std::uint64_t seed) {
+  return play_greedily(episodes, seed).mean_return;
+}
+
+std::vector<double> PpoAgent::evaluate_returns(std::int64_t episodes, std::uint64_t seed) {
+  return play_greedily(episodes, seed).returns;
+}
+
+Evaluation PpoAgent::play_greedily(std::int64_t episodes, std::uint64_t seed) {
   if (episodes < 1 || episodes > kMaxEvalEpisodes) {
     throw_invalid("episodes must be in [1, " + std::to_string(kMaxEvalEpisodes) + "], got " +
                   std::to_string(episodes));

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ import peer.local_swarm
 import peer.process
 from peer.config.schema import Config
 from peer.errors import StorageError, TransportError
-from peer.native import PpoSettings, make_ppo_agent
+from peer.native import PpoAgent, PpoSettings, make_ppo_agent
 from peer.storage.model_file import ModelFile, load_model, save_model
 from peer.types import ModelState, Moments
 from peer.wire.hashing import hashed_parts, model_hash
@@ -32,6 +33,7 @@ def outside_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """Find no configs/config.yaml, and leave pytest's own signal handlers alone."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(peer.commands.exits, "on_stop", lambda _: None)
+    monkeypatch.setattr(peer.commands.exits, "end_by_signals", lambda: None)
 
 
 @pytest.fixture
@@ -266,9 +268,18 @@ def test_signals_are_listened_for_before_anything_slow_is_loaded(command: str) -
     assert done.returncode == 7, done.stderr
 
 
-def _save(path: Path, *, env: str = "CartPole-v1", hidden: str = "16", size: int | None = None, **more: str) -> Path:
-    agent = make_ppo_agent("CartPole-v1", PpoSettings(hidden=(16,)))
-    params = agent.get_params()
+def _save(
+    path: Path,
+    *,
+    env: str = "CartPole-v1",
+    hidden: str = "16",
+    size: int | None = None,
+    fill: float | None = None,
+    agent: PpoAgent | None = None,
+    **more: str,
+) -> Path:
+    agent = agent or make_ppo_agent("CartPole-v1", PpoSettings(hidden=(16,)))
+    params = agent.get_params() if fill is None else np.full(agent.num_params, fill, np.float32)
     count, mean, m2 = (np.asarray(each) for each in agent.moments())
     params = params if size is None else np.zeros(size, np.float32)
     settings = {"env": env, "hidden": hidden, "activation": "tanh", "normalize_observations": "false", "round": "3"}
@@ -286,6 +297,38 @@ def test_eval_prints_the_same_figure_every_time(tmp_path: Path) -> None:
     assert re.match(
         r"CartPole-v1: mean return [\d.]+ over 5 greedy episodes \(seed 1000000000; round 3 of", first.stdout
     )
+
+
+def test_eval_as_json_holds_every_return_and_their_spread(tmp_path: Path) -> None:
+    path = _save(tmp_path / "model.safetensors", run="cartpole")
+    result = RUNNER.invoke(peer.cli.app, ["eval", str(path), "--episodes", "7", "--json"])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert (told["env"], told["run"], told["round"], told["episodes"]) == ("CartPole-v1", "cartpole", 3, 7)
+    assert len(told["returns"]) == 7
+    assert told["mean_return"] == pytest.approx(np.mean(told["returns"]))
+    assert told["std_return"] == pytest.approx(np.std(told["returns"]))
+    assert (told["min_return"], told["max_return"]) == (min(told["returns"]), max(told["returns"]))
+    text = RUNNER.invoke(peer.cli.app, ["eval", str(path), "--episodes", "7"]).stdout
+    assert f"mean return {told['mean_return']:.1f} over 7" in text
+    assert f"; std {told['std_return']:.1f}, {told['min_return']:.1f} to {told['max_return']:.1f})" in text
+
+
+def test_eval_of_a_policy_that_overflows_is_refused(tmp_path: Path) -> None:
+    path = _save(tmp_path / "model.safetensors", fill=3e38)
+    assert f"{path} holds a policy that cannot act: policy output" in _refused("eval", str(path))
+
+
+def test_ctrl_c_ends_an_evaluation_at_once(tmp_path: Path) -> None:
+    large = make_ppo_agent("Pendulum-v1", PpoSettings(hidden=(512, 512)))
+    path = _save(tmp_path / "model.safetensors", env="Pendulum-v1", hidden="512,512", agent=large)
+    command = [sys.executable, "-m", "peer.cli", "eval", str(tmp_path), "--episodes", "100000"]  # minutes of work
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert process.stderr.readline() == f"{path}\n"  # told just before it begins
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10.0) == -signal.SIGINT
 
 
 def test_eval_of_no_file_says_which_to_give() -> None:
@@ -307,7 +350,7 @@ def test_eval_of_a_folder_takes_the_model_in_it_and_says_which(tmp_path: Path) -
 
 
 def test_eval_of_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    assert f"{tmp_path} holds no journal yet" in _refused("eval", str(tmp_path))
+    assert f"there is no model in {tmp_path}: name another" in _refused("eval", str(tmp_path))
 
 
 def test_eval_of_any_truncated_model_is_refused(tmp_path: Path) -> None:
@@ -357,7 +400,7 @@ def test_eval_of_numbers_that_numpy_lacks_is_refused(tmp_path: Path) -> None:
 def test_eval_shows_no_control_characters_of_the_file(tmp_path: Path) -> None:
     path = _save(tmp_path / "model.safetensors", run="\x1b[31mred\x07")
     result = RUNNER.invoke(peer.cli.app, ["eval", str(path), "--episodes", "1"])
-    assert "of run \\x1b[31mred\\x07)" in result.stdout
+    assert "of run \\x1b[31mred\\x07; std" in result.stdout
     _save(path, env="\x1b[31mred")
     assert "unknown env '\\x1b[31mred'" in _refused("eval", str(path))
 

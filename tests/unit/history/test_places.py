@@ -24,6 +24,26 @@ def test_run_without_a_model_so_far_is_told(tmp_path: Path) -> None:
         find_model(tmp_path)
 
 
+def test_what_a_lone_learner_saved_is_found_too(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "slot-0", rounds=1)
+    _age(run)
+    older, newer = (tmp_path / "train" / name / "model.safetensors" for name in ("a", "b"))
+    for age, path in enumerate((older, newer), start=2):
+        path.parent.mkdir(parents=True)
+        path.touch()
+        os.utime(path, (age, age))
+    for folder in (tmp_path, tmp_path / "train", newer.parent):
+        assert find_model(folder) == newer
+    for file in run.glob("journal.sqlite*"):
+        os.utime(file)
+    assert find_model(tmp_path) == run / "model.safetensors"
+
+
+def test_folder_without_any_model_says_who_saves_one(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"there is no model in .*: name another .*`murmur train` when it ends"):
+        find_model(tmp_path)
+
+
 def _age(folder: Path) -> None:
     for file in folder.glob("journal.sqlite*"):
         os.utime(file, (1, 1))

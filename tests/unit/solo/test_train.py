@@ -74,7 +74,7 @@ def test_a_run_saves_the_model_that_it_ended_with(options: TrainOptions) -> None
 )
 def test_murmur_eval_finds_the_return_that_ended_the_run(options: TrainOptions, network: tuple[str, ...]) -> None:
     summary = train_solo(small(*network), options)
-    line = evaluate_file(file_of(options), episodes=2, seed=1_000_000_000, device="cpu")
+    line = evaluate_file(file_of(options), episodes=2, seed=1_000_000_000, device="cpu").text()
     assert f"mean return {summary.outcome.progress.curve[-1].greedy_return:.1f} " in line
     assert "one learner of run cartpole" in line
 

@@ -12,6 +12,7 @@
 
 #include "murmur/agents/base_policy.hpp"
 #include "murmur/agents/device_trainer.hpp"
+#include "murmur/agents/evaluation.hpp"
 #include "murmur/agents/model_moments.hpp"
 #include "murmur/agents/policy_layout.hpp"
 #include "murmur/agents/ppo_backend.hpp"
@@ -73,6 +74,9 @@ class PpoAgent {
   /// Throws std::invalid_argument unless 1 <= episodes <= 100000.
   [[nodiscard]] double evaluate(std::int64_t episodes, std::uint64_t seed);
 
+  /// The return of each of the episodes of `evaluate`.
+  [[nodiscard]] std::vector<double> evaluate_returns(std::int64_t episodes, std::uint64_t seed);
+
   [[nodiscard]] const PolicyLayout& layout() const noexcept { return layout_; }
   [[nodiscard]] const PpoConfig& config() const noexcept { return config_; }
   [[nodiscard]] const EnvSpec& env_spec() const noexcept { return collector_.env().spec(); }
@@ -107,6 +111,7 @@ class PpoAgent {
   [[nodiscard]] std::span<const int> callers_cpus() const noexcept;
   void train_once(TrainStats& stats, RolloutTally& tally);
   UpdateStats iterate(RolloutTally& tally);
+  [[nodiscard]] Evaluation play_greedily(std::int64_t episodes, std::uint64_t seed);
   /// Nothing to do without a penalty.
   void set_base_policy(std::span<const float> params);
 
