@@ -50,6 +50,11 @@ def test_limits_come_from_variables() -> None:
         assert str(peer["mem_limit"]) in ("700m", str(700 * 1024 * 1024))
 
 
+def test_peers_of_a_run_without_end_may_come_back_with_the_machine() -> None:
+    for config in configs(CPU, PEER_RESTART="unless-stopped"):
+        assert config["services"]["peer"]["restart"] == "unless-stopped"
+
+
 def test_configs_are_mounted_read_only_and_data_is_one_named_volume() -> None:
     for config in configs(CPU):
         mounts = json.dumps(config["services"]["peer"]["volumes"])
