@@ -59,7 +59,8 @@ async def test_place_that_no_socket_can_be_made_for_leaves_the_next_one_to_be_tr
 
     monkeypatch.setattr(trio.socket, "socket", make_second)
     monkeypatch.setattr(trio.socket, "getaddrinfo", two_places)
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    monkeypatch.setattr(libp2p_dial, "NEXT_PLACE_S", 1000.0)  # of no matter to one that has failed
+    with socket.create_server(("127.0.0.1", 0)) as server, trio.fail_after(PATIENCE_S):
         stream = await open_socket(TcpAddress(kind="dns", host="twice", port=server.getsockname()[1]))
         await stream.aclose()
     assert refused

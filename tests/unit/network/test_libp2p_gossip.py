@@ -8,7 +8,7 @@ import trio
 import peer.network.libp2p_gossip
 from peer.network.discovery.backoff import RedialPolicy
 from peer.network.gossip_frames import Kind, encode_message, encode_names, message_id
-from peer.network.libp2p_gossip import MAX_STREAMS, OUTBOUND_BYTES
+from peer.network.libp2p_gossip import MAX_STREAMS, OUTBOUND_BYTES, _Outbox
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.transport import MAX_GOSSIP_BYTES, GossipFailing, GossipMessage, TransportEvent
 from tests.unit.network.loopback import (
@@ -226,3 +226,10 @@ async def test_more_than_the_socket_takes_arrives_whole_and_in_order() -> None:
         for data in burst:
             await speaker.publish(data)
         assert [(await next_heard(hearer)).data for _ in burst] == burst
+
+
+@pytest.mark.parametrize(("frame_bytes", "room_for"), [(1, 512), (64 * 1024, 64), (0, 512)])
+def test_what_waits_for_one_neighbour_is_bounded_in_frames_and_in_bytes(frame_bytes: int, room_for: int) -> None:
+    outbox = _Outbox()
+    assert [outbox.put(bytes(frame_bytes)) for _ in range(room_for + 1)] == [True] * room_for + [False]
+    assert outbox.put(b"") is (room_for < 512)
