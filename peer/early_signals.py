@@ -23,8 +23,7 @@ class EarlySignals:
 
 @contextmanager
 def keeping(*numbers: signal.Signals) -> Iterator[EarlySignals]:
-    """Keep these signals wherever the block installs no handler of its own; those that come after it has ended its
-    listening change nothing any more."""
+    """Keep these signals while the block has no handler of its own for them; after that one is gone they do nothing."""
     early = EarlySignals()
     before = {number: signal.signal(number, early.keep) for number in numbers}
     try:

@@ -51,8 +51,7 @@ _BOOT_SHIFT = 20
 
 
 def serve_blobs(parts: PeerParts, conductor: Conductor, greeter: Greeter) -> Relay:
-    """Hand out what the machine holds, and fetch on request for admitted peers that cannot reach a holder; return who
-    fetches."""
+    """Hand out what the machine holds; return what fetches a blob for admitted peers that cannot reach its holders."""
     machine = conductor.machine
     relay = Relay(
         has=lambda blob: machine.blob(blob) is not None,

@@ -173,8 +173,11 @@ class PeerProcess:
                 await self._rest(newer, status, signals)
 
     async def _rest(self, newer: OwnIdentityRunsTwice, status: StatusDesk, signals: AsyncIterator[int]) -> None:
-        """Take no part, and say why, until told to stop. Ending would have a supervisor start us again, as the newest,
-        and the two processes would push each other out for ever."""
+        """Take no part, and say why, until told to stop.
+
+        If this process ended, a supervisor would start it again as the newer of the two, and they would push each other
+        out for ever.
+        """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._beat)
             nursery.start_soon(status.serve_at_rest)

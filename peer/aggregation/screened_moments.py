@@ -59,8 +59,11 @@ def _limited(moments: Moments, limit: float) -> Moments:
 
 
 def _are_usual(parts: Sequence[Moments], base: Moments | None) -> npt.NDArray[np.bool_]:
-    """Return for each part whether its mean squared distance from the median of all means is within bounds, in each
-    element that four have seen: in units of the upper median of those distances, or of the base's if that is larger."""
+    """Return for each part whether it is near enough to the others in every element that four of them have seen.
+
+    How far a part is: its mean squared distance from the median of all means, in units of the upper median of those
+    distances, or of the base's distance if that is larger.
+    """
     counts, means = np.stack([part.count for part in parts]), np.stack([part.mean for part in parts])
     seen = counts > 0
     number = seen.sum(axis=0)

@@ -12,8 +12,10 @@ _IMPORTED_AT = time.monotonic()
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Import in this block. What is loaded stays for good, so looking for garbage in it costs a fifth of a peer's start
-    and finds none."""
+    """Turn garbage collection off for the imports in this block.
+
+    What is imported stays for good: looking for garbage in it would take a fifth of a peer's start, and find none.
+    """
     gc.disable()
     try:
         yield

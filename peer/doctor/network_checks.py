@@ -202,8 +202,10 @@ async def _check_admission(peer: PeerId, config: Config, transport: Transport) -
 
 
 async def _why_no_handshake(address: str, cause: str) -> Finding:
-    """Tell an address where nobody listens from one where something else does. Only now: a bare connection without a
-    handshake is counted as an intruder over there."""
+    """Tell an address where nobody listens from one where something else does.
+
+    Only after a failed handshake: a bare connection is counted as an intruder over there.
+    """
     try:
         with trio.fail_after(_STEP_S):
             await (await open_socket(parse_tcp_address(address))).aclose()

@@ -285,8 +285,11 @@ class FailureDetector:
         return True
 
     def _refute(self, statement: SignedStatement) -> None:
-        """Say that this peer lives. Departure from Lifeguard: the local health stays as it is, or one liar who
-        accuses again and again would make this peer blind."""
+        """Say that this peer lives.
+
+        Unlike in Lifeguard the local health stays as it is: or one liar, by accusing again and again, would make this
+        peer slow to suspect anybody.
+        """
         if statement.incarnation > self._incarnation:
             return  # of a life that we have never led: a lie
         if statement.incarnation == self._incarnation:

@@ -53,8 +53,8 @@ class Rumours:
                 del self._held[key]
 
     def batch(self, to: PeerId, *, members: int) -> tuple[SignedStatement, ...]:
-        """Return at most MAX_STATEMENTS for `to`: first of what it stands accused (Lifeguard's buddy system), then the
-        least told."""
+        """Return at most MAX_STATEMENTS for `to`: first those that accuse it (Lifeguard's buddy system), then the least
+        told."""
         limit = math.ceil(TELLINGS * math.log2(members + 2))
         ranked = sorted(self._held.items(), key=lambda item: (not _accuses(item[1], to), item[1].told))
         for key, rumour in ranked[:MAX_STATEMENTS]:

@@ -1,5 +1,4 @@
-"""Which peers are connected, told from py-libp2p's connections: there may be several per peer, and dying ones
-linger."""
+"""Which peers are connected, by py-libp2p's connections: there may be several for a peer, and dying ones linger."""
 
 import math
 from collections.abc import Awaitable, Callable

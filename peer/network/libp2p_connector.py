@@ -1,5 +1,4 @@
-"""Making connections: dials and accepts, each bounded in time, each ending in the connection table or
-nowhere."""
+"""Making connections: dials and accepts, each bounded in time, each ending in the connection table or nowhere."""
 
 from collections.abc import Callable
 
@@ -69,8 +68,7 @@ class Connector:
             raise
 
     async def accept(self, stream: trio.SocketStream) -> None:
-        """Take one inbound connection, and stay until it ends. Strangers that misbehave are dropped and
-        counted."""
+        """Take one inbound connection, and stay until it ends. Strangers that misbehave are dropped and counted."""
         host = _host_of(stream)
         if not self._limits.admits_connection(host):
             self._counters["frames_refused"] += 1
@@ -200,8 +198,10 @@ class Connector:
             raise
 
     def _make_room(self) -> None:
-        """Keep one connection free, besides the one that is about to be made, as long as strangers hold some: whoever
-        seems to be full dials nobody."""
+        """Keep one connection free, besides the one about to be made, as long as strangers hold some.
+
+        Without a free one this peer would seem full, and dial nobody.
+        """
         connections, most = self._connections, self._settings.max_connections
         if len(connections.all()) < most - 1:
             return

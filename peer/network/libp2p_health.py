@@ -1,5 +1,4 @@
-"""Finding peers that hang without closing their connection: ping every connection, give up those that stay
-silent.
+"""Finding peers that hang without closing their connection: ping the silent ones, give up those that stay silent.
 
 Done here and not by py-libp2p's monitor, which pings one connection after the other (a partition of 20 peers
 takes it 40 s to see), dials replacements by itself, and hangs when the silent peer's socket buffer is full.
@@ -38,8 +37,9 @@ async def watch_health(
     interval_s: Seconds,
     timeout_s: Seconds,
 ) -> Never:
-    """Ping those of `connections()` that have been silent for `interval_s`, all at once; `give_up` each that stays so
-    for two `timeout_s`. In a swarm at work all are heard in every round, and none is pinged.
+    """Ping all connections that have been silent for `interval_s`, and `give_up` those that miss two pings.
+
+    A ping is missed after `timeout_s`. In a swarm at work all are heard in every round, and none is pinged.
 
     Any byte of the peer's counts as an answer, and time in which this process itself was held up does not count
     as silence: on an overloaded machine every answer is late, and giving up for that would take the swarm apart.

@@ -4,8 +4,7 @@ import logging
 
 
 def quiet_libp2p_logging() -> None:
-    """Keep everything that py-libp2p logs out of the process's log. Call it once, at the start; twice is
-    harmless.
+    """Keep everything that py-libp2p logs out of the process's log. Call it at the start; twice is harmless.
 
     What matters of it reaches the log by another way: as causes in events and errors, and as counters.
     """

@@ -1,5 +1,4 @@
-"""Requests and responses over libp2p streams: one stream each, bounded, with a deadline on what the other end
-owes."""
+"""Requests and responses over libp2p streams: one stream each, bounded, with a deadline on what the other end owes."""
 
 import math
 from collections.abc import AsyncIterator, Callable

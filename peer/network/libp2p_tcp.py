@@ -55,8 +55,9 @@ class CountedTcpStream(TrioTCPStream):
             await self.flush()
 
     def write_now(self, data: bytes | bytearray | memoryview) -> bool:
-        """Send what the socket has room for, and return whether that was all: the rest is kept, as if a writer had been
-        cancelled. Only while nothing else is unsent. Raises: ConnectionClosedError.
+        """Send what the socket has room for, and return whether that was all; the rest is kept for `flush`.
+
+        To be called only while nothing else is unsent. Raises: ConnectionClosedError.
         """
         self._unsent = memoryview(data)
         if self._send_now():
@@ -65,8 +66,10 @@ class CountedTcpStream(TrioTCPStream):
         return False
 
     async def flush(self) -> None:
-        """Send what a cancelled writer has left. Raises: ConnectionClosedError, also when the other end takes next to
-        nothing: then a reset of single streams would not reach it either, and whoever waits to write would for ever.
+        """Send what a cancelled writer has left.
+
+        Raises: ConnectionClosedError, also when the other end takes next to nothing: a reset of single streams would
+        not reach it either, and whoever waits to write would wait for ever.
         """
         while not self._send_now():
             await self._wait_for_room()
@@ -149,8 +152,11 @@ def _broken(error: Exception) -> ConnectionClosedError:
 
 
 def _unacknowledged(descriptor: int) -> int:
-    """Return how much of what was sent the other end's machine has not taken. The socket's room does not tell: it has
-    room again when a third of its buffer is free, which can be more than a slow way carries in the time given."""
+    """Return how many of the sent bytes the other end's machine has not taken.
+
+    Whether the socket has room does not tell: it has again when a third of its buffer is free, which can be more than
+    a slow way carries in the time given.
+    """
     try:
         return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     except OSError:  # not known of sockets here: then what the socket took has to do

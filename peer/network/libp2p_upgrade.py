@@ -64,8 +64,7 @@ async def secure(
 async def join_swarm(
     swarm: Swarm, secured: SecuredSocket, note_socket: Callable[[IMuxedConn, CountedTcpStream], None]
 ) -> SwarmConn:
-    """Make it a connection of the swarm; `note_socket` is told of it before the swarm announces the
-    connection.
+    """Make the socket a connection of the swarm. note_socket: called before the swarm announces the connection.
 
     On failure or cancellation the socket is closed. Raises: TransportError with the cause.
     """

@@ -204,8 +204,10 @@ class YamuxStream(IMuxedStream):
             self.write_now(b"")
 
     def widen(self, window_bytes: int) -> None:
-        """Let the other end be so far ahead of us from now on: a small window makes a long way slow. It is told with
-        what is written next."""
+        """Let the other end send so many bytes ahead of us from now on: a small window makes a long way slow.
+
+        It is told with what is written next.
+        """
         increment = max(0, window_bytes - self._window)
         self._window += increment
         self.receivable += increment
@@ -352,8 +354,10 @@ class YamuxStream(IMuxedStream):
 
 
 class _Sink:
-    """A receiver whose mistakes end neither the connection nor the task that reads it. error: what it has raised; it
-    gets no more then."""
+    """A receiver whose errors end neither the connection nor the task that reads it.
+
+    error: what it has raised; from then on it gets no more.
+    """
 
     def __init__(self, receiver: Receiver) -> None:
         self.error: Exception | None = None

@@ -98,8 +98,10 @@ class Transport(Protocol):
 
     @property
     def gossip(self) -> trio.MemoryReceiveChannel[GossipMessage]:
-        """Published messages, own ones excluded, each at most once. Bounded: when full the newest is dropped
-        and counted, because anti-entropy brings it later."""
+        """What others have published, each message at most once.
+
+        Bounded: when it is full the newest is dropped and counted, because anti-entropy brings it later.
+        """
 
     @property
     def events(self) -> trio.MemoryReceiveChannel[TransportEvent]:

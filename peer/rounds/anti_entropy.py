@@ -21,8 +21,10 @@ def tip_of(entry: Entry) -> Tip:
 
 
 def request(ledger: Ledger, *, final: int) -> SyncRequest:
-    """Say what is held here: the line to the tip, the headers for the next round, and votes. final: the newest round
-    that is final here; first come the votes for the next one, which others are to complete, then the latest.
+    """Say what is held here: the line to the tip, the headers for the next round, and votes.
+
+    final: the newest round that is final here. The votes for the one after it come first, as others are to complete
+    them; then the latest votes.
 
     A root that is not final is decided by those who vote on what builds on it, as nobody knows who voted on the root.
     """
@@ -49,10 +51,11 @@ def empty_request(ledger: Ledger) -> SyncRequest:
 def response(
     asked: SyncRequest, ledger: Ledger, offer: Callable[[Tip], SnapshotOffer | None], *, source: PeerId | None = None
 ) -> SyncResponse:
-    """Answer with what the asking peer lacks. offer: of a snapshot, to whoever is at a tip. source: who asks, None
-    where that is not known.
+    """Answer with what the asking peer lacks.
 
-    Votes for the first round that is to be decided there are among it, however old: no later one is final before that.
+    offer: makes the offer of a snapshot for a peer that is at this tip. source: who asks, None where that is not known.
+
+    Votes for the first round that is undecided there are sent however old they are: no later round is final before it.
     A snapshot is offered instead of manifests when our window does not reach back to what it has, or when payloads that
     it would need are not held here (a peer that restarted from a snapshot has none of that round's).
     """

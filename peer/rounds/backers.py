@@ -57,16 +57,22 @@ class Backers:
         return theirs, self._our_side(here, there)
 
     def _behind_offer(self, offered: Tip, voted: Set[PeerId]) -> set[PeerId]:
-        """Return who said that an offered state is its tip, and of those that `voted` for it who did not vote here in a
-        later round. Keys cost nothing, so a vote counts of those who can be reached or whom the chain here names."""
+        """Return who stands behind an offered state: those who say it is their tip, and some of those who `voted`.
+
+        Of the voters those count that have not voted here in a later round and, as keys cost nothing, can be reached or
+        are named by the chain here.
+        """
         ledger = self._ledger
         met = self._company.alive | ledger.tip.settle(ledger.parts.rules).held.keys()
         voted_here = (_voters(entry, ledger) for entry in ledger.line() if entry.round > offered.round)
         return set(voted & met).difference(*voted_here) | self._at(Digest(offered.digest)) - {ledger.me}
 
     def _our_side(self, here: Set[PeerId], there: Set[PeerId]) -> Side:
-        """Return the chain here. Behind it are this peer, the electors among those who said that they are on it, and
-        those who voted for one entry of it, that with the most, and are on no other chain."""
+        """Return the chain here, with those behind it.
+
+        These are this peer, the electors among those who said that they are on it, and the voters of its entry with the
+        most votes, less those who are on another chain.
+        """
         company, ledger = self._company, self._ledger
         tip, line = ledger.tip, ledger.line()
         standing = tip.settle(ledger.parts.rules)
@@ -83,8 +89,10 @@ class Backers:
         )
 
     def _last_seen_here(self, round_number: int, voted_there: Set[PeerId]) -> set[PeerId]:
-        """Return this peer, and those that said they are on its line; of who voted for the other side, those that said
-        so after their vote of that round. Of the others any word counts, as whoever makes a state up chooses its round.
+        """Return this peer, and those that said they are on its line.
+
+        Those who voted for the other side must have said so after their vote in that round. Of the others any word
+        counts, as whoever makes up a state chooses its round.
         """
         told, digests = self._company.told.items(), {entry.digest for entry in self._ledger.line()}
         on_line = ((peer, word) for peer, word in told if word.tip.digest in digests)
@@ -92,8 +100,11 @@ class Backers:
         return {self._ledger.me, *here}
 
     def newest_backed(self) -> Entry:
-        """Return the newest entry of the line for which at least half as many voted as for any: the one to offer. The
-        tip, where more than twice as many are as voted for any: they cannot vote just now."""
+        """Return the entry to offer: the newest of the line with at least half as many votes as the one with the most.
+
+        Where more than twice as many peers are at the tip as voted for any entry, that is the tip: they cannot vote
+        just now.
+        """
         line = [entry for entry in self._ledger.line() if entry.state is not None]
         counts = [len(self._allowed(_voters(entry, self._ledger))) for entry in line]
         if 2 * max(counts) < len(self._allowed(self._at(self._ledger.tip.digest))):

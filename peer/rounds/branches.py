@@ -69,8 +69,11 @@ def _branch(ancestor: Entry, line: list[Entry], ledger: Ledger, told_at: ToldAt,
 
 
 def _is_unwelcome(ancestor: Entry, line: list[Entry], ledger: Ledger, told_at: ToldAt, *, is_fresh: bool) -> bool:
-    """Return whether the branch holds work that this peer does not take, or begins with much less of it than a rival
-    while their fork is fresh, and no majority has settled the matter."""
+    """Return whether this peer should not follow the branch, unless a majority has decided for it.
+
+    So it is when the branch holds work that this peer does not take, or when, while the fork is fresh, it begins with
+    much less work than a rival.
+    """
     if is_fresh and is_outnumbered_by_rival(ancestor, line, ledger, told_at):
         return True
     unwelcome = ledger.eligibility.unwelcome(line)

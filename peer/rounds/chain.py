@@ -106,8 +106,7 @@ class Chain:
         return len(self._entries) > self.tip.round - self.root.round + 1
 
     def beside_tip(self) -> list[Entry]:
-        """Return the entries that are not on the line to the tip, oldest known first. Cost: O(1) until tree or tip
-        change."""
+        """Return the entries beside the line to the tip, oldest known first. Cost: O(1) until tree or tip change."""
         return self._beside_memo.get((self.version, self.tip.digest), self._look_beside_tip)
 
     def _look_beside_tip(self) -> list[Entry]:

@@ -138,8 +138,10 @@ class Equivocated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PieceDropped:
-    """Own work was given up: it cannot be told apart from work that the new chain holds. The most that is lost, as that
-    chain may hold a part of it."""
+    """Own work was given up, because it cannot be told apart from work that the new chain holds.
+
+    It is the most that can be lost: that chain may hold a part of it.
+    """
 
     pieces: int
     env_steps: int

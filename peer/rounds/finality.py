@@ -21,8 +21,9 @@ _MORE_THAN_COME = 1 << 62
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """newest: the newest final entry, or None. short: so many votes are missing at least until another one is final;
-    when all are, more than can ever come.
+    """newest: the newest final entry, or None.
+
+    short: at least so many votes are missing until another one is final; when all are, more than can ever come.
     """
 
     newest: Entry | None
@@ -58,8 +59,10 @@ def count_votes(
 
 
 def _elections(line: Sequence[Entry]) -> Iterator[tuple[Set[PeerId], Entry]]:
-    """Return who decides on each entry of a line from the root. Nobody can on the first round of all, as there was no
-    roster before it; on another root those decide who decide on what builds on it, as the roster before is forgotten.
+    """Return who decides on each entry of a line from the root.
+
+    Nobody decides on genesis, as there was no roster before it. On any other root those decide who decide on what
+    builds on it, as the roster before is forgotten.
     """
     yield line[0].electors, line[0]
     for parent, entry in itertools.pairwise(line):

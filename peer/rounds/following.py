@@ -58,8 +58,7 @@ class Follower:
 
     @property
     def is_patient(self) -> bool:
-        """Return whether a vote, or stinginess, holds this peer back from a branch, so that time alone may move the
-        tip."""
+        """Return whether a vote, or a branch's stinginess, holds this peer back: then time alone may move the tip."""
         return self._asked_votes and not self.has_no_choice()
 
     def look_again_at(self, now: Seconds) -> Seconds | None:

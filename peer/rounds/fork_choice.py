@@ -71,8 +71,10 @@ def is_near(theirs: tuple[int, int], ours: tuple[int, int], *, zone: int) -> boo
 
 
 def is_plainly_behind(theirs: int, ours: Entry, *, history: int) -> bool:
-    """Return whether a chain of the score `theirs` is no threat to ours: behind by more than a full roster adds in as
-    many rounds as are kept, so that it still is when the two have met."""
+    """Return whether a chain of the score `theirs` is too far behind to overtake ours, even while the two meet.
+
+    So it is when it lacks more than a full roster adds in as many rounds as are kept.
+    """
     return theirs + history * len(ours.roster) < ours.score
 
 

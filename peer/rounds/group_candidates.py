@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 
 class GroupCandidates:
-    """The best sound seal of each group. One by a member of the group wins, then the one with more members, then the
-    sealer's turn.
+    """The best sound seal of each group: one by a member, then the one with most members, then by the sealer's turn.
 
     Asked for after every message, so nothing here looks through all seals unless the tip has moved.
     """

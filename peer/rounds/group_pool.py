@@ -70,8 +70,7 @@ class GroupPool:
         return None if base is None else self._by_base[base][Digest(digest)][0]
 
     def added_since(self, version: int) -> list[Signed[GroupSeal]] | None:
-        """Return the seals that came after `version`, oldest first; None when that is not known any more, or when one
-        was dropped since."""
+        """Return the seals that came after `version`, oldest first; None when not all are known, or one was dropped."""
         count = self.version - version
         return list(self._news)[len(self._news) - count :] if count <= len(self._news) else None
 

@@ -72,8 +72,11 @@ class GroupRound:
         return self._group_due_memo.get(key, lambda: self._group_due(now, rank=rank, is_complete=is_complete))
 
     def _group_due(self, now: Seconds, *, rank: int, is_complete: bool) -> Seconds | None:
-        """Members seal in the order of their places; who is not on the roster only when they have failed to, since a
-        chain whose members are all gone, or on another one, would never go on (docs/adr/0055)."""
+        """Return when this peer should seal for its group: members in the order of their places, others after them.
+
+        Others, who are not on the roster, seal when no member did: or a chain whose members are all gone, or are on
+        another one, would never go on (docs/adr/0055).
+        """
         ledger = self._ledger
         if not ledger.groups.takes(ledger.me, base=ledger.tip.digest, group=ledger.own_group, rank=rank):
             return None  # sealed by an earlier life, whose payload is not here; or by enough others
@@ -114,8 +117,10 @@ class GroupRound:
         return deadline(self._opened_at + self._rules.grace_s, self._top.half_since, self._rules)
 
     def _is_top_complete(self, known: int) -> bool:
-        """Return whether a member's seal is in of every group that anybody alive belongs to. known: seals that are in,
-        so that they are looked through when there may be enough."""
+        """Return whether every group with anybody alive has sent a seal by one of its members.
+
+        known: how many seals have come in; while they are too few, nothing is looked through.
+        """
         expected, candidates = self._expected_groups, self._ledger.group_candidates
         if len(expected) > known:
             return False

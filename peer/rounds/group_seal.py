@@ -13,8 +13,11 @@ member the work up to there and no more: its next header goes on above (`OwnWork
 
 
 def check_group_seal(base: Entry, seal: Signed[GroupSeal], rules: RoundRules) -> None:
-    """Raises: ProtocolError `bad_group` unless the seal is for the round after `base`, by one of the group, and every
-    member belongs to it with work that the chain lacks."""
+    """Check the seal of a group for the round after `base`.
+
+    Raises: ProtocolError `bad_group` unless it is by one of the group, and every member in it belongs to the group and
+    has work that the chain lacks.
+    """
     body, grouping = seal.message, base.settle(rules).grouping
     if body.base != base.digest or body.round != base.round + 1:
         raise ProtocolError("bad_group", f"group {body.group} is for another round")

@@ -24,8 +24,10 @@ def num_rows(peers: int, rules: RoundRules) -> int:
 
 
 class Grouping:
-    """groups: the contributors on the roster by group, each in the order in which they seal for it. idle: members that
-    have not been drawn to contribute."""
+    """groups: by group the contributors on the roster, in the order in which they seal for it.
+
+    idle: members that have not been drawn to contribute.
+    """
 
     def __init__(self, digest: Digest, line: Sequence[PeerId], rules: RoundRules) -> None:
         """line: the roster in the order in which it seals."""

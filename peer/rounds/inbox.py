@@ -124,8 +124,10 @@ class Inbox:
         return None if held is None else payloads.read(signed, held, digest=signed.message.payload)
 
     def _keep(self, signed: SignedDelta, payload: bytes | None, delta: ModelDelta | None, *, has_room: bool) -> None:
-        """Keep what was read if there was room for what announces it, or a manifest waits for it; drop what lost its
-        room. Decoded it is kept where it may soon be asked for."""
+        """Keep a payload if there was room for its announcement, or a manifest waits for it; drop what lost its room.
+
+        It is kept decoded where it may soon be needed so.
+        """
         ledger = self._ledger
         data = payload or ledger.payloads.data(signed.message.payload)
         if data is not None and delta is not None and (has_room or ledger.waits_for(signed)):

@@ -21,8 +21,11 @@ class Lateness:
         self._late: frozenset[PeerId] = frozenset()
 
     def note(self, in_time: Collection[PeerId], *, members: frozenset[PeerId], reachable: frozenset[PeerId]) -> None:
-        """Look at a sealed round. members: the roster after it. Who cannot be reached is forgotten, who only fell off
-        the roster is not: a late peer does that again and again."""
+        """Look at a sealed round. members: the roster after it.
+
+        A peer that cannot be reached is forgotten. One that only fell off the roster is not: a late peer does so again
+        and again.
+        """
         known = (members | self._scores.keys()) & reachable
         missed = {peer: 0 if peer in in_time else self._missed.get(peer, 0) + 1 for peer in known}
         self._missed = {peer: number for peer, number in missed.items() if peer in members or number < _SILENT}

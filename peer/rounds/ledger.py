@@ -77,8 +77,7 @@ class Ledger:
         return self.chain.line_to(self.tip)
 
     def candidates(self) -> list[Signed[DeltaHeader]]:
-        """Return the headers that a manifest on the tip, or the seal of the own group, could admit now, sorted by peer
-        id."""
+        """Return the headers that a manifest on the tip, or the own group's seal, could admit now, sorted by peer."""
         return self._candidates.headers(self.chain.tip)
 
     def candidate_peers(self) -> Set[PeerId]:
@@ -176,8 +175,10 @@ class Ledger:
         return self.remainders.after(self._held_at(self.tip))
 
     def _held_at(self, entry: Entry) -> int:
-        """Return the sequence up to which the chain to `entry` holds own work, also when so many have left since that
-        the chain no longer tells."""
+        """Return the sequence up to which the chain to `entry` holds own work.
+
+        Known even when the chain no longer tells, because so many have left the roster since.
+        """
         held = entry.held_of(self.me)
         if held or not entry.horizon:
             return held

@@ -224,8 +224,10 @@ class RoundMachine:
         return self._advance(now)
 
     def receive_snapshot(self, blob: Digest, data: bytes, *, source: PeerId, now: Seconds) -> list[Effect]:
-        """Take in the snapshot `blob` that `FetchSnapshot` asked for; take it over if it is ahead of our state, or that
-        is known to be wrong."""
+        """Take in the snapshot `blob` that `FetchSnapshot` asked for.
+
+        It replaces our state if it is ahead of it, or if ours is known to be wrong.
+        """
         try:
             entry = self._snapshots.judge(blob, data, repairing=self._follower.repairing, now=now)
         except ProtocolError as error:
@@ -246,8 +248,9 @@ class RoundMachine:
     # Own work
 
     def announce(self, work: LocalWork, now: Seconds) -> list[Effect]:
-        """Announce local work together with all pieces that the chain does not hold; or keep it, when there are more
-        peers than a manifest has room for and others have been drawn to contribute to this round.
+        """Announce local work together with all pieces that the chain does not hold.
+
+        It is kept instead when a manifest has no room for all peers, and others were drawn to contribute to this round.
 
         Raises: ValueError unless `work.base` is the tip (the caller moves its work to the new base first), or when
         the delta is one that every peer would refuse: not finite, or diverged.

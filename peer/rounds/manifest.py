@@ -178,8 +178,10 @@ def open_headers(manifest: Manifest, *, run: bytes, opener: Opener = open_envelo
 
 
 def check_manifest(parent: Entry, child: Entry, rules: RoundRules) -> Settled:
-    """Return what follows from `child`, whatever it says. Raises: ProtocolError `bad_manifest` unless it follows from
-    `parent` by the rules."""
+    """Return what follows from `child` by the rules, whatever it says itself.
+
+    Raises: ProtocolError `bad_manifest` unless `child` follows from `parent` by the rules.
+    """
     expected = outcome_of(parent, child.deltas, rules)
     settled = Settled(outcome=expected, standing=Standing(child.digest, expected.roster, expected.departed, rules))
     sealer = child.sealer

@@ -99,9 +99,9 @@ class OwnDeltas:
         return lost
 
     def compact(self, held: Collection[int], *, root_round: int) -> None:
-        """Sum up what is older than the window, and what there is no room for. held: what each entry of the window
-        holds.
+        """Sum up what is older than the window, and what there is no room for.
 
+        held: of each entry of the window, the number up to which it holds pieces.
         Every chain that builds on the oldest entry holds all of the older pieces up to its number, and the others only
         together: headers that announced some of them apart were for rounds that are over.
         """

@@ -66,8 +66,10 @@ class PayloadStore:
         return self._codecs[declared.codec].decode(data, self._schema)
 
     def keep(self, header: SignedDelta, data: bytes, delta: ModelDelta | None) -> None:
-        """Keep a payload that is known to be what `header` names and to decode to `delta`; None: to be decoded again
-        when somebody asks."""
+        """Keep a payload that is known to be what `header` names.
+
+        delta: what it decodes to; None to have it decoded again when somebody asks.
+        """
         claim = _claim(header.message)
         self._valid.add(claim)
         if delta is not None:

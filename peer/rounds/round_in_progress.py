@@ -82,9 +82,9 @@ class RoundInProgress:
         return late, last_turn(late, members=len(tip.roster), rules=rules)
 
     def left_aside_until(self, entry: Entry, now: Seconds) -> Seconds | None:
-        """Return until when `entry`, a successor of the tip or of what follows it, is not followed for admitting too
-        few; None when it may be.
+        """Return until when `entry` is not followed for admitting too few; None when it may be followed.
 
+        entry: a successor of the tip, or of what follows the tip.
         It admits too few when there are more that it should have admitted, and has left out (`_should_admit`). It may
         be followed at once when it counts half of the known peers, or what builds on it makes up for that, and when
         most electors have voted for it.
@@ -197,8 +197,10 @@ class RoundInProgress:
         return len(before), sum(peer in reachable for peer in before), outsider
 
     def _patience_for_successors(self, now: Seconds) -> Seconds:
-        """While payloads of a known successor are on their way, do not seal a rival; but not for ever, however many
-        there are, one after the other, nor for one that is left aside."""
+        """Return until when not to seal a rival, because payloads of a known successor are on their way.
+
+        The wait is bounded however many successors come one after the other; none is for one that is left aside.
+        """
         children = self._ledger.chain.children(self._ledger.tip.digest)
         successors = [entry for entry in children if self.left_aside_until(entry, now) is None]
         since = [self._successors_since.setdefault(entry.digest, now) for entry in successors]

@@ -79,8 +79,9 @@ def _settled(ledger: Ledger, entry: Entry, state: ModelState) -> Entry:
 
 
 def _choose(ledger: Ledger) -> list[Signed[DeltaHeader]]:
-    """Return as many candidates as a manifest has room for, drawn by hash so that nobody is left out twice in a row by
-    name, sorted by peer id.
+    """Return as many candidates as a manifest has room for, sorted by peer id.
+
+    They are drawn by the tip's hash, so that no peer is left out round after round for its name.
 
     Those whose delta is not as long as their header says stay out, unless there are no others: a round admits somebody.
     """

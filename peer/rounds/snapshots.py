@@ -35,8 +35,11 @@ class Snapshots:
         self._names: dict[Digest, Digest] = {}
 
     def offer(self, to: Tip) -> SnapshotOffer | None:
-        """Return the offer of the state at the tip; where only votes can win over who asks, of the newest that many
-        voted for. None at genesis, which everybody has. Cost: O(P), once an entry."""
+        """Return the offer of the state at the tip, None at genesis, which everybody has.
+
+        Where only votes can win the asking peer over, it is of the newest state that many voted for. Cost: O(P), once
+        an entry.
+        """
         entry = tip = self._ledger.tip
         if self._backers is not None and to.score > tip.score and not self._is_near(to):
             entry = self._backers.newest_backed()
@@ -79,8 +82,11 @@ class Snapshots:
     def consider(
         self, response: SyncResponse, source: PeerId, *, repairing: bool, now: Seconds
     ) -> list[FetchSnapshot | Refused]:
-        """Decide whether to pull the snapshot that `source` offers: it may be worth it while the scores are so close
-        that more than the scores counts, which takes the whole state to tell."""
+        """Decide whether to pull the snapshot that `source` offers.
+
+        It may be worth it also for one that is not ahead: where the scores are close they do not decide alone, and only
+        the whole state tells.
+        """
         offer, tip = response.snapshot, self._ledger.tip
         if offer is None:
             return []
@@ -131,8 +137,7 @@ class Snapshots:
         return is_near((other.round, other.score), (tip.round, tip.score), zone=zone)
 
     def _is_set_aside(self, entry: Entry, now: Seconds) -> bool:
-        """Return whether an entry that is known is on a branch that is not to be followed for its stinginess; its state
-        is no way around that."""
+        """Return whether a known entry is on a branch too stingy to be followed; its state is not followed either."""
         ledger = self._ledger
         ancestor, ours, theirs = ledger.chain.fork(ledger.tip, entry)
         if not theirs or len(ours) > FRESH_ROUNDS:
@@ -142,6 +147,8 @@ class Snapshots:
         return not ours and any(self._round.left_aside_until(child, now) is not None for child in theirs)
 
     def _wins_by_votes(self, offered: Tip, state: Entry | None = None) -> bool | None:
-        """Return whether an offered state replaces ours for those who stand behind it, or does not; None where the
-        scores decide. state: it, once it is here."""
+        """Return whether those who stand behind an offered state make it replace ours; None where the scores decide.
+
+        state: the offered one, once it is here.
+        """
         return None if self._backers is None else verdict(*self._backers.sides(offered, state))

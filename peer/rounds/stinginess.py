@@ -28,8 +28,10 @@ def num_admitted(parent: Entry, child: Entry, ledger: Ledger) -> int:
 
 
 def admitted_from(entry: Entry, ledger: Ledger) -> frozenset[PeerId]:
-    """Return whose work `entry`, which is not on the line to the tip, counts, or what builds on it and could be
-    applied: who seals alone cannot put others' work there."""
+    """Return whose work is counted by `entry`, beside the line to the tip, and by what builds on it and can be applied.
+
+    A peer that seals alone cannot put others' work there.
+    """
     rules, seen = ledger.parts.rules, {entry.digest}
     admitted = entry.settle(rules).in_time
     for later in ledger.chain.beside_tip():

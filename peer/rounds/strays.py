@@ -79,8 +79,7 @@ def is_forsaken(tip: Digest, *, chain: Chain, votes: VoteBook) -> bool:
 
 
 def peers_apart(*, chain: Chain, apart: Mapping[PeerId, Told], history: int) -> list[PeerId]:
-    """Return those of the peers `apart`, each with what it said, whose chain is unknown here and may replace this
-    one."""
+    """Return those of `apart`, peers and what they said, whose chain is unknown here and may replace this one."""
     return sorted(
         peer
         for peer, said in apart.items()

@@ -34,8 +34,7 @@ class VoteBook:
         self._news: deque[Signed[Ack]] = deque(maxlen=_NEWS)
 
     def add(self, ack: Signed[Ack]) -> bool:
-        """Count a vote; return False when this peer has voted in that round before, whichever way, or is discarded, or
-        there is no room."""
+        """Count a vote. Return False where its peer has voted in that round before, or is discarded, or room lacks."""
         vote, peer = ack.message, ack.peer
         votes = self._votes.get(vote.round)
         if votes is None:
@@ -56,8 +55,7 @@ class VoteBook:
         return True
 
     def added_since(self, version: int) -> list[Signed[Ack]] | None:
-        """Return the votes that came after `version`, oldest first; None when that is not known any more, or when votes
-        were discarded since."""
+        """Return the votes that came after `version`, oldest first; None if some are forgotten or discarded."""
         count = self.version - version
         if count > len(self._news):
             return None

@@ -174,8 +174,7 @@ class AdmissionDesk:
     def _consider(
         self, data: bytes, *, source: PeerId | None = None, file: str | None = None, new_file: bool = False
     ) -> None:
-        """Adopt a list if it is valid and newer than ours. It came from a peer, or a file. new_file: its user put it
-        there."""
+        """Adopt a list, from a peer or a file, if it is valid and newer than ours. new_file: the user put it there."""
         try:
             found = open_allow_list(data, self._policy.authority, run=self._policy.run)
         except ProtocolError as error:

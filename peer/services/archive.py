@@ -31,8 +31,10 @@ _MAX_EVIDENCE = 8
 
 
 class Archive:
-    """An observer of the conductor that writes in order. A disk that fails never stops the peer: what it refused is
-    written when it takes writes again."""
+    """An observer of the conductor that writes in order.
+
+    A disk that fails never stops the peer: what it refused is written when it takes writes again.
+    """
 
     def __init__(
         self,

@@ -77,8 +77,7 @@ class _End(Enum):
 
 
 class _Received:
-    """The beginning of a blob. Memory of a large one grows with what came in, not with what was announced; it is copied
-    at the end."""
+    """The part of a blob that has come in. Memory of a large one grows with it, not with the announced size."""
 
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted

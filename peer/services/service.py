@@ -17,8 +17,7 @@ __all__ = ["RunBlocking", "TaskStatus", "in_thread"]
 
 
 class RunBlocking(Protocol):
-    """How a service has a blocking call made. Swarms in virtual time make it in place: their clock jumps while a
-    thread works."""
+    """Makes a blocking call for a service: in a thread, or in place in virtual time, whose clock jumps meanwhile."""
 
     async def __call__(self, work: Callable[[], None], /) -> None:
         """Return when `work` is done, or raise what it raised. A cancellation never leaves it half waited for."""

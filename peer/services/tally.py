@@ -16,8 +16,9 @@ from peer.types import Seconds
 async def tell_refused_forever(
     transport: Transport, counters: Counters, *, period_s: Seconds, sink: EventSink
 ) -> Never:
-    """Every `period_s`, emit the totals since the start if they have grown; what goes on, such as a health check that
-    knocks at the port, is told ever more rarely.
+    """Every `period_s`, emit the totals since the start if they have grown.
+
+    What goes on for long, such as a health check that knocks at the port, is told ever more rarely.
 
     Messages alone come from peers that are told by name already: their number is told whenever it has doubled.
     """

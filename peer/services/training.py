@@ -1,5 +1,7 @@
-"""Train round after round, and hand what was learned to the conductor. The trainer never waits for the network to train
-again: a round that is replaced while it runs keeps what was learned and goes on from the new base.
+"""Train round after round, and hand what was learned to the conductor.
+
+The trainer never waits for the network before it trains on. When a round is replaced while it runs, what was learned is
+kept, and training goes on from the new base.
 """
 
 from collections.abc import Callable

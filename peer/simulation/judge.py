@@ -34,8 +34,10 @@ LINGER_S = 30.0
 
 @dataclass(slots=True)
 class SealedRound:
-    """What is known of one manifest. first_s: when it was first applied; finality_s: how long it took to be final,
-    one value a peer; greedy_return: of the model after it, NaN where it was not measured.
+    """What is known of one manifest.
+
+    first_s: when it was first applied. finality_s: how long it took to be final, one value for each peer.
+    greedy_return: of the model after it, NaN where it was not measured.
     """
 
     number: int

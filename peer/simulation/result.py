@@ -16,12 +16,13 @@ from peer.types import Seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """rounds_final: rounds that the median honest peer holds as final; the last one may be missing, when rivals split
-    its votes and no later round decides between them. divergent_rounds: final rounds for which two
-    honest, connected peers held different models: any above 0 is a bug. forks: manifests with rival successors.
-    finality_s: from a manifest's first appearance to each peer's knowing it to be final. excluded: peers that others
-    refused messages of, by name. trainings_diverged: of honest peers, who discarded what came of them. failures: what
-    must never happen, and did.
+    """What a simulation has found.
+
+    rounds_final: rounds that the median honest peer holds as final; the last one may be missing, when rivals split its
+    votes and no later round decides between them. divergent_rounds: final rounds for which two honest, connected peers
+    held different models: any above 0 is a bug. forks: manifests with rival successors. finality_s: from a manifest's
+    first appearance to each peer's knowing it to be final. excluded: names of peers whose messages others refused.
+    trainings_diverged: of honest peers, which discarded the outcome. failures: what must never happen, and did.
     """
 
     scenario: Scenario

@@ -11,8 +11,11 @@ ABOUT_FILE = "about.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """peer, name: whose folder it is. settings: the agreed keys of the configuration as canonical JSON
-    (`peer.config.digest.agreed_text`); the folder's name and the chain's first link both carry their digest."""
+    """peer, name: whose folder it is.
+
+    settings: the agreed keys of the configuration as canonical JSON (`peer.config.digest.agreed_text`); the folder's
+    name and the chain's first link both carry their digest.
+    """
 
     peer: str
     name: str

@@ -45,8 +45,11 @@ class LoadedSnapshot:
 
 
 class SnapshotStore:
-    """Snapshots in one folder, numbered in the order written: after a change of branch the newest may be of a
-    lower round than the one before it. At most `keep` are kept, and as many damaged ones set aside."""
+    """Snapshots in one folder, of which the newest `keep` stay, and as many damaged ones, set aside.
+
+    They are numbered in the order written: after a change of branch the newest may be of a lower round than the one
+    before it.
+    """
 
     def __init__(self, folder: Path, *, keep: int) -> None:
         if keep < 2:
@@ -91,8 +94,10 @@ class SnapshotStore:
         return LoadedSnapshot(snapshot=None, damaged=tuple(damaged))
 
     def held(self) -> list[Snapshot | Damage]:
-        """Return every snapshot by the order written, and what is wrong with those that are damaged; all stay as
-        they are. Raises: StorageError when the folder cannot be listed."""
+        """Return every snapshot in the order written, and what is wrong with the damaged ones. All stay as they are.
+
+        Raises: StorageError when the folder cannot be listed.
+        """
         with storage_errors("list", self._folder):
             numbered = self._numbered()
         return [found for _, path in numbered if (found := _look_at(path)) is not None]

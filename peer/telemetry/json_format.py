@@ -18,9 +18,11 @@ JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "Jso
 
 
 class JsonFormat:
-    """Makes objects with `event`, `time` (ISO 8601, UTC), `level`, `peer` (this peer's name), `round` (null
-    where none is meant), then the event's own fields. Digests are hex; peer ids get a `<field>_name` beside
-    them."""
+    """Makes one object of each event.
+
+    First come `event`, `time` (ISO 8601, UTC), `level`, `peer` (this peer's name) and `round` (null where none is
+    meant), then the event's own fields. Digests are hex; peer ids get a `<field>_name` beside them.
+    """
 
     def __init__(self, *, names: NameBook) -> None:
         self._names = names

@@ -123,8 +123,10 @@ class NotAllowed(RepeatedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerDenied(RepeatedEvent):
-    """There is proof that a peer contradicted itself: nobody takes it in any more. source: who brought the proof, None
-    when it was seen here."""
+    """There is proof that a peer contradicted itself: nobody takes it in any more.
+
+    source: who brought the proof, None when it was seen here.
+    """
 
     level: ClassVar[Level] = "warning"
     remote: PeerId

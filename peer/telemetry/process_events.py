@@ -78,8 +78,11 @@ class Waiting(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealingAlone(Event):
-    """The peer has company and seals without it. failures: exchanges since the last one that succeeded, and the last
-    cause; 0: they succeed, but the others' chains are not joined to ours."""
+    """The peer has company, yet seals without it.
+
+    failures: exchanges since the last one that succeeded, with the last cause; 0 when they succeed, but the others'
+    chains are not joined to ours.
+    """
 
     level: ClassVar[Level] = "warning"
     supersedes: ClassVar[bool] = True
@@ -107,8 +110,11 @@ class ShutdownStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(Event):
-    """The summary. reason: `solved`, `max_rounds` or `stopped`. peers: on the last round's roster. mean_return: greedy,
-    NaN if not measured."""
+    """The summary of a run.
+
+    reason: `solved`, `max_rounds` or `stopped`. peers: on the last round's roster. mean_return: greedy, NaN if not
+    measured.
+    """
 
     reason: str
     rounds: int

@@ -45,8 +45,11 @@ class _Track:
 
 
 class RateLimit:
-    """Pure: `now` is any monotonic clock. Beyond MAX_KEYS different keys, strangers share one key a type, so
-    that an attacker with many names fills neither memory nor log."""
+    """Pure: `now` is any monotonic clock.
+
+    Beyond MAX_KEYS different keys, strangers share one key for each type of event, so that an attacker with many names
+    fills neither memory nor log.
+    """
 
     def __init__(self, *, period_s: Seconds) -> None:
         """period_s: between two lines about an event that keeps coming; of one that lasts, at first."""

@@ -81,8 +81,10 @@ class FinalityContested(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalityGoesOn(Event):
-    """Finality waits for `remote` no longer: for longer than any two chains need to become one, it said that it is on
-    another, while this one went on."""
+    """Finality does not wait for `remote` any more.
+
+    For longer than any two chains need to become one, it has said that it is on another, while this one went on.
+    """
 
     remote: PeerId
 

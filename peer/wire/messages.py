@@ -84,8 +84,11 @@ class Announcement(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 
 
 class RosterEntry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """One member: consecutive rounds missed, the steps/s it last reported (its weight in the task assignment), and the
-    sequence of its last admitted header: the chain holds the member's work up to there, and none after it."""
+    """One member of the roster.
+
+    missed: rounds in a row. steps_per_s: as last reported; its weight in the task assignment. sequence: of its last
+    admitted header: the chain holds the member's work up to there, and none after it.
+    """
 
     peer: PeerText
     missed: Count

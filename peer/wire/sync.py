@@ -37,8 +37,9 @@ class Tip(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
 
 
 class SyncRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What the asking peer has: tip, digests of recent manifests (newest first), headers held at the tip, and votes,
-    those for rounds after `final` first, which is the newest one that is final there, or the oldest that it knows.
+    """What the asking peer has: tip, digests of recent manifests (newest first), headers held at the tip, and votes.
+
+    final: the newest round that is final there, or the oldest that it knows; votes for later rounds come first.
     """
 
     tip: Tip

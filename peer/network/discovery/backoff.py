@@ -42,8 +42,7 @@ class RedialPolicy:
 
 
 class RedialSchedule:
-    """Which addresses are due to be dialled, told from what became of earlier dials. Pure: the caller brings
-    `now`.
+    """Which addresses are due to be dialled, by what became of earlier dials. Pure: the caller brings `now`.
 
     Holds one entry an address, forgotten on success and by `retain`.
     """

@@ -33,8 +33,11 @@ def service_type(run: bytes) -> str:
 
 
 class MdnsDiscovery:
-    """announced: multiaddrs to tell others; of them the IPv4 ones. networks: this machine's own IPv4 addresses on the
-    networks to use. Opened by the first look; close it with `aclose`."""
+    """Opened by the first look; close it with `aclose`.
+
+    announced: multiaddrs to tell others; only those of IPv4 are told. networks: this machine's own IPv4 addresses on
+    the networks to use.
+    """
 
     name = "mDNS"
 

@@ -1,5 +1,4 @@
-"""The seam for ways to find peers; one more way is one more file and one line where the node builds its
-sources."""
+"""The seam for ways to find peers; one more way is one more file and one line where the node builds its sources."""
 
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
@@ -7,8 +6,7 @@ from typing import Protocol, runtime_checkable
 
 
 class DiscoverySource(Protocol):
-    """Somewhere that knows addresses of peers. What it says may be stale, wrong, or name ourselves: dialling
-    tells."""
+    """Somewhere that knows addresses of peers. What it says may be stale, wrong, or name ourselves: dialling tells."""
 
     @property
     def name(self) -> str:
