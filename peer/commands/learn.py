@@ -24,6 +24,14 @@ def train_command(
         typer.Option("--model", "-o", metavar="FILE", help="Where to save. Default: below storage.data_dir/train."),
     ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the learning curve.")] = None,
+    curve: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write every evaluation as it comes, one JSON object a line: returns, losses, entropy, KL. Default: "
+            "beside the model, if -o does not say where that goes.",
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda: short for compute.device=.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, the curve in it.")] = False,  # noqa: FBT002
     overrides: arguments.Overrides = None,
@@ -51,7 +59,9 @@ def train_command(
         typer.echo(f"murmur: {odd.text()}", err=True)
     from peer.solo.train import TrainOptions, train_solo
 
-    options = TrainOptions(max_env_steps=env_steps, eval_env_steps=eval_steps, model_file=model, plot=plot)
+    options = TrainOptions(
+        max_env_steps=env_steps, eval_env_steps=eval_steps, model_file=model, plot=plot, curve_file=curve
+    )
     summary = exits.or_exit(lambda: train_solo(settings, options))
     typer.echo(summary.json() if json else summary.text())
     raise typer.Exit(summary.exit_code)

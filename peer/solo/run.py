@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from peer.native import EnvVariant, NonFiniteError, PpoTrainStats
 from peer.solo.schedule import EvalSchedule
+from peer.solo.updates import UpdateMeans, UpdateStats
 from peer.types import Seconds
 
 CHUNK_S = 0.25
@@ -47,13 +48,16 @@ class Point:
     """One evaluation on the learning curve.
 
     train_s: seconds of training so far, evaluations left out. greedy_return: of this evaluation. train_return: mean of
-    the training episodes since the point before; NaN when none ended.
+    the training episodes since the point before, of which there were train_episodes; NaN when none ended. updates:
+    of those since then.
     """
 
     env_steps: int
     train_s: Seconds
     greedy_return: float
     train_return: float
+    train_episodes: int = 0
+    updates: UpdateStats = field(default_factory=UpdateStats)
 
 
 @dataclass(slots=True)
@@ -100,6 +104,7 @@ class Run:
         self.progress = Progress(env_steps=learner.env_steps)
         self._returns = 0.0
         self._episodes = 0
+        self._updates = UpdateMeans()
 
     def train(self) -> Outcome:
         """Train to the end. The first point of the curve is the untrained policy's."""
@@ -138,6 +143,7 @@ class Run:
     def _add(self, stats: PpoTrainStats) -> None:
         self.progress.env_steps += stats.env_steps
         self.progress.train_s += stats.wall_s
+        self._updates.add(stats)
         if stats.episodes:
             self._returns += stats.mean_return * stats.episodes
             self._episodes += stats.episodes
@@ -152,6 +158,8 @@ class Run:
                 train_s=self.progress.train_s,
                 greedy_return=greedy,
                 train_return=self._returns / self._episodes if self._episodes else math.nan,
+                train_episodes=self._episodes,
+                updates=self._updates.take(),
             )
         )
         self._returns, self._episodes = 0.0, 0

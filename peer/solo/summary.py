@@ -1,14 +1,14 @@
 """What a run came to, as text for people and as JSON for programs."""
 
 import json
-import math
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from peer.config.schema import Config
 from peer.native import PpoSettings
 from peer.solo.backend import parse_backend
+from peer.solo.curve_file import CurveFile, point_values
 from peer.solo.run import Outcome
 from peer.types import Seconds
 
@@ -37,6 +37,7 @@ class Summary:
     model_file: Path
     model_env_steps: int
     replaced: bool
+    curve_file: CurveFile
     plot: Path | None
 
     @property
@@ -59,6 +60,8 @@ class Summary:
             )
         replaced = "; an earlier file was replaced" if self.replaced else ""
         lines.append(f"  model: {self.model_file} (murmur eval {shlex.quote(str(self.model_file))}){replaced}")
+        if self.curve_file.path is not None:
+            lines.append(f"  every evaluation: {self.curve_file.failure or self.curve_file.path}")
         if self.plot is not None:
             lines.append(f"  learning curve: {self.plot}")
         return "\n".join(lines)
@@ -87,8 +90,9 @@ class Summary:
                 "model": str(self.model_file),
                 "model_env_steps": self.model_env_steps,
                 "model_replaced": self.replaced,
+                "curve_file": str(self.curve_file.path) if self.curve_file.path else None,
                 "plot": None if self.plot is None else str(self.plot),
-                "curve": [_finite(asdict(point)) for point in progress.curve],
+                "curve": [point_values(point) for point in progress.curve],
             },
             allow_nan=False,
         )
@@ -100,8 +104,8 @@ class Summary:
     def _returns(self) -> str:
         greedy, target = self._last_greedy(), self.config.stop.mean_return
         wanted = "" if target is None else f" (target {target:g})"
-        return "no evaluation yet" if greedy is None else f"greedy return {greedy:.1f}{wanted}"
-
-
-def _finite(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+        if greedy is None:
+            return "no evaluation yet"
+        best = max(self.outcome.progress.curve, key=lambda point: point.greedy_return)
+        better = f"; best {best.greedy_return:.1f} at {best.env_steps:,}" if best.greedy_return > greedy else ""
+        return f"greedy return {greedy:.1f}{wanted}{better}"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,13 @@ from peer.config.schema import Config
 from peer.native import EnvVariant, PpoAgent, PpoSettings, make_ppo_agent, to_moments
 from peer.policy_description import describe_policy
 from peer.settings import ppo_settings
+from peer.solo.curve_file import CURVE_FILE, CurveFile
 from peer.solo.display import make_display
 from peer.solo.interrupt import Interrupt
 from peer.solo.plot import check_plot, draw_curve
-from peer.solo.run import Outcome, Plan, Progress, Run
+from peer.solo.run import Plan, Progress, Run
 from peer.solo.schedule import every, growing
+from peer.solo.settings_file import SETTINGS_FILE, save_settings
 from peer.solo.summary import Summary
 from peer.storage.failures import check_writable_file
 from peer.storage.model_file import MODEL_FILE, ModelFile, save_model
@@ -36,13 +38,20 @@ class TrainOptions:
 
     max_env_steps: bound on training; None: none. eval_env_steps: between evaluations; None: the growing schedule.
     model_file: None: in storage.data_dir, in a folder named after the run and all that decides what is learned.
-    plot: PNG file; None: none.
+    plot: PNG file; None: none. curve_file: JSON lines; None: beside a model whose file is not named, else none.
     """
 
     max_env_steps: int | None = None
     eval_env_steps: int | None = None
     model_file: Path | None = None
     plot: Path | None = None
+    curve_file: Path | None = None
+
+    @property
+    def arguments(self) -> str:
+        """Return those that decide what is learned, as they are typed."""
+        steps = {"--env-steps": self.max_env_steps, "--eval-steps": self.eval_env_steps}
+        return " ".join(f"{name} {value}" for name, value in steps.items() if value is not None)
 
 
 def train_solo(config: Config, options: TrainOptions) -> Summary:
@@ -54,16 +63,38 @@ def train_solo(config: Config, options: TrainOptions) -> Summary:
         check_plot(options.plot)
     model_file = options.model_file or _default_model_file(config, options)
     check_writable_file("write the model", model_file)
+    curve_file = options.curve_file
+    if options.model_file is None:
+        save_settings(model_file.with_name(SETTINGS_FILE), config, options.arguments)
+        curve_file = curve_file or model_file.with_name(CURVE_FILE)
+    curve = CurveFile(curve_file)
     with Interrupt() as interrupt:
-        return _train_and_save(config, options, model_file, interrupt)
+        return _train_and_save(config, options, model_file, curve, interrupt)
 
 
-def _train_and_save(config: Config, options: TrainOptions, model_file: Path, interrupt: Interrupt) -> Summary:
+def _train_and_save(
+    config: Config, options: TrainOptions, model_file: Path, curve: CurveFile, interrupt: Interrupt
+) -> Summary:
     settings = ppo_settings(config, _SOLO)
     agent = make_ppo_agent(config.env.name, settings)
     keeper = _Keeper(agent)
     start = time.monotonic()
-    outcome = interrupt.while_doing(lambda: _run(config, options, agent, settings, keeper, interrupt.requested))
+    display = make_display(config.env.name, target=config.stop.mean_return, max_env_steps=options.max_env_steps)
+
+    def evaluated(progress: Progress) -> None:
+        keeper.keep(progress)
+        curve.add(progress.curve[-1])
+        display.evaluated(progress)
+
+    run = Run(
+        agent,
+        _plan(config, options, settings),
+        stop=interrupt.requested,
+        trained=display.trained,
+        evaluated=evaluated,
+    )
+    with display:
+        outcome = interrupt.while_doing(run.train)
     if outcome.reason != "diverged":
         keeper.keep(outcome.progress)
     summary = Summary(
@@ -75,6 +106,7 @@ def _train_and_save(config: Config, options: TrainOptions, model_file: Path, int
         model_file=model_file,
         model_env_steps=keeper.env_steps,
         replaced=model_file.exists(),
+        curve_file=curve,
         plot=options.plot,
     )
     save_model(model_file, ModelFile(state=keeper.state, settings=_description(config, keeper)))
@@ -98,25 +130,6 @@ class _Keeper:
     def keep(self, progress: Progress) -> None:
         self.state = ModelState(params=self._agent.get_params(), moments=to_moments(self._agent.moments()))
         self.env_steps = progress.env_steps
-
-
-def _run(
-    config: Config,
-    options: TrainOptions,
-    agent: PpoAgent,
-    settings: PpoSettings,
-    keeper: _Keeper,
-    stop: Callable[[], bool],
-) -> Outcome:
-    display = make_display(config.env.name, target=config.stop.mean_return, max_env_steps=options.max_env_steps)
-
-    def evaluated(progress: Progress) -> None:
-        keeper.keep(progress)
-        display.evaluated(progress)
-
-    with display:
-        plan = _plan(config, options, settings)
-        return Run(agent, plan, stop=stop, trained=display.trained, evaluated=evaluated).train()
 
 
 def _plan(config: Config, options: TrainOptions, settings: PpoSettings) -> Plan:

@@ -328,7 +328,10 @@ def test_ctrl_c_ends_an_evaluation_at_once(tmp_path: Path) -> None:
     assert process.stderr.readline() == f"{path}\n"  # told just before it begins
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=10.0) == -signal.SIGINT
+    try:
+        assert process.wait(timeout=10.0) == -signal.SIGINT
+    finally:
+        process.kill()
 
 
 def test_eval_of_no_file_says_which_to_give() -> None:

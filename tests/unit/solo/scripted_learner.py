@@ -16,6 +16,13 @@ class Stats:
     episodes: int
     mean_return: float
     wall_s: float
+    policy_loss: float = 0.0
+    value_loss: float = 0.0
+    entropy: float = 0.0
+    approx_kl: float = 0.0
+    clip_fraction: float = 0.0
+    explained_variance: float = 0.0
+    learning_rate: float = 0.0
 
 
 @dataclass(kw_only=True)

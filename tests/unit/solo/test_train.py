@@ -1,6 +1,7 @@
 """`murmur train` on the real core, small and bounded by env steps."""
 
 import json
+import math
 import os
 import signal
 from dataclasses import replace
@@ -100,7 +101,7 @@ def test_without_a_name_the_model_goes_below_the_data_folder(tmp_path: Path) -> 
     summary = train_solo(config, TrainOptions(max_env_steps=64))
     assert summary.model_file.exists()
     assert summary.model_file.parent.parent == tmp_path / "data" / "train"
-    assert [entry.name for entry in summary.model_file.parent.iterdir()] == ["model.safetensors"]
+    assert summary.model_file.name == "model.safetensors"
 
 
 def test_runs_of_other_settings_keep_their_models_apart_and_a_replaced_one_is_told(tmp_path: Path) -> None:
@@ -225,3 +226,61 @@ def test_the_summary_as_json_holds_the_curve_and_no_nan(options: TrainOptions, t
     assert [point["env_steps"] for point in result["curve"]] == [0, 256, 512, 640]
     assert result["plot"] == str(plot)
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_evaluation_is_a_line_with_the_figures_of_its_updates(options: TrainOptions, tmp_path: Path) -> None:
+    summary = train_solo(small(), replace(options, curve_file=tmp_path / "curve.jsonl"))
+    lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert lines == json.loads(summary.json())["curve"]
+    assert json.loads(summary.json())["curve_file"] == str(tmp_path / "curve.jsonl")
+    assert [line["env_steps"] for line in lines] == [0, 256, 512, 640]
+    assert lines[0]["entropy"] is None
+    assert all(0.0 < line["entropy"] <= math.log(2.0) for line in lines[1:])
+    assert all(line["value_loss"] > 0.0 and line["learning_rate"] == 0.001 for line in lines[1:])
+    assert sum(line["train_episodes"] for line in lines) > 0
+
+
+def test_curve_is_there_while_the_run_goes_on(
+    options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, seen = tmp_path / "curve.jsonl", list[int]()
+    monkeypatch.setattr(LineDisplay, "evaluated", lambda *_: seen.append(path.read_text().count("\n")))
+    train_solo(small(), replace(options, curve_file=path))
+    assert seen == [1, 2, 3, 4]
+
+
+def test_curve_that_cannot_be_written_on_is_told_and_ends_no_run(
+    options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "curve.jsonl"
+
+    def remove(_self: LineDisplay, progress: Progress) -> None:
+        if progress.env_steps == 256:
+            path.unlink()
+            path.mkdir()
+
+    monkeypatch.setattr(LineDisplay, "evaluated", remove)
+    summary = train_solo(small(), replace(options, curve_file=path))
+    assert summary.outcome.progress.env_steps == 640
+    assert f"every evaluation: cannot write on in {path}: is a directory" in summary.text()
+
+
+def test_settings_beside_the_model_train_it_once_more(tmp_path: Path) -> None:
+    config = small(f"storage.data_dir={tmp_path}", "run.seed=5", "env.variants={long: {params: {length: 0.7}}}")
+    summary = train_solo(config, TrainOptions(max_env_steps=128))
+    path = summary.model_file.with_name("settings.yaml")
+    assert path.read_text().startswith("# Trained by murmur train -c settings.yaml --env-steps 128\n")
+    again = load_config([path], {}, [f"storage.data_dir={tmp_path}"], known_envs=known_envs())
+    assert again == config
+    first = model_bytes(summary.model_file)
+    assert train_solo(again, TrainOptions(max_env_steps=128)).model_file == summary.model_file
+    assert model_bytes(summary.model_file) == first
+    assert [file.name for file in sorted(path.parent.iterdir())] == ["curve.jsonl", "model.safetensors", path.name]
+
+
+def test_summary_names_a_better_evaluation_than_the_last(
+    options: TrainOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    returns = iter([10.0, 40.0, 30.0, 20.0])
+    monkeypatch.setattr(PpoAgent, "evaluate", lambda *_: next(returns))
+    assert "greedy return 20.0; best 40.0 at 256" in train_solo(small(), options).text()
