@@ -119,13 +119,19 @@ def bench_command(
     seconds: Annotated[float, typer.Option(help="Length of each stretch.")] = 1.0,
     repeats: Annotated[int, typer.Option(help="How many stretches; their median counts.")] = 7,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
-    overrides: arguments.Overrides = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SECTION.KEY=VALUE]...",
+            help="Settings that differ from those of --setting, such as ppo.epochs=2.",
+        ),
+    ] = None,
 ) -> None:
     """Measure env steps a second on this machine: median, extremes, and the machine. Close other programs first.
 
-    The two settings are those that trainers are compared at, changed by what you give; files and MURMUR_ variables have
-    no say. --env, --threads, --device and --backend are short for env.name=, compute.threads= and so on. Progress goes
-    to stderr, the result to stdout.
+    Trainers are usually compared at the two values of --setting. Files and MURMUR_ variables have no effect. --env,
+    --threads, --device and --backend are short for env.name=, compute.threads= and so on. Progress goes to stderr, the
+    result to stdout.
 
     \b
     Examples:
