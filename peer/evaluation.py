@@ -73,7 +73,7 @@ def evaluate_file(path: Path, *, episodes: int, seed: int, device: str) -> Evalu
         agent = _agent(env, replace(settings, device="cpu"), file)  # what fails here, fails for what the file holds
     except (KeyError, ValueError, TypeError) as error:
         raise StorageError(f"{path} does not fit its own description: {printable(str(error))}") from error
-    _check_hash(path, file)
+    check_hash(path, file)
     if device != "cpu":
         agent = _agent(env, replace(settings, device=device), file)
     try:
@@ -100,7 +100,7 @@ def _check_size(hidden: tuple[int, ...], num_params: int) -> None:
         )
 
 
-def _check_hash(path: Path, file: ModelFile) -> None:
+def check_hash(path: Path, file: ModelFile) -> None:
     told = file.settings.get("model_hash")
     if told is not None and told not in _hashes(file.state):
         raise StorageError(

@@ -1,4 +1,4 @@
-"""The user guide's way to load a model into PyTorch gives the policy that was trained."""
+"""The user guide's ways to load a model, into NumPy and into PyTorch, give the policy that was trained."""
 
 import re
 from pathlib import Path
@@ -14,14 +14,30 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs/user-guide.md"
 
 
 def test_actor_loaded_as_the_guide_says_solves_what_it_was_trained_on(tmp_path: Path) -> None:
-    path = tmp_path / "model.safetensors"
-    config = load_config([], {}, [], known_envs=known_envs())
-    train_solo(config, TrainOptions(max_env_steps=None, eval_env_steps=None, model_file=path, plot=None))
-    (code,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), flags=re.DOTALL)
     loaded: dict[str, torch.nn.Module] = {}
-    exec(code.replace('"model.safetensors"', repr(str(path))), loaded)  # our own page
+    exec(_example("torch", _solved(tmp_path)), loaded)  # our own page
     returns = [_play(loaded["actor"], seed) for seed in range(5)]
     assert sum(returns) / len(returns) >= 475.0, returns
+
+
+def test_policy_played_as_the_guide_says_lasts_to_the_time_limit(tmp_path: Path) -> None:
+    code = _example("load_policy", _solved(tmp_path)).replace('render_mode="human"', "")
+    played: dict[str, bool] = {}
+    exec(code, played)  # our own page
+    assert (played["terminated"], played["truncated"]) == (False, True)
+
+
+def _solved(folder: Path) -> Path:
+    path = folder / "model.safetensors"
+    train_solo(load_config([], {}, [], known_envs=known_envs()), TrainOptions(model_file=path))
+    return path
+
+
+def _example(word: str, model: Path) -> str:
+    """Return the example of the guide that has `word` in it, with `model` as its file."""
+    examples = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    (code,) = (each for each in examples if word in each)
+    return str(code).replace('"model.safetensors"', repr(str(model)))
 
 
 def _play(actor: torch.nn.Module, seed: int) -> float:

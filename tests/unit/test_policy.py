@@ -1,0 +1,92 @@
+"""The policy in NumPy chooses as the core does, for every environment and network."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from peer.config.load import load_config
+from peer.errors import StorageError
+from peer.evaluation import evaluate_file
+from peer.native import VectorEnv, env_names, env_spec, known_envs
+from peer.policy import Policy, load_policy
+from peer.solo.train import TrainOptions, train_solo
+from peer.storage.model_file import load_model, save_model
+
+EPISODES, SEED = 8, 5
+
+NETWORKS = {
+    "tanh": (),
+    "relu, one layer": ("model.activation=relu", "model.hidden=[16]"),
+    "silu, shared, normalised": ("model.activation=silu", "model.shared_trunk=true", "ppo.normalize_observations=true"),
+    "normalised, unclipped": ("ppo.normalize_observations=true", "ppo.observation_clip=0"),
+    "normalised, tightly clipped": ("ppo.normalize_observations=true", "ppo.observation_clip=0.5"),
+}
+
+
+def trained(folder: Path, *overrides: str) -> Path:
+    path = folder / "model.safetensors"
+    small = ["model.hidden=[16,8]", "compute.device=cpu", "stop.mean_return=null", "stop.episodes=1"]
+    config = load_config([], {}, [*small, *overrides], known_envs=known_envs())
+    train_solo(config, TrainOptions(max_env_steps=2048, eval_env_steps=2048, model_file=path))
+    return path
+
+
+def returns_of(policy: Policy, env_name: str) -> list[float]:
+    """Play the episodes that the core evaluates a model in."""
+    env = VectorEnv(env_name, EPISODES, seed=SEED)
+    observations, returns = env.observe(), [float("nan")] * EPISODES
+    while any(np.isnan(returns)):
+        actions = policy.act(observations).astype(np.float32).reshape(EPISODES, -1)
+        observations, _, terminated, truncated, _, totals, _ = env.step(actions)
+        for i in np.flatnonzero(terminated | truncated):
+            returns[i] = totals[i] if np.isnan(returns[i]) else returns[i]
+    return returns
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("env_name", ["CartPole-v1", "Pendulum-v1"])
+def test_every_network_plays_as_in_the_core(tmp_path: Path, env_name: str, network: str) -> None:
+    path = trained(tmp_path, f"env.name={env_name}", *NETWORKS[network])
+    expected = evaluate_file(path, episodes=EPISODES, seed=SEED, device="cpu").returns
+    assert returns_of(load_policy(path), env_name) == pytest.approx(expected, rel=1e-2)
+
+
+@pytest.mark.parametrize("env_name", env_names())
+def test_actions_of_every_environment_are_in_its_action_space(tmp_path: Path, env_name: str) -> None:
+    policy, spec = load_policy(trained(tmp_path, f"env.name={env_name}")), env_spec(env_name)
+    observations = np.random.default_rng(1).normal(size=(64, spec.obs_dim)) * 100.0
+    actions = policy.act(observations)
+    if spec.discrete:
+        assert actions.shape == (64,)
+        assert set(actions.tolist()) <= set(range(spec.num_actions))
+    else:
+        assert actions.shape == (64, spec.action_dim)
+        assert ((spec.action_low <= actions) & (actions <= spec.action_high)).all()
+    assert policy.act(observations[3]).tolist() == pytest.approx(actions[3].tolist())
+
+
+def test_observations_of_another_shape_are_refused(tmp_path: Path) -> None:
+    policy = load_policy(trained(tmp_path))
+    for shape in ((3,), (2, 5), (1, 2, 4), ()):
+        with pytest.raises(ValueError, match=r"observations of CartPole-v1 have shape \(4,\) or \(N, 4\), got"):
+            policy.act(np.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"env": "Acrobot-v1"}, r"does not fit its own description: expected moments of 6 observations"),
+        ({"env": "Nothing-v1"}, r"does not fit its own description: unknown env"),
+        ({"hidden": "4096,4096"}, r"does not fit its own description: an actor of \[4, 4096, 4096, 2\]"),
+        ({"activation": "gelu"}, r"does not fit its own description: .*gelu"),
+        ({"model_hash": "00" * 32}, r"says that it is 000000000000"),
+    ],
+)
+def test_file_that_contradicts_itself_is_refused(tmp_path: Path, told: dict[str, str], message: str) -> None:
+    path = trained(tmp_path)
+    file = load_model(path)
+    file.settings.update(told)
+    save_model(path, file)
+    with pytest.raises(StorageError, match=message):
+        load_policy(path)
