@@ -11,7 +11,7 @@ from typing import Self
 
 from peer.agents.agent import Agent
 from peer.common_model import common_schema
-from peer.config.digest import agreed_text, digest
+from peer.config.digest import agreed_text, differing_keys, digest
 from peer.config.schema import Config
 from peer.errors import ProtocolError, StorageError
 from peer.policy_description import describe_policy
@@ -19,12 +19,12 @@ from peer.round_parts import wire_run_id
 from peer.rounds.entry import Entry
 from peer.rounds.snapshot import decode_snapshot
 from peer.services.archive import Archive
-from peer.storage.about_file import About, write_about
+from peer.storage.about_file import About, read_about, write_about
 from peer.storage.journal import JOURNAL_FILE, Journal
 from peer.storage.model_file import MODEL_FILE, ModelFile, load_model, save_model
 from peer.storage.payloads import PAYLOADS_FOLDER, PayloadFolder
 from peer.storage.snapshots import SNAPSHOTS_FOLDER, Snapshot, SnapshotStore
-from peer.telemetry.disk_events import ModelSaved, OtherVersionKept, StateDamaged, StorageFailed
+from peer.telemetry.disk_events import ModelSaved, OtherSettingsKept, OtherVersionKept, StateDamaged, StorageFailed
 from peer.telemetry.process_events import StateRestored
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId
@@ -78,6 +78,7 @@ class RunFolder:
         entry = self._newest_entry(agent)
         if entry is None:
             self._tell_other_versions()
+            self._tell_other_settings()
             return None
         try:
             if self.training_file.exists():
@@ -151,6 +152,19 @@ class RunFolder:
         for other in sorted(self.path.parent.glob(f"{_settings_name(self._config)}*")):
             if other != self.path:
                 self._sink.emit(OtherVersionKept(path=str(other), remedy=_AFRESH))
+
+    def _tell_other_settings(self) -> None:
+        """Whoever changed a key marked (=) starts afresh, too, knowingly or not: name the key."""
+        others = [
+            folder
+            for folder in self.path.parent.glob(f"{self._config.run.name}-*-v{PROTOCOL_VERSION}")
+            if folder != self.path and folder.name.removeprefix(f"{self._config.run.name}-").count("-") == 1
+        ]
+        newest = max(others, key=lambda folder: folder.stat().st_mtime, default=None)
+        about = None if newest is None else read_about(newest)
+        differing = None if about is None else differing_keys(about.settings, self._config)
+        if differing:
+            self._sink.emit(OtherSettingsKept(path=str(newest), keys=differing, remedy=_AFRESH))
 
     def _tell_damage(self, path: Path, cause: str, remedy: str) -> None:
         self._sink.emit(StateDamaged(path=str(path), cause=cause, remedy=remedy))

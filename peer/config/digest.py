@@ -73,6 +73,24 @@ def agreed_text(config: Config) -> str:
     return _canonical(_agreed(config))
 
 
+def differing_keys(told: str, config: Config) -> tuple[str, ...] | None:
+    """Return the agreed keys in which `told`, an `agreed_text`, differs from `config`; None where it is the same, or
+    nothing that can be read; () where it has keys that this version does not know."""
+    try:
+        other = json.loads(told)
+    except ValueError:
+        return None
+    own = json.loads(agreed_text(config))
+    if other == own:
+        return None
+    return tuple(
+        f"{section}.{key}"
+        for section, keys in AGREED_KEYS.items()
+        for key in keys
+        if own[section][key] != _at(other, section, key)
+    )
+
+
 def section_hints(config: Config) -> bytes:
     """Return 2 bytes for each section of AGREED_KEYS, to tell where two configurations differ; `digest` decides."""
     agreed = _agreed(config)
@@ -92,6 +110,11 @@ def differing_sections(own: bytes, other: bytes) -> tuple[str, ...]:
         for section, start in zip(AGREED_KEYS, starts, strict=False)  # whoever gives no hints has fewer
         if own[start : start + _HINT_BYTES] != other[start : start + _HINT_BYTES]
     )
+
+
+def _at(settings: object, section: str, key: str) -> object:
+    values = settings.get(section) if isinstance(settings, dict) else None
+    return values.get(key) if isinstance(values, dict) else None
 
 
 def _agreed(config: Config) -> dict[str, dict[str, object]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from peer.config.digest import AGREED_KEYS, agreed_text
+from peer.config.digest import differing_keys
 from peer.config.schema import Config
 from peer.errors import ConfigError, StorageError
 from peer.history.contributions import sum_up
@@ -101,33 +101,14 @@ def _refuse_other_run(place: RunPlace, config: Config) -> None:
 
     Nothing rests on what the folder says here: whoever writes another run's settings into it gets no check for it.
     """
-    told = None if place.about is None else _parsed(place.about.settings)
-    if told is None or told == json.loads(agreed_text(config)):
+    differing = None if place.about is None else differing_keys(place.about.settings, config)
+    if differing is None:
         return
-    own = json.loads(agreed_text(config))
-    differing = [
-        f"{section}.{key}"
-        for section, keys in AGREED_KEYS.items()
-        for key in keys
-        if own.get(section, {}).get(key) != _at(told, section, key)
-    ]
     raise ConfigError(
         f"{place.folder} is of a run with other settings than those given with --config: they differ in"
         f" {', '.join(differing) or 'keys that this version does not know'}; name the other run's folder (--run,"
         " --data-dir), or leave out --config to check it against the settings that it names itself"
     )
-
-
-def _parsed(text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
-def _at(settings: object, section: str, key: str) -> object:
-    values = settings.get(section) if isinstance(settings, dict) else None
-    return values.get(key) if isinstance(values, dict) else None
 
 
 def _of_peer(records: Iterator[Record], place: RunPlace, wanted: str | None) -> Iterator[Record]:

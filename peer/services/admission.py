@@ -94,8 +94,8 @@ class AdmissionDesk:
             return None
         if self.allow_list is None:
             return ProtocolError("not_allowed", "there is no allow-list yet: set network.allow_list on one peer")
-        step = "`murmur allow-list add` and `sign` it"
-        return ProtocolError("not_allowed", f"it is not on the allow-list, version {self.allow_list.version}: {step}")
+        step = "to let it take part: `murmur allow-list add`, then `sign`"
+        return ProtocolError("not_allowed", f"it is not on the allow-list, version {self.allow_list.version}; {step}")
 
     def concerns(self, peer: PeerId) -> bool:
         """Return whether `peer` is one that could take part, by the list that holds now."""

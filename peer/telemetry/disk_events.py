@@ -60,6 +60,15 @@ class OtherVersionKept(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherSettingsKept(Event):
+    """There is no state of this run under its settings, but under others. keys: those marked (=) that have changed."""
+
+    path: str
+    keys: tuple[str, ...]
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageFailed(RepeatedEvent):
     """The disk refused a write; training goes on with the last good state on disk."""
 

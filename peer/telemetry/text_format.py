@@ -342,6 +342,9 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     disk_events.OtherVersionKept: lambda e, _: (
         f"{e.path} is this run's state of another protocol version; it stays as it is; {e.remedy}"
     ),
+    disk_events.OtherSettingsKept: lambda e, _: (
+        f"{_listed(e.keys)} changed, marked (=): the state under the earlier settings stays in {e.path}; {e.remedy}"
+    ),
     disk_events.StorageRecovered: lambda e, _: f"could {e.operation} again",
     disk_events.StorageFailed: lambda e, _: f"could not {e.operation}: {e.cause}; training goes on",
 }

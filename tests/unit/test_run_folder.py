@@ -8,9 +8,9 @@ import trio
 
 from peer.history.places import find_run
 from peer.history.verify import verify_run
-from peer.run_folder import RunFolder
+from peer.run_folder import RunFolder, run_folder_name
 from peer.storage.model_file import load_model
-from peer.telemetry.disk_events import ModelSaved, StateDamaged
+from peer.telemetry.disk_events import ModelSaved, OtherSettingsKept, StateDamaged
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
 from tests.unit.history.sealed_run import CONFIG, Pair
@@ -78,6 +78,23 @@ def test_state_of_another_run_is_passed_over_for_the_one_before_and_set_aside(
     assert damage.cause.startswith("it is no state of this run: message of run ")
     assert damage.remedy == "going back to the one of round 1"
     assert not verify_run(find_run(folder.path, slot=None, run=None), CONFIG).problems
+
+
+def test_run_that_starts_afresh_because_a_setting_changed_says_which(
+    tmp_path: Path, sink: RecordingSink, pair: Pair
+) -> None:
+    others = [CONFIG.model_copy(update={"run": CONFIG.run.model_copy(update={"name": name})}) for name in ("a", "a-b")]
+    changed = others[0].model_copy(update={"stop": CONFIG.stop.model_copy(update={"episodes": 7})})
+    for config in others:
+        with RunFolder(tmp_path / "slot-0", config, sink=sink) as folder:
+            folder.describe(peer=PeerId("me"), name="peer-1")
+            assert folder.restore(pair.agent) is None
+    assert not sink.events, "a run of another name is another run"
+    with RunFolder(tmp_path / "slot-0", changed, sink=sink) as folder:
+        folder.restore(pair.agent)
+    (told,) = [event for event in sink.events if isinstance(event, OtherSettingsKept)]
+    assert told.keys == ("stop.episodes",)
+    assert Path(told.path).name == run_folder_name(others[0])
 
 
 def test_peer_that_is_killed_leaves_the_model_of_its_newest_snapshot(

@@ -2,7 +2,15 @@
 
 import pytest
 
-from peer.config.digest import AGREED_KEYS, agreed_text, differing_sections, digest, run_id, section_hints
+from peer.config.digest import (
+    AGREED_KEYS,
+    agreed_text,
+    differing_keys,
+    differing_sections,
+    digest,
+    run_id,
+    section_hints,
+)
 from peer.config.load import load_config
 from peer.config.schema import Config
 from peer.config.sources import dotted_keys
@@ -173,3 +181,14 @@ def test_run_id_depends_on_the_name_alone() -> None:
     assert run_id(load_config([], {}, ["run.seed=9", "env.name=Pendulum-v1"])) == run_id(Config())
     assert run_id(load_config([], {}, ["run.name=other"])) != run_id(Config())
     assert len(run_id(Config())) == len(digest(Config())) == 32
+
+
+def test_keys_that_differ_are_named_from_the_text_of_the_other_settings() -> None:
+    told = agreed_text(load_config([], {}, ["run.seed=2", "stop.episodes=7", "compute.nice=1"]))
+    assert differing_keys(told, Config()) == ("run.seed", "stop.episodes")
+    assert differing_keys(agreed_text(Config()), Config()) is None
+    assert differing_keys("no JSON", Config()) is None
+    assert differing_keys(told.replace('"run":{', '"run":{"new":1,'), load_config([], {}, ["run.seed=2"])) == (
+        "stop.episodes",
+    )
+    assert differing_keys("[]", Config()) != ()
