@@ -13,13 +13,12 @@ from peer.rounds.grouping import Grouping
 from peer.rounds.headers import HeaderPool
 from peer.rounds.memo import Memo
 from peer.rounds.missing_payloads import MissingPayloads
-from peer.rounds.own_deltas import OwnDeltas, Piece
+from peer.rounds.own_learning import OwnLearning
 from peer.rounds.parts import Parts
 from peer.rounds.payloads import PayloadStore, is_same_claim
-from peer.rounds.remainders import Remainders
 from peer.rounds.support import Decisions
 from peer.rounds.votes import VoteBook
-from peer.types import Contribution, Digest, ModelState, Params, PeerId
+from peer.types import Contribution, Digest, ModelState, PeerId
 from peer.wire.envelope import Signed, SignedDelta
 from peer.wire.limits import MAX_ADMITTED
 from peer.wire.messages import DeltaHeader
@@ -38,14 +37,11 @@ class Ledger:
         self.votes = VoteBook(is_elector=self.is_elector)
         self._electors_memo = Memo[frozenset[PeerId]]()
         self.payloads = PayloadStore(parts.codecs, parts.schema, parts.pure)
-        self.own = OwnDeltas()
+        self.own = OwnLearning(self.me, self.chain)
         self.eligibility = Eligibility(self.me)
         self._candidates = Candidates(self.pool, self.payloads, self.eligibility, is_of_own_group=self.is_of_own_group)
         self.decisions = Decisions()
         self.missing = MissingPayloads(self.chain, self.payloads)
-        self.remainders = Remainders()
-        self._departed: set[tuple[str, int]] = set()
-        self._held_before = 0
         self._lost = (0, 0)
         self.announced: bytes = b""  # hash of the payload that this peer announced last, which it may announce again
         self._own_group = 0
@@ -159,31 +155,6 @@ class Ledger:
         is_stranger = peer not in grouping.contributors and peer not in grouping.idle
         return is_stranger and grouping.group_of(peer) == self._own_group
 
-    def unadmitted_pieces(self) -> list[Piece]:
-        """Return own pieces that the chain to the tip does not hold, oldest first."""
-        return self.own.unadmitted(self._held_at(self.tip))
-
-    def give_up_pieces(self) -> None:
-        self.own.give_up(self._held_at(self.tip))
-
-    def is_recent(self, piece: Piece) -> bool:
-        """Return whether local training goes on from `piece`; older work is announced, but not trained upon."""
-        return piece.round > self.chain.root.round
-
-    def remainder(self) -> Params | None:
-        """Return what the codec left out of the last own delta that the chain to the tip holds."""
-        return self.remainders.after(self._held_at(self.tip))
-
-    def _held_at(self, entry: Entry) -> int:
-        """Return the sequence up to which the chain to `entry` holds own work.
-
-        Known even when the chain no longer tells, because so many have left the roster since.
-        """
-        held = entry.held_of(self.me)
-        if held or not entry.horizon:
-            return held
-        return max([self._held_before, *(earlier.held_of(self.me) for earlier in self.chain.line_to(entry))])
-
     def next_state(self, base: ModelState, deltas: Sequence[SignedDelta], *, keeps_model: bool) -> ModelState:
         """Return the model after a round that admits `deltas`. Raises: KeyError when a payload is not held."""
         if keeps_model:
@@ -216,15 +187,11 @@ class Ledger:
 
     def forget(self) -> None:
         """Move the window up to the tip and drop what is out of it; own work is kept, older pieces as their sum."""
-        self._note_departures()
+        self.own.note_departures()
         line = self.line()
         self.chain.prune(history=self.parts.rules.history)
-        root = self.chain.root
-        past = (entry.held_of(self.me) for entry in line if entry.round <= root.round)
-        self._held_before = max(self._held_before, *past)
-        held, root_round = self._held_at(root), root.round
-        self.own.compact({self._held_at(entry) for entry in self.line()}, root_round=root_round)
-        self.remainders.forget(root_round=root_round, last_at_root=held)
+        root_round = self.chain.root.round
+        self.own.forget(passed=[entry for entry in line if entry.round <= root_round])
         self.votes.forget(before_round=root_round)  # the root's own votes tell who has arrived there
         self.pool.forget(keep=self._recent_bases(self.pool.bases()))
         self.groups.forget(keep=self._recent_bases(self.groups.bases()))
@@ -247,29 +214,10 @@ class Ledger:
     def restart_from(self, entry: Entry) -> list[PieceDropped]:
         """Hold nothing but `entry`, whose past is unknown here, and the own work that its chain lacks."""
         entry.settle(self.parts.rules)
-        left = self.tip
-        self.keep_own_work_apart()  # the chain that is left may be come back to
-        held = entry.held_of(self.me)
-        forgotten = 0 if held else self.own.last_made_for(entry.horizon)
-        lost = self.own.change_chain(
-            max(held, forgotten), from_round=left.round, to_round=entry.round, forgotten=forgotten
-        )
         self.chain = Chain(entry)
-        self._held_before = forgotten
         self.decisions.forget()
         self.missing = MissingPayloads(self.chain, self.payloads)
-        return report_dropped(lost)
-
-    def keep_own_work_apart(self) -> None:
-        """Sum up no own work of the window or the next rounds: a chain may part from ours in any of them."""
-        self.own.keep_apart(self._held_at(self.chain.root))
-
-    def _note_departures(self) -> None:
-        """Keep own work apart when members were lost: they may be going on without us."""
-        departed = {(entry.peer, entry.round) for entry in self.tip.departed}
-        if departed - self._departed:
-            self.keep_own_work_apart()
-        self._departed = departed
+        return self.own.change_chain(self.chain)
 
     def _recent_bases(self, bases: Iterable[Digest]) -> set[Digest]:
         """Bases whose headers may still be sealed or switched to: near the tip, or not known here yet."""
@@ -281,9 +229,3 @@ class Ledger:
 
     def _is_member(self, peer: PeerId) -> bool:
         return peer == self.me or peer in self.tip.members
-
-
-def report_dropped(pieces: Sequence[Piece]) -> list[PieceDropped]:
-    if not pieces:
-        return []
-    return [PieceDropped(pieces=len(pieces), env_steps=sum(piece.env_steps for piece in pieces))]

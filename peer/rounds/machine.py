@@ -4,12 +4,12 @@ No I/O, no clock, no randomness: the same object runs over libp2p, over an in-me
 Methods that take `now` (seconds of the local monotonic clock) return the effects to carry out, in order. This file is
 the table of contents; each concept has its own:
 
-    ledger.py             what is held: chain, headers, payloads, votes, own pieces  (missing_payloads.py: what is not)
+    ledger.py             what is held: chain, headers, payloads, votes  (missing_payloads.py: what is not)
     eligibility.py        whose work is taken
     company.py            who can be reached, and what they hold
     inbox.py              messages of others, checked and entered  (equivocation.py: what contradicts itself;
                           tree_room.py: how many manifests there is room for)
-    own_work.py           local training, announced
+    own_work.py           local training, announced  (own_learning.py: what a chain holds of it)
     round_in_progress.py  what the round waits for, whose turn it is  (sealing.py: the arithmetic; group_round.py: the
                           same for large swarms, grouping.py: who is in which group)
     own_seals.py          own seals, made when it is this peer's turn  (sealer.py: headers -> manifest;
@@ -137,7 +137,7 @@ class RoundMachine:
     def reachable(self, peers: frozenset[PeerId], now: Seconds) -> list[Effect]:
         """Say which other peers are connected and were admitted by their card."""
         if self._company.meet(peers, now):
-            self._ledger.keep_own_work_apart()  # whoever came or went may know our chain and go on from it
+            self._ledger.own.keep_apart()  # whoever came or went may know our chain and go on from it
         return self._advance(now)
 
     def allow(self, peers: frozenset[PeerId] | None, now: Seconds) -> list[Effect]:
@@ -338,21 +338,22 @@ class RoundMachine:
         """Start the round after the tip with the pieces that the chain lacks, and forget what is out of the window."""
         self._round.open(now)
         if not self._company.reachable <= self.tip.members:
-            self._ledger.keep_own_work_apart()  # outsiders may go on from here too, and no roster would miss them
+            self._ledger.own.keep_apart()  # outsiders may go on from here too, and no roster would miss them
         self._follower.forget()
         effects: list[Effect] = [*self._inbox.link_orphans()]
         if self.finished:
             return effects
         assert self.tip.state is not None, "the tip is always applied"
-        unadmitted = self._ledger.unadmitted_pieces()
-        recent = tuple(piece for piece in unadmitted if self._ledger.is_recent(piece))
+        own = self._ledger.own
+        unadmitted = own.unadmitted()
+        recent = tuple(piece for piece in unadmitted if own.is_recent(piece))
         opened = OpenRound(
             round=self.tip.round + 1,
             base=self.tip,
             state=self.tip.state,
             pieces=recent,
-            older_env_steps=sum(piece.env_steps for piece in unadmitted if not self._ledger.is_recent(piece)),
-            remainder=self._ledger.remainder(),
+            older_env_steps=sum(piece.env_steps for piece in unadmitted if not own.is_recent(piece)),
+            remainder=own.remainder(),
             late_s=now - self._inquiries.heard_at(self.tip.digest, default=now),
         )
         return [*effects, opened]

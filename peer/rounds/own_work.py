@@ -32,21 +32,21 @@ class OwnWork:
         if work.base != ledger.tip.digest:
             raise ValueError("local work must be on the tip; move it to the new base first")
         number = ledger.tip.round + 1
-        pieces = [*ledger.unadmitted_pieces(), Piece(round=number, env_steps=work.env_steps, delta=work.delta)]
+        pieces = [*ledger.own.unadmitted(), Piece(round=number, env_steps=work.env_steps, delta=work.delta)]
         # Recent work was trained upon, so the deltas add up; older work is brought along at its share.
-        shares = [1.0 if ledger.is_recent(piece) else share(staleness_of(piece, number)) for piece in pieces]
-        total = with_remainder(sum_pieces(pieces, shares), ledger.remainder())
+        shares = [1.0 if ledger.own.is_recent(piece) else share(staleness_of(piece, number)) for piece in pieces]
+        total = with_remainder(sum_pieces(pieces, shares), ledger.own.remainder())
         payload = codec.encode(total.delta)
         try:
             decoded = codec.decode(payload, ledger.parts.schema)
         except ProtocolError as error:
-            ledger.give_up_pieces()  # they would spoil every later header too
+            ledger.own.give_up()  # they would spoil every later header too
             raise ValueError(f"own delta is unusable: {error}") from error
         header = self._sign(work, total, payload, weight=weight_of(pieces, number), l2_norm=l2_norm(decoded.params))
         ledger.payloads.keep(header, payload, decoded)
         ledger.announced = header.message.payload
-        ledger.own.add(header.message.sequence, pieces[-1])
-        ledger.remainders.keep(
+        ledger.own.deltas.add(header.message.sequence, pieces[-1])
+        ledger.own.remainders.keep(
             header.message.sequence, header.message.round, announced=total.delta.params, decoded=decoded.params
         )
         ledger.pool.add(header)
@@ -67,7 +67,7 @@ class OwnWork:
         """Enter the work into the ledger without announcing it: the next header stands for it too."""
         self._sequence += 1
         piece = Piece(round=self._ledger.tip.round + 1, env_steps=work.env_steps, delta=work.delta)
-        self._ledger.own.add(self._sequence, piece)
+        self._ledger.own.deltas.add(self._sequence, piece)
 
     def _sign(
         self, work: LocalWork, total: Piece, payload: bytes, *, weight: int, l2_norm: float

@@ -30,7 +30,7 @@ def assert_each_piece_once(swarm: MachineSwarm) -> None:
     for member in swarm.alive:
         counted = swarm.counted(member.machine.tip)
         if member.life == 1:
-            pending = sum(piece.env_steps for piece in member.machine._ledger.unadmitted_pieces())
+            pending = sum(piece.env_steps for piece in member.machine._ledger.own.unadmitted())
             made = (1 << member.bits) - 1
             lost = made - counted.get(member.number, 0) - pending
             assert 0 <= lost <= member.dropped_steps
@@ -53,4 +53,4 @@ def assert_bounded(swarm: MachineSwarm) -> None:
         assert len(ledger.chain) <= rounds * (peers + 1)
         assert len(ledger.votes) <= (rounds + 8) * peers
         assert len(ledger.payloads) <= (rounds + 16) * peers * 2
-        assert len(ledger.own) <= 64
+        assert len(ledger.own.deltas) <= 64

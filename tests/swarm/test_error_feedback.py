@@ -55,9 +55,9 @@ class LossySwarm(MachineSwarm):
             for header in entry.headers
             if header.peer == member.identity.peer_id
         ]
-        pieces = ledger.unadmitted_pieces()
+        pieces = ledger.own.unadmitted()
         waiting = [piece.delta.params for piece in pieces]
-        left = ledger.remainder()
+        left = ledger.own.remainder()
         everything = [*held, *waiting, np.zeros(6) if left is None else left]
         total: Sum = np.stack(everything).sum(axis=0, dtype=np.float64)
         return total
@@ -79,6 +79,6 @@ def test_without_faults_the_remainder_of_top_k_is_what_it_left_out() -> None:
     swarm = LossySwarm(3, codec="topk-int8", seed=1, faults=Faults())
     swarm.run(30.0)
     for member in swarm.members:
-        left = member.machine._ledger.remainder()
+        left = member.machine._ledger.own.remainder()
         assert left is not None
         assert np.count_nonzero(np.abs(left) > 1e-5) >= 3, "one of six coordinates goes out in a round"

@@ -210,7 +210,7 @@ def sizes(member: Member) -> list[int]:
     for part in (machine._ledger, machine._company, machine._round, machine._follower, machine._follower._voter,
                  machine._finality, machine._finality._forbearance,
                  machine._inquiries, machine._fetches, machine._snapshots, machine._inbox,
-                 machine._ledger.chain, machine._ledger.pool, machine._ledger.own,
+                 machine._ledger.chain, machine._ledger.pool, machine._ledger.own, machine._ledger.own.deltas,
                  machine._ledger.payloads):  # fmt: skip
         found += [
             len(value)
