@@ -47,7 +47,9 @@ def unused_settings(config: Config) -> list[str]:
 
 
 class LocalSwarm:
-    """peers: how many. base_port: of the first on 127.0.0.1, 0 for free ones. arguments: of `murmur peer`.
+    """Peer processes on this machine, as `murmur up` runs them.
+
+    peers: how many. base_port: of the first on 127.0.0.1, 0 for free ones. arguments: of `murmur peer`.
 
     Each process is given its slot. Left to take the lowest free one, a peer that has finished, and ends at once, would
     make room for the next process to be the same peer again.

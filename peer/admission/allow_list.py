@@ -37,7 +37,7 @@ class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AuthoritySignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """authority: the peer id of its key. signature: 64 bytes in hex."""
+    """One authority's signature of a list. authority: the peer id of its key. signature: 64 bytes in hex."""
 
     authority: PeerText
     signature: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}\Z")]

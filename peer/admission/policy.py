@@ -16,7 +16,9 @@ class FoundList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionPolicy:
-    """run: run.name. swarm_key: None for an open swarm. authority: without keys there is no allow-list.
+    """Who may take part, as the user of this peer has said.
+
+    run: run.name. swarm_key: None for an open swarm. authority: without keys there is no allow-list.
 
     known: lists found on disk, any of which may be old, damaged or another run's; the newest valid one counts.
     """

@@ -22,7 +22,7 @@ _ITERATIONS = 3
 
 
 class CenteredClipping:
-    """options.clip: tau in medians of the distances to the centre."""
+    """The rule `centered-clipping`. options.clip: tau in medians of the distances to the centre."""
 
     def __init__(self, options: RuleOptions) -> None:
         self._clip = options.clip

@@ -19,7 +19,7 @@ from peer.types import Params
 
 
 class ClippedMean:
-    """options.clip: the bound in medians of the norms."""
+    """The rule `clipped-mean`. options.clip: the bound in medians of the norms."""
 
     def __init__(self, options: RuleOptions) -> None:
         self._clip = options.clip

@@ -16,7 +16,10 @@ from peer.types import Params
 
 
 class MultiKrum:
-    """options.assumed_bad: f as a part of K, rounded down, and not more than K >= 2 f + 3 allows."""
+    """The rule `multi-krum`.
+
+    options.assumed_bad: f as a part of K, rounded down, and not more than K >= 2 f + 3 allows.
+    """
 
     def __init__(self, options: RuleOptions) -> None:
         self._assumed_bad = options.assumed_bad

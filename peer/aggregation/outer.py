@@ -15,7 +15,10 @@ from peer.types import Vector64
 
 
 class OuterOptimizer(Protocol):
-    """slots: vectors of memory. initial: what each of them is filled with at the start of a run."""
+    """From a common model and a pseudo-gradient to the next common model.
+
+    slots: vectors of memory. initial: what each of them is filled with at the start of a run.
+    """
 
     @property
     def slots(self) -> int: ...
@@ -29,7 +32,10 @@ class OuterOptimizer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OuterOptions:
-    """lr: None is the optimizer's own default. momentum: also Adam's beta1. beta2, epsilon: Adam's alone."""
+    """What outer optimizers may be told.
+
+    lr: None is the optimizer's own default. momentum: also Adam's beta1. beta2, epsilon: Adam's alone.
+    """
 
     lr: float | None = None
     momentum: float = 0.9

@@ -18,7 +18,9 @@ FEWEST_PEERS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleEntry:
-    """make: the rule for some options. withstands: how many bad peers among K, by its paper.
+    """A rule, and what it claims.
+
+    make: the rule for some options. withstands: how many bad peers among K, by its paper.
 
     needs_dense: it looks at coordinates one by one. Of sparse deltas most are zero at most coordinates, so the middle
     value is zero nearly everywhere: learning would stop without any attacker.

@@ -12,7 +12,10 @@ from peer.types import Params
 
 
 class TrimmedMean:
-    """options.assumed_bad: the part of the values dropped at each end, rounded down; one value at least is kept."""
+    """The rule `trimmed-mean`.
+
+    options.assumed_bad: the part of the values dropped at each end, rounded down; one value at least is kept.
+    """
 
     def __init__(self, options: RuleOptions) -> None:
         self._assumed_bad = options.assumed_bad

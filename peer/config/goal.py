@@ -13,7 +13,9 @@ from peer.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrayGoal:
-    """mean_return: the goal. made_for, env: the environment that it was made for, and that of the run.
+    """A goal made for another environment than that of the run.
+
+    mean_return: the goal. made_for, env: the environment that it was made for, and that of the run.
 
     preset: the file that sets `env` up, None where there is none.
     """

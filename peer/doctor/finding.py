@@ -11,7 +11,10 @@ _LABELS: dict[Verdict, str] = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """subject: what was looked at, a word or two. next_step: what the user should do; empty when all is well."""
+    """The outcome of one check.
+
+    subject: what was looked at, a word or two. next_step: what the user should do; empty when all is well.
+    """
 
     verdict: Verdict
     subject: str

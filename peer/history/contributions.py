@@ -10,7 +10,10 @@ from peer.types import PeerId
 
 @dataclass(slots=True, kw_only=True)
 class Contribution:
-    """rounds: those with an admitted delta. rejected: deltas by reason, as the sealers say."""
+    """What one peer has contributed to a run.
+
+    rounds: those with an admitted delta. rejected: deltas by reason, as the sealers say.
+    """
 
     peer: PeerId
     rounds: int = 0
@@ -23,7 +26,10 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """contributions: most env steps first. rounds: those that could be read; unreadable: the others."""
+    """What all peers have contributed to a run.
+
+    contributions: most env steps first. rounds: those that could be read; unreadable: the others.
+    """
 
     contributions: tuple[Contribution, ...]
     rounds: int

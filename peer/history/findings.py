@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """round: None where it is not about one."""
+    """One thing that is wrong with a chain. round: None where it is not about one."""
 
     round: int | None
     text: str

@@ -15,7 +15,10 @@ from peer.wire.messages import Rejection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """round: as the row says. entry: None when the row cannot be trusted; `damage` then says why."""
+    """One row of a journal, checked.
+
+    round: as the row says. entry: None when the row cannot be trusted; `damage` then says why.
+    """
 
     round: int
     entry: Entry | None

@@ -36,8 +36,11 @@ MakeStatement = Callable[[StatementKind, PeerId, int], SignedStatement]
 
 @dataclass(slots=True, kw_only=True)
 class _Question:
-    """deadline: of the phase. last: the second phase, through `helpers`, or once more directly where there are none.
-    refused: helpers who failed to reach it."""
+    """A question to a member that has not been answered.
+
+    deadline: of the phase. last: the second phase, through `helpers`, or once more directly where there are none.
+    refused: helpers who failed to reach it.
+    """
 
     deadline: Seconds
     last: bool = False
@@ -47,7 +50,10 @@ class _Question:
 
 @dataclass(slots=True, kw_only=True)
 class _Member:
-    """heard_at: the last life sign. accusers: who else does not reach it, in its present life."""
+    """What is known of one member.
+
+    heard_at: the last life sign. accusers: who else does not reach it, in its present life.
+    """
 
     heard_at: Seconds
     incarnation: int = 0

@@ -13,7 +13,10 @@ RECOVERY_S: Seconds = 1.0
 
 
 class LocalHealth:
-    """score: 0 (well) to MAX_SCORE. Every wait for others is longer by the factor `multiplier`."""
+    """How badly this peer has answered for itself lately.
+
+    score: 0 (well) to MAX_SCORE. Every wait for others is longer by the factor `multiplier`.
+    """
 
     def __init__(self) -> None:
         self.score = 0

@@ -22,7 +22,7 @@ LEFT_TO_EACH_BYTES = 128 * 1024
 
 
 class MemoryBudget:
-    """held: bytes, of all peers together."""
+    """Bytes held on behalf of other peers, bounded for each of them and for all. held: bytes, of all peers together."""
 
     def __init__(self) -> None:
         self._held: Counter[PeerId] = Counter()

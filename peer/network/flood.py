@@ -18,7 +18,10 @@ FORGIVENESS = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """per_s: tokens that come back each second. burst: tokens at most, and so what may come at once."""
+    """How fast a token bucket fills, and how far.
+
+    per_s: tokens that come back each second. burst: tokens at most, and so what may come at once.
+    """
 
     per_s: float
     burst: float

@@ -13,7 +13,10 @@ MAX_CONNECTS_AT_ONCE = 256
 
 
 class PeerLimits:
-    """close: ends a peer's connections, with the cause; called once when it is banned."""
+    """What each peer, and each host, may have this transport do.
+
+    close: ends a peer's connections, with the cause; called once when it is banned.
+    """
 
     def __init__(
         self, settings: Libp2pSettings, counters: dict[str, int], *, close: Callable[[PeerId, str], None]

@@ -62,7 +62,9 @@ class Receiver(Protocol):
 
 
 class YamuxStream(IMuxedStream):
-    """first_flags: SYN or ACK, for whatever is sent first. on_end: called once, when it is closed or reset.
+    """One stream of a `YamuxConnection`.
+
+    first_flags: SYN or ACK, for whatever is sent first. on_end: called once, when it is closed or reset.
 
     receivable: bytes that the other end may still send before we grant it more. is_theirs: the other end opened it.
     """

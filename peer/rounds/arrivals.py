@@ -7,7 +7,10 @@ from peer.types import Seconds
 
 @dataclass(slots=True)
 class Arrivals:
-    """complete_since: since when all are in. half_since: half of them. None while they are not."""
+    """When what a round waits for came in.
+
+    complete_since: since when all are in. half_since: half of them. None while they are not.
+    """
 
     complete_since: Seconds | None = None
     half_since: Seconds | None = None

@@ -13,7 +13,7 @@ from peer.types import Digest, PeerId
 
 
 class Contests:
-    """version: grows whenever the answer changes."""
+    """The contested entries of the line to the tip. version: grows whenever the answer changes."""
 
     def __init__(self, *, history: int) -> None:
         """history: rounds of manifests that are kept."""

@@ -13,7 +13,10 @@ from peer.types import PeerId
 
 
 class Eligibility:
-    """allowed: None for everybody. denied: against whom there is proof. version: grows with every change."""
+    """Decides whose work this peer takes.
+
+    allowed: None for everybody. denied: against whom there is proof. version: grows with every change.
+    """
 
     def __init__(self, me: PeerId) -> None:
         self._me = me

@@ -25,7 +25,9 @@ _peer_id = lru_cache(maxsize=8192)(peer_id_of)
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """round, digest, parent, roster, departed, horizon, score, env_steps, stop, model: as in the manifest (genesis:
+    """One sealed round, or genesis, with the model after it.
+
+    round, digest, parent, roster, departed, horizon, score, env_steps, stop, model: as in the manifest (genesis:
     derived).
 
     headers: the admitted ones, verified, sorted by peer id. groups: the group seals that a top manifest admits, in

@@ -26,7 +26,10 @@ _ROUNDS = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """first, second: two envelopes of `peer` that no honest process signs both. what: what it did, for people."""
+    """Proof that a peer contradicted itself.
+
+    first, second: two envelopes of `peer` that no honest process signs both. what: what it did, for people.
+    """
 
     peer: PeerId
     what: str

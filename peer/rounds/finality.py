@@ -21,7 +21,9 @@ _MORE_THAN_COME = 1 << 62
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """newest: the newest final entry, or None.
+    """The outcome of counting votes.
+
+    newest: the newest final entry, or None.
 
     short: at least so many votes are missing until another one is final; when all are, more than can ever come.
     """

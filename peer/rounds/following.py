@@ -236,8 +236,11 @@ class Follower:
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
-    """entries: all, parents before their children. children: of each, the one on the line to the tip first. line: the
-    entries on it."""
+    """The tree of manifests, made ready for choosing a branch.
+
+    entries: all, parents before their children. children: of each, the one on the line to the tip first. line: the
+    entries on it.
+    """
 
     entries: list[Entry]
     children: dict[Digest, list[Entry]]

@@ -24,7 +24,9 @@ def num_rows(peers: int, rules: RoundRules) -> int:
 
 
 class Grouping:
-    """groups: by group the contributors on the roster, in the order in which they seal for it.
+    """The groups of one round.
+
+    groups: by group the contributors on the roster, in the order in which they seal for it.
 
     idle: members that have not been drawn to contribute.
     """

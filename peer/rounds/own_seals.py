@@ -20,7 +20,10 @@ _MAX_REMEMBERED = 64
 
 
 class OwnSeals:
-    """due_at: when this peer should seal next, as of its last look; None: not before something else changes."""
+    """Seals rounds and groups when it is this peer's turn.
+
+    due_at: when this peer should seal next, as of its last look; None: not before something else changes.
+    """
 
     def __init__(self, ledger: Ledger, current: RoundInProgress) -> None:
         self._ledger = ledger

@@ -19,7 +19,10 @@ _REPEAT_S: Seconds = 60.0
 
 
 class LonelinessWatch:
-    """connected: whom this peer is connected to and has admitted. exchanges: how comparing with them goes."""
+    """Warns when this peer seals alone in spite of company.
+
+    connected: whom this peer is connected to and has admitted. exchanges: how comparing with them goes.
+    """
 
     def __init__(
         self,

@@ -16,7 +16,10 @@ _SPARE = 3.0
 
 
 class Patience:
-    """least_s: for a peer that answers in time, or of which nothing is known."""
+    """How long to wait for the answer of each peer.
+
+    least_s: for a peer that answers in time, or of which nothing is known.
+    """
 
     def __init__(self, *, least_s: Seconds) -> None:
         self._least_s = least_s

@@ -16,7 +16,10 @@ _MAX_TASKS = 8
 
 @dataclass(slots=True)
 class Progress:
-    """kl: nats, summed over env steps. returns: summed over episodes."""
+    """Sums over the training that is not announced yet.
+
+    kl: nats, summed over env steps. returns: summed over episodes.
+    """
 
     params: Params
     moments: Moments

@@ -51,7 +51,10 @@ STOP_REASONS = {STOP_RETURN: SOLVED, STOP_ROUNDS: "max_rounds"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Robustness:
-    """rule: its name. withstands: how many bad peers it withstands, by the size of the roster."""
+    """What the aggregation rule claims.
+
+    rule: its name. withstands: how many bad peers it withstands, by the size of the roster.
+    """
 
     rule: str
     withstands: Callable[[int], int]

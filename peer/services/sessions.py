@@ -40,7 +40,10 @@ def is_newer(card: Signed[PeerCard], other: Signed[PeerCard]) -> bool:
 
 
 class SessionDesk:
-    """card: this peer's own. request_s: deadline of telling both. newer: who takes our place, if anybody."""
+    """Notices identities that run twice, tells both processes, and answers such questions.
+
+    card: this peer's own. request_s: deadline of telling both. newer: who takes our place, if anybody.
+    """
 
     def __init__(
         self,

@@ -77,7 +77,9 @@ class TroubleStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """round: of the tip, the last sealed one. lag: rounds of the tip that are not final yet. returns: None: unknown.
+    """The answer of `murmur status` for one peer.
+
+    round: of the tip, the last sealed one. lag: rounds of the tip that are not final yet. returns: None: unknown.
 
     announced: addresses that others are told. reached: those of them where others found us; None: nobody has told yet.
     waiting_for: what the round in progress needs next. refused: messages dropped, by reason.

@@ -14,7 +14,10 @@ from peer.telemetry.process_log import ProcessLog
 
 
 class StatusDesk:
-    """running: whose state is told; None until there is any. A disk that takes no socket costs only the answers."""
+    """Answers `murmur status` for one process.
+
+    running: whose state is told; None until there is any. A disk that takes no socket costs only the answers.
+    """
 
     def __init__(self, folder: Path, me: ProcessFacts, log: ProcessLog) -> None:
         self._folder = folder

@@ -12,7 +12,9 @@ from peer.wire.messages import PeerCard
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Welcome:
-    """run: run id. card: this peer's own, for everybody. The other's must name the same config and schema.
+    """The cards by which this peer introduces itself.
+
+    run: run id. card: this peer's own, for everybody. The other's must name the same config and schema.
 
     local: for peers on this machine, with its loopback address; None: the same.
     """

@@ -23,7 +23,9 @@ RECOVERY_S = 1.0
 
 @dataclass(slots=True)
 class PeerLife:
-    """number: 0 to peers - 1. speed: factor on the length of its training. attack: None for an honest peer.
+    """One simulated peer over all its lives.
+
+    number: 0 to peers - 1. speed: factor on the length of its training. attack: None for an honest peer.
 
     final: the manifest that it holds as final, by round. wake_at: when its machine is looked at next without mail.
     """

@@ -12,7 +12,10 @@ MAX_ATTACKER_SHARE = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attackers:
-    """share: part of the peers, 0 to 0.9, that lie in the way `kind` names (attacks/registry.py)."""
+    """The dishonest part of a simulated swarm.
+
+    share: part of the peers, 0 to 0.9, that lie in the way `kind` names (attacks/registry.py).
+    """
 
     share: float
     kind: str
@@ -32,7 +35,9 @@ class Partition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """loss: probability that one message does not reach one peer. latency_s: median delay of one hop.
+    """One simulation to run.
+
+    loss: probability that one message does not reach one peer. latency_s: median delay of one hop.
 
     jitter: sigma of the lognormal delay; 0.4 puts the 99th percentile at 2.5 times the median. churn: crashes
     of a peer in a minute of virtual time, on average; each is back after 5 to 30 s, half of them with an empty disk.

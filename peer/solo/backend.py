@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """name: as compute.backend spells it. kernels: which set of instructions it uses, where it says so."""
+    """What computes the learner's networks.
+
+    name: as compute.backend spells it. kernels: which set of instructions it uses, where it says so.
+    """
 
     name: str
     kernels: str | None

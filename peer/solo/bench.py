@@ -29,7 +29,7 @@ _STEPPING = Backend(name="native", kernels=None, device="cpu")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchResult:
-    """machine: with its load when the measurement began. num_envs: stepped at once."""
+    """What one benchmark has measured. machine: with its load when the measurement began. num_envs: stepped at once."""
 
     what: str
     env: str

@@ -24,7 +24,9 @@ _HEADLINES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """wall_s: evaluations included. model_env_steps: those that the saved model has learned from.
+    """What a run of one learner came to.
+
+    wall_s: evaluations included. model_env_steps: those that the saved model has learned from.
 
     replaced: whether a file stood where the model is saved.
     """

@@ -11,7 +11,9 @@ ABOUT_FILE = "about.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """peer, name: whose folder it is.
+    """What a run's folder says about itself.
+
+    peer, name: whose folder it is.
 
     settings: the agreed keys of the configuration as canonical JSON (`peer.config.digest.agreed_text`); the folder's
     name and the chain's first link both carry their digest.

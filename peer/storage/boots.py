@@ -18,7 +18,7 @@ _MAX_PLAUSIBLE = 1 << 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boot:
-    """damage: what was wrong with the stored count, None when nothing was."""
+    """One start of an identity. damage: what was wrong with the stored count, None when nothing was."""
 
     number: int
     damage: str | None

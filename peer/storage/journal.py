@@ -35,7 +35,7 @@ _SIDE_FILES = ("-wal", "-shm")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """data: the signed manifest as it travelled; opaque here."""
+    """One sealed round of the journal. data: the signed manifest as it travelled; opaque here."""
 
     round: int
     digest: Digest

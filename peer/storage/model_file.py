@@ -29,7 +29,10 @@ _LENGTH_BYTES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """settings: what `murmur eval` needs to rebuild the policy, and where the model comes from; text only."""
+    """The content of a model file.
+
+    settings: what `murmur eval` needs to rebuild the policy, and where the model comes from; text only.
+    """
 
     state: ModelState
     settings: dict[str, str]

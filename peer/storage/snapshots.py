@@ -21,7 +21,7 @@ _NAME = re.compile(r"snapshot-(\d{10})\.bin")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """digest: of the sealed manifest that the state belongs to. content: opaque here."""
+    """One state of the common model. digest: of the sealed manifest that the state belongs to. content: opaque here."""
 
     round: int
     digest: Digest
@@ -38,7 +38,10 @@ class Damage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedSnapshot:
-    """snapshot: the newest good one, None when there is none. damaged: newer ones that could not be used."""
+    """What was found on disk to start from.
+
+    snapshot: the newest good one, None when there is none. damaged: newer ones that could not be used.
+    """
 
     snapshot: Snapshot | None
     damaged: tuple[Damage, ...]

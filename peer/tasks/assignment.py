@@ -36,7 +36,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """shares: one a task, sorted by task. roster: the peers that were considered, sorted."""
+    """Who does which task. shares: one a task, sorted by task. roster: the peers that were considered, sorted."""
 
     shares: tuple[Share, ...]
     roster: tuple[PeerId, ...]

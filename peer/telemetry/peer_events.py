@@ -242,7 +242,7 @@ class AddressesChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageRefused(RepeatedEvent):
-    """reason: the counter's name, as in `ProtocolError.reason`."""
+    """A message broke the protocol, and was dropped. reason: the counter's name, as in `ProtocolError.reason`."""
 
     level: ClassVar[Level] = "warning"
     lasts: ClassVar[bool] = True

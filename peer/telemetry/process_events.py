@@ -9,7 +9,7 @@ from peer.types import Digest, PeerId, Seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerStarted(Event):
-    """boot: number of starts of this identity. data_dir: the slot that holds identity and state."""
+    """The process is up. boot: number of starts of this identity. data_dir: the slot that holds identity and state."""
 
     peer_id: PeerId
     version: str
@@ -45,7 +45,10 @@ class Announcing(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookingFor(Event):
-    """targets: what discovery will try, in the user's words ("dns peer", a multiaddr); empty: nobody."""
+    """Discovery begins.
+
+    targets: what discovery will try, in the user's words ("dns peer", a multiaddr); empty: nobody.
+    """
 
     targets: tuple[str, ...]
 
@@ -60,7 +63,7 @@ class StateRestored(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingStarted(Event):
-    """startup_s: from the start of the process to the first training step."""
+    """The first round trains. startup_s: from the start of the process to the first training step."""
 
     device: str
     threads: int

@@ -14,7 +14,10 @@ from peer.telemetry.trouble import TroubleKeeper
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessLog:
-    """sink: takes every event; it writes the log, and remembers the troubles in it."""
+    """The log of one process, and what status and services share of it.
+
+    sink: takes every event; it writes the log, and remembers the troubles in it.
+    """
 
     sink: TroubleKeeper
     names: NameBook

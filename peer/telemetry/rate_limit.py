@@ -18,7 +18,9 @@ Key = tuple[str, ...]
 
 @dataclass(slots=True, kw_only=True)
 class _Track:
-    """group: tracks that are told together. number: of the last event that was held, in the order of all.
+    """What was told of one kind of event, and what is held back.
+
+    group: tracks that are told together. number: of the last event that was held, in the order of all.
 
     lasts: whether `pause_s`, the time between two lines, grows as long as the event keeps coming.
     """

@@ -203,7 +203,7 @@ class TasksAssigned(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskMoved(Event):
-    """previous_owner: None for a new task. why: a clause ("peer-2 left")."""
+    """A task changed hands. previous_owner: None for a new task. why: a clause ("peer-2 left")."""
 
     round: int
     task: str

@@ -15,7 +15,10 @@ KEPT = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """at: on the keeper's clock. text: as in the log, without prefix; safe to print."""
+    """One warning or error of the log.
+
+    at: on the keeper's clock. text: as in the log, without prefix; safe to print.
+    """
 
     at: Seconds
     level: Level

@@ -20,7 +20,9 @@ class Challenge(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
 
 
 class ChallengeAnswer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """proof: of the swarm key, for the nonce asked with; None: this peer has no key, and asks for none.
+    """The answer to a `Challenge`.
+
+    proof: of the swarm key, for the nonce asked with; None: this peer has no key, and asks for none.
 
     policy: hash of the authorities that it believes. list_version: of the newest allow-list it has, 0 for none.
     refused: why the answering peer does not take the asking one in, as far as it knows; "" when it may come in.
@@ -39,7 +41,10 @@ class AllowListRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
 
 
 class AllowListResponse(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """data: the list with its signatures, None when the responder has none that is newer."""
+    """The answer to an `AllowListRequest`.
+
+    data: the list with its signatures, None when the responder has none that is newer.
+    """
 
     data: Annotated[bytes, msgspec.Meta(max_length=MAX_ALLOW_LIST_BYTES)] | None
 

@@ -46,7 +46,10 @@ class Probe(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class ProbeAnswer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """reached: whether the target answered; true without one. False is Lifeguard's nack: the helper itself is well."""
+    """The answer to a `Probe`.
+
+    reached: whether the target answered; true without one. False is Lifeguard's nack: the helper itself is well.
+    """
 
     reached: bool
     statements: Annotated[tuple[Statement, ...], msgspec.Meta(max_length=MAX_STATEMENTS)]

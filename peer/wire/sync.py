@@ -106,7 +106,7 @@ class RelayRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 
 
 class RelayResponse(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """held: whether the blob can be pulled here for the next seconds."""
+    """The answer to a `RelayRequest`. held: whether the blob can be pulled here for the next seconds."""
 
     held: bool
 
