@@ -1,5 +1,6 @@
 """How many votes are missing until another round is final: so many may come without being counted."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from peer.network.identity import Identity
@@ -23,10 +24,19 @@ def a_vote_of_five() -> LoneChain:
     return chain
 
 
-def count(chain: LoneChain, *, above: int) -> Count:
+def count(chain: LoneChain, *, above: int, reached: Sequence[Identity] = OTHERS, contested: bool = False) -> Count:
+    """reached: who can be, beside this peer. contested: whether somebody who can be is known to be on a rival."""
     ledger = chain.machine._ledger
-    alive = frozenset({ME.peer_id, *(other.peer_id for other in OTHERS)})
-    return count_votes(ledger.chain, ledger.votes, alive=alive, above=above)
+    alive = frozenset({ME.peer_id, *(other.peer_id for other in reached)})
+    rivals = (ledger.tip.parent,) if contested else ()
+    return count_votes(ledger.chain, ledger.votes, alive=alive, above=above, contested=rivals)
+
+
+def after_leaving(chain: LoneChain, *gone: Identity) -> LoneChain:
+    """Take these off the roster of the tip, for which they were entitled to decide."""
+    tip, names = chain.machine.tip, {each.peer_id for each in gone}
+    tip.roster, tip.standing = tuple(member for member in tip.roster if member.peer not in names), None
+    return chain
 
 
 def test_round_is_final_with_the_vote_that_was_missing() -> None:
@@ -37,6 +47,54 @@ def test_round_is_final_with_the_vote_that_was_missing() -> None:
         assert (counted.newest, counted.short) == (None, missing)
         votes.add(seal(Ack(tip.round, tip.parent, tip.digest, tip.model, tip.round - 1), other, run=RUN))
     assert count(chain, above=tip.round - 1).newest is tip
+
+
+def test_members_that_cannot_be_reached_are_waited_for() -> None:
+    """Else each side of a partition would hold its own rounds as final at once."""
+    chain = a_vote_of_five()
+    counted = count(chain, above=chain.machine.tip.round - 1, reached=())
+    assert (counted.newest, counted.short) == (None, 2)
+
+
+def test_those_that_have_left_and_cannot_be_reached_are_not_waited_for() -> None:
+    chain = after_leaving(a_vote_of_five(), *OTHERS)
+    above = chain.machine.tip.round - 1
+    assert count(chain, above=above, reached=OTHERS[:2]).short == 1
+    assert count(chain, above=above, reached=OTHERS[:1]).short == 1
+    assert count(chain, above=above, reached=()).newest is chain.machine.tip
+
+
+def test_while_somebody_is_on_a_rival_those_that_have_left_are_waited_for() -> None:
+    chain = after_leaving(a_vote_of_five(), *OTHERS)
+    counted = count(chain, above=chain.machine.tip.round - 1, reached=(), contested=True)
+    assert (counted.newest, counted.short) == (None, 2)
+
+
+def test_a_vote_for_another_model_makes_nothing_final() -> None:
+    chain = a_vote_of_five()
+    tip, votes = chain.machine.tip, chain.machine._ledger.votes
+    for other in OTHERS:
+        votes.add(seal(Ack(tip.round, tip.parent, tip.digest, b"o" * 32, tip.round - 1), other, run=RUN))
+    assert count(chain, above=tip.round - 1).newest is None
+
+
+def test_a_vote_for_a_later_round_stands_behind_those_it_builds_on() -> None:
+    chain = a_vote_of_five()
+    below = chain.machine.tip
+    chain.seal()
+    tip, votes = chain.machine.tip, chain.machine._ledger.votes
+    for other in OTHERS[:2]:
+        votes.add(seal(Ack(tip.round, tip.parent, tip.digest, tip.model, below.round - 1), other, run=RUN))
+    assert count(chain, above=below.round - 1).newest is tip
+
+
+def test_a_vote_for_an_earlier_round_stands_behind_none_that_build_on_it() -> None:
+    chain = a_vote_of_five()
+    below, votes = chain.machine.tip, chain.machine._ledger.votes
+    for other in OTHERS:
+        votes.add(seal(Ack(below.round, below.parent, below.digest, below.model, below.round - 1), other, run=RUN))
+    chain.seal()
+    assert count(chain, above=below.round - 1).newest is below
 
 
 def test_no_vote_is_missing_where_all_is_final() -> None:
