@@ -86,16 +86,18 @@ def contenders(name: str, num_envs: int, *, threads: int) -> dict[str, tuple[int
         ours = NativeVectorEnv(name, num_envs, threads=threads, copy=False)
         ours.reset(seed=1)
         found["gym-api"] = num_envs, stepping(ours.step, random_actions(name, num_envs, native=False))
-        batch = num_envs if gym.spec(name).vector_entry_point else SYNC_ENVS
-        theirs = gym.make_vec(name, num_envs=batch)
-        theirs.reset(seed=1)
-        found["gymnasium"] = batch, stepping(theirs.step, random_actions(name, batch, native=False))
+        if name in gym.registry:
+            batch = num_envs if gym.spec(name).vector_entry_point else SYNC_ENVS
+            theirs = gym.make_vec(name, num_envs=batch)
+            theirs.reset(seed=1)
+            found["gymnasium"] = batch, stepping(theirs.step, random_actions(name, batch, native=False))
     if importlib.util.find_spec("envpool"):
         import envpool
 
-        pool = envpool.make_gymnasium(name, num_envs=num_envs, num_threads=threads)
-        pool.reset()
-        found["envpool"] = num_envs, stepping(pool.step, random_actions(name, num_envs, native=False))
+        if name in envpool.list_all_envs():
+            pool = envpool.make_gymnasium(name, num_envs=num_envs, num_threads=threads)
+            pool.reset()
+            found["envpool"] = num_envs, stepping(pool.step, random_actions(name, num_envs, native=False))
     return found
 
 

@@ -11,10 +11,26 @@ _NEARLY_THE_SAME = 0.85
 """The same for names that are looked for far from where one was typed: a few letters off, and no more."""
 
 
+_ELSEWHERE = {
+    "clip_coef": "clip_range",  # CleanRL, PufferLib
+    "clip_param": "clip_range",  # RLlib
+    "clip_range_vf": "value_clip_range",  # Stable-Baselines3
+    "gpu": "cuda",
+    "net_arch": "hidden",  # Stable-Baselines3
+    "num_steps": "rollout_steps",  # CleanRL
+    "num_threads": "threads",
+    "horizon": "rollout_steps",
+    "vf_clip_param": "value_clip_range",  # RLlib
+}
+"""What other trainers call the same, where their words would find another key."""
+
+
 def nearest(name: str, valid: Iterable[str]) -> str | None:
     """Return the valid name that `name` was most likely meant to be, or None when nothing is close."""
     by_lower = _by_lower(valid)
     typed = name.lower()
+    if (elsewhere := _ELSEWHERE.get(typed, typed)) in by_lower:
+        return by_lower[elsewhere]
     found = _spelt_out(typed, by_lower) or _with_such_words(typed, by_lower) or _alike(typed, by_lower, _ALIKE)
     return by_lower[found] if found else None
 

@@ -109,5 +109,7 @@ class Summary:
         if greedy is None:
             return "no evaluation yet"
         best = max(self.outcome.progress.curve, key=lambda point: point.greedy_return)
-        better = f"; best {best.greedy_return:.1f} at {best.env_steps:,}" if best.greedy_return > greedy else ""
+        better = (
+            f"; best {best.greedy_return:.1f} at {best.env_steps:,} env steps" if best.greedy_return > greedy else ""
+        )
         return f"greedy return {greedy:.1f}{wanted}{better}"

@@ -23,6 +23,9 @@ PPO = [key.removeprefix("ppo.") for key in dotted_keys() if key.startswith("ppo.
         ("steps", "rollout_steps"),
         ("grad_norm", "max_grad_norm"),
         ("batch_size", "minibatch_size"),
+        ("clip_coef", "clip_range"),
+        ("clip_range_vf", "value_clip_range"),
+        ("num_steps", "rollout_steps"),
         ("learnign_rate", "learning_rate"),
         ("s", None),
         ("discount", None),
@@ -30,6 +33,11 @@ PPO = [key.removeprefix("ppo.") for key in dotted_keys() if key.startswith("ppo.
 )
 def test_a_word_or_an_abbreviation_finds_its_key(typed: str, meant: str | None) -> None:
     assert nearest(typed, PPO) == meant
+
+
+def test_a_gpu_is_no_cpu() -> None:
+    assert nearest("gpu", ["auto", "cpu", "cuda"]) == "cuda"
+    assert nearest("gpu", ["cpu"]) == "cpu"
 
 
 @pytest.mark.parametrize(

@@ -283,4 +283,4 @@ def test_summary_names_a_better_evaluation_than_the_last(
 ) -> None:
     returns = iter([10.0, 40.0, 30.0, 20.0])
     monkeypatch.setattr(PpoAgent, "evaluate", lambda *_: next(returns))
-    assert "greedy return 20.0; best 40.0 at 256" in train_solo(small(), options).text()
+    assert "greedy return 20.0; best 40.0 at 256 env steps" in train_solo(small(), options).text()
