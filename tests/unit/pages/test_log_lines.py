@@ -24,6 +24,7 @@ connection refused
 too many open files"""
 
 EXAMPLES: dict[type[Event], dict[str, object]] = {
+    disk_events.OtherSettingsKept: {"keys": ("run.seed",)},
     disk_events.StorageFailed: {"operation": "save a snapshot"},
     disk_events.StorageRecovered: {"operation": "save a snapshot"},
     peer_events.DiscoveryFailed: {"source": "dns peer:4001"},
@@ -46,9 +47,9 @@ SHOWN = [kind for kind in EVENT_TYPES if kind.level != "debug" and not kind.for_
 
 @cache
 def quotes() -> list[str]:
-    """Return what the tables of the pages quote in their first column."""
+    """Return what the tables of the pages quote in their first column; single words are no lines."""
     cells = [line.split("|")[1] for page in PAGES for line in text(page).splitlines() if line.startswith("| `")]
-    return [quote for cell in cells for quote in re.findall(r"`([^`]+)`", cell)]
+    return [quote for cell in cells for quote in re.findall(r"`([^`]+)`", cell) if " " in quote]
 
 
 def unchanging(quote: str) -> list[str]:
