@@ -34,6 +34,7 @@ from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder
 from peer.services.address_watch import watch_addresses
 from peer.services.book_keeping import FILE_NAME as BOOK_FILE
+from peer.services.name_keeping import keep_names
 from peer.services.status import ProcessFacts, Running
 from peer.services.status_desk import StatusDesk
 from peer.services.tally import tell_refused_forever
@@ -52,6 +53,7 @@ from peer.storage.allow_list_file import AllowListFiles
 from peer.storage.atomic_file import write_atomic
 from peer.storage.boots import BOOTS_FILE, Boot, count_boot, raise_boot
 from peer.storage.heartbeat import Heartbeat
+from peer.storage.names_file import load_names
 from peer.storage.proofs_file import FILE_NAME as PROOFS_FILE
 from peer.storage.slots import Slot, claim_slot
 from peer.telemetry.disk_events import StorageFailed
@@ -83,9 +85,11 @@ def run_process(config: Config, *, age: Callable[[], Seconds]) -> None:
                 sys.stdout, peer=name, output=config.log.format, level=config.log.level, tells_time=config.log.time
             )
         )
-        log.names.learn(identity.peer_id, name)
         process = PeerProcess(config, slot, identity, name=name, admission=admission, log=log, age=age)
         folder = stack.enter_context(RunFolder(slot.path, config, sink=log.sink))
+        for peer_id, known_as in load_names(folder.path).items():
+            log.names.learn(peer_id, known_as)
+        log.names.learn(identity.peer_id, name)
         folder.describe(peer=identity.peer_id, name=name)
         process.run(folder)
 
@@ -153,6 +157,7 @@ class PeerProcess:
             ):
                 nursery.start_soon(self._beat)
                 nursery.start_soon(self._tell_refused, transport)
+                nursery.start_soon(self._keep_names, start.folder.path)
                 self._sink.emit(Listening(addresses=transport.listen_addresses))
                 parts = self._parts(start, transport, running=partial(status.start, nursery))
                 if parts.announced is not None:
@@ -252,6 +257,9 @@ class PeerProcess:
             if not run_scope.cancel_called:
                 self._sink.emit(ShutdownStarted(cause=signal.Signals(number).name))
             run_scope.cancel()
+
+    async def _keep_names(self, folder: Path) -> Never:
+        await keep_names(self._log.names.known, folder, sink=self._sink)
 
     async def _watch_addresses(self, told: Announced, port: int) -> Never:
         await watch_addresses(told.public, lambda: announced(self._config, port=port).public, sink=self._sink)

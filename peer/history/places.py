@@ -9,6 +9,7 @@ from peer.storage.about_file import About, read_about
 from peer.storage.journal import JOURNAL_FILE
 from peer.storage.journal_reader import open_journal_reader
 from peer.storage.model_file import MODEL_FILE
+from peer.storage.names_file import load_names
 from peer.telemetry.names import NameBook
 from peer.types import PeerId
 
@@ -106,8 +107,10 @@ def _holds_rounds(folder: Path) -> bool:
 
 
 def _names(chosen: Path, folders: list[Path]) -> NameBook:
-    """Peers are known by name where their own folder stands beside the chosen one, as on the machine of a swarm."""
+    """Peers are known by what they said when the chosen one met them, and by their own folders beside it."""
     names = NameBook()
+    for peer, name in load_names(chosen).items():
+        names.learn(peer, name)
     beside = chosen.parent.parent.glob(f"slot-*/{chosen.name}")
     for folder in sorted({chosen, *folders, *beside}):
         about = read_about(folder)

@@ -36,6 +36,10 @@ class NameBook:
         if self._holders[name] == 0:
             del self._holders[name]
 
+    def known(self) -> dict[PeerId, str]:
+        """Return what each peer calls itself, whoever was learnt last at the end."""
+        return dict(self._names)
+
     def name_of(self, peer: PeerId) -> str:
         """Return the display name; two hosts may both have a `peer-1`, then the end of the id is added."""
         name = self._names.get(peer)

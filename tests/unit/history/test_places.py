@@ -6,8 +6,16 @@ from pathlib import Path
 import pytest
 
 from peer.errors import StorageError
-from peer.history.places import find_model
-from tests.unit.history.sealed_run import make_run
+from peer.history.places import find_model, find_run
+from peer.storage.names_file import save_names
+from tests.unit.history.sealed_run import ME, OTHER, make_run
+
+
+def test_peers_of_other_machines_are_called_what_they_were_when_they_were_met(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "slot-0", rounds=1)
+    save_names(folder, {OTHER.peer_id: "host-2", ME.peer_id: "an-earlier-name"})
+    names = find_run(tmp_path, slot=None, run=None).names
+    assert (names.name_of(OTHER.peer_id), names.name_of(ME.peer_id)) == ("host-2", "peer-1")
 
 
 def test_model_of_a_data_folder_is_that_of_the_run_written_to_last(tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""Keep on disk what peers call themselves: a peer that was expelled or is gone is known by its name after a restart."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Never
+
+import trio
+
+from peer.errors import StorageError
+from peer.services.service import RunBlocking, in_thread
+from peer.storage.names_file import save_names
+from peer.telemetry.disk_events import StorageFailed
+from peer.telemetry.sink import EventSink
+from peer.types import PeerId, Seconds
+
+_EVERY_S: Seconds = 10.0
+
+
+async def keep_names(
+    known: Callable[[], Mapping[PeerId, str]], folder: Path, *, sink: EventSink, blocking: RunBlocking = in_thread
+) -> Never:
+    """Write the names when they have changed, until cancelled. A disk that does not take them costs the names alone."""
+    kept: Mapping[PeerId, str] = {}
+    while True:
+        await trio.sleep(_EVERY_S)
+        names = known()
+        if names == kept:
+            continue
+        try:
+            await blocking(partial(save_names, folder, names))
+        except StorageError as error:
+            sink.emit(StorageFailed(operation="save the names of peers", cause=str(error)))
+        else:
+            kept = names
