@@ -2,14 +2,13 @@
 
 import hashlib
 import math
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import trio
 
 from peer.agents.priority import DEFAULT_NICE, give_way, made_giving_way
+from peer.atomic_write import replace_file
 from peer.errors import StorageError
 from peer.native import (
     CheckpointError,
@@ -119,7 +118,7 @@ class NativeAgent:
 
     def save(self, path: Path) -> None:
         try:
-            _write_atomically(path, self._core.save())
+            replace_file(path, self._core.save(), mode=0o600)
         except OSError as error:
             raise StorageError(f"cannot write training state {path}: {error}; free or mount the disk") from error
 
@@ -179,22 +178,3 @@ def _task_returns(chunks: list[PpoTrainStats], tasks: tuple[EnvTask, ...]) -> It
         if episodes:
             returns = sum(variant.mean_return * variant.episodes for variant in ended if variant.episodes)
             yield TaskReturn(task_id=task.task_id, episodes=episodes, mean_return=returns / episodes)
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    """Write a temporary file beside `path`, sync it, and rename it over `path`: old or new, never half."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

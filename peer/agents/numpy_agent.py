@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import trio
 
+from peer.atomic_write import replace_file
 from peer.errors import StorageError
 from peer.moments import merge
 from peer.types import Digest, EnvTask, ModelSchema, ModelState, Moments, Params, Seconds, TrainStats
@@ -105,12 +106,9 @@ class NumpyAgent:
 
     def save(self, path: Path) -> None:
         state = {"format": _FORMAT, "schema": self._schema.digest.hex(), "env_steps": self._env_steps}
-        scratch = path.with_name(f".{path.name}.new")
         try:
-            scratch.write_text(json.dumps(state))
-            scratch.replace(path)
+            replace_file(path, json.dumps(state).encode())
         except OSError as error:
-            scratch.unlink(missing_ok=True)
             raise StorageError(f"cannot write training state {path}: {error}") from error
 
     def load(self, path: Path) -> None:

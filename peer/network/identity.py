@@ -11,7 +11,6 @@ noticed.
 import hashlib
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from peer.atomic_write import replace_file
 from peer.errors import StorageError
 from peer.peer_ids import peer_id_of
 from peer.types import PeerId, Session
@@ -178,25 +178,6 @@ def _write(path: Path, identity: Identity) -> None:
     raw = _PREFIX + identity.secret_seed + identity.public_key
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600 from birth
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(scratch).replace(path)
-        except BaseException:
-            Path(scratch).unlink(missing_ok=True)
-            raise
-        _sync_directory(path.parent)
+        replace_file(path, raw, mode=0o600)
     except OSError as error:
         raise StorageError(f"cannot write the identity file {path}: {error.strerror}") from error
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the rename survive a power cut."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

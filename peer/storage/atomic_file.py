@@ -1,8 +1,7 @@
 """Files that are either the old content or the new one, whatever happens in between, and that prove it when read.
 
-Write: a temporary file beside the target, fsync, rename over it, fsync of the folder. Layout of a framed file
-(all integers big-endian): magic "MRMR", format version u16, kind 4 bytes, payload length u64, SHA-256 of
-everything before it and of the payload, then the payload.
+Layout of a framed file (all integers big-endian): magic "MRMR", format version u16, kind 4 bytes, payload length u64,
+SHA-256 of everything before it and of the payload, then the payload.
 """
 
 import hashlib
@@ -10,6 +9,7 @@ import os
 import struct
 from pathlib import Path
 
+from peer.atomic_write import TEMPORARY_PREFIX, replace_file
 from peer.errors import StorageError
 from peer.storage.failures import check_replaceable, describe, storage_errors
 
@@ -21,7 +21,6 @@ FRAME_BYTES = 50
 _MAGIC = b"MRMR"
 _VERSION = 1
 _HEAD = struct.Struct(">4sH4sQ")
-_TEMPORARY_PREFIX = ".tmp-"
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -30,17 +29,8 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     Raises: StorageError naming file, cause and next step.
     """
     check_replaceable("write", path)
-    temporary = path.with_name(f"{_TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
-    try:
-        _write_durably(temporary, data, mode)
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        _discard(temporary)
-        raise StorageError(describe("write", path, error)) from error
-    except BaseException:
-        _discard(temporary)
-        raise
+    with storage_errors("write", path):
+        replace_file(path, data, mode=mode)
 
 
 def write_framed(path: Path, payload: bytes, *, kind: bytes) -> None:
@@ -89,7 +79,7 @@ def unframe(data: bytes, *, kind: bytes, source: Path) -> bytes:
 def remove_leftovers(folder: Path) -> None:
     """Delete temporary files that a killed process left behind. Only the owner of the folder may call this."""
     with storage_errors("clean up", folder):
-        for path in folder.glob(f"{_TEMPORARY_PREFIX}*"):
+        for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
             path.unlink(missing_ok=True)
 
 
@@ -108,29 +98,3 @@ def _read_bounded(path: Path) -> bytes:
 
 def _damaged(path: Path, cause: str) -> StorageError:
     return StorageError(f"{path} is damaged: {cause}; move it away to start without it")
-
-
-def _write_durably(path: Path, data: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _discard(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return  # the disk is in trouble already; `remove_leftovers` gets it at the next start

@@ -115,6 +115,17 @@ def test_mode_holds_from_the_first_byte(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_link_with_the_name_of_the_temporary_file_leads_nowhere(tmp_path: Path) -> None:
+    """In a folder where others may write, one could have a secret written into a file of its own."""
+    others = tmp_path / "others"
+    others.write_bytes(b"as it was")
+    (tmp_path / f".tmp-{os.getpid()}-secret").symlink_to(others)
+    write_atomic(tmp_path / "secret", b"key", mode=0o600)
+    assert others.read_bytes() == b"as it was"
+    assert (tmp_path / "secret").read_bytes() == b"key"
+    assert not (tmp_path / "secret").is_symlink()
+
+
 def test_full_disk_keeps_the_old_content_and_leaves_no_litter(full_disk: FullDisk) -> None:
     path = full_disk.folder / "file"
     write_framed(path, b"old", kind=KIND)

@@ -1,0 +1,51 @@
+"""Replace a file so that a reader, a crash or a full disk meets the old content or the new one, never a part of it."""
+
+import os
+from pathlib import Path
+
+TEMPORARY_PREFIX = ".tmp-"
+"""Names begin so of what a killed process may leave beside the file that it was writing."""
+
+
+def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace `path` by `data`, durably: a temporary file beside it, fsync, rename, fsync of the folder.
+
+    mode: of the new file. Raises: OSError; unless it was the last fsync that failed, the old file is as it was.
+    """
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        _write_durably(temporary, data, mode)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except BaseException:
+        _discard(temporary)
+        raise
+
+
+def _write_durably(path: Path, data: bytes, mode: int) -> None:
+    """Write a new file. Whatever has its name goes first: a link there could lead a secret to another's file."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _discard(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return  # the disk is in trouble already; the leftover goes at the next start, or the next write
