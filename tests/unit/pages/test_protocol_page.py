@@ -2,10 +2,12 @@
 
 import importlib
 import pkgutil
+import re
 
 import msgspec
 
 import peer.wire
+from peer.wire import envelope
 from peer.wire.limits import PROTOCOL_VERSION
 from peer.wire.messages import DepartedEntry, GroupMember, Rejection, RosterEntry
 from peer.wire.proofs import ProofPair
@@ -37,3 +39,9 @@ def test_every_request_is_named() -> None:
 
 def test_version_is_that_of_the_page() -> None:
     assert f"protocol version {PROTOCOL_VERSION}\n" in PAGE
+
+
+def test_bounds_of_signed_messages_are_those_of_the_page() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (\d+) (B|KiB) \|$", PAGE, flags=re.MULTILINE)
+    told = {name: int(number) * {"B": 1, "KiB": 1024}[unit] for name, number, unit in rows}
+    assert told == {message.__name__: kind.max_bytes for message, kind in envelope._KINDS.items()}
