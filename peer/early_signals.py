@@ -4,6 +4,13 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # the last: of a closed terminal
+
+
+def heeded(*numbers: signal.Signals) -> tuple[signal.Signals, ...]:
+    """Return those that are not ignored: whoever ignores one, as nohup does SIGHUP, means it."""
+    return tuple(number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN)
+
 
 class EarlySignals:
     """What has come so far and was heard by nobody, each signal once."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from peer.config.schema import Config
+from peer.early_signals import STOP_SIGNALS, heeded
 from peer.errors import ConfigError
 from peer.storage.slots import free_slots
 from peer.telemetry.plain_text import plural
@@ -72,8 +73,8 @@ class LocalSwarm:
         """
         folder = self._config.storage.data_dir
         self._slots = free_slots(Path(folder), len(self._ports))
-        signal.signal(signal.SIGINT, self._on_signal)
-        signal.signal(signal.SIGTERM, self._on_signal)
+        for number in heeded(*STOP_SIGNALS):
+            signal.signal(number, self._on_signal)
         self._say(f"starting {plural(len(self._ports), 'peer')} on 127.0.0.1, data in {folder}; Ctrl-C stops all")
         for setting in unused_settings(self._config):
             self._say(f"{setting} is not used: `murmur up` gives every peer its own, on 127.0.0.1")

@@ -18,7 +18,7 @@ from peer.addresses import bound_port
 from peer.admission.policy import AdmissionPolicy
 from peer.agents.native_agent import NativeAgent
 from peer.config.schema import Config
-from peer.early_signals import EarlySignals, keeping
+from peer.early_signals import STOP_SIGNALS, EarlySignals, heeded, keeping
 from peer.errors import StorageError
 from peer.native import AggregationKernels
 from peer.network.announce import Announced
@@ -62,13 +62,12 @@ from peer.telemetry.process_events import Announcing, Listening, LookingFor, Shu
 from peer.telemetry.process_log import ProcessLog, open_log
 from peer.types import Seconds
 
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _REMIND_S: Seconds = 60.0
 """Between two lines in the log of a process that takes no part any more."""
 
 
 def run_process(config: Config, *, age: Callable[[], Seconds]) -> None:
-    """Run one peer until the swarm has finished, or SIGTERM or SIGINT comes; its state is saved either way.
+    """Run one peer until the swarm has finished, or SIGTERM, SIGINT or SIGHUP comes; its state is saved either way.
 
     age: returns the seconds since the process was started. Everything that can be wrong with disk and settings is
     found out before the network is touched.
@@ -142,14 +141,14 @@ class PeerProcess:
             return
         self._tell_health_check()
         quiet_libp2p_logging()
-        with keeping(*_STOP_SIGNALS) as early:
+        with keeping(*heeded(*STOP_SIGNALS)) as early:
             trio.run(self._take_part, _Start(folder=folder, boot=boot, agent=agent, root=root), early)
 
     async def _take_part(self, start: _Start, early: EarlySignals) -> None:
         """Be part of the swarm. The transport is the outermost block: what it raises must not come in a group."""
         newer: OwnIdentityRunsTwice | None = None
         status = StatusDesk(self._slot.path, self._facts(start), self._log)
-        with trio.open_signal_receiver(*_STOP_SIGNALS) as signals:
+        with trio.open_signal_receiver(*heeded(*STOP_SIGNALS)) as signals:
             early.pass_on()
             async with (
                 open_libp2p_transport(transport_settings(self._config), self._identity) as transport,

@@ -55,6 +55,18 @@ def test_peer_stopped_by_a_signal_goes_on_where_it_stopped(murmur: Murmur) -> No
     assert second.named("state_saved")[0]["round"] > saved["round"]
 
 
+def test_closed_terminal_stops_a_peer_as_other_signals_do_unless_it_was_told_to_ignore_that(murmur: Murmur) -> None:
+    first = murmur.peer("a")
+    first.wait_for_round(1)
+    assert first.stop(signal.SIGHUP) == 0, first.output
+    (saved,) = first.named("state_saved")
+    second = murmur.peer("a", inside=("nohup",))
+    second.wait_for_round(saved["round"] + 1)
+    second.send(signal.SIGHUP)
+    second.wait_for_round(saved["round"] + 3)
+    assert second.stop() == 0
+
+
 def evaluated(murmur: Murmur, model: str) -> str:
     process = murmur.run("eval", model)
     assert process.wait(within_s=START_S) == 0, process.output
