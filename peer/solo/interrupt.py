@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Self, TypeVar
 
@@ -11,7 +12,7 @@ import trio
 
 T = TypeVar("T")
 
-_ASKED = b"murmur: stopping, and saving what was learned; Ctrl-C once more ends at once, without saving\n"
+_ASKED = b"murmur: stopping, and saving what was learned; Ctrl-C once more ends at once, at the last evaluation\n"
 _AGAIN_S = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed, or the line to it broke
 
@@ -23,7 +24,9 @@ class Interrupt:
     ignored before, as SIGHUP under `nohup`, is ignored further on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_last: Callable[[], None]) -> None:
+        """at_last: what remains to be done before a second Ctrl-C ends the process."""
+        self._at_last = at_last
         self._requested_at: float | None = None
         self._before: dict[signal.Signals, object] = {}
 
@@ -49,12 +52,12 @@ class Interrupt:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self._requested_at is not None:
-            if number == signal.SIGINT and now - self._requested_at >= _AGAIN_S:
+        if self._requested_at is None:
+            self._requested_at = now
+            with suppress(OSError):  # nobody may be there any more to read it
+                os.write(2, _ASKED)
+        elif number == signal.SIGINT and now - self._requested_at >= _AGAIN_S:
+            try:
+                self._at_last()
+            finally:
                 os._exit(128 + number)  # as a shell reports it; the thread in the core can be ended in no other way
-            return
-        self._requested_at = now
-        try:
-            os.write(2, _ASKED)
-        except OSError:
-            return  # nobody is there any more to read it

@@ -62,22 +62,28 @@ def train_solo(config: Config, options: TrainOptions) -> Summary:
     if options.plot is not None:
         check_plot(options.plot)
     model_file = options.model_file or _default_model_file(config, options)
+    curve_file = options.curve_file or (model_file.with_name(CURVE_FILE) if options.model_file is None else None)
+    _check_distinct({"-o": model_file, "--plot": options.plot, "--curve": curve_file})
     check_writable_file("write the model", model_file)
-    curve_file = options.curve_file
     if options.model_file is None:
         save_settings(model_file.with_name(SETTINGS_FILE), config, options.arguments)
-        curve_file = curve_file or model_file.with_name(CURVE_FILE)
     curve = CurveFile(curve_file)
-    with Interrupt() as interrupt:
-        return _train_and_save(config, options, model_file, curve, interrupt)
+    settings = ppo_settings(config, _SOLO)
+    agent = make_ppo_agent(config.env.name, settings)
+    keeper = _Keeper(config, agent, model_file)
+    with Interrupt(at_last=keeper.save_trained) as interrupt:
+        return _train_and_save(config, options, agent, keeper, curve, interrupt)
 
 
 def _train_and_save(
-    config: Config, options: TrainOptions, model_file: Path, curve: CurveFile, interrupt: Interrupt
+    config: Config,
+    options: TrainOptions,
+    agent: PpoAgent,
+    keeper: "_Keeper",
+    curve: CurveFile,
+    interrupt: Interrupt,
 ) -> Summary:
     settings = ppo_settings(config, _SOLO)
-    agent = make_ppo_agent(config.env.name, settings)
-    keeper = _Keeper(agent)
     start = time.monotonic()
     display = make_display(config.env.name, target=config.stop.mean_return, max_env_steps=options.max_env_steps)
 
@@ -103,13 +109,13 @@ def _train_and_save(
         backend=agent.backend_name,
         outcome=outcome,
         wall_s=time.monotonic() - start,
-        model_file=model_file,
+        model_file=keeper.path,
         model_env_steps=keeper.env_steps,
-        replaced=model_file.exists(),
+        replaced=keeper.path.exists(),
         curve_file=curve,
         plot=options.plot,
     )
-    save_model(model_file, ModelFile(state=keeper.state, settings=_description(config, keeper)))
+    keeper.save()
     if options.plot is not None:
         draw_curve(
             options.plot,
@@ -123,13 +129,29 @@ def _train_and_save(
 class _Keeper:
     """Holds the newest model that is known to be sound: of the last evaluation, or of the end."""
 
-    def __init__(self, agent: PpoAgent) -> None:
+    def __init__(self, config: Config, agent: PpoAgent, path: Path) -> None:
+        self.path = path
+        self._config = config
         self._agent = agent
         self.keep(Progress())
 
+    @property
+    def env_steps(self) -> int:
+        return self._kept[1]
+
     def keep(self, progress: Progress) -> None:
-        self.state = ModelState(params=self._agent.get_params(), moments=to_moments(self._agent.moments()))
-        self.env_steps = progress.env_steps
+        state = ModelState(params=self._agent.get_params(), moments=to_moments(self._agent.moments()))
+        self._kept = state, progress.env_steps  # at once: another thread may save meanwhile
+
+    def save(self) -> None:
+        """Raises: StorageError."""
+        state, env_steps = self._kept
+        save_model(self.path, ModelFile(state=state, settings=_description(self._config, state, env_steps)))
+
+    def save_trained(self) -> None:
+        """Save, unless nothing was evaluated since the first weights. Raises: StorageError."""
+        if self.env_steps > 0:
+            self.save()
 
 
 def _plan(config: Config, options: TrainOptions, settings: PpoSettings) -> Plan:
@@ -166,11 +188,19 @@ def _default_model_file(config: Config, options: TrainOptions) -> Path:
     return Path(config.storage.data_dir) / "train" / name / MODEL_FILE
 
 
-def _description(config: Config, keeper: _Keeper) -> dict[str, str]:
+def _description(config: Config, state: ModelState, env_steps: int) -> dict[str, str]:
     """Return what it takes to rebuild the policy, and where the model comes from."""
     return {
         **describe_policy(config),
         "run": config.run.name,
-        "env_steps": str(keeper.env_steps),
-        "model_hash": model_hash(keeper.state).hex(),
+        "env_steps": str(env_steps),
+        "model_hash": model_hash(state).hex(),
     }
+
+
+def _check_distinct(files: dict[str, Path | None]) -> None:
+    """Raises: ValueError when two options name one file, of which one would be lost."""
+    named: dict[Path, str] = {}
+    for option, path in files.items():
+        if path is not None and (other := named.setdefault(path.resolve(), option)) != option:
+            raise ValueError(f"{other} and {option} both name {path}: give each a file of its own")

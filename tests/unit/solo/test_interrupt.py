@@ -13,16 +13,20 @@ from peer.solo.interrupt import Interrupt
 BUSY = """
 import ctypes
 from peer.solo.interrupt import Interrupt
-with Interrupt() as interrupt:
+with Interrupt(at_last=lambda: print("saved", flush=True)) as interrupt:
     interrupt.while_doing(lambda: print("ready", flush=True))
     interrupt.while_doing(lambda: ctypes.CDLL(None).sleep(60))  # as the core: it lets others run, and hears no signal
 """
 
 
+def nothing() -> None:
+    pass
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_first_signal_is_a_request_and_the_handler_of_before_comes_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with Interrupt() as interrupt:
+    with Interrupt(at_last=nothing) as interrupt:
         assert not interrupt.requested()
         signal.raise_signal(number)
         assert interrupt.requested()
@@ -39,6 +43,7 @@ def test_second_ctrl_c_ends_the_process_though_the_core_is_busy() -> None:
     time.sleep(0.6)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30.0) == 128 + signal.SIGINT
+    assert process.stdout.read() == "saved\n"
 
 
 def test_signals_in_a_row_are_one_request() -> None:
@@ -50,7 +55,7 @@ def test_signals_in_a_row_are_one_request() -> None:
 def test_hangup_that_was_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Interrupt() as interrupt:
+        with Interrupt(at_last=nothing) as interrupt:
             os.kill(os.getpid(), signal.SIGHUP)
             assert not interrupt.requested()
     finally:

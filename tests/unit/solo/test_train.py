@@ -284,3 +284,22 @@ def test_summary_names_a_better_evaluation_than_the_last(
     returns = iter([10.0, 40.0, 30.0, 20.0])
     monkeypatch.setattr(PpoAgent, "evaluate", lambda *_: next(returns))
     assert "greedy return 20.0; best 40.0 at 256 env steps" in train_solo(small(), options).text()
+
+
+def test_one_file_for_two_things_is_refused(options: TrainOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "make_ppo_agent", lambda *_: pytest.fail("training began"))
+    with pytest.raises(ValueError, match=r"-o and --curve both name .*model\.safetensors: give each a file of its own"):
+        train_solo(small(), replace(options, curve_file=file_of(options).parent / "." / "model.safetensors"))
+    assert not file_of(options).exists()
+
+
+def test_second_ctrl_c_leaves_the_model_of_the_last_evaluation(options: TrainOptions) -> None:
+    agent = make_ppo_agent("CartPole-v1", ppo_settings(small(), PeerId("solo")))
+    keeper = train._Keeper(small(), agent, file_of(options))
+    keeper.save_trained()
+    assert not file_of(options).exists()  # an untrained model would replace an earlier one
+    agent.train(256, 60.0)
+    keeper.keep(Progress(env_steps=256))
+    agent.train(256, 60.0)
+    keeper.save_trained()
+    assert load_model(file_of(options)).settings["env_steps"] == "256"
