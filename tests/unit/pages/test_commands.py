@@ -74,3 +74,11 @@ def test_every_key_that_is_named_is_one(page: Path) -> None:
 def test_every_variable_that_is_named_is_a_key(page: Path) -> None:
     for section, key in re.findall(r"MURMUR_([A-Z]+)__([A-Z_0-9]+)", page.read_text(encoding="utf-8")):
         assert f"{section}.{key}".lower() in dotted_keys(), f"MURMUR_{section}__{key}"
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=name)
+def test_every_variable_of_compose_that_is_named_is_one(page: Path) -> None:
+    files = "".join(file.read_text(encoding="utf-8") for file in CONFIGS if file.suffix == ".yml")
+    for variable, value in re.findall(r"\b(PEER_[A-Z]+)(?:=(\S+))?", "\n".join(code(page))):
+        assert f"${{{variable}:-" in files, variable
+        assert not value.endswith(".yaml") or (ROOT / "configs" / value).exists(), value
