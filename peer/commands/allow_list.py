@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from peer.admission.allow_list import AllowListFile
 
 allow_list_app = typer.Typer(
-    help="Make, change, sign and show allow-lists: who may take part in a run.\n\n"
+    help="Make, change, sign and show lists of who may take part.\n\n"
     "\b\nExample, on the machine of whoever decides:\n"
     "  murmur identity new authority.key      once; it never runs a peer\n"
     "  murmur allow-list new swarm.json --run cartpole\n"
@@ -92,7 +92,7 @@ def sign_command(
     file: ListFile,
     key: Annotated[Path, typer.Option("--key", metavar="FILE", help="Key file of an authority.")],
 ) -> None:
-    """Sign the list with the key of an authority (made by `murmur identity new`).
+    """Sign the list with the key of an authority. `murmur identity new` makes such a key.
 
     \b
     Example:

@@ -13,7 +13,7 @@ from peer.errors import StorageError
 MIN_PASSPHRASE = 8
 
 identity_app = typer.Typer(
-    help="Make, show, export and import a peer's identity: the Ed25519 key by which the swarm knows it.\n\n"
+    help="Make, show, export and import a peer's identity. It is the Ed25519 key by which the swarm knows the peer.\n\n"
     "A peer makes its own key at its first start (slot-N/identity.key). These commands are for making one "
     "beforehand, for backups, and for moving a peer to another machine. One identity must never run twice at once.",
     no_args_is_help=True,
@@ -86,7 +86,7 @@ def export_command(
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="Encrypted copy to write; never overwritten.")],
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Write an encrypted copy of a key (PKCS #8 PEM), for a backup or another machine.
+    """Write an encrypted copy of a key (PKCS #8 PEM). It is for a backup or another machine.
 
     \b
     Example:

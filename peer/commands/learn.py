@@ -36,7 +36,7 @@ def train_command(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, the curve in it.")] = False,  # noqa: FBT002
     overrides: arguments.Overrides = None,
 ) -> None:
-    """Train one learner on this machine, without a network, until it reaches stop.mean_return.
+    """Train one learner on this machine, without a network. It trains until it reaches stop.mean_return.
 
     Equal seeds give equal models. Ctrl-C saves what was learned so far; a second one ends at once. Progress goes to
     stderr, the summary to stdout. Exit code: 0 when solved, out of steps or stopped, 1 when training diverged, 2 when
@@ -81,7 +81,7 @@ def eval_command(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, all returns in it.")] = False,  # noqa: FBT002
 ) -> None:
-    """Evaluate a saved model: mean return, standard deviation and range of greedy episodes on fixed seeds.
+    """Evaluate a saved model by greedy episodes on fixed seeds. Prints mean return, standard deviation and range.
 
     The defaults are those of configs/config.yaml, so that the figure is the one that ended the run. Of a run that goes
     on, or was killed, it is the model of the newest snapshot.
@@ -127,7 +127,7 @@ def bench_command(
         ),
     ] = None,
 ) -> None:
-    """Measure env steps a second on this machine: median, extremes, and the machine. Close other programs first.
+    """Measure env steps a second on this machine. Prints median and extremes; close other programs first.
 
     Trainers are usually compared at the two values of --setting. Files and MURMUR_ variables have no effect. --env,
     --threads, --device and --backend are short for env.name=, compute.threads= and so on. Progress goes to stderr, the

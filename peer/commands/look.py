@@ -18,7 +18,7 @@ def doctor_command(
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array of findings.")] = False,  # noqa: FBT002
     overrides: arguments.Overrides = None,
 ) -> None:
-    """Say what would keep a peer of this configuration from working here, and what to do about it.
+    """Say what would keep a peer from working here, and what to do.
 
     Checks the settings, disk, identities, swarm key and allow-list, what computes, the clock, the port, and every
     address of network.dns and network.addresses: name, TCP, handshake, version, run, settings, admission. Takes part in
@@ -54,7 +54,9 @@ def status_command(
     ] = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array, one object a slot.")] = False,  # noqa: FBT002
 ) -> None:
-    """Ask the peers that run on this machine how they are: round, roster, rates, what they wait for, last warnings.
+    """Ask the peers that run on this machine how they are.
+
+    Tells round, roster, rates, what they wait for, and the last warnings.
 
     Exit code: 0 when a peer answered, 1 when none runs, 2 when there is no such folder.
 
@@ -103,7 +105,9 @@ def log_command(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a round, or for the whole result.")] = False,  # noqa: FBT002
 ) -> None:
-    """Show the chain of sealed rounds, newest first: who sealed, whose work counts, and what was rejected why.
+    """Show the chain of sealed rounds, newest first.
+
+    Tells who sealed, whose work counts, and what was rejected why.
 
     Reads the journal that a peer keeps on disk, while it runs or after, also in a copied folder; changes nothing.
     Only rounds whose signatures hold are shown. On a terminal the output goes through your pager. Exit code: 0, 1

@@ -9,7 +9,7 @@ from peer.commands import arguments, exits, startup
 
 
 def peer_command(config: arguments.ConfigFiles = None, overrides: arguments.Overrides = None) -> None:
-    """Run one peer in the foreground until the swarm has solved its task, or Ctrl-C.
+    """Run one peer until the swarm has solved its task, or Ctrl-C.
 
     It trains at once, alone if need be, and merges with the peers that it finds by network.dns and
     network.addresses. Identity and state are kept in storage.data_dir, in the lowest slot-N that no other process
@@ -45,7 +45,7 @@ def up_command(
     ] = 0,
     overrides: arguments.Overrides = None,
 ) -> None:
-    """Run a swarm on this machine: peer processes on loopback, their logs interleaved. Ctrl-C stops all of them.
+    """Run a swarm on this machine: peer processes on loopback. Their logs are interleaved; Ctrl-C stops all of them.
 
     Every peer is told the addresses of all; none is special. Kill one with kill -9 and watch the others go on.
     Started again, the swarm goes on where it was stopped, and one that has finished says so. Exit code: 0 when

@@ -37,7 +37,8 @@ def simulate_command(
     config: arguments.ConfigFiles = None,
     overrides: arguments.Overrides = None,
 ) -> None:
-    """Run a whole swarm in this process and in virtual time: the real round protocol on a network of random numbers.
+    """Run a whole swarm in this process and in virtual time. It is the real round protocol, on a network of random
+    numbers.
 
     Progress goes to stderr, the summary to stdout. Timers of a round, the aggregation, the codec and what the native
     agent learns come from the configuration. Exit code: 0 when the run was sound, 1 when two honest peers disagreed,

@@ -8,7 +8,8 @@ import typer
 from peer.commands import exits
 
 swarm_key_app = typer.Typer(
-    help="Make and compare swarm keys: the secret that every peer of a private swarm has (network.swarm_key_file).\n\n"
+    help="Make and compare the keys of private swarms. Every peer of such a swarm has its key "
+    "(network.swarm_key_file).\n\n"
     "Make one, copy the file to every peer over a channel that you trust, and name it in their settings. Peers "
     "without it, or with another, are refused in the handshake and served nothing.",
     no_args_is_help=True,
@@ -33,7 +34,7 @@ def new_command(file: KeyFile) -> None:
 
 @swarm_key_app.command("show")
 def show_command(file: KeyFile) -> None:
-    """Print the fingerprint of the key in FILE, by which two machines are compared. Prints nothing secret.
+    """Print the fingerprint of the key in FILE. By it two machines are compared; it tells nothing secret.
 
     \b
     Example:

@@ -80,6 +80,14 @@ COMMANDS = (
 )
 
 
+@pytest.mark.parametrize("command", ["", "identity", "swarm-key", "allow-list"])
+def test_list_of_commands_cuts_no_sentence_at_80_columns(command: str) -> None:
+    result = RUNNER.invoke(peer.cli.app, [*command.split(), "-h"], terminal_width=78)  # a terminal of 80 leaves as many
+    listed = result.output.partition("\nCommands:\n")[2]
+    assert listed
+    assert "..." not in listed
+
+
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("identity", "swarm-key")])
 def test_help_shows_an_example(command: str) -> None:
     result = RUNNER.invoke(peer.cli.app, [*command.split(), "-h"], terminal_width=120)
