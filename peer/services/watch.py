@@ -12,6 +12,7 @@ from peer.storage.heartbeat import Heartbeat
 from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.names import NameBook
 from peer.telemetry.process_events import Waiting
+from peer.telemetry.rate_limit import LONGEST_S
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 
@@ -20,7 +21,8 @@ _LOOK_S = 1.0
 
 
 class StuckWatch:
-    """An observer that tells what a round waits for once its training time is over by `every_s`, and so on."""
+    """An observer that tells what a round waits for once its training time is over by `every_s`, then ever more rarely:
+    a minority of a strict swarm may wait for days."""
 
     def __init__(
         self,
@@ -40,18 +42,20 @@ class StuckWatch:
         self._names = names
         self._opened_at: Seconds | None = None
         self._told_at: Seconds = 0.0
+        self._pause_s = every_s
 
     def observe(self, effect: Effect) -> None:
         if isinstance(effect, OpenRound):
             self._opened_at = self._told_at = trio.current_time() + self._train_s
+            self._pause_s = self._every_s
 
     async def serve(self) -> Never:
         while True:
             await trio.sleep(_LOOK_S)
             now = trio.current_time()
-            stuck = self._opened_at is not None and not self._machine.finished and now - self._told_at >= self._every_s
+            stuck = self._opened_at is not None and not self._machine.finished and now - self._told_at >= self._pause_s
             if stuck and self._opened_at is not None:
-                self._told_at = now
+                self._told_at, self._pause_s = now, min(2 * self._pause_s, LONGEST_S)
                 round_number = self._machine.tip.round + 1
                 self._sink.emit(Waiting(what=self.waiting_for(), since_s=now - self._opened_at, round=round_number))
 

@@ -105,11 +105,11 @@ def test_a_stuck_swarm_says_whom_it_waits_for() -> None:
         async with NodeSwarm(3, seed=5, config=config) as swarm:
             swarm.nodes[2].agent_type = troubled("hangs")
             swarm.start()
-            await swarm.until(lambda: len(swarm.nodes[0].events(Waiting)) >= 3, within_s=60.0)
+            await swarm.until(lambda: len(swarm.nodes[0].events(Waiting)) >= 2, within_s=60.0)
             for node in swarm.nodes[:2]:
                 waiting = node.events(Waiting)
                 assert {event.what for event in waiting} == {"the deltas of peer-2"}
-                assert [round(event.since_s) // 5 for event in waiting[:3]] == [1, 2, 3]
+                assert [round(event.since_s) // 5 for event in waiting[:2]] == [1, 3]
             assert {event.what for event in swarm.nodes[2].events(Waiting)} == {"its own training"}
 
     play(5, scenario)

@@ -34,16 +34,18 @@ class Scene:
         return [(event.what, round(event.since_s)) for event in self.sink.events if isinstance(event, Waiting)]
 
 
-async def test_it_speaks_every_five_seconds_after_the_training_time(
+async def test_it_speaks_five_seconds_after_the_training_time_and_then_ever_more_rarely(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     scene = Scene()
     nursery.start_soon(scene.watch.serve)
     await trio.sleep(6.5)
     assert scene.waiting() == []
-    await trio.sleep(12.0)
+    await trio.sleep(40.0)
     assert [what for what, _ in scene.waiting()] == ["its own training"] * 3
-    assert [since // 5 for _, since in scene.waiting()] == [1, 2, 3]
+    assert [since for _, since in scene.waiting()] == [5, 15, 35]
+    await trio.sleep(24 * 3600.0)
+    assert len(scene.waiting()) == 150, "once in ten minutes"
 
 
 async def test_a_new_round_begins_the_count_anew(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
@@ -63,7 +65,7 @@ async def test_it_names_all_whose_deltas_are_missing(nursery: trio.Nursery, auto
     await trio.sleep(8.5)
     assert scene.waiting()[0][0] == "its own training"  # what it can do something about comes first
     scene.chain.effects += machine.announce(work(machine.tip), 0.0)  # for the machine no time has passed: it waits
-    await trio.sleep(6.0)
+    await trio.sleep(11.0)
     assert scene.waiting()[1][0] == "the deltas of alice, bob"
 
 
