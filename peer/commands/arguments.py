@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = Path("configs/config.yaml")
 DATA_DIR_VARIABLE = "MURMUR_STORAGE__DATA_DIR"
 """Names the data folder for commands that read no other settings, as it does for peers."""
+
+_TOO_MANY = 2**63
+"""The core counts in 64 bits."""
 
 ConfigFiles = Annotated[
     list[Path] | None,
@@ -34,6 +38,21 @@ Overrides = Annotated[
         help="Settings that win over files and MURMUR_SECTION__KEY variables, such as round.train_s=1.",
     ),
 ]
+
+
+def whole_number(text: str) -> int:
+    """Read an option that counts, also as people write large ones: 1_000_000, 1e6.
+
+    Raises: typer.BadParameter below 1 or when it is no whole number.
+    """
+    try:
+        value = Decimal(text)
+        counts = 1 <= value < _TOO_MANY and value == value.to_integral_value()
+    except InvalidOperation:  # no number, or NaN
+        counts = False
+    if not counts:
+        raise typer.BadParameter(f"expected a whole number of at least 1, such as 100000 or 1e5, got {text!r}")
+    return int(value)
 
 
 def load(files: list[Path] | None, overrides: list[str] | None) -> "Config":

@@ -14,10 +14,19 @@ if TYPE_CHECKING:
 
 def train_command(
     config: arguments.ConfigFiles = None,
-    env_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many env steps, solved or not.")] = None,
+    env_steps: Annotated[
+        int | None,
+        typer.Option(
+            parser=arguments.whole_number, metavar="N", help="Stop after so many env steps, such as 1e6, solved or not."
+        ),
+    ] = None,
     eval_steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Env steps between greedy evaluations. Default: 4096, later 5 % of those done."),
+        typer.Option(
+            parser=arguments.whole_number,
+            metavar="N",
+            help="Env steps between greedy evaluations. Default: 4096, later 5 % of those done.",
+        ),
     ] = None,
     model: Annotated[
         Path | None,

@@ -10,11 +10,12 @@ from typing import Self, TypeVar
 
 import trio
 
+from peer.early_signals import STOP_SIGNALS, heeded
+
 T = TypeVar("T")
 
 _ASKED = b"murmur: stopping, and saving what was learned; Ctrl-C once more ends at once, at the last evaluation\n"
 _AGAIN_S = 0.5
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed, or the line to it broke
 
 
 class Interrupt:
@@ -39,9 +40,8 @@ class Interrupt:
         return done
 
     def __enter__(self) -> Self:
-        for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._note)
+        for number in heeded(*STOP_SIGNALS):
+            self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import gymnasium
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from peer.config.load import load_config
@@ -25,6 +27,13 @@ def test_policy_played_as_the_guide_says_lasts_to_the_time_limit(tmp_path: Path)
     played: dict[str, bool] = {}
     exec(code, played)  # our own page
     assert (played["terminated"], played["truncated"]) == (False, True)
+
+
+def test_environments_step_as_the_guide_says(tmp_path: Path) -> None:
+    stepped: dict[str, npt.NDArray[np.float32]] = {}
+    exec(_example("NativeVectorEnv", tmp_path), stepped)  # our own page
+    assert stepped["observations"].shape == (1024, 4)
+    assert (stepped["returns"] >= 1.0).all()
 
 
 def _solved(folder: Path) -> Path:

@@ -148,5 +148,15 @@ def test_train_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], mess
 
 
 @pytest.mark.parametrize("option", ["--env-steps", "--eval-steps"])
-def test_train_refuses_no_steps(option: str) -> None:
-    assert murmur("train", option, "0")[0] == 2
+@pytest.mark.parametrize("steps", ["0", "-1", "1.5", "many", "1e99", "nan", "inf", ""])
+def test_train_refuses_what_is_no_number_of_steps(option: str, steps: str) -> None:
+    code, _, err = murmur("train", option, steps)
+    assert code == 2
+    assert f"expected a whole number of at least 1, such as 100000 or 1e5, got {steps!r}" in err
+
+
+@pytest.mark.parametrize("steps", ["64", "6.4e1", "6_4", "64.0"])
+def test_train_takes_steps_as_people_write_them(steps: str) -> None:
+    code, out, err = murmur("train", "--env-steps", steps, "--json", "-o", "m.safetensors", *SMALL)
+    assert code == 0, err
+    assert json.loads(out)["env_steps"] == 64
