@@ -1,10 +1,12 @@
 """A warning when the event loop runs late: the machine is short of CPU time, and everything else follows from that."""
 
+import math
 from typing import Never
 
 import trio
 
 from peer.telemetry.process_events import RunningLate
+from peer.telemetry.rate_limit import LONGEST_S, QUIET_S
 from peer.telemetry.sink import EventSink
 from peer.types import Seconds
 
@@ -17,8 +19,9 @@ _REPEAT_S: Seconds = 60.0
 
 
 async def watch_punctuality(sink: EventSink) -> Never:
-    """Nap again and again, and add up by how much each nap was too long."""
-    told_at = -_REPEAT_S
+    """Nap again and again, and add up by how much each nap was too long; what lasts is told ever more rarely."""
+    told_at = late_at = -math.inf
+    pause_s = _REPEAT_S
     while True:
         start, late_s, longest_s = trio.current_time(), 0.0, 0.0
         while (now := trio.current_time()) < start + WINDOW_S:
@@ -27,6 +30,11 @@ async def watch_punctuality(sink: EventSink) -> Never:
             late_s += lateness_s
             longest_s = max(longest_s, lateness_s)
         window_s = now - start
-        if late_s >= TOO_LATE * window_s and now - told_at >= _REPEAT_S:
+        if late_s < TOO_LATE * window_s:
+            continue
+        lasts = now - late_at < QUIET_S
+        late_at = now
+        if now - told_at >= (pause_s if lasts else _REPEAT_S):
+            pause_s = min(2 * pause_s, LONGEST_S) if lasts else _REPEAT_S
             told_at = now
             sink.emit(RunningLate(late_s=late_s, longest_s=longest_s, window_s=window_s))
