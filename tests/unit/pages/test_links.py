@@ -44,3 +44,10 @@ def test_every_target_of_make_that_is_named_is_there(page: Path) -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
     named = {target for line in code(page) for target in re.findall(r"^make ([a-z-]+)", line)}
     assert named <= set(targets)
+
+
+def test_every_source_of_a_limit_is_there() -> None:
+    named = set(re.findall(r"`((?!test_)[\w/]+\.py)`", text(ROOT / "docs/limits.md")))
+    assert len(named) > 30
+    for file in named:
+        assert any((ROOT / folder / file).exists() for folder in ("peer", "peer/network", ".")), file
