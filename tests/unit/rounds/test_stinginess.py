@@ -1,16 +1,21 @@
 """What builds on a thin manifest, or who says that it is there, makes up for it; nothing that its sealer does alone."""
 
 from collections.abc import Set
+from dataclasses import replace
 
+import msgspec
 import pytest
 
 from peer.network.identity import Identity
 from peer.rounds.entry import Entry
 from peer.rounds.ledger import Ledger
 from peer.rounds.stinginess import admitted_from, is_outnumbered_by_rival
-from peer.types import PeerId
+from peer.types import Digest, PeerId
+from peer.wire.envelope import seal
+from peer.wire.messages import Ack, RosterEntry
 from tests.swarm.machine_swarm import MachineSwarm
 from tests.unit.rounds.made_up_manifests import LIAR, NOW, OTHER, successor
+from tests.unit.services.chains import RUN, LoneChain
 
 
 @pytest.fixture
@@ -64,3 +69,102 @@ def test_a_branch_most_members_say_they_are_on_is_not_outnumbered(ledger: Ledger
 def test_strangers_that_say_they_are_on_a_branch_count_for_nothing(ledger: Ledger) -> None:
     strangers = {Identity.for_tests(number).peer_id for number in range(40, 45)}
     assert is_left_behind(ledger, say_they_are_there=strangers)
+
+
+MEMBERS = [Identity.for_tests(number) for number in range(1, 9)]
+
+
+class Eight:
+    """A round with eight on the roster, and manifests on it that admit so many of them."""
+
+    def __init__(self) -> None:
+        start = LoneChain()
+        start.seal()
+        members = sorted(member.peer_id for member in MEMBERS)
+        roster = tuple(RosterEntry(member, 0, 50, 1) for member in members)
+        self.root = replace(start.machine.tip, roster=roster, standing=None)
+        self.ledger = LoneChain(self.root).machine._ledger
+        self._names = 0
+
+    def on(self, parent: Entry, admitted: int, *, others: int = 0) -> Entry:
+        """Add a manifest that admits the first `admitted` members, and `others` whom nobody knows."""
+        self._names += 1
+        strangers = [RosterEntry(PeerId(f"stranger {number}"), 0, 50, 1) for number in range(others)]
+        roster = [msgspec.structs.replace(e, missed=int(at >= admitted)) for at, e in enumerate(self.root.roster)]
+        entry = replace(
+            parent, round=parent.round + 1, digest=Digest(bytes([self._names]) * 32), parent=parent.digest,
+            roster=(*roster, *strangers), standing=None,
+        )  # fmt: skip
+        self.ledger.chain.add(entry)
+        return entry
+
+    def is_outnumbered(self, *branch: Entry, there: int = 0) -> bool:
+        """there: the last so many members say that they are on it."""
+        say = frozenset(PeerId(entry.peer) for entry in self.root.roster[len(self.root.roster) - there :])
+        return is_outnumbered_by_rival(self.root, branch, self.ledger, lambda _tips: say)
+
+
+@pytest.mark.parametrize(
+    ("admitted", "by_rivals", "outnumbered"),
+    [
+        (1, [1], False),
+        (1, [2], True),
+        (2, [3], False),
+        (2, [4], True),
+        (3, [5], False),
+        (3, [6], True),
+        (4, [8], True),
+        (2, [1, 4, 2], True),
+        (2, [], False),
+    ],
+)
+def test_a_rival_outnumbers_with_two_or_more_and_twice_as_many(
+    admitted: int, by_rivals: list[int], *, outnumbered: bool
+) -> None:
+    eight = Eight()
+    thin = eight.on(eight.root, admitted)
+    for count in by_rivals:
+        eight.on(eight.root, count)
+    assert eight.is_outnumbered(thin) is outnumbered
+
+
+def test_strangers_in_a_manifest_count_for_nothing() -> None:
+    eight = Eight()
+    thin, stingy = eight.on(eight.root, 2), eight.on(eight.root, 1, others=5)
+    eight.on(eight.root, 3, others=5)
+    assert not eight.is_outnumbered(thin)
+    assert eight.is_outnumbered(stingy)
+
+
+@pytest.mark.parametrize(("there", "outnumbered"), [(2, True), (3, False)])
+def test_those_who_say_that_they_are_there_count_with_those_whose_work_is(there: int, *, outnumbered: bool) -> None:
+    eight = Eight()
+    thin = eight.on(eight.root, 1)
+    eight.on(eight.root, 6)
+    assert eight.is_outnumbered(thin, there=there) is outnumbered
+
+
+@pytest.mark.parametrize(("later", "outnumbered"), [(3, True), (4, False)])
+def test_work_in_what_builds_on_a_thin_manifest_counts(later: int, *, outnumbered: bool) -> None:
+    eight = Eight()
+    thin = eight.on(eight.root, 1)
+    eight.on(eight.root, 6)
+    assert eight.is_outnumbered(thin, eight.on(thin, later)) is outnumbered
+
+
+def test_a_rival_that_could_not_be_applied_outnumbers_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    eight = Eight()
+    thin, rival = eight.on(eight.root, 1), eight.on(eight.root, 6)
+    monkeypatch.setattr(eight.ledger.missing, "can_apply", lambda entry: entry is not rival)
+    assert not eight.is_outnumbered(thin)
+
+
+@pytest.mark.parametrize(("votes", "outnumbered"), [(4, True), (5, False)])
+def test_what_a_majority_has_decided_for_is_outnumbered_by_nobody(votes: int, *, outnumbered: bool) -> None:
+    eight = Eight()
+    thin = eight.on(eight.root, 1)
+    eight.on(eight.root, 6)
+    for voter in MEMBERS[:votes]:
+        vote = Ack(thin.round, thin.parent, thin.digest, thin.model, thin.round - 1)
+        eight.ledger.votes.add(seal(vote, voter, run=RUN))
+    assert eight.is_outnumbered(thin) is outnumbered
