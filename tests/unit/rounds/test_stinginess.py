@@ -107,6 +107,7 @@ class Eight:
 @pytest.mark.parametrize(
     ("admitted", "by_rivals", "outnumbered"),
     [
+        (0, [1], False),
         (1, [1], False),
         (1, [2], True),
         (2, [3], False),
