@@ -46,6 +46,18 @@ _SETTINGS = (
     "storage.max_journal_bytes=1048576",
     "storage.max_payload_bytes=2097152",
 )
+_TOLD = (
+    "peer_joined",
+    "peer_left",
+    "tip_replaced",
+    "snapshot_adopted",
+    "work_dropped",
+    "model_differed",
+    "message_refused",
+    "state_damaged",
+    "storage_failed",
+    "did_not_stop",
+)
 
 
 def main() -> int:
@@ -173,15 +185,14 @@ class Soak:
         return samples
 
     def _compare_models(self) -> None:
-        for number, model, name in (
-            (number, model, peer.name) for peer in self._peers for number, model in peer.take_models().items()
-        ):
-            known = self._models.get(number)
-            if known is None:
-                self._models[number] = model
-                self._final += 1
-            elif known != model:
-                self._differing.append(f"round {number}: {name} has {model}, another peer {known}")
+        for peer in self._peers:
+            for number, model in peer.take_models().items():
+                known = self._models.get(number)
+                if known is None:
+                    self._models[number] = model
+                    self._final += 1
+                elif known != model:
+                    self._differing.append(f"round {number}: {peer.name} has {model}, another peer {known}")
         for old in list(itertools.islice(self._models, max(len(self._models) - 10_000, 0))):
             del self._models[old]
 
@@ -201,19 +212,6 @@ class Soak:
         self._compare_models()
         self._samples.close()
 
-
-_TOLD = (
-    "peer_joined",
-    "peer_left",
-    "tip_replaced",
-    "snapshot_adopted",
-    "work_dropped",
-    "model_differed",
-    "message_refused",
-    "state_damaged",
-    "storage_failed",
-    "did_not_stop",
-)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -29,38 +29,42 @@ _COLOURS = ("#1f5fa8", "#e08a2c", "#9bb8d6", "#b9c9a3", "#c9a3b9", "#b0b0b0")
 def report(samples: Sequence[Sample], *, steady: Sequence[str]) -> tuple[str, bool]:
     """Return the table of the peers that lived through the run, and whether all of it is flat."""
     end = max(sample.hours for sample in samples)
-    lines = [
+    heading = [
         f"after the first {WARM_UP * end * 60:.0f} min; slope by Theil-Sen with the interval of 95 % of its resamples; "
         f"flat: below {FLAT_PER_HOUR:.0%} of the median an hour, or below the least change told",
         f"  {'':<24}{'peer':<12}{'median':>9}{'first':>9}{'last':>9}   change an hour",
     ]
-    all_flat = True
-    for field, title, least in _JUDGED:
-        for peer in steady:
-            judged = [sample for sample in of_peer(samples, peer) if sample.hours >= WARM_UP * end]
-            hours = [sample.hours for sample in judged]
-            values = [float(getattr(sample, field)) for sample in judged]
-            found = trend(hours, values)
-            flat = found.is_flat(least=least)
-            all_flat = all_flat and flat
-            tenth = max(len(values) // 10, 1)
-            first, last = statistics.median(values[:tenth]), statistics.median(values[-tenth:])
-            slope = f"{found.per_hour:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
-            verdict = f"flat (least: {least:g})" if flat else "NOT FLAT"
-            lines.append(f"  {title:<24}{peer:<12}{found.median:9.2f}{first:9.2f}{last:9.2f}   {slope}, {verdict}")
-    least_deltas = _TOGETHER * len(peers_in(samples))
-    for peer in steady:
-        own = of_peer(samples, peer)
-        deltas = statistics.median(each.deltas_per_round for each in own if not math.isnan(each.deltas_per_round))
-        together = deltas >= least_deltas
-        all_flat = all_flat and together
-        lines.append(
-            f"  deltas in a round, {peer}: {deltas:.1f} in the median of {len(peers_in(samples))}"
-            + ("" if together else ": NOT TOGETHER, so the rest says little about a swarm")
-        )
-        wall_s = (own[-1].hours - own[0].hours) * 3600
-        lines.append(f"  CPU of {peer}: {(own[-1].cpu_s - own[0].cpu_s) / wall_s:.1%} of a core")
-    return "\n".join(lines), all_flat
+    judged = {peer: [each for each in of_peer(samples, peer) if each.hours >= WARM_UP * end] for peer in steady}
+    rows = [_growth(judged[peer], peer, *quantity) for quantity in _JUDGED for peer in steady]
+    peers = len(peers_in(samples))
+    company = [_company(of_peer(samples, peer), peer, peers=peers) for peer in steady]
+    lines, verdicts = zip(*rows, *company, strict=True)
+    return "\n".join([*heading, *lines]), all(verdicts)
+
+
+def _growth(samples: Sequence[Sample], peer: str, field: str, title: str, least: float) -> tuple[str, bool]:
+    """Return the row of one quantity of one peer, and whether it is flat."""
+    values = [float(getattr(sample, field)) for sample in samples]
+    found = trend([sample.hours for sample in samples], values)
+    is_flat = found.is_flat(least=least)
+    tenth = max(len(values) // 10, 1)
+    first, last = statistics.median(values[:tenth]), statistics.median(values[-tenth:])
+    slope = f"{found.per_hour:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+    verdict = f"flat (least: {least:g})" if is_flat else "NOT FLAT"
+    return f"  {title:<24}{peer:<12}{found.median:9.2f}{first:9.2f}{last:9.2f}   {slope}, {verdict}", is_flat
+
+
+def _company(samples: Sequence[Sample], peer: str, *, peers: int) -> tuple[str, bool]:
+    """Return the lines about one peer in the swarm, and whether it trained together with most of the others."""
+    deltas = statistics.median(each.deltas_per_round for each in samples if not math.isnan(each.deltas_per_round))
+    is_together = deltas >= _TOGETHER * peers
+    warning = "" if is_together else ": NOT TOGETHER, so the rest says little about a swarm"
+    wall_s = (samples[-1].hours - samples[0].hours) * 3600
+    cpu = (samples[-1].cpu_s - samples[0].cpu_s) / wall_s
+    return (
+        f"  deltas in a round, {peer}: {deltas:.1f} in the median of {peers}{warning}\n"
+        f"  CPU of {peer}: {cpu:.1%} of a core"
+    ), is_together
 
 
 def draw(path: Path, samples: Sequence[Sample], *, steady: Sequence[str], faults: Sequence[float]) -> None:

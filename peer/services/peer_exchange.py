@@ -54,9 +54,9 @@ class PeerExchange:
         self._rng = rng
         self._every_s = every_s
         self._request_s = request_s
-        self._cards: dict[PeerId, list[Signed[PeerCard]]] = {}
-        self._seen: dict[bytes, Signed[PeerCard]] = {}
-        self._asked: set[PeerId] = set()
+        self._cards: dict[PeerId, list[Signed[PeerCard]]] = {}  # what the greeted show of themselves
+        self._seen: dict[bytes, Signed[PeerCard]] = {}  # the last ones opened, by their bytes
+        self._asked: set[PeerId] = set()  # of the greeted
 
     def learn(self, data: bytes, *, source: PeerId) -> None:
         """Take in a card that `source` gave us, its own or another's.
