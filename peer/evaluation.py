@@ -1,6 +1,5 @@
 """Evaluate a saved model file."""
 
-import hashlib
 import itertools
 import json
 import statistics
@@ -11,10 +10,8 @@ from pathlib import Path
 from peer.errors import StorageError
 from peer.native import NonFiniteError, PpoAgent, PpoSettings, make_ppo_agent
 from peer.policy_description import described_settings
-from peer.storage.model_file import ModelFile, load_model
+from peer.storage.model_file import ModelFile, check_named, load_model
 from peer.telemetry.plain_text import printable
-from peer.types import ModelState
-from peer.wire.hashing import hashed_parts, model_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +70,7 @@ def evaluate_file(path: Path, *, episodes: int, seed: int, device: str) -> Evalu
         agent = _agent(env, replace(settings, device="cpu"), file)  # what fails here, fails for what the file holds
     except (KeyError, ValueError, TypeError) as error:
         raise StorageError(f"{path} does not fit its own description: {printable(str(error))}") from error
-    check_hash(path, file)
+    check_named(path, file)
     if device != "cpu":
         agent = _agent(env, replace(settings, device=device), file)
     try:
@@ -98,17 +95,3 @@ def _check_size(hidden: tuple[int, ...], num_params: int) -> None:
         raise ValueError(
             f"hidden layers of {hidden} units have {least} weights, the file holds {num_params} parameters"
         )
-
-
-def check_hash(path: Path, file: ModelFile) -> None:
-    told = file.settings.get("model_hash")
-    if told is not None and told not in _hashes(file.state):
-        raise StorageError(
-            f"{path} holds model {model_hash(file.state).hex()[:12]}, but says that it is {printable(told[:12])}:"
-            " it was changed or damaged; take the file of another peer of the run"
-        )
-
-
-def _hashes(state: ModelState) -> tuple[str, str]:
-    """Return the model's name, and the one that versions before protocol 5 gave it."""
-    return model_hash(state).hex(), hashlib.sha256(b"".join(hashed_parts(state))).hexdigest()

@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from peer.errors import StorageError
-from peer.evaluation import check_hash
 from peer.native import EnvSpec, PpoSettings, env_spec
 from peer.policy_description import described_settings
-from peer.storage.model_file import ModelFile, load_model
+from peer.storage.model_file import ModelFile, check_named, load_model
 from peer.telemetry.plain_text import printable
 
 Floats = npt.NDArray[np.float32]
@@ -93,7 +92,7 @@ def load_policy(path: str | Path) -> Policy:
         policy = _policy(file, env_spec(file.settings["env"]), described_settings(file.settings))
     except (KeyError, ValueError, TypeError) as error:
         raise StorageError(f"{path} does not fit its own description: {printable(str(error))}") from error
-    check_hash(path, file)
+    check_named(path, file)
     return policy
 
 

@@ -26,7 +26,7 @@ def described_settings(description: Mapping[str, str]) -> PpoSettings:
     return PpoSettings(
         hidden=tuple(int(size) for size in description["hidden"].split(",")),
         activation=description["activation"],
-        # Files of earlier versions do not say these; they then were as by default.
+        # Files of earlier versions do not say these; they ran with the defaults.
         shared_trunk=description.get("shared_trunk", "false") == "true",
         observation_clip=float(description.get("observation_clip", "10.0")),
         normalize_observations=description["normalize_observations"] == "true",

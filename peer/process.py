@@ -33,14 +33,13 @@ from peer.process_report import ProcessReport
 from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder
 from peer.services.address_watch import watch_addresses
-from peer.services.book_keeping import FILE_NAME as BOOK_FILE
+from peer.services.book_keeping import BOOK_FILE
 from peer.services.name_keeping import keep_names
 from peer.services.status import ProcessFacts, Running
 from peer.services.status_desk import StatusDesk
 from peer.services.tally import tell_refused_forever
 from peer.services.watch import beat_forever
 from peer.settings import (
-    ALLOW_LIST_FILE,
     admission_policy,
     announced,
     discovery_sources,
@@ -49,12 +48,12 @@ from peer.settings import (
     threads,
     transport_settings,
 )
-from peer.storage.allow_list_file import AllowListFiles
+from peer.storage.allow_list_file import ALLOW_LIST_FILE, AllowListFiles
 from peer.storage.atomic_file import write_atomic
 from peer.storage.boots import BOOTS_FILE, Boot, count_boot, raise_boot
 from peer.storage.heartbeat import Heartbeat
 from peer.storage.names_file import load_names
-from peer.storage.proofs_file import FILE_NAME as PROOFS_FILE
+from peer.storage.proofs_file import PROOFS_FILE
 from peer.storage.slots import Slot, claim_slot
 from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.peer_events import OwnIdentityRunsTwice

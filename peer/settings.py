@@ -18,7 +18,7 @@ from peer.network.interfaces import interface_addresses
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.transport import Transport
 from peer.round_parts import local_seed, wire_run_id
-from peer.storage.allow_list_file import load_allow_list, read_allow_list
+from peer.storage.allow_list_file import ALLOW_LIST_FILE, load_allow_list, read_allow_list
 from peer.storage.swarm_key_file import load_swarm_key
 from peer.telemetry.names import MAX_NAME_LENGTH
 from peer.types import PeerId
@@ -108,10 +108,6 @@ def _mdns(config: Config, transport: Transport) -> DiscoverySource:
     return MdnsDiscovery(
         run=wire_run_id(config), peer=transport.local_peer, session=transport.session, announced=told, networks=networks
     )
-
-
-ALLOW_LIST_FILE = "allow-list.json"
-"""Where a slot keeps the newest allow-list that its peer has heard of."""
 
 
 def admission_policy(config: Config, slot: Path) -> AdmissionPolicy:

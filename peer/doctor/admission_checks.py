@@ -12,10 +12,8 @@ from peer.network.identity import KEY_FILE, load_identity
 from peer.round_parts import wire_run_id
 from peer.rounds.equivocation import check_proof
 from peer.run_folder import run_folder_name
-from peer.settings import ALLOW_LIST_FILE
-from peer.storage.allow_list_file import read_allow_list
-from peer.storage.proofs_file import FILE_NAME as PROOFS_FILE
-from peer.storage.proofs_file import load_proofs
+from peer.storage.allow_list_file import ALLOW_LIST_FILE, read_allow_list
+from peer.storage.proofs_file import PROOFS_FILE, load_proofs
 from peer.storage.swarm_key_file import load_swarm_key
 from peer.telemetry.plain_text import plural
 from peer.types import PeerId

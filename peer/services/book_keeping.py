@@ -14,7 +14,7 @@ from peer.telemetry.disk_events import StateDamaged, StorageFailed
 from peer.telemetry.sink import EventSink
 from peer.types import Seconds
 
-FILE_NAME = "peers.book"
+BOOK_FILE = "peers.book"
 
 _KIND = b"BOOK"
 _EVERY_S: Seconds = 10.0

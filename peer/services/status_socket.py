@@ -19,7 +19,7 @@ from peer.services.status import Status
 from peer.storage.failures import storage_errors
 from peer.types import Seconds
 
-FILE_NAME = "status.sock"
+SOCKET_FILE = "status.sock"
 _BACKLOG = 8
 _ANSWER_S: Seconds = 2.0
 """A reader that takes longer is dropped; a status has a few kilobytes and fits the socket's buffer."""
@@ -31,7 +31,7 @@ _PAUSE_S: Seconds = 0.1
 
 async def serve_status(slot: Path, status: Callable[[], Status]) -> Never:
     """Answer until cancelled. Raises: StorageError when the socket cannot be made."""
-    path = slot / FILE_NAME
+    path = slot / SOCKET_FILE
     with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         with storage_errors("make", path):
             path.unlink(missing_ok=True)  # of an earlier life; the slot is ours alone
@@ -56,7 +56,7 @@ def read_status(slot: Path, *, timeout_s: Seconds) -> Status:
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
-        with short_path(slot / FILE_NAME) as name:
+        with short_path(slot / SOCKET_FILE) as name:
             connection.connect(name)
         data = b""
         while chunk := connection.recv(65536):

@@ -8,6 +8,9 @@ from peer.errors import ProtocolError, StorageError
 from peer.storage.atomic_file import write_atomic
 from peer.wire.limits import MAX_ALLOW_LIST_BYTES
 
+ALLOW_LIST_FILE = "allow-list.json"
+"""Where a slot keeps the newest allow-list that its peer has heard of."""
+
 
 def read_allow_list(path: Path) -> bytes:
     """Return the bytes of a list. Raises: FileNotFoundError; StorageError."""

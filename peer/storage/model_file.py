@@ -6,6 +6,7 @@ Tensors: `params` float32[P], flat in the order of cpp_core/include/murmur/agent
 policy. Equal models with equal metadata are equal files, to the last byte.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,9 @@ from safetensors.numpy import save
 
 from peer.errors import StorageError
 from peer.storage.atomic_file import write_atomic
+from peer.telemetry.plain_text import printable
 from peer.types import ModelState, Moments
+from peer.wire.hashing import hashed_parts, model_hash
 
 MODEL_FILE = "model.safetensors"
 """Its name in the folder of a run."""
@@ -70,6 +73,21 @@ def load_model(path: Path) -> ModelFile:
     except (SafetensorError, OSError, TypeError) as error:  # TypeError: of a type that numpy lacks, as BF16
         raise StorageError(f"{path} cannot be read as a model: {error}") from error
     return ModelFile(state=state, settings=settings)
+
+
+def check_named(path: Path, model: ModelFile) -> None:
+    """Raises: StorageError when what was read from `path` is another model than the file says, if it does say."""
+    named = model.settings.get("model_hash")
+    if named is not None and named not in _names(model.state):
+        raise StorageError(
+            f"{path} holds model {model_hash(model.state).hex()[:12]}, but says that it is {printable(named[:12])}:"
+            " it was changed or damaged; take the file of another peer of the run"
+        )
+
+
+def _names(state: ModelState) -> tuple[str, str]:
+    """Return the model's name, and the one that versions before protocol 5 gave it."""
+    return model_hash(state).hex(), hashlib.sha256(b"".join(hashed_parts(state))).hexdigest()
 
 
 def _in_order(content: bytes) -> bytes:

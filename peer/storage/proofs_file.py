@@ -7,7 +7,7 @@ import msgspec
 from peer.errors import StorageError
 from peer.storage.atomic_file import read_framed, write_framed
 
-FILE_NAME = "denied.proofs"
+PROOFS_FILE = "denied.proofs"
 _KIND = b"DENY"
 _decode = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]]).decode
 _encode = msgspec.msgpack.Encoder().encode

@@ -13,7 +13,7 @@ import trio
 
 from peer.errors import StorageError
 from peer.services.status import Status
-from peer.services.status_socket import FILE_NAME, read_status, serve_status, short_path
+from peer.services.status_socket import SOCKET_FILE, read_status, serve_status, short_path
 from tests.unit.services.statuses import status
 
 
@@ -22,7 +22,7 @@ async def ask(slot: Path) -> Status:
 
 
 async def listening(slot: Path) -> None:
-    while not (slot / FILE_NAME).exists() or (slot / FILE_NAME).stat().st_mode & 0o777 != 0o600:  # noqa: ASYNC110
+    while not (slot / SOCKET_FILE).exists() or (slot / SOCKET_FILE).stat().st_mode & 0o777 != 0o600:  # noqa: ASYNC110
         await trio.sleep(0.001)
 
 
@@ -38,7 +38,7 @@ async def test_readers_that_leave_early_or_send_garbage_cost_nothing(tmp_path: P
     nursery.start_soon(serve_status, tmp_path, lambda: large)
     await listening(tmp_path)
     for data in (b"", b"GET / HTTP/1.1\r\n\r\n", os.urandom(5000)):
-        with socket.socket(socket.AF_UNIX) as rude, short_path(tmp_path / FILE_NAME) as name:
+        with socket.socket(socket.AF_UNIX) as rude, short_path(tmp_path / SOCKET_FILE) as name:
             rude.connect(name)
             rude.sendall(data)
     assert (await ask(tmp_path)).waiting_for == large.waiting_for
@@ -61,7 +61,7 @@ async def test_reader_that_comes_when_no_descriptor_is_left_is_answered_later(
 ) -> None:
     nursery.start_soon(serve_status, tmp_path, status)
     await listening(tmp_path)
-    with socket.socket(socket.AF_UNIX) as patient, short_path(tmp_path / FILE_NAME) as name:
+    with socket.socket(socket.AF_UNIX) as patient, short_path(tmp_path / SOCKET_FILE) as name:
         patient.settimeout(5.0)
         with no_descriptor_left():
             patient.connect(name)
@@ -78,13 +78,13 @@ async def test_a_folder_deeper_than_a_socket_address_holds_works(tmp_path: Path,
 
 
 async def test_the_socket_of_an_earlier_life_is_replaced_and_ours_removed(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).write_text("left behind")
+    (tmp_path / SOCKET_FILE).write_text("left behind")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_status, tmp_path, status)
         await listening(tmp_path)
         assert (await ask(tmp_path)).round == 7
         nursery.cancel_scope.cancel()
-    assert not (tmp_path / FILE_NAME).exists()
+    assert not (tmp_path / SOCKET_FILE).exists()
 
 
 async def test_a_folder_that_is_gone_is_a_storage_error_that_names_it(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ async def test_a_folder_that_is_gone_is_a_storage_error_that_names_it(tmp_path: 
 def test_nobody_there_is_told_apart_from_an_answer(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_status(tmp_path, timeout_s=1.0)
-    with socket.socket(socket.AF_UNIX) as dead, short_path(tmp_path / FILE_NAME) as name:
+    with socket.socket(socket.AF_UNIX) as dead, short_path(tmp_path / SOCKET_FILE) as name:
         dead.bind(name)
     with pytest.raises(ConnectionRefusedError):
         read_status(tmp_path, timeout_s=1.0)
