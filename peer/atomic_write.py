@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".tmp-"
-"""Names begin so of what a killed process may leave beside the file that it was writing."""
+"""Begins the name of what a killed process may leave beside the file that it was writing."""
 
 
 def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:

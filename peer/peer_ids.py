@@ -13,6 +13,8 @@ from peer.types import PeerId
 PUBLIC_KEY_BYTES = 32
 PEER_ID_CHARS = 52
 
+_SHORT_CHARS = 6
+
 _PREFIX = bytes((0x00, 0x24, 0x08, 0x01, 0x12, 0x20))
 
 
@@ -41,3 +43,8 @@ def public_key_of(peer_id: str) -> bytes:
     if peer_id_of(key) != peer_id:  # the decoder forgives trailing blanks
         raise ProtocolError("bad_peer_id", f"not the canonical spelling: {peer_id!r}")
     return key
+
+
+def short(peer_id: str) -> str:
+    """Return the end of an id, by which people tell peers apart: all ids begin alike."""
+    return peer_id[-_SHORT_CHARS:]

@@ -23,6 +23,7 @@ from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_transport import open_libp2p_transport
 from peer.network.transport import Transport
+from peer.peer_ids import short
 from peer.round_parts import wire_run_id
 from peer.services.admission import AdmissionDesk
 from peer.services.welcome import Welcome
@@ -175,7 +176,7 @@ async def _check_address(address: str, config: Config, transport: Transport, wel
         text = f"{address}: a peer answers, but would refuse us ({error.reason}): {error.detail}"
         return Finding(verdict="fail", subject="peer", text=text, next_step=step)
     took_ms = 1000 * (trio.current_time() - started)
-    text = f"{address}: {card.name} ({_short(peer)}, boot {card.boot}) would take us in; {took_ms:.0f} ms"
+    text = f"{address}: {card.name} (...{short(peer)}, boot {card.boot}) would take us in; {took_ms:.0f} ms"
     return Finding(verdict="ok", subject="peer", text=text)
 
 
@@ -219,7 +220,3 @@ async def _why_no_handshake(address: str, cause: str) -> Finding:
         text = f"{address}: takes TCP, but no handshake: {cause[:_MAX_CAUSE]}"
         step = "another program may own the port, or the peer hangs: run murmur status over there"
     return Finding(verdict="fail", subject="peer", text=text, next_step=step)
-
-
-def _short(peer: PeerId) -> str:
-    return f"...{peer[-6:]}"

@@ -7,6 +7,7 @@ them asks a moment before the other has made up its mind: its request waits for 
 import trio
 
 from peer.errors import ProtocolError
+from peer.peer_ids import short
 from peer.types import PeerId, Seconds
 
 PATIENCE_S: Seconds = 2.0
@@ -36,4 +37,4 @@ class Gate:
             while not self.is_open_to(peer):
                 await self._changed.wait()
         if not self.is_open_to(peer):
-            raise ProtocolError("not_admitted", f"{peer[-6:]} has not been admitted")
+            raise ProtocolError("not_admitted", f"{short(peer)} has not been admitted")

@@ -1,6 +1,7 @@
 """What one group's seal must look like, as far as everybody can tell without the deltas in it."""
 
 from peer.errors import ProtocolError
+from peer.peer_ids import short
 from peer.rounds.entry import Entry, members_of
 from peer.rounds.rules import RoundRules
 from peer.types import PeerId
@@ -24,7 +25,7 @@ def check_group_seal(base: Entry, seal: Signed[GroupSeal], rules: RoundRules) ->
     if grouping is None or body.group >= len(grouping.groups):
         raise ProtocolError("bad_group", f"there is no group {body.group} in round {body.round}")
     if grouping.rank_of(seal.peer) is None or grouping.group_of(seal.peer) != body.group:
-        raise ProtocolError("bad_group", f"{seal.peer[-6:]} does not seal for group {body.group}")
+        raise ProtocolError("bad_group", f"{short(seal.peer)} does not seal for group {body.group}")
     members = members_of(body)
     if list(members) != sorted(set(members)):
         raise ProtocolError("bad_group", f"members of group {body.group} are not sorted and distinct")
@@ -32,11 +33,11 @@ def check_group_seal(base: Entry, seal: Signed[GroupSeal], rules: RoundRules) ->
         raise ProtocolError("bad_group", f"the counts of group {body.group} are not those of its members")
     for peer, member in zip(members, body.members, strict=True):
         if peer in grouping.idle or grouping.group_of(peer) != body.group:
-            raise ProtocolError("bad_group", f"{peer[-6:]} is not of group {body.group}")
+            raise ProtocolError("bad_group", f"{short(peer)} is not of group {body.group}")
         _check_sequence(base, peer, member.sequence)
 
 
 def _check_sequence(base: Entry, peer: PeerId, sequence: int) -> None:
     held = base.held_of(peer)
     if not held < sequence <= held + MAX_LEAP:
-        raise ProtocolError("bad_group", f"sequence {sequence} of {peer[-6:]}, the chain holds {held}")
+        raise ProtocolError("bad_group", f"sequence {sequence} of {short(peer)}, the chain holds {held}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from peer.errors import ProtocolError
+from peer.peer_ids import short
 from peer.rounds.departed import Departed, next_departed
 from peer.rounds.entry import Entry, members_of
 from peer.rounds.group_seal import check_group_seal
@@ -173,7 +174,7 @@ def open_headers(manifest: Manifest, *, run: bytes, opener: Opener = open_envelo
         raise ProtocolError("bad_manifest", "admitted peers are not sorted and distinct")
     for header in headers:
         if header.message.base != manifest.previous or header.message.round != manifest.round:
-            raise ProtocolError("bad_manifest", f"the header of {header.peer[-6:]} is for another round")
+            raise ProtocolError("bad_manifest", f"the header of {short(header.peer)} is for another round")
     return headers
 
 
@@ -223,7 +224,7 @@ def _check_deltas(parent: Entry, child: Entry, rules: RoundRules) -> None:
         raise ProtocolError("bad_manifest", f"{len(child.admitted)} deltas are no majority of the roster")
     for header in child.headers:
         if header.message.sequence <= parent.held_of(header.peer):
-            raise ProtocolError("bad_manifest", f"work of {header.peer[-6:]} that the chain holds already")
+            raise ProtocolError("bad_manifest", f"work of {short(header.peer)} that the chain holds already")
     numbers = [seal.message.group for seal in child.groups]
     if numbers != sorted(set(numbers)):
         raise ProtocolError("bad_manifest", "groups are not sorted and distinct")

@@ -10,6 +10,7 @@ from peer.errors import ProtocolError, TransportError
 from peer.network.dial_back import may_dial_back
 from peer.network.discovery.book import with_peer
 from peer.network.transport import Transport
+from peer.peer_ids import short
 from peer.services.service import TaskStatus
 from peer.services.welcome import Welcome
 from peer.telemetry.counters import Counters
@@ -50,7 +51,7 @@ class DialBackDesk:
         """The handler of `DIAL_BACK_PROTOCOL`."""
         signed = open_as(decode(data, DialBackRequest).card, PeerCard, run=self._run)
         if signed.peer != peer:
-            raise ProtocolError("identity", f"{peer[-6:]} asks to dial the addresses of {signed.peer[-6:]}")
+            raise ProtocolError("identity", f"{short(peer)} asks to dial the addresses of {short(signed.peer)}")
         await trio.lowlevel.checkpoint()
         remote = self._transport.remote_host(peer)
         allowed = [each for each in signed.message.addresses if may_dial_back(each, remote_host=remote)]

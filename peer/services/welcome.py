@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from peer.config.digest import differing_sections
 from peer.errors import ProtocolError
 from peer.network.announce import is_loopback
+from peer.peer_ids import short
 from peer.types import PeerId
 from peer.wire.envelope import Signed, open_as
 from peer.wire.messages import PeerCard
@@ -31,7 +32,7 @@ class Welcome:
         """Return the card of `peer`. Raises: ProtocolError with what does not fit and what to do about it."""
         signed = self._open(data)
         if signed.peer != peer:
-            raise ProtocolError("identity", f"connected as {peer[-6:]}, shows the card of {signed.peer[-6:]}")
+            raise ProtocolError("identity", f"connected as {short(peer)}, shows the card of {short(signed.peer)}")
         card, own = signed.message, self.card.message
         if card.schema != own.schema:
             raise ProtocolError("schema", "its model has another shape: give both the same env and model settings")

@@ -2,6 +2,7 @@
 
 import re
 
+from peer.peer_ids import short
 from peer.types import PeerId
 
 MAX_NAMES = 10_000
@@ -43,7 +44,7 @@ class NameBook:
     def name_of(self, peer: PeerId) -> str:
         """Return the display name; two hosts may both have a `peer-1`, then the end of the id is added."""
         name = self._names.get(peer)
-        tail = _STRANGE.sub("", peer)[-6:]
+        tail = short(_STRANGE.sub("", peer))
         if name is None:
             return tail or "unknown"
         return name if self._holders[name] == 1 else f"{name}~{tail}"

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from peer.errors import ProtocolError
-from peer.peer_ids import public_key_of
+from peer.peer_ids import public_key_of, short
 from peer.types import Digest, PeerId, Session
 from peer.wire.limits import (
     MAX_ACK_BYTES,
@@ -164,7 +164,7 @@ def open_envelope(data: bytes, *, run: bytes, verify: Verify = verify_signature)
     peer, session = PeerId(envelope.peer), Session(envelope.session)
     statement = _statement(envelope.version, envelope.run, envelope.kind, peer, session, envelope.body)
     if not verify(peer, envelope.signature, _DOMAIN + statement):
-        raise ProtocolError("bad_signature", f"the signature is not {envelope.peer[-6:]}'s")
+        raise ProtocolError("bad_signature", f"the signature is not {short(envelope.peer)}'s")
     try:
         message = _decoders[message_type].decode(envelope.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

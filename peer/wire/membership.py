@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 
 from peer.errors import ProtocolError
+from peer.peer_ids import short
 from peer.types import PeerId
 from peer.wire.bounded import decode_bounded
 from peer.wire.envelope import Signer, Verify, verify_signature
@@ -95,11 +96,11 @@ def open_statement(statement: Statement, *, run: bytes, verify: Verify = verify_
     subject, author = PeerId(statement.subject), PeerId(statement.author)
     if statement.kind is StatementKind.ALIVE and subject != author:
         raise ProtocolError(
-            "bad_statement", f"{author[-6:]} says that {subject[-6:]} is alive, which only that one may"
+            "bad_statement", f"{short(author)} says that {short(subject)} is alive, which only that one may"
         )
     signed_bytes = _signed_bytes(statement.kind, subject, statement.incarnation, author, run)
     if not verify(author, statement.signature, signed_bytes):
-        raise ProtocolError("bad_signature", f"the statement's signature is not {author[-6:]}'s")
+        raise ProtocolError("bad_signature", f"the statement's signature is not {short(author)}'s")
     return SignedStatement(
         kind=statement.kind, subject=subject, incarnation=statement.incarnation, author=author, raw=statement
     )

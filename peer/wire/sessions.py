@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from peer.errors import ProtocolError
+from peer.peer_ids import short
 from peer.types import PeerId, Session
 from peer.wire.bounded import decode_bounded
 from peer.wire.envelope import Signer, verify_signature
@@ -62,7 +63,7 @@ def check_claim(claim: Claim, *, peer: PeerId, against: Session, run: bytes) -> 
     if claim.against != against or claim.session == against:
         raise ProtocolError("bad_claim", "it is not of another process against this one")
     if not verify_signature(peer, claim.signature, _signed_bytes(claim, peer=peer, run=run)):
-        raise ProtocolError("bad_signature", f"the claim is not signed by {peer[-6:]}")
+        raise ProtocolError("bad_signature", f"the claim is not signed by {short(peer)}")
 
 
 S = TypeVar("S", SessionQuestion, SessionAnswer)
