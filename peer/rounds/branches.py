@@ -13,8 +13,8 @@ from peer.types import PeerId
 def better(challenger: Entry, current: Entry, *, ledger: Ledger, told_at: ToldAt, bound: Callable[[], bool]) -> bool:
     """Return whether a peer at `current` should go to `challenger`, which it could apply.
 
-    bound: tells whether this peer voted for the branch of `current`, which may still be decided, and has not waited
-    long enough; told_at: who says that it is where. Both are asked only when it matters.
+    bound: returns whether a vote for the branch of `current` holds this peer back: it may still be decided by that
+    vote, and has not been waited for long enough. It is asked only when that matters, as is told_at.
     """
     ancestor, ours, theirs = ledger.chain.fork(current, challenger)
     if not theirs:

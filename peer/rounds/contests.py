@@ -30,8 +30,8 @@ class Contests:
     def look(self, chain: Chain, votes: VoteBook, company: Company) -> dict[Digest, PeerId]:
         """Return the contested entries of the line to the tip, each with a peer that is on a rival of what follows it.
 
-        Before the first round there is no roster that both sides share. There a rival does not count that is plainly
-        behind: who starts alone beside a swarm comes over to it.
+        Right after genesis a rival does not count when it is plainly behind. The two sides share no roster there, and
+        a peer that has started alone beside a swarm will come over to it.
         """
         if not chain.rivals():
             return self._tell({})

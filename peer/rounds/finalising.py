@@ -42,7 +42,7 @@ class Finality:
         self.final_round = _before(self._ledger.chain.root)
 
     def look(self, now: Seconds) -> list[FinalityEffect]:
-        """Report what has become final, nothing while a stranger may know better; and what is so no more."""
+        """Report what has become final, and what is final no more; nothing while a stranger may know better."""
         if self._is_settled() or (self._company.strangers(now) and not is_amid_its_swarm(self._ledger, self._company)):
             return []
         ledger, alive = self._ledger, self._company.alive

@@ -69,7 +69,7 @@ class Follower:
         return not self._ledger.chain.rivals() or self.repairing
 
     def rests_on_votes(self, now: Seconds) -> bool:
-        """Return whether neither votes nor time that have passed since the last choice call for another."""
+        """Return whether no vote, and no time passed, since the last choice of a tip calls for another choice."""
         ledger = self._ledger
         if self.is_patient and now >= self._look_again_at:
             return False

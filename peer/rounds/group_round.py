@@ -56,7 +56,7 @@ class GroupRound:
         return tuple(peer for peer in self._own_group() if peer in alive and peer != me)
 
     def group_due(self, now: Seconds) -> Seconds | None:
-        """Return when this peer should seal its group; None while that is not its turn to wait for, or done."""
+        """Return when this peer should seal its group; None when it has no seal to make."""
         ledger = self._ledger
         rank = self._grouping.rank_of(ledger.me)
         if rank is None or ledger.group_candidates.own() is not None:

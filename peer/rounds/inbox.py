@@ -111,9 +111,10 @@ class Inbox:
         return ()
 
     def _read(self, signed: SignedDelta, payload: bytes | None) -> ModelDelta | None:
-        """Return what a payload says that rides along, or is here by another's word, if it is news.
+        """Return what the payload of a message decodes to; None when that is known already, or the payload is not here.
 
-        Raises: ProtocolError when it is not what `signed` says.
+        It may have come along with the message, or earlier for another one that names it. Raises: ProtocolError when it
+        is not what `signed` says.
         """
         payloads = self._ledger.payloads
         if signed.message in payloads:

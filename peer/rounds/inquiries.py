@@ -43,7 +43,8 @@ class Inquiries:
     def unknown(self, manifest: Digest, *, source: PeerId, now: Seconds, is_decided: bool = False) -> None:
         """Note that `source` passed on something about a manifest that is not known here.
 
-        It may still be on its way, so it is asked for a little later; at once when it is decided, as a majority has it.
+        It may still be on its way, so it is asked for a little later. A decided one is asked for at once, as a
+        majority has it.
         """
         if manifest not in self._heard_at:
             self._heard_at[manifest] = now
@@ -61,8 +62,8 @@ class Inquiries:
     def due(self, *, final_round: int, elsewhere: frozenset[PeerId], now: Seconds) -> list[SyncWith]:
         """Return the questions to ask now, and set `wake` to when to look again.
 
-        elsewhere: who holds finality up by being on another chain, when last heard of. What is missing only gets less
-        until then, unless the tip, the company, the clues or `elsewhere` change.
+        elsewhere: who holds finality up by being on another chain, as last heard. Unless the tip, the company, the
+        clues or `elsewhere` change, nothing new can be missing until `wake`.
         """
         seen = (self._ledger.tip.digest, final_round, elsewhere, self._company.alive)
         if seen == self._seen and now < self._look_at and not self._company.has_strangers:

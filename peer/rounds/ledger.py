@@ -173,7 +173,7 @@ class Ledger:
         return step(base, contributions, Digest(first.base))
 
     def deltas_lacking(self, payload: Digest) -> list[SignedDelta]:
-        """Return what matters here, announces `payload` and waits for it; each says of it what it likes."""
+        """Return the messages that matter here and wait for `payload`; what they say of it may differ."""
         relevant: list[SignedDelta] = [*self.pool.announcing(payload), *self.groups.announcing(payload)]
         for entry in self.chain:
             relevant += [delta for delta in self.missing.of(entry) if delta.message.payload == payload]
@@ -181,7 +181,7 @@ class Ledger:
         return [delta for delta in relevant if delta.message not in payloads and not payloads.is_refuted(delta.message)]
 
     def waits_for(self, delta: SignedDelta) -> bool:
-        """Return whether something that is held names the payload of `delta`, and that is not here."""
+        """Return whether a message held here waits for the payload of `delta`, and says the same of it."""
         named = self.deltas_lacking(Digest(delta.message.payload))
         return any(is_same_claim(other.message, delta.message) for other in named)
 

@@ -186,10 +186,10 @@ class RoundMachine:
         return [*effects, *self._snapshots.consider(response, source, repairing=self._follower.repairing, now=now)]
 
     def _is_apart(self, response: SyncResponse, asked: SyncRequest | None) -> bool:
-        """Return whether who answers holds nothing of our chain.
+        """Return whether the peer that answers holds nothing of our chain.
 
-        An answer to what was asked before a snapshot replaced the chain speaks of the old one: somebody who goes on
-        from that one is not on ours, whose tip we do not know.
+        If a snapshot has replaced our chain since the question, the answer speaks of the old one. Then the peer is
+        apart unless its tip is on our chain.
         """
         if asked is not None and asked.tip.digest not in self._ledger.chain:
             return response.tip.digest not in self._ledger.chain

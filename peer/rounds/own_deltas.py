@@ -155,7 +155,10 @@ def _may_join(older: _Kept, newer: _Kept, held: Collection[int]) -> bool:
 
 
 def _parts(older: _Kept, newer: _Kept, held: Collection[int]) -> bool:
-    """Return whether one of the chains that hold so much needs `newer` and not `older`, or some of it only."""
+    """Return whether some chain needs a part of the two only: `newer`, or the end of `older` with it.
+
+    held: of each chain, the number up to which it holds pieces.
+    """
     return any(older.first <= number < newer.first for number in held)
 
 

@@ -37,7 +37,7 @@ class OwnSeals:
         self.due_at = None
 
     def seal_round(self, now: Seconds) -> Entry | Refused | None:
-        """Seal the round if that is due, and add it to the chain; None: it is not. Refused: others would refuse it."""
+        """Seal the round, and add it to the chain; None: it is not due. Refused: others would refuse the seal."""
         ledger = self._ledger
         if ledger.tip.digest in self._rounds or not self._is_due(self._round.due(now), now):
             return None
@@ -50,7 +50,7 @@ class OwnSeals:
         return entry
 
     def seal_group(self, now: Seconds) -> Publish | Refused | None:
-        """Seal the own group if that is due, and enter it here; None: it is not. Refused: others would refuse it."""
+        """Seal the own group, and enter that here; None: it is not due. Refused: others would refuse the seal."""
         due, parent = self._round.groups.group_due(now), self._ledger.tip.digest
         if parent in self._groups or not self._is_due(due, now):
             return None

@@ -69,7 +69,7 @@ def _after(ledger: Ledger, admitted: Sequence[SignedDelta]) -> tuple[Outcome, Mo
 
 
 def _settled(ledger: Ledger, entry: Entry, state: ModelState) -> Entry:
-    """Check the own manifest as everybody else will: who follows one that is refused everywhere parts from all."""
+    """Check the own manifest as everybody else will: to follow one that all others refuse would part us from them."""
     parts, signed = ledger.parts, entry.manifest
     assert signed is not None, "sealed just now"
     parts.pure.open(signed.data, run=parts.run)

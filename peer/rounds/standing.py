@@ -55,7 +55,7 @@ class Standing:
         return self.held.keys() if self.grouping is None else self.grouping.contributors
 
     def num_admitted(self, before: "Standing") -> int:
-        """Return how many of those that were known before this manifest it counts the work of.
+        """Return of how many of the peers known before this manifest it counts the work.
 
         before: of the manifest that it builds on.
         """

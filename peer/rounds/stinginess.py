@@ -44,9 +44,9 @@ def admitted_from(entry: Entry, ledger: Ledger) -> frozenset[PeerId]:
 def is_outnumbered_by_rival(parent: Entry, branch: Sequence[Entry], ledger: Ledger, told_at: ToldAt) -> bool:
     """Return whether a rival of the first manifest of `branch` has at least twice as much to show for itself.
 
-    What counts is of how many known peers the rival alone, and all of the branch, count the work; and for the branch
-    those who say they are on it. A rival that could not be applied does not count, nor does any once a majority has
-    decided for the branch.
+    For the rival manifest speak the known peers whose work it counts. For the branch speak those whose work any of its
+    manifests counts, and those who say that they are on it. A rival that could not be applied does not count, nor does
+    any once a majority has decided for the branch.
     Why: a member that seals alone, one manifest on the other as fast as it can sign them, has the higher score.
     """
     child = branch[0]

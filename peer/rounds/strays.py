@@ -22,8 +22,8 @@ def strays(
 ) -> frozenset[PeerId]:
     """Return those of `peers` whose newest sign is of a line that does not go through the root of `chain`.
 
-    told: what each peer last said of its tip; it knows best where it is, so of its votes only those count that were not
-    known by then. A peer that has given no sign since the line last admitted its work, or since the root, is none.
+    told: what each peer last said of its tip. It knows best where it is, so of its votes only those count that became
+    known later. A peer that has given no sign since the line last admitted its work, or since the root, is no stray.
     """
     newest: dict[PeerId, tuple[int, bool]] = {}
     for peer in peers:

@@ -34,7 +34,7 @@ class VoteBook:
         self._news: deque[Signed[Ack]] = deque(maxlen=_NEWS)
 
     def add(self, ack: Signed[Ack]) -> bool:
-        """Count a vote. Return False where its peer has voted in that round before, or is discarded, or room lacks."""
+        """Count a vote. Return False if its peer has voted in that round before or is discarded, or without room."""
         vote, peer = ack.message, ack.peer
         votes = self._votes.get(vote.round)
         if votes is None:

@@ -28,11 +28,12 @@ async def pull_blob(
 ) -> bytes | None:
     """Return the blob, or None when no holder could serve it whole.
 
-    size: as declared and bounded by the caller; never more is kept. refuse: told who sent what must not be sent.
-    A holder that lacks it, errs, or takes longer than `request_s` for the next 256 KB is left; the next goes on where
-    it stopped. When what several sent has the wrong hash, the last of them is asked for all of it, because an earlier
-    one may have lied.
-    turn: given up, and waited for anew, when it is over; the holder that was slow then is the last to be asked again.
+    size: as declared and bounded by the caller; never more is kept. refuse: told who sent what must not be sent. turn:
+    given up when it is over, and then waited for anew; the holder that was slow in it is asked again after all others.
+
+    A holder that lacks the blob, errs, or takes longer than `request_s` for the next 256 KB is left, and the next one
+    goes on where it stopped. When parts of several holders have the wrong hash together, the last of them is asked for
+    all of the blob, because an earlier one may have lied.
     """
     pull = _Pull(transport, blob, request_s=request_s, refuse=refuse, turn=turn)
     received = _Received(size)

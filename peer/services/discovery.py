@@ -133,7 +133,7 @@ class Seeker:
             nursery.start_soon(partial(self._dial, address, origin))
 
     def _settle(self, connected: frozenset[PeerId], now: Seconds) -> None:
-        """Take those for found whose connections have lasted; what ended before then stays a failed dial."""
+        """Count those as found whose connections have lasted; one that ended earlier stays a failed dial."""
         for address, (peer, since) in list(self._unsettled.items()):
             if peer in connected and now < since + _SETTLED_S:
                 continue
