@@ -23,12 +23,11 @@ import numpy as np
 
 from benchmarks.goals import GOALS
 from benchmarks.machine import describe_machine
-from peer.aggregation.rule import Contribution
 from peer.aggregation.step import aggregator
 from peer.codec.codec import Codec
 from peer.codec.registry import make_codecs
 from peer.native import NativeCodecKernels, PpoAgent, make_ppo_agent, to_moments
-from peer.types import Digest, ModelDelta, ModelSchema, ModelState, Params
+from peer.types import Contribution, Digest, ModelDelta, ModelSchema, ModelState, Params
 
 _ROUND_EPISODES, _FINAL_EPISODES, _EVAL_SEED = 20, 100, 1_000_000_000
 

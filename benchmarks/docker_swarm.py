@@ -148,7 +148,6 @@ def _wait_for_full_round(swarm: ComposeSwarm, peers: int) -> None:
     """Read one log until everybody is in a round, and only then the others: reading all of them all the time would be
     a load that is measured with them."""
     start = now()
-
     for container in swarm.containers():
         swarm.wait_until(partial(_sealed_full, swarm, container, peers, start), what="a full round", within_s=300)
 

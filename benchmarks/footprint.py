@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks.machine import describe_machine
 from peer.local_swarm import free_ports
 
-MIB = 1024.0
+_KIB_PER_MIB = 1024.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def _memory(pid: int) -> Memory:
     )
 
     def mib(field: str) -> float:
-        return int(fields[field].split()[0]) / MIB
+        return int(fields[field].split()[0]) / _KIB_PER_MIB
 
     return Memory(rss=mib("VmRSS"), pss=mib("Pss"), peak_rss=mib("VmHWM"), threads=int(fields["Threads"]))
 

@@ -32,8 +32,10 @@ from peer.rounds.entry import Entry
 from peer.rounds.sealed_rounds import decode_sealed
 from peer.rounds.snapshot import decode_snapshot
 from peer.services.archive import Archive
-from peer.storage.journal import Journal
-from peer.storage.snapshots import SnapshotStore
+from peer.services.book_keeping import BOOK_FILE
+from peer.storage.journal import JOURNAL_FILE, Journal
+from peer.storage.proofs_file import PROOFS_FILE
+from peer.storage.snapshots import SNAPSHOTS_FOLDER, SnapshotStore
 from peer.telemetry.counters import Counters
 from peer.telemetry.event import Event
 from peer.telemetry.names import NameBook
@@ -270,8 +272,8 @@ class NodeSwarm:
             allow_lists=node,
             root=self._root(node),
             archive=self._archive(node),
-            denied_file=None if node.folder is None else node.folder / "denied.proofs",
-            book_file=None if node.folder is None else node.folder / "peers.book",
+            denied_file=None if node.folder is None else node.folder / PROOFS_FILE,
+            book_file=None if node.folder is None else node.folder / BOOK_FILE,
             state_file=None if node.folder is None else node.folder / "training.json",
             blocking=in_place,
         )
@@ -280,13 +282,13 @@ class NodeSwarm:
         if node.folder is None:
             return None
         node.folder.mkdir(parents=True, exist_ok=True)
-        journal = Journal(node.folder / "journal.sqlite", max_bytes=1 << 24)
+        journal = Journal(node.folder / JOURNAL_FILE, max_bytes=1 << 24)
         every = node.config.round.snapshot_every
         return Archive(journal, self._snapshots(node), snapshot_every=every, sink=node, blocking=in_place)
 
     def _snapshots(self, node: Node) -> SnapshotStore:
         assert node.folder is not None
-        return SnapshotStore(node.folder / "snapshots", keep=3)
+        return SnapshotStore(node.folder / SNAPSHOTS_FOLDER, keep=3)
 
     def _root(self, node: Node) -> Entry | None:
         if node.folder is None or node.agent is None:
@@ -305,7 +307,7 @@ class NodeSwarm:
         node = self.nodes[number]
         assert node.folder is not None, "the swarm was made without a folder"
         run = wire_run_id(node.config)
-        journal = Journal(node.folder / "journal.sqlite", max_bytes=1 << 24)
+        journal = Journal(node.folder / JOURNAL_FILE, max_bytes=1 << 24)
         try:
             entries = [decode_sealed(entry.data, run=run) for entry in journal.read(0, 1 << 40)]
         finally:
