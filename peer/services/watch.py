@@ -6,7 +6,7 @@ from typing import Never
 import trio
 
 from peer.errors import StorageError
-from peer.rounds.effects import Effect, OpenRound
+from peer.rounds.effects import Effect, OpenRound, SealingPaused, SealingResumed
 from peer.rounds.machine import RoundMachine
 from peer.storage.heartbeat import Heartbeat
 from peer.telemetry.disk_events import StorageFailed
@@ -43,11 +43,16 @@ class StuckWatch:
         self._opened_at: Seconds | None = None
         self._told_at: Seconds = 0.0
         self._pause_s = every_s
+        self._is_minority = False
 
     def observe(self, effect: Effect) -> None:
         if isinstance(effect, OpenRound):
             self._opened_at = self._told_at = trio.current_time() + self._train_s
             self._pause_s = self._every_s
+        elif isinstance(effect, SealingPaused):
+            self._is_minority = True
+        elif isinstance(effect, SealingResumed):
+            self._is_minority = False
 
     async def serve(self) -> Never:
         while True:
@@ -61,6 +66,8 @@ class StuckWatch:
 
     def waiting_for(self) -> str:
         """Return what the round in progress needs next, in a user's words."""
+        if self._is_minority:
+            return "a majority of the roster to be in reach (round.partition: strict)"
         missing = self._machine.missing_headers()
         if self._me in missing:
             return "its own training"

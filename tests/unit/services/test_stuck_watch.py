@@ -6,6 +6,7 @@ import trio
 from trio.testing import MockClock
 
 from peer.errors import StorageError
+from peer.rounds.effects import SealingPaused, SealingResumed
 from peer.services.watch import StuckWatch, beat_forever
 from peer.storage.heartbeat import Heartbeat
 from peer.telemetry.disk_events import StorageFailed
@@ -67,6 +68,15 @@ async def test_it_names_all_whose_deltas_are_missing(nursery: trio.Nursery, auto
     scene.chain.effects += machine.announce(work(machine.tip), 0.0)  # for the machine no time has passed: it waits
     await trio.sleep(11.0)
     assert scene.waiting()[1][0] == "the deltas of alice, bob"
+
+
+async def test_a_minority_of_a_strict_swarm_waits_for_a_majority_and_not_for_its_own_seal() -> None:
+    scene = Scene()
+    before = scene.watch.waiting_for()
+    scene.watch.observe(SealingPaused(round=9, reachable=1, roster=3))
+    assert scene.watch.waiting_for() == "a majority of the roster to be in reach (round.partition: strict)"
+    scene.watch.observe(SealingResumed(round=9))
+    assert scene.watch.waiting_for() == before
 
 
 async def test_a_finished_run_waits_for_nothing(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
