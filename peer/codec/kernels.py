@@ -9,6 +9,9 @@ from typing import Protocol
 
 from peer.types import Params
 
+INT8_BLOCK = 512
+"""Values of the int8 format that share one scale; as in murmur/codec/codec.hpp."""
+
 
 class Verdict(IntEnum):
     """What a decoder found; the numbers are those of murmur/codec/codec.hpp."""

@@ -9,11 +9,9 @@ import struct
 import numpy as np
 
 from peer.codec.codec import MAX_MAGNITUDE
-from peer.codec.kernels import Verdict
+from peer.codec.kernels import INT8_BLOCK, Verdict
 from peer.types import Params
 
-INT8_BLOCK = 512
-"""Values that share one scale; as in the core."""
 _SMALLEST_BLOCK = 2.0**-64
 _SMALLEST_SCALE = 2.0**-80
 _EXPONENTS = range(-80, 114)

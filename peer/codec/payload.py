@@ -1,7 +1,5 @@
 """What all codecs share: parameters as some format has them, then the statistics, exact, as float64."""
 
-from typing import NoReturn
-
 import numpy as np
 
 from peer.codec.kernels import Verdict
@@ -49,9 +47,6 @@ def split(data: bytes, schema: ModelSchema) -> tuple[memoryview, Moments]:
 def delta_of(verdict: int, params: Params, moments: Moments) -> ModelDelta:
     """Return the delta if the parameters were found valid. Raises: ProtocolError otherwise."""
     if verdict != Verdict.VALID:
-        refuse(Verdict(verdict))
+        reason = Verdict(verdict)
+        raise ProtocolError(reason.name.lower(), _DETAILS[reason])
     return ModelDelta(params=params, moments=moments)
-
-
-def refuse(verdict: Verdict) -> NoReturn:
-    raise ProtocolError(verdict.name.lower(), _DETAILS[verdict])

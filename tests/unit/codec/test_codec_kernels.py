@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peer.codec.kernels import CodecKernels, Verdict
-from peer.codec.numpy_kernels import INT8_BLOCK, NumpyKernels
+from peer.codec.kernels import INT8_BLOCK, CodecKernels, Verdict
+from peer.codec.numpy_kernels import NumpyKernels
 from peer.native import NativeCodecKernels
 from peer.types import Params
 
