@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from peer.agents.agent import Agent
 from peer.aggregation.kernels import Kernels
-from peer.aggregation.outer import OUTER_OPTIMIZERS, OuterOptimizer, OuterOptions
+from peer.aggregation.outer import OUTER_OPTIMIZERS, OuterOptimizer, OuterOptions, initial_memory
 from peer.aggregation.registry import withstands
 from peer.aggregation.rule import Aggregator, RuleOptions
-from peer.aggregation.step import aggregator, initial_memory
+from peer.aggregation.step import aggregator
 from peer.codec.choice import choose_codec
 from peer.codec.codec import Codec
 from peer.codec.registry import make_codecs

@@ -8,10 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from peer.aggregation.outer_adam import OuterAdam
 from peer.aggregation.outer_nesterov import OuterNesterov
 from peer.aggregation.outer_sgd import OuterSgd
-from peer.types import Vector64
+from peer.types import ModelState, Params, Vector64
+
+_BLOCK = 16_384
+"""Coordinates worked on at a time, so that their float64 copies stay in the cache."""
 
 
 class OuterOptimizer(Protocol):
@@ -54,3 +59,28 @@ OUTER_OPTIMIZERS: dict[str, Callable[[OuterOptions], OuterOptimizer]] = {
     ),
 }
 """By the name that the config uses; a new one is one file and one entry here."""
+
+
+def initial_memory(optimizer: OuterOptimizer, num_params: int) -> Params:
+    """Return the outer optimizer's memory at the start of a run, float32[slots * P]."""
+    return np.repeat(np.asarray(optimizer.initial, np.float32), num_params)
+
+
+def outer_step(optimizer: OuterOptimizer, base: ModelState, gradient: Params) -> tuple[Params, Params]:
+    """Return the next parameters and memory. Raises: ValueError when the memory is not of this optimizer."""
+    size = base.params.size
+    if base.outer.size != optimizer.slots * size:
+        raise ValueError(f"expected {optimizer.slots} vectors of outer memory, got {base.outer.size} values")
+    memory = base.outer.reshape(optimizer.slots, size)
+    params, remembered = np.empty_like(base.params), np.empty_like(memory)
+    for start in range(0, size, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        moved, kept = optimizer.update(
+            base.params[part].astype(np.float64), memory[:, part].astype(np.float64), gradient[part].astype(np.float64)
+        )
+        params[part] = moved
+        remembered[:, part] = kept
+    zero = np.float32(0.0)
+    params += zero  # minus zero plus zero is zero: minus zero would be another model
+    remembered += zero
+    return params, remembered.reshape(-1)

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from peer.aggregation.bucketing import bucketed
 from peer.aggregation.kernels import Kernels
 from peer.aggregation.numpy_kernels import NumpyKernels
-from peer.aggregation.outer import OuterOptimizer
+from peer.aggregation.outer import OuterOptimizer, outer_step
 from peer.aggregation.outer_sgd import OuterSgd
 from peer.aggregation.registry import RULES
 from peer.aggregation.rule import Aggregator, Contribution, Rule, RuleOptions
@@ -16,9 +14,6 @@ from peer.aggregation.screened_moments import screened
 from peer.aggregation.weights import GROUP_WEIGHTS, WEIGHTS, Weigh, env_steps
 from peer.moments import merge_all
 from peer.types import ModelDelta, ModelState, Moments, Params
-
-_BLOCK = 16_384
-"""Coordinates that the outer optimizer works on at a time, so that its float64 copies stay in the cache."""
 
 
 def aggregator(
@@ -38,13 +33,14 @@ def aggregator(
         raise ValueError(f"unknown aggregation rule {rule!r}, known: {', '.join(sorted(RULES))}")
     if weights not in WEIGHTS:
         raise ValueError(f"unknown weights {weights!r}, known: {', '.join(sorted(WEIGHTS))}")
-    combine, weigh = RULES[rule].make(options or RuleOptions()), WEIGHTS[weights]
-    optimizer, arithmetic = outer or OuterSgd(lr=1.0), kernels or NumpyKernels()
-
     return Step(
-        combine=combine, weigh=weigh, weigh_groups=GROUP_WEIGHTS[weights], bucket_size=bucket_size, optimizer=optimizer,
-        kernels=arithmetic,
-    )  # fmt: skip
+        combine=RULES[rule].make(options or RuleOptions()),
+        weigh=WEIGHTS[weights],
+        weigh_groups=GROUP_WEIGHTS[weights],
+        bucket_size=bucket_size,
+        optimizer=outer or OuterSgd(lr=1.0),
+        kernels=kernels or NumpyKernels(),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,28 +86,3 @@ class Step:
 
 def _ordered(contributions: Sequence[Contribution]) -> list[Contribution]:
     return sorted(contributions, key=lambda contribution: contribution.peer)
-
-
-def initial_memory(optimizer: OuterOptimizer, num_params: int) -> Params:
-    """Return the outer optimizer's memory at the start of a run, float32[slots * P]."""
-    return np.repeat(np.asarray(optimizer.initial, np.float32), num_params)
-
-
-def outer_step(optimizer: OuterOptimizer, base: ModelState, gradient: Params) -> tuple[Params, Params]:
-    """Return the next parameters and memory. Raises: ValueError when the memory is not of this optimizer."""
-    size = base.params.size
-    if base.outer.size != optimizer.slots * size:
-        raise ValueError(f"expected {optimizer.slots} vectors of outer memory, got {base.outer.size} values")
-    memory = base.outer.reshape(optimizer.slots, size)
-    params, remembered = np.empty_like(base.params), np.empty_like(memory)
-    for start in range(0, size, _BLOCK):
-        part = slice(start, start + _BLOCK)
-        moved, kept = optimizer.update(
-            base.params[part].astype(np.float64), memory[:, part].astype(np.float64), gradient[part].astype(np.float64)
-        )
-        params[part] = moved
-        remembered[:, part] = kept
-    zero = np.float32(0.0)
-    params += zero  # minus zero plus zero is zero: minus zero would be another model
-    remembered += zero
-    return params, remembered.reshape(-1)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from peer.aggregation.bucketing import bucketed
 from peer.aggregation.numpy_kernels import NumpyKernels
-from peer.aggregation.outer import OUTER_OPTIMIZERS, OuterOptions
+from peer.aggregation.outer import OUTER_OPTIMIZERS, OuterOptions, initial_memory
 from peer.aggregation.registry import RULES
 from peer.aggregation.rule import Contribution
-from peer.aggregation.step import aggregator, initial_memory
+from peer.aggregation.step import aggregator
 from peer.aggregation.weights import capped, env_steps, equal
 from peer.moments import merge_all
 from peer.types import ModelDelta, ModelState, Moments, Params, PeerId
