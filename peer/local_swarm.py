@@ -17,6 +17,7 @@ from peer.early_signals import STOP_SIGNALS, heeded
 from peer.errors import ConfigError
 from peer.storage.slots import free_slots
 from peer.telemetry.plain_text import plural
+from peer.telemetry.spare_stream import spare_stderr
 
 STOP_S = 20.0
 """Long enough to end the training chunk in progress and save; then a peer that hangs is killed, and named."""
@@ -180,15 +181,17 @@ class LocalSwarm:
         if self._config.log.format == "text":  # else every line is an object that a peer wrote
             self._write(f"{'murmur':6} | {text}")
         else:
-            sys.stderr.write(f"murmur: {text}\n")
+            spare_stderr().write(f"murmur: {text}\n")
 
     def _write(self, line: str) -> None:
         with self._print_lock:
             try:
                 sys.stdout.write(line + "\n")
                 sys.stdout.flush()
-            except (OSError, ValueError):
+            except (BrokenPipeError, ValueError):
                 self._on_signal(0, None)  # nobody reads any more: `murmur up | head` ends the swarm
+            except OSError:
+                return  # a full disk costs the log, not the swarm
 
 
 def free_ports(count: int) -> list[int]:

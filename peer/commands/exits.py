@@ -2,7 +2,9 @@
 
 import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn, TypeVar
 
 import typer
@@ -28,6 +30,28 @@ def refuse(message: str) -> NoReturn:
     """End with a message and exit code 2: what was asked for cannot be done."""
     typer.echo(f"murmur: {message}", err=True)
     raise typer.Exit(EXIT_USAGE)
+
+
+def tell(text: str) -> None:
+    """Print a result."""
+    with writing():
+        typer.echo(text)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Turn a stdout that cannot be written into its message and exit code 2; `| head` has seen enough."""
+    try:
+        yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:  # what is still buffered has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit from None
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        typer.echo(f"murmur: the output cannot be written: {error.strerror}", err=True)
+        raise typer.Exit(EXIT_USAGE) from None
 
 
 def on_stop(handler: Callable[[int, object], None]) -> None:

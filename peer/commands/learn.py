@@ -72,7 +72,7 @@ def train_command(
         max_env_steps=env_steps, eval_env_steps=eval_steps, model_file=model, plot=plot, curve_file=curve
     )
     summary = exits.or_exit(lambda: train_solo(settings, options))
-    typer.echo(summary.json() if json else summary.text())
+    exits.tell(summary.json() if json else summary.text())
     raise typer.Exit(summary.exit_code)
 
 
@@ -108,7 +108,7 @@ def eval_command(
     if file != model:
         typer.echo(file, err=True)
     result = exits.or_exit(lambda: evaluate_file(file, episodes=episodes, seed=seed, device=device))
-    typer.echo(result.json() if json else result.text())
+    exits.tell(result.json() if json else result.text())
 
 
 def bench_command(
@@ -163,7 +163,7 @@ def bench_command(
         overrides=overrides or [],
     )
     result = exits.or_exit(lambda: (bench_env if what == "env" else bench_train)(options))
-    typer.echo(result.json() if json else result.text())
+    exits.tell(result.json() if json else result.text())
 
 
 def _check_device(device: str, settings: "Config", overrides: list[str]) -> None:

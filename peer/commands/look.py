@@ -70,9 +70,9 @@ def status_command(
 
     reports = exits.or_exit(lambda: ask_all(data_dir))
     if json:
-        typer.echo(dumps([report.json() for report in reports], indent=1))
+        exits.tell(dumps([report.json() for report in reports], indent=1))
     else:
-        typer.echo(page(reports))
+        exits.tell(page(reports))
     raise typer.Exit(0 if any(report.status is not None for report in reports) else 1)
 
 
@@ -150,17 +150,9 @@ def log_command(
 def _page(lines: Iterator[str]) -> None:
     """Print for a reader: through the pager on a terminal, unless all fits on one screen."""
     if not sys.stdout.isatty():
-        try:
+        with exits.writing():
             for line in lines:
                 typer.echo(line)
-            sys.stdout.flush()
-        except BrokenPipeError:  # `murmur log | head` has seen enough; what is still buffered has nowhere to go
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit from None
-        except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            typer.echo(f"murmur: the output cannot be written: {error.strerror}", err=True)
-            raise typer.Exit(exits.EXIT_USAGE) from None
         return
     os.environ.setdefault("LESS", "FRX")  # as git: leave at once when it fits, keep what was shown
     pydoc.pager("".join(f"{line}\n" for line in lines))

@@ -81,6 +81,6 @@ def simulate_command(
 
     raise typer.Exit(
         exits.or_exit(
-            lambda: simulate_and_show(scenario, settings, seeds=seeds, plot=plot, as_json=json, out=typer.echo)
+            lambda: simulate_and_show(scenario, settings, seeds=seeds, plot=plot, as_json=json, out=exits.tell)
         )
     )

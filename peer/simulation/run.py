@@ -1,7 +1,6 @@
 """Run a scenario from beginning to end, and say how far it is."""
 
 import gc
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from peer.simulation.scenario import Scenario
 from peer.simulation.swarm import Swarm
 from peer.simulation.toy import ToySubject
 from peer.telemetry.plain_text import plural
+from peer.telemetry.spare_stream import spare_stderr
 
 _LOOK_VIRTUAL_S = 1.0
 _SAY_EVERY_S = 2.0
@@ -53,7 +53,7 @@ class ProgressLines:
     """Writes a line every other second of real time: where the swarm is, and how it is doing."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+        self._stream = spare_stderr(stream)
         self._started = self._said = time.monotonic()
 
     def __call__(self, swarm: Swarm) -> None:

@@ -1,7 +1,6 @@
 """`murmur bench`: env steps a second of one learner, or of stepping its envs from Python."""
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from peer.solo.backend import Backend, parse_backend
 from peer.solo.machine import describe_machine
 from peer.solo.rates import Spread, Stretch, cpu_rate, measure, spread, wall_rate
 from peer.solo.settings import BenchOptions, stepping_config, train_config
+from peer.telemetry.spare_stream import spare_stderr
 from peer.types import PeerId, Seconds
 
 _ACTION_BATCHES = 64
@@ -121,7 +121,7 @@ def _measured(
     stream: TextIO | None,
 ) -> BenchResult:
     machine = describe_machine()
-    told = stream or sys.stderr
+    told = spare_stderr(stream)
     done: list[Stretch] = []
 
     def tell(stretch: Stretch) -> None:

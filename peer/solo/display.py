@@ -1,17 +1,15 @@
 """Show a run on stderr while it lasts: a live bar on a terminal, one line an evaluation elsewhere."""
 
-import io
 import math
-import sys
 from types import TracebackType
-from typing import Protocol, Self, TextIO, cast
+from typing import Protocol, Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as LiveProgress
 
 from peer.solo.run import Progress
-from peer.solo.spare_stream import SpareStream
+from peer.telemetry.spare_stream import spare_stderr
 
 _WIDEST_BAR, _NARROWEST_BAR = 24, 4
 _FRAME = 12
@@ -32,8 +30,8 @@ class Display(Protocol):
 def make_display(
     name: str, *, target: float | None, max_env_steps: int | None, stream: TextIO | None = None
 ) -> Display:
-    """stream: None: stderr, as it is now, or nothing where it is closed. That it cannot be written ends nothing."""
-    stream = cast(TextIO, SpareStream(stream or sys.stderr or io.StringIO()))
+    """stream: None: stderr, as it is now. That it cannot be written ends nothing."""
+    stream = spare_stderr(stream)
     if stream.isatty():
         return BarDisplay(name, target=target, max_env_steps=max_env_steps, stream=stream)
     return LineDisplay(name, stream=stream)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -54,8 +55,8 @@ class Interrupt:
         now = time.monotonic()
         if self._requested_at is None:
             self._requested_at = now
-            with suppress(OSError):  # nobody may be there any more to read it
-                os.write(2, _ASKED)
+            with suppress(OSError, ValueError, AttributeError):  # stderr may be closed, or nobody there to read it
+                os.write(sys.stderr.fileno(), _ASKED)
         elif number == signal.SIGINT and now - self._requested_at >= _AGAIN_S:
             try:
                 self._at_last()

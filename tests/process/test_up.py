@@ -140,6 +140,22 @@ def test_up_ends_when_nobody_reads_its_output(murmur: Murmur) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_up_goes_on_when_the_disk_of_its_log_is_full(murmur: Murmur) -> None:
+    shell = shlex.join(
+        [sys.executable, "-m", "peer.cli", "up", "-n", "1", *FAST, "log.format=text", "stop.max_rounds=2"]
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"{shell} > /dev/full"],
+        cwd=murmur.folder,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(murmur.folder.glob("runs/slot-0/*/model.safetensors"))
+
+
 def test_up_tells_a_mistake_once_and_starts_nothing(murmur: Murmur) -> None:
     swarm = murmur.run("up", "--peers", "3", "env.nam=x")
     assert swarm.wait(within_s=START_S) == 2

@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,6 +147,25 @@ def test_train_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], mess
     assert (code, out) == (2, "")
     assert message in err
     assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        ("train --env-steps 64 -o m.safetensors >/dev/full", 2, "murmur: the output cannot be written: No space left"),
+        ("train --env-steps 64 -o m.safetensors 2>&-", 0, ""),
+        ("bench env --seconds 0.01 --repeats 1 >/dev/full", 2, "murmur: the output cannot be written: No space left"),
+        ("bench env --seconds 0.01 --repeats 1 2>&-", 0, ""),
+        ("bench env --seconds 0.01 --repeats 1 2>/dev/full", 0, ""),
+        ("bench env --seconds 0.01 --repeats 1 >&-", 0, ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_one_line_and_progress_is_spared(command: str, code: int, told: str) -> None:
+    shell = f"{sys.executable} -m peer.cli {command}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("option", ["--env-steps", "--eval-steps"])
