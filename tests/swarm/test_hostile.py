@@ -66,6 +66,9 @@ BAD_MESSAGES: dict[str, tuple[str, Callable[[Entry], bytes]]] = {
     "vote with a wrong round": (
         "bad_ack", lambda tip: seal(Ack(tip.round + 3, tip.parent, tip.digest, tip.model, 0), EVIL, run=RUN).data,
     ),
+    "vote that names another parent": (
+        "bad_ack", lambda tip: seal(Ack(tip.round, b"p" * 32, tip.digest, tip.model, 0), EVIL, run=RUN).data,
+    ),
 }  # fmt: skip
 
 

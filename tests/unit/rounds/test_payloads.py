@@ -1,9 +1,11 @@
 """Payloads of the window stay as bytes; decoded are those near the tip alone, and others again when they are needed."""
 
+import msgspec
 import numpy as np
 import pytest
 
 from peer.codec.registry import CODECS
+from peer.errors import ProtocolError
 from peer.network.identity import Identity
 from peer.rounds.payloads import PayloadStore
 from peer.rounds.pure_work import PureWork
@@ -33,6 +35,42 @@ def store() -> PayloadStore:
     store = PayloadStore(dict(CODECS), SCHEMA, PureWork())
     store.add(header(), PAYLOAD)
     return store
+
+
+@pytest.mark.parametrize(
+    ("data", "digest", "reason"),
+    [
+        (PAYLOAD[:-1], None, "payload_size"),
+        (PAYLOAD + b"x", None, "payload_size"),
+        (PAYLOAD[:-1] + bytes([PAYLOAD[-1] ^ 1]), None, "payload_hash"),
+        (PAYLOAD, b"d" * 32, "payload_hash"),
+    ],
+    ids=["short", "long", "another", "hash told"],
+)
+def test_payload_that_is_not_the_one_declared_is_refused(data: bytes, digest: bytes | None, reason: str) -> None:
+    store = PayloadStore(dict(CODECS), SCHEMA, PureWork())
+    with pytest.raises(ProtocolError) as caught:
+        store.add(header(), data, digest=digest)
+    assert caught.value.reason == reason
+    assert len(store) == 0
+    store.add(header(), PAYLOAD, digest=digest_of(PAYLOAD))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"weight": 6}, "bad_header"),
+        ({"codec": "unknown"}, "codec"),
+        ({"payload_bytes": CODECS["int8"].max_bytes(SCHEMA) + 1}, "payload_size"),
+    ],
+)
+def test_header_that_announces_what_cannot_be_is_refused(changes: dict[str, object], reason: str) -> None:
+    store = PayloadStore(dict(CODECS), SCHEMA, PureWork())
+    message = msgspec.structs.replace(header().message, payload_bytes=CODECS["int8"].max_bytes(SCHEMA))
+    store.check_header(message)
+    with pytest.raises(ProtocolError) as caught:
+        store.check_header(msgspec.structs.replace(message, **changes))
+    assert caught.value.reason == reason
 
 
 def test_payload_that_is_far_from_the_tip_stays_held_and_is_decoded_anew(store: PayloadStore) -> None:
