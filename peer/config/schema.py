@@ -78,14 +78,12 @@ HostName = Annotated[
 Multiaddr = Annotated[
     str, AfterValidator(_check_address), Field(description="a multiaddr such as /ip4/192.0.2.7/tcp/4001")
 ]
-PeerName = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9_.-]{1,63}\z", description="1 to 63 letters, digits and '_.-', or null")
-]
+PeerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,63}\z", description="1 to 63 letters, digits and '_.-'")]
 AnnouncedAddress = Annotated[
     str, AfterValidator(_check_announced), Field(description="a multiaddr such as /ip4/192.0.2.7/tcp/4001")
 ]
 InterfaceName = Annotated[
-    str, Field(pattern=r"^[^/\s\x00]{1,15}\z", description="a network interface such as eth0 or tailscale0, or null")
+    str, Field(pattern=r"^[^/\s\x00]{1,15}\z", description="a network interface such as eth0 or tailscale0")
 ]
 PeerIdText = Annotated[
     str,
@@ -274,10 +272,10 @@ class NetworkConfig(Section):
     rediscover_s: Period = 15.0
     max_connections: Annotated[int, Field(ge=1, le=4096)] = 64
     max_messages_per_s: Annotated[int, Field(ge=10, le=100_000)] = 500
-    swarm_key_file: Annotated[str, Field(pattern=r"^[^\x00]+\z", description="a file, or null")] | None = None
+    swarm_key_file: Annotated[str, Field(pattern=r"^[^\x00]+\z", description="a file")] | None = None
     authorities: Annotated[tuple[PeerIdText, ...], Field(max_length=16)] = ()
     authority_signatures: Annotated[int, Field(ge=1, le=16)] = 1
-    allow_list: Annotated[str, Field(pattern=r"^[^\x00]+\z", description="a file, or null")] | None = None
+    allow_list: Annotated[str, Field(pattern=r"^[^\x00]+\z", description="a file")] | None = None
 
     @model_validator(mode="after")
     def _check_redial(self) -> Self:
@@ -308,7 +306,7 @@ class StorageConfig(Section):
     max_journal_bytes: Annotated[int, Field(ge=1_048_576, le=2**50)] = 268_435_456
     max_payload_bytes: Annotated[int, Field(ge=0, le=2**50)] = 67_108_864
     keep_snapshots: Annotated[int, Field(ge=2, le=100)] = 3
-    slot_file: Annotated[str, Field(pattern=r"^[^\x00]+\z", description="a file, or null")] | None = None
+    slot_file: Annotated[str, Field(pattern=r"^[^\x00]+\z", description="a file")] | None = None
 
 
 class StopConfig(Section):

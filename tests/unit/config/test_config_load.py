@@ -300,3 +300,8 @@ def test_message_is_printable_whatever_the_file_holds(tmp_path: Path) -> None:
 def test_missing_config_error_kind_is_the_projects_own() -> None:
     with pytest.raises(ConfigError, match=r"^nowhere/x.yaml: no such file; check the path$"):
         load_config([Path("nowhere/x.yaml")], {}, [])
+
+
+@pytest.mark.parametrize("key", ["peer_name", "interface", "swarm_key_file"])
+def test_what_may_be_null_is_said_to_be_so_once(tmp_path: Path, key: str) -> None:
+    assert refusal(tmp_path, f'network: {{{key}: ""}}').count("null") == 1
