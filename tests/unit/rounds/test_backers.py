@@ -1,5 +1,6 @@
 """Who stands behind which of two chains that know no common ancestor (docs/adr/0079)."""
 
+import msgspec
 import pytest
 
 from peer.network.identity import Identity
@@ -65,6 +66,24 @@ def test_who_says_after_its_vote_that_it_is_here_stands_here(swarm: MachineSwarm
     theirs, ours = backers(swarm).sides(offered)
     assert theirs.backers == frozenset()
     assert voter in ours.backers
+
+
+def test_who_has_voted_there_since_it_said_that_it_is_here_stands_there(swarm: MachineSwarm) -> None:
+    voter, offered, tip = peers(swarm)[3], offer(swarm, rounds_ahead=3), swarm.members[0].machine.tip
+    backers(swarm)._of_offers[ELSEWHERE] = {voter}
+    company(swarm).heard(voter, Told(tip=Tip(tip.digest, tip.round, tip.score), voted=offered.round - 1))
+    theirs, ours = backers(swarm).sides(offered)
+    assert theirs.backers == {voter}
+    assert voter not in ours.backers
+
+
+def test_votes_for_anything_else_that_come_with_an_offer_are_not_for_it(swarm: MachineSwarm) -> None:
+    offered = offer(swarm, rounds_ahead=3)
+    other = Tip(Digest(b"y" * 32), offered.round, offered.score)
+    backers(swarm).note(msgspec.structs.replace(offered_with_votes(offered, range(2, 3)), messages=(
+        *offered_with_votes(other, range(3, 5)).messages, *offered_with_votes(offered, range(2, 3)).messages,
+    )))  # fmt: skip
+    assert backers(swarm)._of_offers[ELSEWHERE] == {peers(swarm)[1]}
 
 
 def test_who_says_that_the_offered_state_is_its_tip_stands_behind_it_without_a_vote(swarm: MachineSwarm) -> None:

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from peer.errors import ProtocolError, TransportError
-from peer.network.discovery.book import AddressBook
+from peer.network.discovery.book import MAX_FAILURES, AddressBook
 from peer.network.identity import Identity
 from peer.services.book_keeping import BookKeeper
 from peer.services.meeting import Meeting
@@ -41,8 +41,10 @@ MINE, MY_LOOPBACK = "/ip4/203.0.113.1/tcp/4001", "/ip4/127.0.0.1/tcp/4001"
 ALICES, BOBS = "/ip4/203.0.113.2/tcp/4001", "/ip4/203.0.113.3/tcp/4001"
 
 
-def card(identity: Identity, *addresses: str, run: bytes = RUN, config: bytes = b"c" * 32) -> Signed[PeerCard]:
-    told = PeerCard(boot=1, name="x", addresses=addresses, config=config, schema=b"s" * 32)
+def card(
+    identity: Identity, *addresses: str, run: bytes = RUN, config: bytes = b"c" * 32, boot: int = 1
+) -> Signed[PeerCard]:
+    told = PeerCard(boot=boot, name="x", addresses=addresses, config=config, schema=b"s" * 32)
     return seal(told, identity, run=run)
 
 
@@ -192,6 +194,41 @@ async def test_stranger_learns_nobody_and_a_lost_peer_is_passed_on_no_more(autoj
         assert card(ALICE, ALICES).data in await here.asks_for_peers(BOB.peer_id)
         here.greeted.discard(ALICE.peer_id)
         assert await here.asks_for_peers(BOB.peer_id) == [card(ME, MINE).data]
+
+
+async def test_the_cards_of_a_peers_latest_life_are_passed_on_two_at_most(autojump_clock: MockClock) -> None:
+    async with scene() as here:
+        here.greet(ALICE, "203.0.113.2", passes_on(), ALICES)
+        here.greet(BOB, "203.0.113.3", passes_on(), BOBS)
+        moves = [card(ALICE, f"/ip4/203.0.113.2/tcp/{port}", boot=2).data for port in (1, 2, 3)]
+        for data in (*moves, card(ALICE, ALICES, boot=1).data):
+            here.meeting.learn(ALICE.peer_id, data)
+        assert await here.asks_for_peers(BOB.peer_id) == [card(ME, MINE).data, *moves[1:]]
+        latest = card(ALICE, ALICES, boot=3).data
+        here.meeting.learn(ALICE.peer_id, latest)
+        assert await here.asks_for_peers(BOB.peer_id) == [card(ME, MINE).data, latest]
+
+
+async def test_hearsay_that_led_nowhere_does_not_come_back_with_the_same_card(autojump_clock: MockClock) -> None:
+    async with scene() as here:
+        here.greet(ALICE, "203.0.113.2", passes_on(card(BOB, BOBS).data), ALICES)
+        await trio.sleep(1.0)
+        for _ in range(MAX_FAILURES):
+            here.meeting.book.failed(BOB.peer_id, BOBS)
+        assert here.known() == [ALICES]
+        await trio.sleep(60.0)
+        assert here.known() == [ALICES]
+        here.meeting.learn(BOB.peer_id, card(BOB, BOBS).data)
+        assert here.known() == [ALICES, BOBS], "its own word counts again"
+
+
+async def test_an_answer_names_a_bounded_number_of_peers_and_oneself_first(autojump_clock: MockClock) -> None:
+    async with scene() as here:
+        for number in range(10, 60):
+            here.greet(Identity.for_tests(number), "203.0.113.9", passes_on(), f"/ip4/203.0.113.9/tcp/{number}")
+        cards = await here.asks_for_peers(Identity.for_tests(10).peer_id)
+        assert len(cards) == len(set(cards)) == 32
+        assert cards[0] == card(ME, MINE).data
 
 
 async def test_peer_that_was_reached_says_so_once(autojump_clock: MockClock) -> None:
