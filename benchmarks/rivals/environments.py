@@ -1,4 +1,5 @@
-"""One virtual environment for each rival below build/rivals/, made once: torch for the CPU first, then its pins."""
+"""One virtual environment for each rival below build/rivals/, made once: torch for the CPU first where it needs that,
+then its pins."""
 
 import contextlib
 import hashlib
@@ -15,6 +16,7 @@ FOLDER = ROOT / "build" / "rivals"
 TORCH = "torch==2.13.0+cpu"
 _TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 _PUFFERLIB = "pufferlib==3.0.0"
+_WITHOUT_TORCH = ("flower",)
 
 
 class InstallError(Exception):
@@ -51,10 +53,11 @@ def _install(name: str, folder: Path, python: Path) -> None:
     log = folder / "install.log"
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     _run([sys.executable, "-m", "venv", "--clear", str(folder / "venv")], log=log)
-    try:
-        _run([*pip, TORCH], log=log)
-    except InstallError:  # the index in use has no CPU builds; the usual place of them has
-        _run([*pip, "--index-url", _TORCH_INDEX, TORCH], log=log)
+    if name not in _WITHOUT_TORCH:
+        try:
+            _run([*pip, TORCH], log=log)
+        except InstallError:  # the index in use has no CPU builds; the usual place of them has
+            _run([*pip, "--index-url", _TORCH_INDEX, TORCH], log=log)
     _run([*pip, "-r", str(HERE / "requirements" / f"{name}.txt")], log=log)
     if name == "pufferlib":
         _build_pufferlib(folder, python, log=log)

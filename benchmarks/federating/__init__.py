@@ -1,0 +1,1 @@
+"""What `benchmarks/federation.py` is made of."""
