@@ -70,6 +70,8 @@ class Services:
         nursery.start_soon(keep_returning_free_memory)
         if self.archive is not None:
             await nursery.start(self.archive.serve)
+        if self.training_state is not None:
+            await nursery.start(self.training_state.serve)
 
     async def save(self) -> None:
         """Write to disk what the next life goes on from."""

@@ -60,6 +60,7 @@ def start_ours(scenario: Scenario, stack: ExitStack, folder: Path) -> Federation
         f"round.train_s={scenario.work_s}",
         "ppo.num_envs=4",  # a short rollout and little to learn from it: a call trains one at least
         "ppo.epochs=1",
+        "round.eval_every=1000",  # nor do the others evaluate
     )
     command = [sys.executable, "-m", "tests.altered_peer", "--duty=0.01", "--", "peer", *settings]
     members = [

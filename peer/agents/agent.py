@@ -40,8 +40,8 @@ class Agent(Protocol):
     async def evaluate(self, *, episodes: int, seed: int) -> float:
         """Return the mean return of greedy episodes in the default env, a pure function of model and arguments."""
 
-    def save(self, path: Path) -> None:
-        """Write local training state (optimizer moments, schedule, counters) atomically. Raises: StorageError."""
+    def training_state(self) -> bytes:
+        """Return local training state (optimizer moments, schedule, counters) as the content of a file for `load`."""
 
     def load(self, path: Path) -> None:
-        """Restore what `save` wrote. Raises: StorageError when missing, corrupt, or of another schema or version."""
+        """Restore a `training_state`. Raises: StorageError when missing, corrupt, or of another schema or version."""

@@ -8,7 +8,6 @@ from pathlib import Path
 import trio
 
 from peer.agents.priority import DEFAULT_NICE, give_way, made_giving_way
-from peer.atomic_write import replace_file
 from peer.errors import StorageError
 from peer.native import (
     CheckpointError,
@@ -116,11 +115,8 @@ class NativeAgent:
         give_way(self._nice)
         return self._core.evaluate(episodes, seed)
 
-    def save(self, path: Path) -> None:
-        try:
-            replace_file(path, self._core.save(), mode=0o600)
-        except OSError as error:
-            raise StorageError(f"cannot write training state {path}: {error}; free or mount the disk") from error
+    def training_state(self) -> bytes:
+        return self._core.save()
 
     def load(self, path: Path) -> None:
         try:

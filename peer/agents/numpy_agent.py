@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import trio
 
-from peer.atomic_write import replace_file
 from peer.errors import StorageError
 from peer.moments import merge
 from peer.types import Digest, EnvTask, ModelSchema, ModelState, Moments, Params, Seconds, TrainStats
@@ -104,12 +103,9 @@ class NumpyAgent:
         await trio.lowlevel.checkpoint()
         return self._score()
 
-    def save(self, path: Path) -> None:
+    def training_state(self) -> bytes:
         state = {"format": _FORMAT, "schema": self._schema.digest.hex(), "env_steps": self._env_steps}
-        try:
-            replace_file(path, json.dumps(state).encode())
-        except OSError as error:
-            raise StorageError(f"cannot write training state {path}: {error}") from error
+        return json.dumps(state).encode()
 
     def load(self, path: Path) -> None:
         try:

@@ -117,7 +117,7 @@ class Trainer:
             opened, self._newest = self._newest, None
             await self._work_on(opened)
             if self._keeper is not None:
-                await self._keeper.save_if_due()
+                await self._keeper.take_if_due()
 
     async def _wait(self) -> None:
         self._wake = trio.Event()

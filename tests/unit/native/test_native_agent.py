@@ -1,7 +1,6 @@
 """What the native agent adds to the core: tasks in turns, chunks that can be cancelled, files that cannot be half."""
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -155,12 +154,11 @@ async def test_evaluation_ignores_tasks_and_repeats() -> None:
     assert await agent.evaluate(episodes=5, seed=3) == before
 
 
-async def test_save_and_load_restore_everything_local(tmp_path: Path) -> None:
+async def test_a_training_state_restores_everything_local(tmp_path: Path) -> None:
     first = make()
     await first.train(seconds=0.05)
     path = tmp_path / "training.state"
-    first.save(path)
-    first.save(path)  # over an existing file
+    path.write_bytes(first.training_state())
     second = make()
     second.load(path)
     assert second.env_steps == first.env_steps
@@ -177,28 +175,7 @@ def test_load_names_the_file_and_keeps_the_agent(tmp_path: Path) -> None:
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(StorageError, match="remove the file"):
         agent.load(path)
-    make(env="Pendulum-v1").save(path)
+    path.write_bytes(make(env="Pendulum-v1").training_state())
     with pytest.raises(StorageError, match="another model"):
         agent.load(path)
     assert agent.model().params.tobytes() == before.tobytes()
-
-
-def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    agent = make()
-    path = tmp_path / "training.state"
-    agent.save(path)
-    good = path.read_bytes()
-
-    def full(_fd: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageError, match="No space left"):
-        agent.save(path)
-    assert path.read_bytes() == good
-    assert [entry.name for entry in tmp_path.iterdir()] == ["training.state"]
-
-
-def test_save_into_a_missing_directory_is_a_storage_error(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="nowhere"):
-        make().save(tmp_path / "nowhere" / "training.state")

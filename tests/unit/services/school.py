@@ -15,6 +15,7 @@ from peer.rounds.machine import LocalWork
 from peer.rounds.own_deltas import Piece
 from peer.rounds.roster import Roster
 from peer.services.pace import Pace
+from peer.services.service import RunBlocking
 from peer.services.training import Trainer, TrainingPlan
 from peer.services.training_state import TrainingStateKeeper
 from peer.telemetry.sink import RecordingSink
@@ -43,7 +44,7 @@ class StepAgent(NumpyAgent):
         self.fails: list[Callable[[], None]] = []
         self.slices: list[Seconds] = []
         self.starts: list[Params] = []
-        self.saves: list[Path] = []
+        self.reads = 0
 
     async def train(self, *, seconds: Seconds) -> TrainStats:
         self.slices.append(seconds)
@@ -60,8 +61,9 @@ class StepAgent(NumpyAgent):
         await trio.sleep(self.evaluation_s)
         return 100.0 + float(self.model().params[0])
 
-    def save(self, path: Path) -> None:
-        self.saves.append(path)
+    def training_state(self) -> bytes:
+        self.reads += 1
+        return f"state {self.reads}".encode()
 
     def spoil(self, value: float) -> None:
         self._params[0] = value
@@ -86,6 +88,7 @@ class School:
         train_s: float = 2.0,
         eval_every: int = 1,
         state_file: Path | None = None,
+        blocking: RunBlocking = in_place,
         agent: StepAgent | None = None,
         ahead_s: float = 0.0,
     ) -> None:
@@ -98,7 +101,7 @@ class School:
         self.on_announce: Callable[[], object] = lambda: None
         self.keeper: TrainingStateKeeper | None = None
         if state_file is not None:
-            self.keeper = TrainingStateKeeper(self.agent, state_file, every=10, sink=self.sink, blocking=in_place)
+            self.keeper = TrainingStateKeeper(self.agent, state_file, every=10, sink=self.sink, blocking=blocking)
         self.trainer = Trainer(
             self.agent,
             TrainingPlan(ahead_s=ahead_s, eval_every=eval_every, eval_episodes=20, eval_seed=7),
@@ -157,11 +160,16 @@ async def school(
     train_s: float = 2.0,
     eval_every: int = 1,
     state_file: Path | None = None,
+    blocking: RunBlocking = in_place,
     agent: StepAgent | None = None,
     ahead_s: float = 0.0,
 ) -> AsyncIterator[School]:
-    made = School(train_s=train_s, eval_every=eval_every, state_file=state_file, agent=agent, ahead_s=ahead_s)
+    made = School(
+        train_s=train_s, eval_every=eval_every, state_file=state_file, blocking=blocking, agent=agent, ahead_s=ahead_s
+    )
     async with trio.open_nursery() as nursery:
+        if made.keeper is not None:
+            await nursery.start(made.keeper.serve)
         await nursery.start(made.trainer.serve)
         yield made
         nursery.cancel_scope.cancel()

@@ -2,15 +2,12 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import trio
 from trio.testing import MockClock
 
-from peer.errors import StorageError
-from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.round_events import Evaluated, TasksTrained, TrainingDiverged
 from peer.types import Digest
 from peer.wire.messages import RosterEntry
@@ -233,47 +230,6 @@ async def test_nothing_is_announced_on_a_tip_that_has_moved(autojump_clock: Mock
         await trio.sleep(5.0)
         ((_, work),) = made.announced
         assert work.env_steps == round(1000 * sum(made.agent.slices))  # what round 1 learned as well
-
-
-async def test_state_is_saved_between_rounds_and_never_while_training(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async with school(state_file=tmp_path / "state") as made:
-        made.opens(1)
-        await trio.sleep(1.0)
-        made.seals(10)
-        await trio.sleep(0.5)
-        assert made.agent.saves == []
-        await trio.sleep(1.0)
-        assert made.agent.saves == [tmp_path / "state"]
-
-
-async def test_state_is_saved_as_seldom_as_the_model(tmp_path: Path, autojump_clock: MockClock) -> None:
-    async with school(state_file=tmp_path / "state") as made:
-        for number in (9, 10, 11):
-            made.seals(number)
-            made.opens(number + 1)
-            await trio.sleep(3.0)
-        assert len(made.agent.saves) == 1
-
-
-async def test_a_disk_that_refuses_the_state_costs_the_state_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
-    def full(path: Path) -> None:
-        raise StorageError("no space left on device")
-
-    async with school(state_file=tmp_path / "state") as made:
-        monkeypatch.setattr(made.agent, "save", full)
-        made.seals(10)
-        made.opens(1)
-        await trio.sleep(3.0)
-        made.opens(3)
-        await trio.sleep(3.0)
-        assert [event.operation for event in made.sink.events if isinstance(event, StorageFailed)] == [
-            "save training state"
-        ]
-        assert len(made.announced) == 2
 
 
 async def test_the_trainer_goes_on_while_the_seal_is_awaited_and_moves_over_when_it_lands(
