@@ -13,6 +13,7 @@ from peer.rounds.machine import Mail, RoundMachine
 from peer.simulation.attacks.attack import Insight, Letter
 from peer.simulation.event_loop import EventLoop
 from peer.simulation.judge import Judge
+from peer.simulation.mail_bags import MailBags
 from peer.simulation.peer_life import LATE_ROUNDS, RECOVERY_S, PeerLife
 from peer.simulation.post import CONNECTIONS, Post
 from peer.simulation.scenario import Scenario
@@ -32,15 +33,11 @@ _NOT_SERVED_S = 0.5
 _FRAME_BYTES = 64
 """Around a request or an answer; a request for a blob is no more."""
 
-_CROWD_BAGS = 2
-"""Among more peers than connections a hundred letters come to each in a round, after several hops. There a bag holds
-the letters of this many ordinary ones, and is emptied before its last letter arrives: on average none is late."""
-
 _decode = msgspec.msgpack.Decoder(Announcement).decode
 
 
 class Courier:
-    """Mail is handed over in batches a few milliseconds apart, so that a machine moves on once a batch."""
+    """Runs all machines on one event loop. Each takes in a whole bag of mail at once, and then moves on."""
 
     def __init__(
         self,
@@ -60,10 +57,8 @@ class Courier:
         self._insight = insight
         self._rng = random.Random(f"{scenario.seed}/courier")
         self._alive: npt.NDArray[np.bool_] = np.zeros(len(peers), np.bool_)
-        self._bags: dict[int, dict[int, list[Mail]]] = {}
-        fine_s = min(max(scenario.latency_s / 2, 0.002), 0.05)
-        self._bag_s = fine_s * (_CROWD_BAGS if len(peers) > CONNECTIONS else 1)
-        self._bag_early_s = (self._bag_s - fine_s) / 2
+        self._is_crowd = len(peers) > CONNECTIONS
+        self._bags = MailBags(loop, latency_s=scenario.latency_s, is_crowd=self._is_crowd, hand_over=self._hand_over)
         self._reconnecting = False
         self._arms: dict[type, Callable[..., None]] = {
             Publish: self._publish,
@@ -83,8 +78,7 @@ class Courier:
         """Tell every live peer, in a moment, whom it can reach."""
         if not self._reconnecting:
             self._reconnecting = True
-            is_crowd = len(self._peers) > CONNECTIONS
-            self._loop.after(_CROWD_RECONNECT_S if is_crowd else _RECONNECT_S, self._tell_reachable)
+            self._loop.after(_CROWD_RECONNECT_S if self._is_crowd else _RECONNECT_S, self._tell_reachable)
 
     # Time
 
@@ -147,7 +141,7 @@ class Courier:
             return
         audience = self._alive if letter.half is None else self._alive & self._half(letter.half)
         receivers, delays = self._post.gossip(peer.number, audience, size)
-        self._deliver((letter.envelope, letter.payload, peer.peer_id), receivers, delays)
+        self._bags.put((letter.envelope, letter.payload, peer.peer_id), receivers, delays)
 
     def _hand_to(self, peer: PeerLife, letter: Letter, to: Sequence[PeerId]) -> None:
         """Send a letter to some peers over one link each."""
@@ -156,37 +150,17 @@ class Courier:
         if letter.half is not None:
             numbers = [number for number in numbers if number % 2 == letter.half]
         receivers, delays = self._post.hand(peer.number, np.asarray(numbers, np.intp), size)
-        self._deliver((letter.envelope, letter.payload, peer.peer_id), receivers, delays)
-
-    def _deliver(self, mail: Mail, receivers: npt.NDArray[np.intp], delays: npt.NDArray[np.float64]) -> None:
-        """Put mail into the bags of the moments at which it arrives."""
-        now = self._loop.now
-        ticks = np.ceil((now + delays - self._bag_early_s) / self._bag_s)
-        ticks = np.maximum(ticks, np.floor(now / self._bag_s) + 1).astype(np.int64)
-        order = np.argsort(ticks, kind="stable")
-        starts = np.flatnonzero(np.diff(ticks[order], prepend=-1))
-        for start, end in zip(starts, np.append(starts[1:], order.size), strict=False):  # nobody: no starts
-            bag = self._bag(int(ticks[order[start]]))
-            for number in receivers[order[start:end]].tolist():
-                bag.setdefault(number, []).append(mail)
+        self._bags.put((letter.envelope, letter.payload, peer.peer_id), receivers, delays)
 
     def _half(self, half: int) -> npt.NDArray[np.bool_]:
         return np.asarray(np.arange(len(self._peers)) % 2 == half)
 
-    def _bag(self, tick: int) -> dict[int, list[Mail]]:
-        if tick not in self._bags:
-            self._bags[tick] = {}
-            self._loop.at(tick * self._bag_s, lambda: self._hand_over(tick))
-        return self._bags[tick]
-
-    def _hand_over(self, tick: int) -> None:
-        now = self._loop.now
-        for number, mail in self._bags.pop(tick).items():
-            peer = self._peers[number]
-            if peer.is_alive:
-                if peer.attack is not None:
-                    peer.attack.overhear(mail)
-                self._carry_out(peer, peer.machine.receive_all(mail, now))
+    def _hand_over(self, number: int, mail: list[Mail]) -> None:
+        peer = self._peers[number]
+        if peer.is_alive:
+            if peer.attack is not None:
+                peer.attack.overhear(mail)
+            self._carry_out(peer, peer.machine.receive_all(mail, self._loop.now))
 
     # Requests
 
