@@ -61,8 +61,11 @@ def on_stop(handler: Callable[[int, object], None]) -> None:
 
 
 def end_by_signals() -> None:
-    """Have SIGINT end us at once, as SIGTERM does: Python would hear of it when the core has finished what it does."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Have what asks us to stop end us at once: Python would hear of it when the core has finished what it does."""
+    from peer.early_signals import STOP_SIGNALS, heeded
+
+    for number in heeded(*STOP_SIGNALS):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def exit_before_start(_number: int, _frame: object) -> NoReturn:

@@ -57,7 +57,7 @@ def train_command(
       murmur train -c configs/pendulum.yaml --plot pendulum.png
       murmur train --env-steps 100000 stop.mean_return=null run.seed=7
     """
-    exits.on_stop(exits.exit_before_start)
+    exits.end_by_signals()  # until something is learned
     settings = arguments.load(config, overrides)
     if device is not None:
         exits.or_exit(lambda: _check_device(device, settings, overrides or []))

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,6 +167,31 @@ def test_output_that_cannot_be_written_is_one_line_and_progress_is_spared(comman
     assert done.returncode == code, done.stderr
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_while_first_weights_are_drawn_ends_at_once() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "peer.cli",
+        "train",
+        "model.hidden=[4096,4096,4096]",
+        "-o",
+        "m.safetensors",
+    ]  # minutes
+    process = subprocess.Popen(command)
+    libraries = Path(f"/proc/{process.pid}/maps")
+    deadline = time.monotonic() + 60.0
+    try:
+        while "peer/_core" not in libraries.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(2.0)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10.0) == -signal.SIGINT
+    finally:
+        process.kill()
+    assert not Path("m.safetensors").exists()
 
 
 @pytest.mark.parametrize("option", ["--env-steps", "--eval-steps"])
