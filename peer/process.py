@@ -23,7 +23,8 @@ from peer.errors import StorageError
 from peer.native import AggregationKernels
 from peer.network.announce import Announced
 from peer.network.discovery.source import closing_sources
-from peer.network.identity import KEY_FILE, Identity, load_or_create_identity
+from peer.network.identity import Identity
+from peer.network.key_file import KEY_FILE, load_or_create_identity
 from peer.network.libp2p_logging import quiet_libp2p_logging
 from peer.network.libp2p_transport import Libp2pTransport, open_libp2p_transport
 from peer.node import Outcome, run_peer

@@ -99,7 +99,7 @@ def sign_command(
       murmur allow-list sign swarm.json --key authority.key
     """
     from peer.admission.allow_list import signed
-    from peer.network.identity import load_identity
+    from peer.network.key_file import load_identity
 
     if not key.exists():
         exits.refuse(f"there is no file {key}")

@@ -35,7 +35,8 @@ def new_command(file: Annotated[Path, typer.Argument(metavar="FILE", help="Key f
     Example:
       murmur identity new runs/slot-0/identity.key
     """
-    from peer.network.identity import Identity, write_new_identity
+    from peer.network.identity import Identity
+    from peer.network.key_file import write_new_identity
 
     identity = Identity.generate()
     try:
@@ -65,7 +66,7 @@ def show_command(
       murmur identity show              all peers of runs/
       murmur identity show peer-1.key   one file
     """
-    from peer.network.identity import KEY_FILE, load_identity
+    from peer.network.key_file import KEY_FILE, load_identity
 
     found = files or sorted(data_dir.glob(f"slot-*/{KEY_FILE}"))
     if not found:
@@ -92,7 +93,7 @@ def export_command(
     Example:
       murmur identity export runs/slot-0/identity.key --to peer-1.pem
     """
-    from peer.network.identity import encrypt_identity, load_identity
+    from peer.network.key_file import encrypt_identity, load_identity
 
     try:
         identity = load_identity(file)
@@ -117,7 +118,7 @@ def import_command(
     Example:
       murmur identity import peer-1.pem --to runs/slot-0/identity.key
     """
-    from peer.network.identity import MAX_PEM_BYTES, decrypt_identity, write_new_identity
+    from peer.network.key_file import MAX_PEM_BYTES, decrypt_identity, write_new_identity
 
     try:
         with file.open("rb") as stream:

@@ -8,7 +8,7 @@ from peer.admission.allow_list import AllowList, Authority, open_allow_list
 from peer.config.schema import Config
 from peer.doctor.finding import Finding
 from peer.errors import ProtocolError, StorageError
-from peer.network.identity import KEY_FILE, load_identity
+from peer.network.key_file import KEY_FILE, load_identity
 from peer.round_parts import wire_run_id
 from peer.rounds.equivocation import check_proof
 from peer.run_folder import run_folder_name

@@ -11,7 +11,7 @@ from peer.agents.native_agent import NativeAgent
 from peer.config.schema import Config
 from peer.doctor.finding import Finding
 from peer.errors import StorageError
-from peer.network.identity import KEY_FILE, load_identity
+from peer.network.key_file import KEY_FILE, load_identity
 from peer.network.libp2p_connector import MAX_HANDSHAKES
 from peer.network.transport import Origin
 from peer.open_files import needed_files, permitted_files

@@ -26,7 +26,7 @@ import trio  # noqa: E402
 
 from peer.config.load import load_config  # noqa: E402
 from peer.errors import TransportError  # noqa: E402
-from peer.network.identity import load_or_create_identity  # noqa: E402
+from peer.network.key_file import load_or_create_identity  # noqa: E402
 from peer.network.libp2p_transport import Libp2pTransport, open_libp2p_transport  # noqa: E402
 from peer.network.transport import MAX_GOSSIP_BYTES, MAX_MESSAGE_BYTES  # noqa: E402
 from peer.settings import transport_settings  # noqa: E402

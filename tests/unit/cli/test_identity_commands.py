@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from typer.testing import CliRunner, Result
 
 from peer.cli import app
-from peer.network.identity import Identity, decrypt_identity, encrypt_identity, load_identity
+from peer.network.identity import Identity
+from peer.network.key_file import decrypt_identity, encrypt_identity, load_identity
 
 PASSPHRASE = "correct horse"
 

@@ -8,7 +8,8 @@ from peer.admission.allow_list import AllowListFile, Listed, signed
 from peer.config.schema import Config
 from peer.doctor.admission_checks import check_admission
 from peer.doctor.finding import Finding
-from peer.network.identity import Identity, load_or_create_identity
+from peer.network.identity import Identity
+from peer.network.key_file import load_or_create_identity
 from peer.round_parts import wire_run_id
 from peer.run_folder import run_folder_name
 from peer.storage.proofs_file import save_proofs

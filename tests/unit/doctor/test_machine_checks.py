@@ -7,7 +7,8 @@ import pytest
 from peer.config.schema import Config
 from peer.doctor import machine_checks
 from peer.doctor.finding import Finding, failed, line
-from peer.network.identity import Identity, load_or_create_identity
+from peer.network.identity import Identity
+from peer.network.key_file import load_or_create_identity
 from tests.unit.doctor.findings import only
 
 

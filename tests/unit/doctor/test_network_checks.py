@@ -19,7 +19,8 @@ from peer.config.schema import Config
 from peer.doctor import network_checks, reachability_checks
 from peer.doctor.finding import Finding
 from peer.doctor.network_checks import check_peers, check_port
-from peer.network.identity import Identity, load_or_create_identity
+from peer.network.identity import Identity
+from peer.network.key_file import load_or_create_identity
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_transport import Libp2pTransport, open_libp2p_transport
 from peer.round_parts import wire_run_id

@@ -11,7 +11,8 @@ from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.peer.id import ID
 
 from peer.errors import StorageError
-from peer.network.identity import Identity, load_or_create_identity
+from peer.network.identity import Identity
+from peer.network.key_file import load_or_create_identity
 from peer.peer_ids import public_key_of
 
 

@@ -1,0 +1,123 @@
+"""The file of a peer's key, kept for ever, because a new key is a new peer to the swarm; and its encrypted copies.
+
+The file holds libp2p's own encoding (protobuf PrivateKey{type: Ed25519, data: seed[32] | public key[32]}), so other
+libp2p tools can read it. The public half is redundant and serves as a checksum: a damaged file is noticed.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from peer.atomic_write import replace_file
+from peer.errors import StorageError
+from peer.network.identity import SEED_BYTES, Identity
+
+KEY_FILE = "identity.key"
+"""Its name in a peer's slot."""
+
+MAX_PEM_BYTES = 4096
+
+_PREFIX = bytes((0x08, 0x01, 0x12, 0x40))
+_PEM_PREFIX = b"-----BEGIN ENCRYPTED PRIVATE KEY"
+_FILE_BYTES = len(_PREFIX) + 2 * SEED_BYTES
+
+
+def load_or_create_identity(path: Path) -> Identity:
+    """Read the key file at `path`; make a new one only when no file is there.
+
+    Raises: StorageError, saying what to do, when the file is damaged, readable by others, or not accessible.
+    Never replaces an existing file: silently becoming another peer would look to the swarm like a death and a
+    stranger.
+    """
+    try:
+        return load_identity(path)
+    except FileNotFoundError:
+        identity = Identity.generate()
+        _write(path, identity)
+        return identity
+
+
+def load_identity(path: Path) -> Identity:
+    """Read the key file at `path`. Raises: FileNotFoundError; StorageError as `load_or_create_identity`."""
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            raw = file.read(_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageError(f"cannot read the identity file {path}: {error.strerror}") from error
+    if mode & 0o077:
+        raise StorageError(
+            f"identity file {path} is open to other users (mode {mode:04o}, expected 0600): run "
+            f"'chmod 600 {path}'; if others may have read it, delete it and return under a new identity"
+        )
+    return _decode(raw, path)
+
+
+def write_new_identity(path: Path, identity: Identity) -> None:
+    """Write a key file, mode 0600. Raises: StorageError when there is a file already, or it cannot be written."""
+    if path.exists():
+        raise StorageError(f"{path} exists already: a key is never overwritten; name another file, or move it away")
+    _write(path, identity)
+
+
+def encrypt_identity(identity: Identity, passphrase: str) -> bytes:
+    """Return the key as an encrypted PKCS #8 PEM (scrypt or PBKDF2, AES-256), which other tools read too.
+
+    Raises: ValueError for an empty passphrase.
+    """
+    if not passphrase:
+        raise ValueError("the passphrase is empty")
+    key = Ed25519PrivateKey.from_private_bytes(identity.secret_seed)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode()))
+
+
+def decrypt_identity(pem: bytes, passphrase: str) -> Identity:
+    """Undo `encrypt_identity`. Raises: ValueError when the passphrase is wrong, or it is no such key."""
+    if b"ENCRYPTED PRIVATE KEY" not in pem[:MAX_PEM_BYTES] or len(pem) > MAX_PEM_BYTES:
+        raise ValueError("it is no encrypted private key (PEM) as `murmur identity export` writes it")
+    try:
+        key = load_pem_private_key(pem, passphrase.encode())
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError("the passphrase is wrong, or the file is damaged") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError("it holds a key of another kind; peers have Ed25519 keys")
+    return Identity(key.private_bytes_raw())
+
+
+def _decode(raw: bytes, path: Path) -> Identity:
+    if raw.startswith(_PEM_PREFIX):
+        raise StorageError(f"{path} is an exported copy of a key: `murmur identity import {path} --to FILE` unpacks it")
+    damaged = (
+        f"identity file {path} is damaged ({{}}): restore it from a backup, or delete it, and this peer "
+        "returns under a new identity"
+    )
+    if len(raw) != _FILE_BYTES:
+        size = f"more than {_FILE_BYTES}" if len(raw) > _FILE_BYTES else str(len(raw))
+        raise StorageError(damaged.format(f"expected {_FILE_BYTES} bytes, got {size}"))
+    if not raw.startswith(_PREFIX):
+        raise StorageError(damaged.format("not a libp2p Ed25519 private key"))
+    seed, public_key = raw[len(_PREFIX) : -SEED_BYTES], raw[-SEED_BYTES:]
+    identity = Identity(seed)
+    if identity.public_key != public_key:
+        raise StorageError(damaged.format("its two halves do not belong together"))
+    return identity
+
+
+def _write(path: Path, identity: Identity) -> None:
+    raw = _PREFIX + identity.secret_seed + identity.public_key
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_file(path, raw, mode=0o600)
+    except OSError as error:
+        raise StorageError(f"cannot write the identity file {path}: {error.strerror}") from error
