@@ -55,10 +55,21 @@ class Interrupt:
         now = time.monotonic()
         if self._requested_at is None:
             self._requested_at = now
-            with suppress(OSError, ValueError, AttributeError):  # stderr may be closed, or nobody there to read it
-                os.write(sys.stderr.fileno(), _ASKED)
+            _say(_ASKED)
         elif number == signal.SIGINT and now - self._requested_at >= _AGAIN_S:
             try:
                 self._at_last()
             finally:
+                _show_cursor()
                 os._exit(128 + number)  # as a shell reports it; the thread in the core can be ended in no other way
+
+
+def _say(text: bytes) -> None:
+    with suppress(OSError, ValueError, AttributeError):  # stderr may be closed, or nobody there to read it
+        os.write(sys.stderr.fileno(), text)
+
+
+def _show_cursor() -> None:
+    """Undo what a live display does to a terminal while it lasts."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        _say(b"\x1b[?25h\n")

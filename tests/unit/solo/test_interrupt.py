@@ -1,6 +1,7 @@
 """Signals while something is learned: the first saves, a later Ctrl-C ends, and one that was ignored stays so."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -44,6 +45,19 @@ def test_second_ctrl_c_ends_the_process_though_the_core_is_busy() -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30.0) == 128 + signal.SIGINT
     assert process.stdout.read() == "saved\n"
+
+
+def test_second_ctrl_c_leaves_the_cursor_of_the_terminal_visible() -> None:
+    master, terminal = pty.openpty()
+    process = subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=terminal, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert b"once more" in os.read(master, 4096)
+    time.sleep(0.6)
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30.0)
+    assert b"\x1b[?25h" in os.read(master, 4096)
 
 
 def test_signals_in_a_row_are_one_request() -> None:
