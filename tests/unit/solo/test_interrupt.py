@@ -50,6 +50,7 @@ def test_second_ctrl_c_ends_the_process_though_the_core_is_busy() -> None:
 def test_second_ctrl_c_leaves_the_cursor_of_the_terminal_visible() -> None:
     master, terminal = pty.openpty()
     process = subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=terminal, text=True)
+    os.close(terminal)  # so that reading ends with the process
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
