@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from peer.errors import TransportError
 from peer.network.transport import Content
-from peer.services.pulls import Pulls
+from peer.services.pulls import _MAX_RELAYS_ASKED, Pulls
 from peer.telemetry.counters import Counters
 from peer.types import PeerId
 from peer.wire.hashing import digest_of
@@ -65,6 +65,21 @@ async def test_payload_of_a_peer_out_of_reach_comes_through_a_neighbour(autojump
     middle = Middle(willing=True)
     assert await pull(middle, holders=(HIDDEN,)) == DATA
     assert middle.relayed == [RelayRequest(BLOB, len(DATA))]
+
+
+async def test_few_neighbours_are_asked_to_relay_and_none_for_what_is_too_large(autojump_clock: MockClock) -> None:
+    for size, asked in ((len(DATA), _MAX_RELAYS_ASKED), (64 << 20, _MAX_RELAYS_ASKED), ((64 << 20) + 1, 0)):
+        transport, middle = ScriptedTransport("me"), Middle(willing=False)
+        neighbours = [PeerId(f"neighbour {number}") for number in range(20)]
+        for neighbour in neighbours:
+            transport.joins(neighbour)
+            transport.answers[neighbour], transport.holders[neighbour] = middle.answer, middle.hold
+        pulls = Pulls(
+            transport, counters=Counters(), rng=random.Random(1), request_s=5.0, refuse=lambda _peer, _error: None
+        )
+        pulls.reachable(frozenset(neighbours))
+        assert await pulls.pull(BLOB, size, (HIDDEN,)) is None
+        assert len(middle.relayed) == asked
 
 
 async def test_neighbour_that_cannot_help_leaves_the_pull_failed(autojump_clock: MockClock) -> None:

@@ -4,6 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+import peer.services.relay
 from peer.errors import ProtocolError
 from peer.services.relay import KEEP_S, MAX_RELAYS, Relay
 from peer.types import Digest, PeerId
@@ -56,6 +57,31 @@ async def test_blob_goes_when_its_time_is_over_though_nobody_asks_again(autojump
 
 async def test_blob_that_nobody_has_is_not_held(autojump_clock: MockClock) -> None:
     assert not await Neighbourhood().ask(digest_of(b"nothing"))
+
+
+async def test_blob_that_was_sought_in_vain_is_sought_again_when_asked_for_again(autojump_clock: MockClock) -> None:
+    town = Neighbourhood()
+    for _ in range(2):
+        await town.ask(digest_of(b"nothing"))
+    assert len(town.asked) == 2
+
+
+async def test_as_many_blobs_are_kept_as_there_is_room_for_and_the_newest_at_least(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer.services.relay, "MAX_KEPT_BYTES", 1000)
+    contents = [bytes([number]) * size for number, size in enumerate((400, 600, 1, 5000))]
+    blobs = [digest_of(content) for content in contents]
+
+    async def fetch(blob: Digest, _size: int, _asker: PeerId) -> bytes | None:
+        await trio.lowlevel.checkpoint()
+        return contents[blobs.index(blob)]
+
+    relay, kept = Relay(has=lambda _blob: False, fetch=fetch, helps=lambda _peer: True), []
+    for blob in blobs:
+        await relay.answer(ALICE, encode(RelayRequest(blob, 1)))
+        kept.append([at for at, each in enumerate(blobs) if relay.find(each) is not None])
+    assert kept == [[0], [0, 1], [1, 2], [3]]
 
 
 async def test_own_blob_needs_no_fetch(autojump_clock: MockClock) -> None:

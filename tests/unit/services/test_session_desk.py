@@ -1,5 +1,6 @@
 """Identities that run twice: who is told what, and that nobody can be made to leave by a lie."""
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -135,6 +136,25 @@ async def test_the_older_process_is_parted_from_even_when_the_newer_does_not_ans
     await here.desk.settle(ALICE.peer_id, newer=card(ALICES_COPY, 2), older=card(ALICE, 1))
     assert here.transport.sessions_of(ALICE.peer_id) == {ALICES_COPY.session}
     assert here.desk.runs_twice(ALICE.peer_id)
+
+
+async def test_two_processes_are_told_of_each_other_once_at_a_time(autojump_clock: MockClock) -> None:
+    here = Desk()
+    here.transport.joins(ALICE.peer_id, session=ALICE.session)
+
+    async def hangs(_protocol: str, _data: bytes) -> bytes:
+        await trio.sleep_forever()
+        raise AssertionError("unreachable")
+
+    here.transport.answers[ALICE.peer_id] = hangs
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(
+                partial(here.desk.settle, ALICE.peer_id, newer=card(ALICES_COPY, 2), older=card(ALICE, 1))
+            )
+    assert len([event for event in here.sink.events if isinstance(event, IdentityRunsTwice)]) == 1
+    await here.desk.settle(ALICE.peer_id, newer=card(ALICES_COPY, 2), older=card(ALICE, 1))
+    assert len([event for event in here.sink.events if isinstance(event, IdentityRunsTwice)]) == 2
 
 
 def test_an_address_where_our_own_identity_answers_is_named() -> None:

@@ -130,6 +130,8 @@ async def test_a_broken_upload_gives_its_turn_back() -> None:
             async with uploads.serve(ME, asked()):
                 raise OSError("broken pipe")
     assert await content_of(uploads, asked()) == BLOB
+    assert not uploads._under_way, "nothing is kept of who has left"
+    assert not uploads._waiting
 
 
 async def test_one_peer_does_not_take_all_places_of_those_that_wait(
