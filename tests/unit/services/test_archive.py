@@ -14,6 +14,7 @@ from peer.rounds.snapshot import decode_snapshot
 from peer.services.archive import Archive
 from peer.services.service import RunBlocking
 from peer.storage.journal import Journal
+from peer.storage.payloads import PayloadFolder
 from peer.storage.snapshots import SnapshotStore
 from peer.telemetry.disk_events import SnapshotSaved, StorageFailed, StorageRecovered
 from peer.telemetry.sink import RecordingSink
@@ -25,7 +26,12 @@ class Disk:
     """An archive on a real disk whose writes can be refused or delayed."""
 
     def __init__(
-        self, folder: Path, *, snapshot_every: int = 5, save_model: Callable[[Entry], None] = lambda _: None
+        self,
+        folder: Path,
+        *,
+        snapshot_every: int = 5,
+        save_model: Callable[[Entry], None] = lambda _: None,
+        payloads: PayloadFolder | None = None,
     ) -> None:
         self.is_full = False
         self.write_s = 0.0
@@ -39,6 +45,7 @@ class Disk:
             self.snapshots,
             snapshot_every=snapshot_every,
             sink=self.sink,
+            payloads=payloads,
             save_model=save_model,
             blocking=blocking,
         )
@@ -165,6 +172,21 @@ async def test_a_slow_disk_delays_nobody_and_is_written_to_in_order(
     await trio.sleep(200.0)
     assert disk.rounds() == list(range(1, 9))
     assert disk.most_writing == 1
+
+
+async def test_payloads_of_rounds_that_waited_for_the_disk_are_all_kept_as_far_as_there_is_room(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    payloads = PayloadFolder(tmp_path / "payloads", max_bytes=1 << 20)
+    disk, chain = Disk(tmp_path, payloads=payloads), LoneChain()
+    disk.archive.take_payloads_from(chain.machine.blob)
+    disk.write_s = 30.0
+    await nursery.start(disk.archive.serve)
+    for _ in range(12):
+        disk.see(chain.seal())
+        await trio.sleep(1.0)
+    await trio.sleep(1000.0)
+    assert [number for number in range(1, 13) if payloads.holds(number)] == list(range(5, 13))
 
 
 @pytest.mark.parametrize("cancel_at_s", [0.0, 0.5, 1.0])

@@ -302,3 +302,16 @@ async def test_addresses_of_hearsay_at_which_nobody_speaks_hold_up_no_other(auto
         assert search.transport.origins.pop(A) is Origin.NAMED
         assert search.transport.origins.pop(with_peer(B, BOB)) is Origin.MET
         assert set(search.transport.origins.values()) == {Origin.HEARSAY}
+
+
+async def test_hearsay_that_leads_nowhere_is_dialled_eight_times_and_experience_for_ever(
+    autojump_clock: MockClock,
+) -> None:
+    book = AddressBook()
+    book.heard(ALICE, [A])
+    book.answered(BOB, B, unix_s=1)
+    async with searching(BookDiscovery(book, me=PeerId("me")), book=book) as search:
+        await trio.sleep(1000.0)
+        assert len(search.dials(with_peer(A, ALICE))) == 8
+        assert len(search.dials(with_peer(B, BOB))) > 20
+        assert [entry.peer for entry in book.entries()] == [BOB]
