@@ -242,6 +242,7 @@ TEST(Aggregation, MistakesOfTheCallerAreNamed) {
   EXPECT_THROW(kernels.weighted_sum(spans(rows), std::vector<double>{0.5, std::nan(""), 0.1}, out),
                std::invalid_argument);
   EXPECT_THROW(kernels.trimmed_mean(spans(rows), 2, out), std::invalid_argument);
+  EXPECT_THROW(kernels.trimmed_mean(spans(random_rows(4, 4, 7)), 2, out), std::invalid_argument);
   EXPECT_THROW(kernels.trimmed_mean(spans(rows), std::size_t{1} << 63U, out), std::invalid_argument);
   EXPECT_THROW(kernels.squared_distances(uneven, distances), std::invalid_argument);
 }

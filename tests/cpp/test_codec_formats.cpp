@@ -9,6 +9,7 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "murmur/base/rng.hpp"
@@ -149,6 +150,59 @@ TEST(CodecFormats, ScalesThatSomeCpusRoundToZeroAreRefused) {
     Bytes data(int8_bytes(3));
     std::memcpy(data.data(), &scale, 4);
     EXPECT_EQ(decode_int8(data, values), Verdict::kMalformed) << scale;
+  }
+}
+
+TEST(CodecFormats, ScalesAboveTheLargestMagnitudeAreRefusedWhateverTheyScale) {
+  std::vector<float> values(3);
+  for (const auto& [scale, verdict] : {std::pair{32768.0F, Verdict::kValid},
+                                       {32769.0F, Verdict::kMagnitude},
+                                       {std::numeric_limits<float>::max(), Verdict::kMagnitude}}) {
+    Bytes data(int8_bytes(3));  // of zeros
+    std::memcpy(data.data(), &scale, 4);
+    EXPECT_EQ(decode_int8(data, values), verdict) << scale;
+  }
+}
+
+/// A top-k payload of `count` ones, behind these gaps.
+Bytes top_k_of(std::uint32_t count, const std::vector<std::uint8_t>& gaps) {
+  const std::uint32_t header[] = {count, static_cast<std::uint32_t>(gaps.size())};
+  Bytes data(sizeof header + gaps.size());
+  std::memcpy(data.data(), header, sizeof header);
+  std::memcpy(data.data() + sizeof header, gaps.data(), gaps.size());
+  Bytes kept(int8_bytes(count));
+  encode_int8(std::vector<float>(count, 1.0F), kept, best_instruction_set());
+  data.insert(data.end(), kept.begin(), kept.end());
+  return data;
+}
+
+TEST(CodecFormats, TopKTakesAsManyGapsAsValuesThatLeadNoFurtherThanTheLast) {
+  struct Case {
+    std::uint32_t count;
+    std::vector<std::uint8_t> gaps;
+    Verdict verdict;
+  };
+  const Case cases[] = {
+      {1, {4}, Verdict::kValid},
+      {1, {5}, Verdict::kMalformed},
+      {2, {0, 3}, Verdict::kValid},
+      {2, {0, 4}, Verdict::kMalformed},
+      {2, {0}, Verdict::kMalformed},
+      {2, {}, Verdict::kMalformed},
+      {1, {0, 0}, Verdict::kMalformed},
+      {1, {255}, Verdict::kMalformed},
+      {1, {0, 255}, Verdict::kMalformed},
+      {1, {255, 0}, Verdict::kMalformed},
+      {0, {}, Verdict::kValid},
+      {0, {0}, Verdict::kMalformed},
+      {5, {0, 0, 0, 0, 0}, Verdict::kValid},
+      {6, {0, 0, 0, 0, 0, 0}, Verdict::kSize},
+  };
+  for (const Case& each : cases) {
+    std::vector<float> memory(6, 7.0F);  // the last one is not the decoder's
+    const std::span<float> values(memory.data(), 5);
+    EXPECT_EQ(decode_top_k(top_k_of(each.count, each.gaps), values), each.verdict) << each.count;
+    EXPECT_EQ(memory.back(), 7.0F);
   }
 }
 
