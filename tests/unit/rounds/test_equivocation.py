@@ -127,6 +127,7 @@ def test_a_witness_forgets_rounds_that_are_long_over_and_does_not_take_them_up_a
     assert witness.see(signed(vote(67))) is None
     assert sum(map(len, witness._seen.values())) == 33
     witness.forget(tip_round=50)  # the chain was left for one that is behind
+    assert [witness.see(signed(vote(40, name * 32))) for name in (b"n", b"o")] == [None, None]
     assert witness.see(signed(vote(68, b"n" * 32))) is not None
 
 

@@ -64,3 +64,15 @@ def test_one_sealer_has_one_seal_on_each_of_two_unknown_bases_at_most() -> None:
         assert not pool.add(seal_of(2, base=base, group=1, round_number=3 + number), rank=64)
     assert pool.bases() == [BASE, bases[18], bases[19]]
     assert len(pool) == 3
+    older = seal_of(2, base=digest_of(b"older"), round_number=2)
+    assert not pool.add(older, rank=64), "it displaces none of a later round"
+    assert pool.bases() == [BASE, bases[18], bases[19]]
+
+
+def test_a_full_group_refuses_whoever_is_not_before_the_last_and_drops_nobody_for_it() -> None:
+    pool = GroupPool(is_near=lambda base: base == BASE)
+    for number in range(1, 9):
+        pool.add(seal_of(number), rank=number)
+    assert not pool.add(seal_of(20), rank=8)
+    assert len(pool) == 8
+    assert pool.get(seal_of(8).digest) is not None

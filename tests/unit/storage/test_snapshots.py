@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from peer.errors import StorageError
+from peer.storage.atomic_file import write_framed
 from peer.storage.snapshots import Snapshot, SnapshotStore
 from peer.types import Digest
 from tests.unit.storage.bad_disks import FullDisk, ReadOnlyDisk
@@ -32,13 +33,15 @@ def test_newest_is_the_last_written_even_of_a_lower_round(tmp_path: Path) -> Non
     assert store.load_newest().snapshot == snapshot(95)
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "other_file", "folder"])
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "other_file", "folder", "short"])
 def test_damaged_newest_falls_back_to_the_one_before_and_says_so(tmp_path: Path, damage: str) -> None:
     store, paths = store_with(tmp_path, 10, 20, 30)
     good = paths[-1].read_bytes()
     flipped = good[:60] + bytes([good[60] ^ 1]) + good[61:]
-    damaged = {"flip": flipped, "truncate": good[:70], "empty": b"", "other_file": b"x" * 500, "folder": b""}
-    paths[-1].write_bytes(damaged[damage])
+    damaged = {"flip": flipped, "truncate": good[:70], "empty": b"", "other_file": b"x" * 500}
+    paths[-1].write_bytes(damaged.get(damage, b""))
+    if damage == "short":  # whole, and less than a snapshot
+        write_framed(paths[-1], good[40:60], kind=b"SNAP")
     if damage == "folder":
         paths[-1].unlink()
         paths[-1].mkdir()
