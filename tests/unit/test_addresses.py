@@ -39,6 +39,7 @@ def test_address_is_parsed(text: str, kind: str, host: str, port: int, family: i
         "/",
         "127.0.0.1:4001",
         "ip4/127.0.0.1/tcp/4001",
+        "x/ip4/127.0.0.1/tcp/4001",
         "/ip4/127.0.0.1/tcp/4001/",
         "/ip4/127.0.0.1/udp/4001",
         "/ip4/127.0.0.1/tcp/65536",
@@ -79,3 +80,11 @@ def test_no_text_raises_anything_but_a_value_error(text: str) -> None:
     except ValueError:
         return
     assert parse_tcp_address(str(address)) == address
+
+
+def test_an_address_has_at_most_128_characters() -> None:
+    longest = f"/dns4/{'a' * 63}.{'b' * 51}/tcp/1"
+    assert len(longest) == 127
+    assert parse_tcp_address(longest + "0").port == 10
+    with pytest.raises(ValueError, match="at most 128 characters, got 129"):
+        parse_tcp_address(longest + "00")

@@ -40,6 +40,7 @@ BAD = {
     "very long": "1" * 1_000_000,
     "blank at the end": GOOD[:-1] + " ",
     "blanks at the end": GOOD[:40] + " " * 12,
+    "a byte less, and blanks": base58.b58encode(bytes((0, 0x24, 8, 1, 0x12, 0x20)) + b"k" * 31).decode().ljust(52),
     "newline": GOOD[:-1] + "\n",
     "letter outside base58": GOOD[:-1] + "0",
     "not ascii": GOOD[:-1] + "é",
