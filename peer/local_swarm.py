@@ -103,6 +103,7 @@ class LocalSwarm:
             settings = [
                 "network.listen_host=127.0.0.1",
                 f"network.port={port}",
+                "network.peer_name=null",
                 f"network.addresses=[{addresses}]",
                 f"compute.threads={share}",
                 f"storage.slot={slot}",

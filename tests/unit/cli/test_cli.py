@@ -18,6 +18,7 @@ import peer.cli
 import peer.commands.exits
 import peer.local_swarm
 import peer.process
+from peer.config.load import load_config
 from peer.config.schema import Config
 from peer.errors import StorageError, TransportError
 from peer.native import PpoAgent, PpoSettings, make_ppo_agent
@@ -236,6 +237,24 @@ def test_up_names_what_a_file_sets_that_every_peer_has_its_own_of() -> None:
     config = Config().model_copy(update={"network": network})
     assert peer.local_swarm.unused_settings(config) == ["network.port", "network.addresses"]
     assert peer.local_swarm.unused_settings(Config()) == []
+
+
+def test_up_gives_every_peer_its_own_of_all_that_it_says_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    def start(arguments: list[str]) -> subprocess.Popen[str]:
+        commands.append(arguments)
+        return subprocess.Popen(["true"], text=True)
+
+    monkeypatch.setattr(peer.local_swarm, "_start", start)
+    swarm = peer.local_swarm.LocalSwarm(Config(), peers=2, base_port=5000, arguments=[])
+    swarm._slots = [0, 1]
+    swarm._start_all()
+    assert [child.wait(5.0) for child in swarm._children] == [0, 0]
+    for command in commands:
+        assert set(peer.local_swarm._OWN_KEYS) <= {setting.partition("=")[0] for setting in command}
+        config = load_config([], {"MURMUR_NETWORK__PEER_NAME": "gpu-7"}, command[1:])
+        assert config.network.peer_name is None  # so that they are called after their slots
 
 
 def test_up_that_was_stopped_before_it_started_anybody_says_so() -> None:
