@@ -17,14 +17,15 @@ LOOK_S: Seconds = 30.0
 async def watch_addresses(told: tuple[str, ...], current: Callable[[], tuple[str, ...]], *, sink: EventSink) -> Never:
     """Compare what others are told with what they would be told by a start now; tell each change once.
 
-    current: raises TransportError where no interface has an address, which is no change yet.
+    current: raises TransportError where no interface has an address, and OSError where the system does not say, such as
+    when this process may open no more files. Neither is a change.
     """
     last = warned_of = told
     while True:
         await trio.sleep(LOOK_S)
         try:
             now = current()
-        except TransportError:
+        except (TransportError, OSError):
             now = ()
         gone = tuple(address for address in told if address not in now)
         if now and gone and now == last != warned_of:

@@ -1,5 +1,7 @@
 """A machine whose address changes, as by DHCP: told once, and not for an interface that is down for a moment."""
 
+import errno
+import os
 from collections.abc import Sequence
 
 import trio
@@ -11,16 +13,17 @@ from peer.telemetry.peer_events import AddressesChanged
 from peer.telemetry.sink import RecordingSink
 
 OLD, NEW, THIRD = ("/ip4/192.0.2.7/tcp/4001",), ("/ip4/192.0.2.9/tcp/4001",), ("/ip4/192.0.2.5/tcp/4001",)
+DOWN = TransportError("network.interface: eth0 has no IPv4 address")
 
 
-async def warnings_of(looks: Sequence[tuple[str, ...] | None]) -> list[AddressesChanged]:
-    """Return what is told of a machine at which the looks find this. None: no interface has an address."""
+async def warnings_of(looks: Sequence[tuple[str, ...] | Exception]) -> list[AddressesChanged]:
+    """Return what is told of a machine at which the looks find this, or fail so."""
     left, sink = list(looks), RecordingSink()
 
     def current() -> tuple[str, ...]:
         found = left.pop(0)
-        if found is None:
-            raise TransportError("network.interface: eth0 has no IPv4 address")
+        if isinstance(found, Exception):
+            raise found
         return found
 
     with trio.move_on_after((len(looks) + 0.5) * LOOK_S):
@@ -33,7 +36,7 @@ async def test_new_address_is_told_once_with_what_a_new_start_would_announce(aut
 
 
 async def test_interface_that_is_down_for_a_moment_is_no_news(autojump_clock: MockClock) -> None:
-    assert await warnings_of([OLD, None, (), NEW, OLD, OLD, (), ()]) == []
+    assert await warnings_of([OLD, DOWN, (), NEW, OLD, OLD, (), ()]) == []
 
 
 async def test_each_further_change_is_told(autojump_clock: MockClock) -> None:
@@ -43,3 +46,8 @@ async def test_each_further_change_is_told(autojump_clock: MockClock) -> None:
 
 async def test_address_that_comes_in_addition_is_no_news(autojump_clock: MockClock) -> None:
     assert await warnings_of([OLD + NEW, OLD + NEW, OLD + NEW]) == []
+
+
+async def test_system_that_does_not_say_is_asked_again(autojump_clock: MockClock) -> None:
+    exhausted = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    assert await warnings_of([exhausted, NEW, NEW]) == [AddressesChanged(gone=OLD, now=NEW)]
