@@ -1,6 +1,6 @@
 """Tell the first of many equal events at once, and later only how many there were: the rarer, the longer it lasts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 
 from peer.telemetry.event import RepeatedEvent
@@ -14,6 +14,9 @@ QUIET_S: Seconds = 120.0
 """What lasts is over when it did not come for so long. Whoever is refused dials again every 30 s or so."""
 
 Key = tuple[str, ...]
+
+_NAMED = 2
+"""Parts of the shortest group that names somebody; strangers that share one are told by themselves."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +44,10 @@ class _Track:
     def is_ripe(self, now: Seconds) -> bool:
         """Return whether what is held may be told."""
         return now - self.told_at >= self.pause_s or (self.lasts and now - self.came_at >= QUIET_S)
+
+    def goes_with(self, groups: Set[Key]) -> bool:
+        """Return whether this is told together with `groups`: it is one of them, or its key begins with one's."""
+        return self.group in groups or self.group[:_NAMED] in groups
 
     def is_over(self, now: Seconds) -> bool:
         return now - self.came_at >= QUIET_S if self.lasts else now - self.told_at >= self.pause_s
@@ -101,7 +108,7 @@ class RateLimit:
     def due(self, *, now: Seconds) -> list[RepeatedEvent]:
         """Return held events whose time has come, and forget keys that were quiet for a whole period."""
         groups = {track.group for track in self._tracks.values() if track.held and track.is_ripe(now)}
-        ripe = [track for track in self._tracks.values() if track.held and track.group in groups]
+        ripe = [track for track in self._tracks.values() if track.held and track.goes_with(groups)]
         self._tracks = {key: track for key, track in self._tracks.items() if track.held or not track.is_over(now)}
         told = _in_order(ripe)
         for track in ripe:

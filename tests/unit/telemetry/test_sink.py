@@ -176,6 +176,14 @@ def test_last_word_about_a_peer_says_whether_it_is_there(*, stays: bool) -> None
     )
 
 
+def test_refusals_that_were_held_are_told_before_the_meeting_that_was_held_too() -> None:
+    limit = RateLimit(period_s=10)
+    for now, event in enumerate([joined(), left(), turned_away(), turned_away(), joined()]):
+        limit.admit(event, now=float(now))
+    told = [type(event) for now in (10.0, 13.0, QUIET_S + 5.0) for event in limit.due(now=now)]
+    assert told == [peer_events.PeerRefused, peer_events.PeerJoined]
+
+
 def test_failures_that_were_held_are_told_before_the_recovery() -> None:
     stream = io.StringIO()
     sink, _, clock = log(stream)
