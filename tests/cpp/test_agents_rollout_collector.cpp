@@ -190,6 +190,20 @@ TEST(RolloutCollector, AnOverflowingPolicyIsNamed) {
   EXPECT_MESSAGE(f.collect(), NonFiniteError, "policy output is infinite");
 }
 
+TEST(RolloutCollector, AnOverflowingValueIsNamedWhereverItIsRead) {
+  for (const bool is_final : {false, true}) {
+    Fixture f(1, 4, [=](std::size_t /*env*/, std::size_t step) {
+      return ScriptedStep{.observation = step == 2 ? 1e30F : 1.0F, .truncated = is_final && step == 2};
+    });
+    std::vector<float> params(f.layout.num_params());
+    params[f.layout.critic()[0].weight_offset] = 1e15F;  // 1e30 comes to more than a float holds
+    params[f.layout.critic()[1].weight_offset] = 1.0F;
+    f.backend.set_params(params);
+    EXPECT_MESSAGE(f.collect(), NonFiniteError,
+                   is_final ? "value of a final observation is infinite" : "value is infinite");
+  }
+}
+
 TEST(ModelMoments, NormalisedObservationsAreClippedWhereTheConfigurationSaysSoAndOtherwiseNot) {
   const std::vector<double> count{10.0, 0.0}, mean{1.0, 0.0}, m2{10.0, 0.0};  // variance 1
   const std::vector<float> seen{1000.0F, -1000.0F, 2.0F};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
 #include <string>
 
 #include "murmur/agents/non_finite.hpp"
@@ -11,22 +12,25 @@ namespace {
 
 constexpr std::size_t kRows = 16384;  // bounds the memory of one pass
 
-/// Puts other parameters into a back end for as long as it lives.
-class BorrowedBackend {
- public:
-  BorrowedBackend(PpoBackend& backend, std::span<const float> params)
-      : backend_(backend), own_(params.size()) {
-    backend_.get_params(own_);
-    backend_.set_params(params);
+/// Call `compute` while `backend` has `params` in place of its own, and give it those back.
+template <class Compute>
+void with_params(PpoBackend& backend, std::span<const float> params, const Compute& compute) {
+  std::vector<float> own(params.size());
+  backend.get_params(own);
+  std::exception_ptr failure;
+  try {
+    backend.set_params(params);
+    compute();
+  } catch (...) {
+    failure = std::current_exception();
   }
-  ~BorrowedBackend() { backend_.set_params(own_); }
-  BorrowedBackend(const BorrowedBackend&) = delete;
-  BorrowedBackend& operator=(const BorrowedBackend&) = delete;
-
- private:
-  PpoBackend& backend_;
-  std::vector<float> own_;
-};
+  try {
+    backend.set_params(own);
+  } catch (...) {  // a device that is lost takes none back either, and what it failed with first is the cause
+    if (failure == nullptr) throw;
+  }
+  if (failure != nullptr) std::rethrow_exception(failure);
+}
 
 }  // namespace
 
@@ -39,14 +43,15 @@ BasePolicy::BasePolicy(const PolicyLayout& layout)
 PolicyOutputs BasePolicy::outputs(PpoBackend& backend, const RolloutBuffer& rollout) {
   if (empty()) return {};
   policy_.resize(rollout.num_samples() * width_);
-  const BorrowedBackend borrowed(backend, params_);
-  const std::span<const float> observations(rollout.observations);
-  for (std::size_t begin = 0; begin < rollout.num_samples(); begin += kRows) {
-    const std::size_t rows = std::min(kRows, rollout.num_samples() - begin);
-    backend.act(observations.subspan(begin * obs_dim_, rows * obs_dim_),
-                std::span(policy_).subspan(begin * width_, rows * width_));
-  }
-  if (!log_std_.empty()) backend.log_std(log_std_);
+  with_params(backend, params_, [&] {
+    const std::span<const float> observations(rollout.observations);
+    for (std::size_t begin = 0; begin < rollout.num_samples(); begin += kRows) {
+      const std::size_t rows = std::min(kRows, rollout.num_samples() - begin);
+      backend.act(observations.subspan(begin * obs_dim_, rows * obs_dim_),
+                  std::span(policy_).subspan(begin * width_, rows * width_));
+    }
+    if (!log_std_.empty()) backend.log_std(log_std_);
+  });
   require_finite("base policy output", policy_, width_);
   return {policy_, log_std_};
 }

@@ -168,6 +168,7 @@ void RolloutCollector::fill_values(PpoBackend& backend, const ModelMoments& mome
   backend.value(next, values.last(env_->num_envs()));
   final_values_.resize(final_positions_.size());
   if (!final_values_.empty()) backend.value(final_observations_, final_values_);
+  require_finite("value of a final observation", final_values_);
   for (std::size_t k = 0; k < final_positions_.size(); ++k) {
     buffer.final_values[final_positions_[k]] = final_values_[k];
   }
