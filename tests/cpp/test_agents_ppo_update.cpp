@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <set>
 #include <vector>
@@ -44,7 +45,7 @@ class RecordingBackend final : public PpoBackend {
     has_base.push_back(!batch.base_policy.empty());
     last_loss = loss;
     last_adam = adam;
-    return {.approx_kl = kl};
+    return {.entropy = static_cast<double>(samples.size()), .approx_kl = kl};
   }
 
   std::vector<std::vector<float>> samples;  // of each minibatch
@@ -124,6 +125,29 @@ TEST(PpoUpdate, SchedulesAndCoefficientsReachTheBackEnd) {
   EXPECT_FLOAT_EQ(f.backend.last_loss.value_clip_range, 0.75F);
   EXPECT_FLOAT_EQ(f.backend.last_loss.kl_penalty, 0.25F);
   EXPECT_DOUBLE_EQ(f.backend.last_adam.learning_rate, 0.75 * f.config.learning_rate);
+}
+
+TEST(PpoUpdate, StatsAreMeansOverTheLastEpoch) {
+  Fixture f;
+  EXPECT_DOUBLE_EQ(f.run().last_epoch.entropy, 8.0);  // of minibatches 7, 8 and 9
+}
+
+TEST(PpoUpdate, ExplainedVarianceIsTheShareOfTheReturnsSpreadThatValuesTell) {
+  Fixture f;
+  EXPECT_DOUBLE_EQ(f.run().explained_variance, 1.0);  // values are the returns
+  // An offset costs nothing, and errors of a twelfth of the returns' variance, (24^2 - 1) / 12, a twelfth.
+  const double returns_variance = (24.0 * 24.0 - 1.0) / 12.0;
+  const auto off = static_cast<float>(std::sqrt(returns_variance / 12.0));
+  f.config.epochs = 0;  // the back end, which checks the samples, need not see these
+  for (std::size_t i = 0; i < 24; ++i)
+    f.rollout.values[i] = f.rollout.returns[i] + 100.0F + (i % 2 == 0 ? off : -off);
+  EXPECT_NEAR(f.run().explained_variance, 1.0 - 1.0 / 12.0, 1e-5);
+  for (std::size_t i = 0; i < 24; ++i) f.rollout.values[i] = -f.rollout.returns[i];
+  EXPECT_NEAR(f.run().explained_variance, 1.0 - 4.0, 1e-9) << "worse than none at all";
+  f.rollout.values.back() = 1e9F;  // of what follows the rollout: no sample
+  EXPECT_NEAR(f.run().explained_variance, 1.0 - 4.0, 1e-9);
+  std::ranges::fill(f.rollout.returns, 5.0F);
+  EXPECT_TRUE(std::isnan(f.run().explained_variance));
 }
 
 TEST(PpoUpdate, AMinibatchBeyondTheTargetEndsTheUpdate) {
