@@ -158,11 +158,13 @@ class Archive:
         folder = self._payloads
         while self._evidence:
             number = min(self._evidence)
-            payloads = self._evidence.pop(number)
+            payloads = self._evidence[number]
             try:
                 await self._blocking(partial(_keep, folder, number, payloads))
             except StorageError as error:
                 self._sink.emit(StorageFailed(operation="keep the payloads", cause=str(error)))
+            if self._evidence.get(number) is payloads:  # else a change of branch has brought others meanwhile
+                del self._evidence[number]
 
 
 def _keep(folder: PayloadFolder, number: int, payloads: list[bytes]) -> None:

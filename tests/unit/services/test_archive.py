@@ -189,11 +189,13 @@ async def test_payloads_of_rounds_that_waited_for_the_disk_are_all_kept_as_far_a
     assert [number for number in range(1, 13) if payloads.holds(number)] == list(range(5, 13))
 
 
-@pytest.mark.parametrize("cancel_at_s", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("cancel_at_s", [0.0, 0.5, 1.0, 3.5, 4.5])
 async def test_a_stop_while_writing_loses_nothing(
     cancel_at_s: float, tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    disk, chain = Disk(tmp_path), LoneChain()
+    payloads = PayloadFolder(tmp_path / "payloads", max_bytes=1 << 20)
+    disk, chain = Disk(tmp_path, payloads=payloads), LoneChain()
+    disk.archive.take_payloads_from(chain.machine.blob)
     disk.write_s = 1.0
     with trio.move_on_after(cancel_at_s + 1e-9):
         async with trio.open_nursery() as nursery:
@@ -202,6 +204,7 @@ async def test_a_stop_while_writing_loses_nothing(
                 disk.see(chain.seal())
     await disk.archive.flush(chain.machine.tip)
     assert disk.rounds() == list(range(1, 7))
+    assert [number for number in range(1, 7) if payloads.holds(number)] == list(range(1, 7))
     newest = disk.snapshots.load_newest().snapshot
     assert newest is not None
     assert newest.digest == chain.machine.tip.digest
