@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 import trio
 
 from peer.early_signals import STOP_SIGNALS, heeded
+from peer.errors import StorageError
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ class Interrupt:
     """
 
     def __init__(self, at_last: Callable[[], None]) -> None:
-        """at_last: what remains to be done before a second Ctrl-C ends the process."""
+        """at_last: what remains to be done before a second Ctrl-C ends the process; a StorageError of it is told."""
         self._at_last = at_last
         self._requested_at: float | None = None
         self._before: dict[signal.Signals, object] = {}
@@ -59,6 +60,8 @@ class Interrupt:
         elif number == signal.SIGINT and now - self._requested_at >= _AGAIN_S:
             try:
                 self._at_last()
+            except StorageError as error:
+                _say(f"murmur: {error}\n".encode())
             finally:
                 _show_cursor()
                 os._exit(128 + number)  # as a shell reports it; the thread in the core can be ended in no other way

@@ -47,6 +47,25 @@ def test_second_ctrl_c_ends_the_process_though_the_core_is_busy() -> None:
     assert process.stdout.read() == "saved\n"
 
 
+def test_disk_that_refuses_the_model_at_the_second_ctrl_c_is_named() -> None:
+    code = BUSY.replace(
+        "from peer.solo",
+        "from pathlib import Path\nfrom peer.storage.atomic_file import write_atomic\nfrom peer.solo",
+        1,
+    )
+    code = code.replace('print("saved", flush=True)', 'write_atomic(Path("/nowhere/model"), b"")')
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert "once more" in process.stderr.readline()
+    time.sleep(0.6)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30.0) == 128 + signal.SIGINT
+    assert process.stderr.read().startswith("murmur: cannot write /nowhere/model: no such file or directory")
+
+
 def test_second_ctrl_c_leaves_the_cursor_of_the_terminal_visible() -> None:
     master, terminal = pty.openpty()
     process = subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=terminal, text=True)
