@@ -158,7 +158,9 @@ class RunFolder:
         others = [
             folder
             for folder in self.path.parent.glob(f"{self._config.run.name}-*-v{PROTOCOL_VERSION}")
-            if folder != self.path and folder.name.removeprefix(f"{self._config.run.name}-").count("-") == 1
+            if folder != self.path
+            and folder.name.removeprefix(f"{self._config.run.name}-").count("-") == 1
+            and folder.is_dir()  # not a link to a disk that is not mounted
         ]
         newest = max(others, key=lambda folder: folder.stat().st_mtime, default=None)
         about = None if newest is None else read_about(newest)

@@ -90,6 +90,8 @@ def test_run_that_starts_afresh_because_a_setting_changed_says_which(
             folder.describe(peer=PeerId("me"), name="peer-1")
             assert folder.restore(pair.agent) is None
     assert not sink.events, "a run of another name is another run"
+    unmounted = run_folder_name(changed).replace("-v", "0-v")
+    (tmp_path / "slot-0" / unmounted).symlink_to("/mnt/elsewhere")
     with RunFolder(tmp_path / "slot-0", changed, sink=sink) as folder:
         folder.restore(pair.agent)
     (told,) = [event for event in sink.events if isinstance(event, OtherSettingsKept)]
