@@ -60,7 +60,7 @@ class StuckWatch:
             now = trio.current_time()
             stuck = self._opened_at is not None and not self._machine.finished and now - self._told_at >= self._pause_s
             if stuck and self._opened_at is not None:
-                self._told_at, self._pause_s = now, min(2 * self._pause_s, LONGEST_S)
+                self._told_at, self._pause_s = now, max(self._every_s, min(2 * self._pause_s, LONGEST_S))
                 round_number = self._machine.tip.round + 1
                 self._sink.emit(Waiting(what=self.waiting_for(), since_s=now - self._opened_at, round=round_number))
 

@@ -20,14 +20,14 @@ ALICE, BOB = PeerId("alice-id"), PeerId("bob-id")
 
 
 class Scene:
-    def __init__(self) -> None:
+    def __init__(self, *, every_s: float = 5.0) -> None:
         self.chain = LoneChain()
         self.sink = RecordingSink()
         names = NameBook()
         names.learn(ALICE, "alice")
         names.learn(BOB, "bob")
         self.watch = StuckWatch(
-            self.chain.machine, me=ME.peer_id, train_s=2.0, every_s=5.0, sink=self.sink, names=names
+            self.chain.machine, me=ME.peer_id, train_s=2.0, every_s=every_s, sink=self.sink, names=names
         )
         self.watch.observe(self.chain.opened())
 
@@ -47,6 +47,13 @@ async def test_it_speaks_five_seconds_after_the_training_time_and_then_ever_more
     assert [since for _, since in scene.waiting()] == [5, 15, 35]
     await trio.sleep(24 * 3600.0)
     assert len(scene.waiting()) == 150, "once in ten minutes"
+
+
+async def test_it_never_speaks_more_often_than_it_was_told_to(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    scene = Scene(every_s=3600.0)
+    nursery.start_soon(scene.watch.serve)
+    await trio.sleep(3.5 * 3600.0)
+    assert [since for _, since in scene.waiting()] == [3600, 7200, 10800]
 
 
 async def test_a_new_round_begins_the_count_anew(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
