@@ -430,6 +430,22 @@ TEST(CudaTrainer, ASharedTrunkOfSiluLearnsCartPole) {
   EXPECT_GT(agent->evaluate(50, 3), 120.0);
 }
 
+TEST(CudaTrainer, MoreOptimizerStepsThanCanBeRecordedAreLeftToTheHost) {
+  PpoConfig config = small_config();
+  config.rollout_steps = 1 << 18;
+  config.minibatch_size = 1;
+  config.epochs = 1000;  // times 12 * 2^18 minibatches: more than an int holds
+  validate(config);
+  const auto pool = std::make_shared<ThreadPool>(1);
+  const RolloutCollector collector(make_vector_env("CartPole-v1", 12, 1, pool), config);
+  const PolicyLayout layout({4, true, 2, config.hidden});
+  DeviceModel<HostExecutor> model(std::make_shared<HostExecutor>(), layout);
+  EXPECT_EQ(model.make_trainer(config, collector), nullptr);
+  config.epochs = 1;
+  config.minibatch_size = config.batch_size() / 4;
+  EXPECT_NE(model.make_trainer(config, collector), nullptr);
+}
+
 TEST(CudaTrainer, AssignedVariantsReachTheDevice) {
   const PpoConfig config = small_config();
   const auto agent = make_agent("MountainCarContinuous-v0", config, true);
