@@ -64,7 +64,7 @@ inline std::int32_t largest_magnitude(const float* const* deltas, std::size_t co
 
 inline std::uint32_t squared_distances(const float* const* deltas, std::size_t count, std::size_t n,
                                        double* out) noexcept {
-  double distances[kMaxDeltas][kMaxDeltas]{};
+  double distances[kMaxDeltas * kMaxDeltas]{};
   const float* rows[kMaxDeltas];  // whole tiles: the last delta stands in for those that are missing
   for (std::size_t k = 0; k < kMaxDeltas; ++k) rows[k] = deltas[std::min(k, count - 1)];
   std::int32_t largest = 0;
@@ -73,12 +73,12 @@ inline std::uint32_t squared_distances(const float* const* deltas, std::size_t c
     largest = std::max(largest, largest_magnitude(deltas, count, start, length));
     for (std::size_t left = 0; left < count; left += kTile) {
       for (std::size_t right = left; right < count; right += kTile) {
-        add_tile(rows + left, rows + right, start, length, &distances[left][right]);
+        add_tile(rows + left, rows + right, start, length, distances + left * kMaxDeltas + right);
       }
     }
   }
   for (std::size_t i = 0; i < count; ++i) {
-    for (std::size_t j = i + 1; j < count; ++j) *out++ = distances[i][j];
+    for (std::size_t j = i + 1; j < count; ++j) *out++ = distances[i * kMaxDeltas + j];
   }
   return static_cast<std::uint32_t>(largest);
 }
