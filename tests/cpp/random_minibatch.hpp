@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <numbers>
 #include <span>
 #include <vector>
 
@@ -22,6 +23,23 @@ inline std::vector<float> random_params(const PolicyLayout& layout, Rng& rng, fl
   return params;
 }
 
+/// A choice, drawn by inverting the cumulative distribution.
+inline std::size_t draw_choice(std::span<const float> log_probs, Rng& rng) {
+  const float target = rng.uniform();
+  float cumulative = 0.0F;
+  for (std::size_t j = 0; j + 1 < log_probs.size(); ++j) {
+    cumulative += std::exp(log_probs[j]);
+    if (target < cumulative) return j;
+  }
+  return log_probs.size() - 1;
+}
+
+/// A standard normal number (Box and Muller 1958).
+inline float draw_normal(Rng& rng) {
+  const double radius = std::sqrt(-2.0 * std::log(1.0 - rng.uniform_double()));  // 1 - u is in (0, 1]
+  return static_cast<float>(radius * std::cos(2.0 * std::numbers::pi * rng.uniform_double()));
+}
+
 struct Minibatch {
   /// `n` samples whose actions `behaviour` chose; log-probabilities are off by up to `drift` nats.
   Minibatch(const PolicyLayout& layout, PpoBackend& behaviour, std::size_t n, Rng& rng, float drift = 0.0F) {
@@ -38,12 +56,13 @@ struct Minibatch {
       const auto head = std::span<const float>(policy).subspan(i * spec.action_dim, spec.action_dim);
       if (spec.discrete) {
         log_softmax(head, row);
-        const std::size_t choice = sample_categorical(row, rng);
+        const std::size_t choice = draw_choice(row, rng);
         actions[i] = static_cast<float>(choice);
         log_probs.push_back(row[choice]);
       } else {
         const auto action = std::span<float>(actions).subspan(i * spec.action_dim, spec.action_dim);
-        gaussian.sample(head, rng, action);
+        for (std::size_t j = 0; j < head.size(); ++j)
+          action[j] = head[j] + std::exp(log_std[j]) * draw_normal(rng);
         log_probs.push_back(gaussian.log_prob(head, action));
       }
       log_probs.back() += rng.uniform(-drift, drift);

@@ -1,8 +1,7 @@
-// The two action distributions against their definitions in double precision, and against their own samples.
+// The two action distributions against their definitions in double precision.
 
 #include <gtest/gtest.h>
 
-#include <array>
 #include <cmath>
 #include <numbers>
 #include <vector>
@@ -39,26 +38,6 @@ TEST(Categorical, ExtremeLogitsNeitherOverflowNorGiveNaN) {
   }
 }
 
-TEST(Categorical, SamplesFollowTheProbabilities) {
-  const std::array<double, 3> p{0.7, 0.05, 0.25};
-  std::vector<float> log_probs;
-  for (const double x : p) log_probs.push_back(static_cast<float>(std::log(x)));
-  Rng rng(11);
-  constexpr int kDraws = 200'000;
-  std::array<int, 3> counts{};
-  for (int i = 0; i < kDraws; ++i) ++counts.at(sample_categorical(log_probs, rng));
-  double chi2 = 0.0;
-  for (std::size_t j = 0; j < 3; ++j)
-    chi2 += std::pow(counts.at(j) - kDraws * p.at(j), 2) / (kDraws * p.at(j));
-  EXPECT_LT(chi2, 13.8);  // 2 degrees of freedom, p = 0.001
-}
-
-TEST(Categorical, AnImpossibleChoiceIsNeverDrawn) {
-  const std::vector<float> log_probs{0.0F, -INFINITY, -INFINITY};
-  Rng rng(5);
-  for (int i = 0; i < 100'000; ++i) ASSERT_EQ(sample_categorical(log_probs, rng), 0U);
-}
-
 TEST(Categorical, GreedyTakesTheFirstOfEquals) {
   EXPECT_EQ(greedy_choice(std::vector<float>{1.0F, 3.0F, 3.0F}), 1U);
   EXPECT_EQ(greedy_choice(std::vector<float>{-7.0F}), 0U);
@@ -79,28 +58,6 @@ TEST(Gaussian, LogProbAndEntropyMatchTheDensity) {
   }
   EXPECT_NEAR(gaussian.log_prob(mean, action), log_prob, 1e-5);
   EXPECT_NEAR(gaussian.entropy(), entropy, 1e-6);
-}
-
-TEST(Gaussian, SamplesHaveTheMeanVarianceAndTails) {
-  const std::vector<float> log_std{std::log(2.0F)};
-  const std::vector<float> mean{3.0F};
-  const GaussianScale gaussian(log_std);
-  Rng rng(9);
-  constexpr int kDraws = 200'000;
-  std::vector<float> action(1);
-  double sum = 0.0;
-  double squares = 0.0;
-  int beyond_two_sigma = 0;
-  for (int i = 0; i < kDraws; ++i) {
-    gaussian.sample(mean, rng, action);
-    const double z = (static_cast<double>(action[0]) - 3.0) / 2.0;
-    sum += z;
-    squares += z * z;
-    beyond_two_sigma += std::abs(z) > 2.0 ? 1 : 0;
-  }
-  EXPECT_NEAR(sum / kDraws, 0.0, 4.0 / std::sqrt(kDraws));
-  EXPECT_NEAR(squares / kDraws, 1.0, 4.0 * std::sqrt(2.0 / kDraws));
-  EXPECT_NEAR(beyond_two_sigma / static_cast<double>(kDraws), 0.0455, 0.002);
 }
 
 }  // namespace

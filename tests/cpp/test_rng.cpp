@@ -105,13 +105,5 @@ TEST(Rng, BelowMasksAllBitsUnderTheHighestOfTheBound) {
   }
 }
 
-TEST(Rng, SplitGivesAStreamOfItsOwn) {
-  Rng parent(9), twin(9);
-  Rng child = parent.split();
-  twin.next_u64();
-  EXPECT_EQ(parent.state(), twin.state()) << "a split costs the parent two draws";
-  EXPECT_NE(child.next_u64(), parent.next_u64());
-}
-
 }  // namespace
 }  // namespace murmur

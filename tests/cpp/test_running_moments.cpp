@@ -98,9 +98,7 @@ TEST(RunningMoments, QuantitiesCountForThemselves) {
   EXPECT_EQ(moments.mean()[1], 3.0);
   EXPECT_EQ(moments.count()[2], 1.0);
   EXPECT_EQ(moments.mean()[2], 7.0);
-  moments.clear();
-  EXPECT_EQ(moments.count()[0], 0.0);
-  EXPECT_EQ(moments.variance(0), 1.0);
+  EXPECT_EQ(RunningMoments(3).variance(0), 1.0) << "nothing seen";
 }
 
 TEST(RunningMoments, BadStatisticsAreNamed) {

@@ -5,16 +5,6 @@
 #include <numbers>
 
 namespace murmur {
-namespace {
-
-/// One standard normal number (Box and Muller 1958). The second of the pair is dropped, so that a draw is a
-/// pure function of the stream's state and checkpoints need no spare.
-double standard_normal(Rng& rng) noexcept {
-  const double radius = std::sqrt(-2.0 * std::log(1.0 - rng.uniform_double()));  // 1 - u is in (0, 1]
-  return radius * std::cos(2.0 * std::numbers::pi * rng.uniform_double());
-}
-
-}  // namespace
 
 float log_softmax(std::span<const float> logits, std::span<float> log_probs) noexcept {
   const float top = *std::max_element(logits.begin(), logits.end());
@@ -29,25 +19,13 @@ float log_softmax(std::span<const float> logits, std::span<float> log_probs) noe
   return entropy;
 }
 
-std::size_t sample_categorical(std::span<const float> log_probs, Rng& rng) noexcept {
-  const float target = rng.uniform();
-  float cumulative = 0.0F;
-  for (std::size_t j = 0; j + 1 < log_probs.size(); ++j) {
-    cumulative += std::exp(log_probs[j]);
-    if (target < cumulative) return j;
-  }
-  return log_probs.size() - 1;  // also where rounding leaves the sum just short of one
-}
-
 std::size_t greedy_choice(std::span<const float> logits) noexcept {
   return static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-GaussianScale::GaussianScale(std::span<const float> log_std)
-    : std_(log_std.size()), inverse_std_(log_std.size()) {
+GaussianScale::GaussianScale(std::span<const float> log_std) : inverse_std_(log_std.size()) {
   const double half_log_two_pi = 0.5 * std::log(2.0 * std::numbers::pi);
   for (std::size_t j = 0; j < log_std.size(); ++j) {
-    std_[j] = std::exp(log_std[j]);
     inverse_std_[j] = std::exp(-log_std[j]);
     log_normalizer_ += static_cast<double>(log_std[j]) + half_log_two_pi;
   }
@@ -61,12 +39,6 @@ float GaussianScale::log_prob(std::span<const float> mean, std::span<const float
     sum -= 0.5 * z * z;
   }
   return static_cast<float>(sum);
-}
-
-void GaussianScale::sample(std::span<const float> mean, Rng& rng, std::span<float> action) const noexcept {
-  for (std::size_t j = 0; j < mean.size(); ++j) {
-    action[j] = mean[j] + std_[j] * static_cast<float>(standard_normal(rng));
-  }
 }
 
 }  // namespace murmur

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "cuda/differentiate.hpp"
@@ -56,7 +56,6 @@ class PolicyUpdate {
 
   /// Upload what the steps need; call before `launch`.
   void set_inputs(std::span<const StepInputs> inputs) { executor_.upload(inputs, inputs_); }
-  [[nodiscard]] const StepInputs* inputs() const noexcept { return inputs_.data(); }
 
   /// Launch all steps on the current parameters. `control` ends them early.
   void launch(const Samples& samples, const ModelPointers& model, bool normalize_advantages,

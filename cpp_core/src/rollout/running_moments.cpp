@@ -55,10 +55,6 @@ void RunningMoments::merge(const RunningMoments& other) {
   for (std::size_t i = 0; i < size(); ++i) merge_one(i, other.count_[i], other.mean_[i], other.m2_[i]);
 }
 
-void RunningMoments::clear() noexcept {
-  for (auto* column : {&count_, &mean_, &m2_}) std::ranges::fill(*column, 0.0);
-}
-
 void RunningMoments::merge_one(std::size_t i, double count, double mean, double m2) noexcept {
   if (count == 0.0) return;
   const double total = count_[i] + count;

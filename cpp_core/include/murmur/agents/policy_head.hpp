@@ -5,15 +5,10 @@
 #include <span>
 #include <vector>
 
-#include "murmur/base/rng.hpp"
-
 namespace murmur {
 
 /// Write the log-softmax of `logits` [A] into `log_probs` [A] and return the entropy in nats.
 float log_softmax(std::span<const float> logits, std::span<float> log_probs) noexcept;
-
-/// Draw a choice by inverting the cumulative distribution at one uniform number.
-[[nodiscard]] std::size_t sample_categorical(std::span<const float> log_probs, Rng& rng) noexcept;
 
 /// The most probable choice; the first of equals.
 [[nodiscard]] std::size_t greedy_choice(std::span<const float> logits) noexcept;
@@ -27,15 +22,11 @@ class GaussianScale {
 
   /// log p(action | mean), summed over components. mean, action: [A].
   [[nodiscard]] float log_prob(std::span<const float> mean, std::span<const float> action) const noexcept;
-  /// Draw `action` [A] around `mean` [A].
-  void sample(std::span<const float> mean, Rng& rng, std::span<float> action) const noexcept;
-
   [[nodiscard]] float inverse_std(std::size_t component) const noexcept { return inverse_std_[component]; }
   /// Nats, summed over components.
   [[nodiscard]] double entropy() const noexcept { return entropy_; }
 
  private:
-  std::vector<float> std_;
   std::vector<float> inverse_std_;
   double log_normalizer_ = 0.0;  ///< sum over components of log_std + log(2 pi) / 2
   double entropy_ = 0.0;

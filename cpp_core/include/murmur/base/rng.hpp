@@ -89,12 +89,6 @@ class Rng {
     }
   }
 
-  /// Derive an independent child stream; the parent moves on by two draws.
-  constexpr Rng split() noexcept {
-    const std::uint64_t seed = next_u64();
-    return Rng(seed, s_.increment);
-  }
-
  private:
   constexpr void start(std::uint64_t initial_state, std::uint64_t sequence) noexcept {
     s_ = {0, (sequence << 1U) | 1U};

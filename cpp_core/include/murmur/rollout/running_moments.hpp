@@ -34,8 +34,6 @@ class RunningMoments {
   /// Add everything that `other` saw. Throws std::invalid_argument when sizes differ.
   void merge(const RunningMoments& other);
 
-  void clear() noexcept;
-
  private:
   void merge_one(std::size_t i, double count, double mean, double m2) noexcept;
 
