@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 
 #include <span>
+#include <vector>
 
 #include "arrays.hpp"
 #include "module.hpp"

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <memory>
 #include <span>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "murmur/agents/non_finite.hpp"

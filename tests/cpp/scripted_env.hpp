@@ -1,9 +1,12 @@
 /// An environment that does exactly what a test says.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <limits>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "murmur/envs/vector_env.hpp"

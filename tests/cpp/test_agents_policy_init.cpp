@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "expect_message.hpp"

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <functional>
 #include <set>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "murmur/agents/ppo_update.hpp"

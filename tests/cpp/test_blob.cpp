@@ -2,6 +2,9 @@
 
 #include <cstring>
 #include <numeric>
+#include <span>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "expect_message.hpp"

@@ -2,7 +2,10 @@
 
 #include <array>
 #include <limits>
+#include <span>
 #include <stdexcept>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "expect_message.hpp"

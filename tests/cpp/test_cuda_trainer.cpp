@@ -6,7 +6,9 @@
 #include <cmath>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cuda/device_envs.hpp"

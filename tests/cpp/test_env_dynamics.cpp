@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <numbers>
+#include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "golden_transitions.hpp"

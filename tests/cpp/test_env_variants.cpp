@@ -1,10 +1,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <numeric>
 #include <set>
+#include <span>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "expect_message.hpp"

@@ -3,6 +3,10 @@
 #include <limits>
 #include <memory>
 #include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "expect_message.hpp"
 #include "murmur/envs/registry.hpp"

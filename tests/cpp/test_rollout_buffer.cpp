@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <vector>
 
 #include "expect_message.hpp"
 #include "murmur/base/rng.hpp"

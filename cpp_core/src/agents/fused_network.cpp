@@ -1,6 +1,5 @@
 #include "murmur/agents/fused_network.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace murmur {

@@ -18,8 +18,10 @@
 #include <cmath>
 #include <exception>
 #include <functional>
-#include <stdexcept>
+#include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 

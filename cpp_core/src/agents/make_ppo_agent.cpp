@@ -1,6 +1,6 @@
-#include <algorithm>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "murmur/agents/fused_backend.hpp"
 #include "murmur/agents/ppo_agent.hpp"

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <sstream>
+#include <stdexcept>
 #include <utility>
 
 #include "murmur/agents/evaluation.hpp"

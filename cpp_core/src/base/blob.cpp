@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "murmur/base/check.hpp"
 #include "murmur/base/hash.hpp"

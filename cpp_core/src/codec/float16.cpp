@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#include <span>
 
 #include "codec/values.hpp"
 #include "murmur/base/check.hpp"

@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <limits>
+#include <span>
 
 #include "codec/int8_view.hpp"
 #include "codec/values.hpp"

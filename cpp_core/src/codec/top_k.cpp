@@ -4,6 +4,8 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <span>
+#include <vector>
 
 #include "codec/int8_view.hpp"
 #include "codec/loops_inl.hpp"

@@ -1,7 +1,7 @@
 #include "cuda/network_plan.hpp"
 
-#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "cuda/shared_budget.hpp"
 #include "murmur/base/check.hpp"

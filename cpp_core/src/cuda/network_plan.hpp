@@ -3,8 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <string>
 
 #include "cuda/block.hpp"
 #include "murmur/agents/policy_layout.hpp"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
 
 #include "murmur/base/check.hpp"
 #include "murmur/envs/acrobot.hpp"

@@ -1,6 +1,7 @@
 #include "murmur/envs/variants.hpp"
 
 #include <string>
+#include <utility>
 
 #include "murmur/base/check.hpp"
 #include "murmur/envs/registry.hpp"

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <memory>
 #include <span>
-#include <vector>
 
 #include "murmur/aggregation/kernel_set.hpp"
 #include "murmur/base/thread_pool.hpp"

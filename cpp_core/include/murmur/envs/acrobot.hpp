@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <numbers>
+#include <span>
 
 #include "murmur/base/sincos.hpp"
 #include "murmur/envs/env.hpp"

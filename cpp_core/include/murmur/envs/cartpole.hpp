@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <limits>
 #include <numbers>
+#include <span>
 
 #include "murmur/base/sincos.hpp"
 #include "murmur/envs/env.hpp"

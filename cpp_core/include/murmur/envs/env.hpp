@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <span>
 #include <string_view>
+#include <tuple>
 
 #include "murmur/base/host_device.hpp"
 #include "murmur/base/rng.hpp"

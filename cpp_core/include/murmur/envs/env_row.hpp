@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <type_traits>
 
 #include "murmur/base/host_device.hpp"
 #include "murmur/base/rng.hpp"

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <array>
+#include <span>
+
 #include "murmur/base/sincos.hpp"
 #include "murmur/envs/env.hpp"
 

@@ -1,7 +1,8 @@
 #pragma once
 
-#include <algorithm>
+#include <array>
 #include <numbers>
+#include <span>
 
 #include "murmur/base/sincos.hpp"
 #include "murmur/envs/env.hpp"

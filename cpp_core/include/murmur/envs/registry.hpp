@@ -2,10 +2,13 @@
 // The table of environments. Explicit, because static initialisers in a static library are dropped by
 // linkers.
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "murmur/base/instruction_set.hpp"
