@@ -13,8 +13,8 @@ enum class Schedule : std::uint8_t { kConstant, kLinear };
 enum class Device : std::uint8_t { kAuto, kCpu, kCuda };
 enum class Backend : std::uint8_t { kAuto, kLibtorch, kFused };
 
-/// Settings of one learner. The defaults are the Atari/classic-control ones of Schulman et al. 2017 ("PPO")
-/// as completed by Huang et al. 2022 ("The 37 Implementation Details of PPO"), unless a field says otherwise.
+/// Settings of one learner. The defaults are those for classic control of Huang et al. 2022 ("The 37
+/// Implementation Details of PPO"), unless a field says otherwise; a peer's come from its configuration.
 struct PpoConfig {
   std::vector<std::int64_t> hidden{64, 64};  ///< units of each hidden layer, of actor and critic alike
   Activation activation = Activation::kTanh;
@@ -25,7 +25,7 @@ struct PpoConfig {
   double init_value_gain = 1.0;                   ///< ... of the critic's head
   double init_log_std = 0.0;                      ///< of continuous actions
 
-  std::int64_t num_envs = 8;
+  std::int64_t num_envs = 8;          ///< as for Atari; 4 for classic control
   std::int64_t rollout_steps = 128;   ///< steps per env and iteration
   std::int64_t epochs = 4;            ///< passes over each rollout
   std::int64_t minibatch_size = 256;  ///< must divide num_envs * rollout_steps
@@ -33,13 +33,13 @@ struct PpoConfig {
   double gamma = 0.99;
   double gae_lambda = 0.95;
   double clip_range = 0.2;
-  Schedule clip_schedule = Schedule::kConstant;
-  double value_clip_range = 0.2;  ///< 0 = no value clipping
-  double entropy_coef = 0.0;
+  Schedule clip_schedule = Schedule::kConstant;  ///< linear for Atari in Schulman et al. 2017 ("PPO")
+  double value_clip_range = 0.2;                 ///< 0 = no value clipping
+  double entropy_coef = 0.0;                     ///< as in Stable-Baselines3; Huang et al.: 0.01
   double value_coef = 0.5;  ///< the value loss is half the squared error: half this is SB3's `vf_coef`
   double max_grad_norm = 0.5;
   double learning_rate = 2.5e-4;
-  Schedule lr_schedule = Schedule::kConstant;
+  Schedule lr_schedule = Schedule::kConstant;   ///< Huang et al.: linear, which needs a known end
   std::int64_t schedule_env_steps = 1'000'000;  ///< env steps after which linear schedules have reached zero
   double target_kl = 0.0;   ///< stop an update when a minibatch's KL exceeds 1.5 times this; 0 = off
   double kl_penalty = 0.0;  ///< weight of KL(policy of the last set_model || policy); 0 = off
