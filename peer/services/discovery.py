@@ -1,6 +1,7 @@
 """Find the others and keep trying: ask every source, dial whoever is not connected, back off, never give up."""
 
 import hashlib
+import math
 import random
 import time
 from collections import Counter
@@ -33,7 +34,8 @@ _SETTLED_S = 3.0
 class Seeker:
     """Dials the addresses of all sources. rediscover_s: pause between two look-ups once somebody is connected.
 
-    While nobody is connected a source is asked again after `redial.first_s`, growing to `rediscover_s`.
+    While nobody is connected a source is asked again after `redial.first_s`, growing to `rediscover_s`. The book is
+    looked into as soon as there is something new in it.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Seeker:
 
     async def _look_up_forever(self, source: DiscoverySource) -> Never:
         while True:
+            page = self._book.version
             try:
                 self._named_by[source.name] = tuple(await source.addresses())
             except TransportError as error:  # what it said last stays known
@@ -91,10 +94,20 @@ class Seeker:
             self._forget_strangers()
             if self._transport.connected_peers():
                 self._lookups.succeeded(source.name)
-                await trio.sleep(self._rediscover_s)
+                wait_s = self._rediscover_s
             else:
-                wait_s = self._lookups.failed(source.name, trio.current_time())
-                await trio.sleep(min(wait_s, self._rediscover_s))
+                wait_s = min(self._lookups.failed(source.name, trio.current_time()), self._rediscover_s)
+            if source.name == BookDiscovery.name:
+                await self._wait_for_book(wait_s, after=page)
+            else:
+                await trio.sleep(wait_s)
+
+    async def _wait_for_book(self, wait_s: Seconds, *, after: int) -> None:
+        """Wait until there is something in the book that was not at version `after`, for `wait_s` at most."""
+        for _ in range(math.ceil(wait_s / _LOOK_S)):
+            if self._book.version != after:
+                return
+            await trio.sleep(_LOOK_S)
 
     def _forget_strangers(self) -> None:
         """Keep nothing about addresses that no source names any more: in a cluster they change for ever."""

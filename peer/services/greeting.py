@@ -196,7 +196,9 @@ class Greeter:
                     raise TransportError("the card is of another process than the one connected")
                 if await self._examine(peer):
                     self._greeted.add(peer, card)
-                    self._learn(peer, answer)
+                    # Perhaps two: who answers before the connection is known there leaves out its loopback address.
+                    for data in dict.fromkeys((answer, self._shown.get(peer, answer))):
+                        self._learn(peer, data)
                 return True
             except (TransportError, trio.TooSlowError):
                 await trio.sleep(_PAUSE_S)

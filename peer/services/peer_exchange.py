@@ -100,7 +100,7 @@ class PeerExchange:
         cards = self._cards.get(signed.peer, [])
         if any(card.message.boot > signed.message.boot for card in cards):
             return
-        current = [card for card in cards if card.message.boot == signed.message.boot]
+        current = [card for card in cards if card.message.boot == signed.message.boot and card.data != signed.data]
         self._cards[signed.peer] = [*current, signed][-2:]
 
     async def _ask(self, peer: PeerId) -> None:

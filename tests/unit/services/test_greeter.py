@@ -1,5 +1,6 @@
 """The handshake: who is admitted, who is refused and why, and what becomes of lost events and lost answers."""
 
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -8,11 +9,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from peer.admission.policy import AdmissionPolicy
 from peer.config.digest import digest, section_hints
 from peer.config.load import load_config
 from peer.errors import ProtocolError
 from peer.network.identity import Identity
 from peer.network.transport import ConnectionsTaken, GossipFailing
+from peer.services.admission import AdmissionDesk
 from peer.services.greeting import Greeter
 from peer.services.welcome import Welcome
 from peer.telemetry import connection_events
@@ -31,10 +34,17 @@ ME, ALICE, BOB = (Identity.for_tests(number) for number in (1, 2, 3))
 
 
 def card(
-    identity: Identity, *, run: bytes = RUN, config: bytes = b"c" * 32, schema: bytes = b"s" * 32, boot: int = 1
+    identity: Identity,
+    *,
+    run: bytes = RUN,
+    config: bytes = b"c" * 32,
+    schema: bytes = b"s" * 32,
+    boot: int = 1,
+    addresses: tuple[str, ...] = (),
 ) -> bytes:
     name = {ME.peer_id: "me", ALICE.peer_id: "alice"}.get(identity.peer_id, "bob")
-    return seal(PeerCard(boot=boot, name=name, addresses=(), config=config, schema=schema), identity, run=run).data
+    shown = PeerCard(boot=boot, name=name, addresses=addresses, config=config, schema=schema)
+    return seal(shown, identity, run=run).data
 
 
 def shows(data: bytes) -> Answer:
@@ -47,15 +57,22 @@ def shows(data: bytes) -> Answer:
     return answer
 
 
+class OpenDesk(AdmissionDesk):
+    async def examine(self, peer: PeerId) -> None:
+        await trio.sleep(0.01)
+
+
 class Hall:
     """A running greeter and what it told."""
 
-    def __init__(self, **transport: int) -> None:
+    def __init__(self, *, examines: bool = False, **transport: int) -> None:
+        """examines: has a desk, which lets everybody in."""
         self.transport = ScriptedTransport(ME.peer_id, **transport)
         self.sink = RecordingSink()
         self.counters = Counters()
         self.names = NameBook()
         self.told: list[frozenset[PeerId]] = []
+        self.learned: list[tuple[PeerId, bytes]] = []
         own = seal(PeerCard(boot=1, name="me", addresses=(), config=b"c" * 32, schema=b"s" * 32), ME, run=RUN)
         self.greeter = Greeter(
             self.transport,
@@ -63,6 +80,10 @@ class Hall:
             sink=self.sink,
             names=self.names,
             counters=self.counters,
+            learn=lambda peer, data: self.learned.append((peer, data)),
+            desk=OpenDesk(self.transport, run=RUN, policy=AdmissionPolicy(), sink=self.sink, rng=random.Random(1))
+            if examines
+            else None,
             request_s=5.0,
         )
         self.greeter.add_observers(self)
@@ -85,8 +106,8 @@ class Hall:
 
 
 @asynccontextmanager
-async def open_hall(**transport: int) -> AsyncIterator[Hall]:
-    hall = Hall(**transport)
+async def open_hall(*, examines: bool = False, **transport: int) -> AsyncIterator[Hall]:
+    hall = Hall(examines=examines, **transport)
     async with trio.open_nursery() as nursery:
         await nursery.start(hall.greeter.serve)
         yield hall
@@ -104,6 +125,25 @@ async def test_a_peer_with_a_fitting_card_is_reachable_under_its_name(autojump_c
         await trio.sleep(0.1)
         assert hall.left() == [(ALICE.peer_id, "reset")]
         assert hall.told[-1] == frozenset()
+
+
+async def test_both_cards_of_a_peer_are_learned_in_whichever_order_they_come(autojump_clock: MockClock) -> None:
+    """It may answer without its loopback address, before it knows the connection, and name it in its own question."""
+    bare, full = card(ALICE), card(ALICE, addresses=("/ip4/127.0.0.1/tcp/4001",))
+
+    async def asks_before_it_answers(protocol: str, request: bytes) -> bytes:
+        await hall.transport.handlers[CARD_PROTOCOL](ALICE.peer_id, full)
+        return bare
+
+    async with open_hall(examines=True) as hall:
+        hall.arrives(ALICE, asks_before_it_answers)
+        await trio.sleep(0.1)
+        assert hall.learned == [(ALICE.peer_id, bare), (ALICE.peer_id, full)]
+        await hall.transport.handlers[CARD_PROTOCOL](ALICE.peer_id, full)
+        assert hall.learned[2:] == [(ALICE.peer_id, full)]
+        hall.arrives(BOB, shows(card(BOB)))
+        await trio.sleep(0.1)
+        assert hall.learned[3:] == [(BOB.peer_id, card(BOB))]
 
 
 @pytest.mark.parametrize(

@@ -278,6 +278,19 @@ async def test_only_a_peer_that_stays_enters_the_book(autojump_clock: MockClock)
         assert [entry.address for entry in search.seeker._book.entries()] == [A]
 
 
+async def test_who_is_heard_of_is_dialled_at_once_though_others_are_connected(autojump_clock: MockClock) -> None:
+    book, source = AddressBook(), Source(A)
+    async with searching(BookDiscovery(book, me=PeerId("me")), source, book=book) as search:
+        search.transport.dials = {A: answers(ALICE), with_peer(B, BOB): answers(BOB)}
+        await trio.sleep(5.0)
+        assert search.transport.connected_peers() == {ALICE}
+        asked = len(source.asked)
+        book.heard(BOB, [B])
+        await trio.sleep(1.0)
+        assert search.transport.connected_peers() == {ALICE, BOB}
+        assert len(source.asked) == asked  # nothing new is to be had there
+
+
 async def test_addresses_of_hearsay_at_which_nobody_speaks_hold_up_no_other(autojump_clock: MockClock) -> None:
     """Anybody can name as many as a book holds."""
 
@@ -299,7 +312,7 @@ async def test_addresses_of_hearsay_at_which_nobody_speaks_hold_up_no_other(auto
             search.transport.leaves(peer)
         await trio.sleep(1.0)
         assert search.transport.connected_peers() == {ALICE, BOB}
-        assert search.transport.origins.pop(A) is Origin.NAMED
+        assert {search.transport.origins.pop(each) for each in (A, with_peer(A, ALICE))} == {Origin.NAMED}
         assert search.transport.origins.pop(with_peer(B, BOB)) is Origin.MET
         assert set(search.transport.origins.values()) == {Origin.HEARSAY}
 
