@@ -1,5 +1,7 @@
 """What holds for every test: none of them is timed, and those that start several peers do not run side by side."""
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
@@ -8,6 +10,11 @@ from xdist.scheduler import LoadScopeScheduling
 # machine with other work.
 settings.register_profile("untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:  # in the background of a script, or under nohup; children inherit it
+        signal.signal(number, usual)
 
 
 class OneSwarmAtATime(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types

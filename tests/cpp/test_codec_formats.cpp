@@ -169,7 +169,8 @@ Bytes top_k_of(std::uint32_t count, const std::vector<std::uint8_t>& gaps) {
   const std::uint32_t header[] = {count, static_cast<std::uint32_t>(gaps.size())};
   Bytes data(sizeof header + gaps.size());
   std::memcpy(data.data(), header, sizeof header);
-  std::memcpy(data.data() + sizeof header, gaps.data(), gaps.size());
+  // An empty vector may hold null, which memcpy must not get, whatever the size.
+  if (!gaps.empty()) std::memcpy(data.data() + sizeof header, gaps.data(), gaps.size());
   Bytes kept(int8_bytes(count));
   encode_int8(std::vector<float>(count, 1.0F), kept, best_instruction_set());
   data.insert(data.end(), kept.begin(), kept.end());
