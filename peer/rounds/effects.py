@@ -82,15 +82,15 @@ class Finalised:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalityWithdrawn:
-    """Rounds after `final_round` are final no more: `peer` is on another chain, on which others may be final.
+    """Rounds after `final_round` (None: all rounds) are final no more, as `peer` may know others to be final.
 
-    What the two chains agree on will be final again. is_apart: they may not even have a past in common, so that the
-    same goes for all rounds before.
+    It is on another chain, and what the two agree on will be final again; None: they may have no past in common.
+    is_back: it is not known to be, but was left out of deciding while it could not be reached, and decides again.
     """
 
-    final_round: int
+    final_round: int | None
     peer: PeerId
-    is_apart: bool
+    is_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

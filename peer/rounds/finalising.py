@@ -1,6 +1,6 @@
 """What of the followed chain is final, as votes come and as others are heard to be elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from peer.rounds.company import Company
 from peer.rounds.contests import Contests
@@ -29,6 +29,7 @@ class Finality:
         self._forbearance = Forbearance(rounds=_WINDOWS_TO_COME_OVER * ledger.parts.rules.history)
         self._counted: object = None
         self._count_at = 0
+        self._without: dict[PeerId, int] = {}  # who was left out of deciding, and the last such round that is final
         self.final_round = _before(ledger.chain.root)
         self.held_up_by: frozenset[PeerId] = frozenset()
         """Who is known to be on another chain, so that nothing, or less, is final here."""
@@ -43,7 +44,10 @@ class Finality:
 
     def look(self, now: Seconds) -> list[FinalityEffect]:
         """Report what has become final, and what is final no more; nothing while a stranger may know better."""
-        if self._is_settled() or (self._company.strangers(now) and not is_amid_its_swarm(self._ledger, self._company)):
+        returned = self._returned()
+        if self._is_settled() and not returned:
+            return []
+        if self._company.strangers(now) and not is_amid_its_swarm(self._ledger, self._company):
             return []
         ledger, alive = self._ledger, self._company.alive
         chain, votes = ledger.chain, ledger.votes
@@ -66,17 +70,36 @@ class Finality:
         if waited_for:
             return told
         self.held_up_by = frozenset(contested.values())
-        above = min(self.final_round, chain.root.round) if contested else self.final_round
+        above = self._count_from(is_contested=bool(contested), has_returned=bool(returned))
         count = count_votes(chain, votes, alive=alive, above=above, contested=contested)
         self._count_at = votes.version + (1 if may_be_held_up else count.short)
-        return [*told, *self._move_to(above if count.newest is None else count.newest.round, contested)]
+        self._without = self._without | count.without if above == self.final_round else count.without
+        last = above if count.newest is None else count.newest.round
+        return [*told, *self._move_to(last, contested, returned)]
 
-    def _move_to(self, last: int, contested: Mapping[Digest, PeerId]) -> list[FinalityEffect]:
+    def _count_from(self, *, is_contested: bool, has_returned: bool) -> int:
+        """Return above which round the votes are counted: as far down as the answer may be another one by now."""
+        if has_returned:
+            return min(self.final_round, _before(self._ledger.chain.root))
+        return min(self.final_round, self._ledger.chain.root.round) if is_contested else self.final_round
+
+    def _returned(self) -> frozenset[PeerId]:
+        """Return who can be reached again that had no say in a round of the window that is final."""
+        if not self._without:
+            return frozenset()
+        window = range(self._ledger.chain.root.round, self.final_round + 1)
+        self._without = {peer: number for peer, number in self._without.items() if number in window}
+        return frozenset(self._without) & self._company.alive
+
+    def _move_to(
+        self, last: int, contested: Mapping[Digest, PeerId], returned: Collection[PeerId]
+    ) -> list[FinalityEffect]:
         """Make `last` the newest final round."""
         before, self.final_round = self.final_round, last
         if last < before:
-            rival = next(iter(contested.values()))
-            return [FinalityWithdrawn(final_round=last, peer=rival, is_apart=False)]
+            rival = next(iter(contested.values()), None)
+            peer = min(returned) if rival is None else rival
+            return [FinalityWithdrawn(final_round=last, peer=peer, is_back=rival is None)]
         return [Finalised(entry=entry) for entry in self._ledger.line() if before < entry.round <= last]
 
     def _is_settled(self) -> bool:
@@ -90,7 +113,7 @@ class Finality:
         if self.final_round <= before:
             return []
         self.final_round = before
-        return [FinalityWithdrawn(final_round=before, peer=peer, is_apart=True)]
+        return [FinalityWithdrawn(final_round=None, peer=peer)]
 
     def _elsewhere(self, *, is_root_open: bool) -> tuple[frozenset[PeerId], frozenset[PeerId]]:
         """Return who is on another chain, and which of these and of those who dispute the root are to be waited for."""

@@ -3,12 +3,12 @@
 Entitled to decide on a manifest is the roster before it, less the members that have dropped out of the roster since and
 cannot be reached: a dead peer must not keep rounds open for ever (mode `available`). A branch whose electors are alive
 elsewhere is therefore never final. Where a reachable peer is known to be on a rival, nobody is left out: two sides that
-meet again may each have counted without the other (docs/adr/0054).
+meet again may each have counted without the other (docs/adr/0054). Whoever comes back decides again (docs/adr/0082).
 """
 
 import itertools
 from collections.abc import Collection, Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from peer.rounds.chain import Chain
 from peer.rounds.entry import Entry, electorate
@@ -26,10 +26,13 @@ class Count:
     newest: the newest final entry, or None.
 
     short: at least so many votes are missing until another one is final; when all are, more than can ever come.
+
+    without: who was left out of deciding, each with the newest of the final rounds that it was left out of.
     """
 
     newest: Entry | None
     short: int
+    without: dict[PeerId, int] = field(default_factory=dict)
 
 
 def count_votes(
@@ -43,6 +46,8 @@ def count_votes(
     line = chain.line_to(chain.tip)
     reaches = [_reaches(line, chain, votes, round_number) for round_number in votes.rounds() if round_number > above]
     newest: Entry | None = None
+    without: dict[PeerId, int] = {}
+    left_out: dict[PeerId, int] = {}
     short = 1
     for electors, entry in _elections(line):  # oldest first: a roster counts only after the rounds it comes from
         if entry.round <= above:
@@ -50,14 +55,16 @@ def count_votes(
         entitled = electors
         if entry.parent not in contested:
             entitled = {peer for peer in electors if peer in chain.tip.members or peer in alive}
+            left_out |= dict.fromkeys(electors - entitled, entry.round)
             if not entitled:
                 continue  # decided by those who build on it
         short = majority(len(entitled)) - max((_behind(entry, entitled, camps) for camps in reaches), default=0)
         if short > 0:
             break
         newest = entry
+        without |= left_out
     is_all = chain.tip.round <= above or newest is chain.tip
-    return Count(newest=newest, short=_MORE_THAN_COME if is_all else max(1, short))
+    return Count(newest=newest, short=_MORE_THAN_COME if is_all else max(1, short), without=without)
 
 
 def _elections(line: Sequence[Entry]) -> Iterator[tuple[Set[PeerId], Entry]]:

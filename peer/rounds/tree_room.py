@@ -20,8 +20,8 @@ from peer.types import Digest, PeerId
 _MIN_AHEAD = 32
 _MAX_RIVALS = 16
 """Manifests on one parent."""
-_MAX_RIVALS_PER_SEALER = 2
-"""Of these, by one sealer: one process seals once on a parent, and it may be restarted."""
+_MAX_RIVALS_PER_SEALER = 4
+"""Of these, by one sealer: one process seals once on a parent, and in one round it may be restarted more than once."""
 _MIN_PER_PEER = 64
 _PEERS = 4
 """So many peers can use up what may be charged to each."""

@@ -32,6 +32,7 @@ from peer.telemetry.round_events import (
     DeltaCarried,
     FinalityContested,
     FinalityGoesOn,
+    FinalityReopened,
     ModelDiffered,
     RobustnessChanged,
     RosterChanged,
@@ -192,8 +193,8 @@ class Reporter:
                 entry = effect.entry
                 self._sink.emit(RoundFinal(round=entry.round, model=entry.model, roster=len(entry.roster)))
             case FinalityWithdrawn():
-                last = None if effect.is_apart else effect.final_round
-                self._sink.emit(FinalityContested(round=last, remote=effect.peer))
+                event = FinalityReopened if effect.is_back else FinalityContested
+                self._sink.emit(event(round=effect.final_round, remote=effect.peer))
             case FinalityWithout():
                 self._sink.emit(FinalityGoesOn(remote=effect.peer))
 

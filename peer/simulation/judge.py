@@ -186,7 +186,7 @@ class Judge:
             self.finality_s.append(took)
 
     def _finality_withdrawn(self, peer: PeerLife, effect: FinalityWithdrawn) -> None:
-        above = -1 if effect.is_apart else effect.final_round
+        above = -1 if effect.final_round is None else effect.final_round
         peer.final = {number: digest for number, digest in peer.final.items() if number <= above}
 
     def _switched(self, peer: PeerLife, effect: Switched) -> None:

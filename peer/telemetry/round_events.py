@@ -80,6 +80,17 @@ class FinalityContested(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FinalityReopened(Event):
+    """`remote` can be reached again: rounds after `round`, decided without it, are final once most stand behind them.
+
+    round: None where that goes for all rounds.
+    """
+
+    round: int | None
+    remote: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FinalityGoesOn(Event):
     """Finality does not wait for `remote` any more.
 

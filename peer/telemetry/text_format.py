@@ -171,6 +171,10 @@ def _allow_list_refused(event: peer_events.AllowListRefused, names: NameBook) ->
     return f"refused the allow-list in {event.file or 'a file here'}: {event.cause}"
 
 
+def _none_final_after(round_number: int | None) -> str:
+    return "no round is final for now" if round_number is None else f"no round after {round_number} is final for now"
+
+
 def _input_refused(event: peer_events.InputRefused) -> str:
     """Messages alone come from peers that the log names, each with its reason: most have other settings."""
     hint = ""
@@ -286,8 +290,11 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
         f"round {e.round} is final among {plural(e.roster, 'peer')}, model {short(e.model)}"
     ),
     round_events.FinalityContested: lambda e, names: (
-        f"{'no round is final' if e.round is None else f'no round after {e.round} is final'} for now:"
-        f" {names.name_of(e.remote)} is on another chain; final again once the two are one"
+        f"{_none_final_after(e.round)}: {names.name_of(e.remote)} is on another chain; final again once the two are one"
+    ),
+    round_events.FinalityReopened: lambda e, names: (
+        f"{_none_final_after(e.round)}: {names.name_of(e.remote)} is back, which decides on them, too;"
+        " final again once most have voted"
     ),
     round_events.FinalityGoesOn: lambda e, names: (
         f"rounds become final without {names.name_of(e.remote)} from now on:"

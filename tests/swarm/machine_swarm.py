@@ -255,7 +255,7 @@ class MachineSwarm:
                 case Finalised():
                     member.learn_final(effect.entry)
                 case FinalityWithdrawn():
-                    member.unlearn_final(above=-1 if effect.is_apart else effect.final_round)
+                    member.unlearn_final(above=-1 if effect.final_round is None else effect.final_round)
                 case Equivocated():
                     self.conflicts.append(f"honest {effect.proof.peer[-6:]} was proven a liar: {effect.proof.what}")
                 case Refused():

@@ -72,6 +72,36 @@ def test_electors_that_died_after_they_decided_are_not_left_out_when_rivals_meet
     assert not differing(swarm)
 
 
+def test_an_elector_that_went_unheard_decides_again_once_it_can_be_reached() -> None:
+    """It is on no rival yet. But without it a peer took rounds for final that it may outvote before it is heard of."""
+    swarm = MachineSwarm(2, seed=1)
+    swarm.run(10.0)
+    swarm.save(1)
+    swarm.crash(1)
+    agreed = swarm.members[0].machine.final_round
+    swarm.run(9.0)
+    alone = swarm.members[0].machine.final_round
+    assert alone > agreed + 2
+    swarm.start(1)
+    meet(swarm)
+    assert agreed <= swarm.members[0].machine.final_round < alone
+    swarm.run(10.0)
+    assert swarm.members[0].machine.final_round > alone
+    assert swarm.conflicts == []
+
+
+def test_an_elector_that_comes_back_withdraws_nothing_that_most_decided() -> None:
+    swarm = MachineSwarm(4, seed=1)
+    swarm.run(10.0)
+    swarm.save(3)
+    swarm.crash(3)
+    swarm.run(9.0)
+    held = [dict(member.final) for member in swarm.members[:3]]
+    swarm.start(3)
+    meet(swarm)
+    assert [member.final for member in swarm.members[:3]] == held
+
+
 def test_a_swarm_claims_on_when_it_meets_one_that_is_plainly_behind() -> None:
     swarm = MachineSwarm(2, seed=1, late=1)
     swarm.faults.blocked = apart

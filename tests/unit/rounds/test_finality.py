@@ -64,6 +64,18 @@ def test_those_that_have_left_and_cannot_be_reached_are_not_waited_for() -> None
     assert count(chain, above=above, reached=()).newest is chain.machine.tip
 
 
+def test_who_had_no_say_in_what_is_final_is_named() -> None:
+    chain = a_vote_of_five()
+    voted = chain.machine.tip
+    chain.seal()
+    after_leaving(chain, *OTHERS)
+    assert count(chain, above=voted.round - 1, reached=()).newest is chain.machine.tip
+    names = {other.peer_id for other in OTHERS}
+    assert count(chain, above=voted.round - 1, reached=()).without.keys() == names
+    assert count(chain, above=voted.round - 1, reached=OTHERS[:1]).without == {}, "nothing is final that way"
+    assert count(chain, above=chain.machine.tip.round, reached=()).without == {}
+
+
 def test_while_somebody_is_on_a_rival_those_that_have_left_are_waited_for() -> None:
     chain = after_leaving(a_vote_of_five(), *OTHERS)
     counted = count(chain, above=chain.machine.tip.round - 1, reached=(), contested=True)

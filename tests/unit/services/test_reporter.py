@@ -29,6 +29,7 @@ from peer.telemetry.round_events import (
     DeltaCarried,
     FinalityContested,
     FinalityGoesOn,
+    FinalityReopened,
     ModelDiffered,
     RobustnessChanged,
     RosterChanged,
@@ -194,12 +195,17 @@ def test_a_final_round_is_told_with_its_model() -> None:
 
 
 def test_rounds_that_are_final_no_more_are_told_with_who_is_elsewhere() -> None:
-    in_window = FinalityWithdrawn(final_round=4, peer=ALICE, is_apart=False)
-    apart = FinalityWithdrawn(final_round=4, peer=ALICE, is_apart=True)
+    in_window = FinalityWithdrawn(final_round=4, peer=ALICE)
+    apart = FinalityWithdrawn(final_round=None, peer=ALICE)
     assert Desk().sees([in_window, apart]) == [
         FinalityContested(round=4, remote=ALICE),
         FinalityContested(round=None, remote=ALICE),
     ]
+
+
+def test_rounds_that_were_decided_without_a_peer_that_is_back_are_told_with_it() -> None:
+    withdrawn = FinalityWithdrawn(final_round=4, peer=ALICE, is_back=True)
+    assert Desk().sees([withdrawn]) == [FinalityReopened(round=4, remote=ALICE)]
 
 
 def test_a_peer_that_finality_no_longer_waits_for_is_named() -> None:
