@@ -32,7 +32,9 @@ class Rules:
     the votes that it knows rule out a majority for the first. unknown_counts: in that proof a vote that is not known
     may be for the old branch. single_round: rule 4, votes of different rounds are not added up. in_order: rule 4, a
     manifest is final after the one before it only. Without that a later manifest, whose roster may have shrunk to any
-    one peer by then, makes the first one of its branch final by the vote of that peer.
+    one peer by then, makes the first one of its branch final by the vote of that peer. counts_returned: an elector that
+    could not be reached, and so was left out, is an elector again once it can be. Without that whatever some peers
+    decided while they reached nobody else stays final among all.
     """
 
     one_vote_a_round: bool = True
@@ -40,6 +42,7 @@ class Rules:
     unknown_counts: bool = True
     single_round: bool = True
     in_order: bool = True
+    counts_returned: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +70,24 @@ def explore(peers: int, rounds: int, rules: Rules) -> Outcome:
 
 
 def is_final(state: State, branch: str, rules: Rules) -> bool:
-    """Return whether the votes cast so far make `branch` final for somebody who knows all of them."""
+    """Return whether the votes cast so far make `branch` final for somebody who knows all of them and reaches all."""
     need = len(state) // 2 + 1
+    if not rules.counts_returned:
+        return any(_is_decided_among(group, branch) for group in _groups(state))
     if not rules.in_order and any(branch in vote for votes in state for vote in votes[1:]):
         return True
     if not rules.single_round:
         return sum(any(branch in vote for vote in votes) for votes in state) >= need
-    return any(sum(branch in vote for vote in votes) >= need for votes in zip(*state, strict=True))
+    return _is_decided_among(state, branch)
+
+
+def _groups(state: State) -> Iterator[State]:
+    """Return the votes of every group of peers that may have reached nobody else for a while."""
+    return (group for size in range(1, len(state) + 1) for group in itertools.combinations(state, size))
+
+
+def _is_decided_among(group: State, branch: str) -> bool:
+    return any(2 * sum(branch in vote for vote in votes) > len(group) for votes in zip(*group, strict=True))
 
 
 def _steps(state: State, rules: Rules) -> Iterator[tuple[Step, State]]:

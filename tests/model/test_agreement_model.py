@@ -20,6 +20,7 @@ def test_rules_as_they_are_never_make_rivals_final(peers: int, rounds: int) -> N
         (Rules(one_vote_a_round=False), 3),
         (Rules(unknown_counts=False), 3),
         (Rules(in_order=False), 3),
+        (Rules(counts_returned=False), 3),
     ],
     ids=[
         "changes without proof",
@@ -27,6 +28,7 @@ def test_rules_as_they_are_never_make_rivals_final(peers: int, rounds: int) -> N
         "votes twice a round",
         "takes silence for a no",
         "lets heirs decide",
+        "keeps what was decided without others",
     ],
 )
 def test_weakened_rule_makes_rivals_final_and_the_search_finds_it(weakened: Rules, peers: int) -> None:
