@@ -213,8 +213,6 @@ class Ack(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
 Delta = DeltaHeader | GroupSeal
 """Whatever names a payload that moves the model."""
 
-AnyManifest = Manifest | TopManifest
-
 
 def announcement(envelope: bytes, payload: bytes | None) -> bytes:
     """Return the bytes to gossip for a signed envelope and a payload that rides along, if any."""

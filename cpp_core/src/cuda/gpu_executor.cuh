@@ -127,11 +127,7 @@ class GpuExecutor {
   void replay(const Launches& launches) {
     enter();
     if (graph_ == nullptr) {
-      cudaGraph_t recorded = nullptr;
-      // Thread-local: other threads of the process (libtorch, say) may call CUDA meanwhile.
-      check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
-      launches();
-      check(cudaStreamEndCapture(stream_, &recorded), "cudaStreamEndCapture");
+      cudaGraph_t recorded = record(launches);
       const cudaError_t result = cudaGraphInstantiate(&graph_, recorded, 0);
       cudaGraphDestroy(recorded);
       check(result, "cudaGraphInstantiate");
@@ -147,6 +143,26 @@ class GpuExecutor {
 
  private:
   static constexpr std::size_t kSharedWithoutAsking = 48 * 1024;
+
+  /// Record what `launches` puts on the stream. The recording ends also where a launch throws: while it goes on, the
+  /// stream takes nothing else.
+  template <class Launches>
+  cudaGraph_t record(const Launches& launches) const {
+    cudaGraph_t recorded = nullptr;
+    // Thread-local: other threads of the process (libtorch, say) may call CUDA meanwhile.
+    check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+    try {
+      launches();
+    } catch (...) {
+      cudaStreamEndCapture(stream_, &recorded);
+      if (recorded != nullptr) {
+        cudaGraphDestroy(recorded);
+      }
+      throw;
+    }
+    check(cudaStreamEndCapture(stream_, &recorded), "cudaStreamEndCapture");
+    return recorded;
+  }
 
   void copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) const {
     enter();
