@@ -144,8 +144,8 @@ class GpuExecutor {
  private:
   static constexpr std::size_t kSharedWithoutAsking = 48 * 1024;
 
-  /// Record what `launches` puts on the stream. The recording ends also where a launch throws: while it goes on, the
-  /// stream takes nothing else.
+  /// Record what `launches` puts on the stream. The recording ends also where a launch throws: while it goes
+  /// on, the stream takes nothing else.
   template <class Launches>
   cudaGraph_t record(const Launches& launches) const {
     cudaGraph_t recorded = nullptr;
