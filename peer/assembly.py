@@ -1,10 +1,14 @@
 """The services of one peer, put together: who is told of what by whom, and in which order they start."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Never
 
 import trio
 
 from peer.config.schema import Config
+from peer.network.announce import Announced
 from peer.node_services import (
     make_admission,
     make_conductor,
@@ -20,10 +24,12 @@ from peer.node_services import (
     make_trainer,
     make_training_state,
     make_welcome,
+    own_cards,
     serve_blobs,
 )
 from peer.peer_parts import PeerParts
 from peer.rounds.machine import RoundMachine
+from peer.services.address_watch import watch_addresses
 from peer.services.archive import Archive
 from peer.services.conductor import Conductor, Observer
 from peer.services.discovery import Seeker
@@ -52,6 +58,7 @@ class Services:
     training_state: TrainingStateKeeper | None
     sink: EventSink
     running: Running
+    watch_addresses: Callable[[], Awaitable[Never]] | None
 
     async def start(self, nursery: trio.Nursery) -> None:
         """Start them in `nursery`, each one once those before it are ready."""
@@ -68,6 +75,8 @@ class Services:
         nursery.start_soon(watch_punctuality, self.sink)
         nursery.start_soon(self.relay.keep_forgetting)
         nursery.start_soon(keep_returning_free_memory)
+        if self.watch_addresses is not None:
+            nursery.start_soon(self.watch_addresses)
         if self.archive is not None:
             await nursery.start(self.archive.serve)
         if self.training_state is not None:
@@ -109,6 +118,19 @@ def assemble(config: Config, parts: PeerParts, machine: RoundMachine, *, observe
     greeter.add_observers(conductor, membership)
     desk.changed = lambda: _heed_list(desk.allowed, conductor, greeter)
     denial.changed = lambda denied: _part_from(denied, conductor, greeter)
+    running = Running(
+        machine=machine,
+        greeter=greeter,
+        membership=membership,
+        watch=watch,
+        reporter=reporter,
+        transport=parts.transport,
+        welcome=welcome,
+        meeting=meeting,
+        denial=denial,
+        admission=desk,
+        sessions=sessions,
+    )
     return Services(
         conductor=conductor,
         trainer=trainer,
@@ -118,19 +140,8 @@ def assemble(config: Config, parts: PeerParts, machine: RoundMachine, *, observe
         archive=parts.archive,
         training_state=training_state,
         sink=parts.sink,
-        running=Running(
-            machine=machine,
-            greeter=greeter,
-            membership=membership,
-            watch=watch,
-            reporter=reporter,
-            transport=parts.transport,
-            welcome=welcome,
-            meeting=meeting,
-            denial=denial,
-            admission=desk,
-            sessions=sessions,
-        ),
+        running=running,
+        watch_addresses=_address_watch(config, parts, running),
     )
 
 
@@ -140,6 +151,19 @@ def _archives(parts: PeerParts, machine: RoundMachine) -> list[Archive]:
         return []
     parts.archive.take_payloads_from(machine.blob)
     return [parts.archive]
+
+
+def _address_watch(config: Config, parts: PeerParts, running: Running) -> Callable[[], Awaitable[Never]] | None:
+    """Return what tells others of every change of our addresses; None where they cannot be looked up."""
+    if parts.announced is None or parts.current_addresses is None:
+        return None
+
+    def move(announced: Announced) -> None:
+        running.welcome.card, running.welcome.local = own_cards(config, parts, announced)
+        running.meeting.moved()
+        running.greeter.show_anew()
+
+    return partial(watch_addresses, parts.announced, parts.current_addresses, announce=move, sink=parts.sink)
 
 
 def _heed_list(allowed: frozenset[PeerId] | None, conductor: Conductor, greeter: Greeter) -> None:

@@ -216,8 +216,7 @@ def make_admission(config: Config, parts: PeerParts, denial: DenialDesk) -> Admi
 def make_sessions(parts: PeerParts, welcome: Welcome) -> SessionDesk:
     return SessionDesk(
         parts.transport,
-        run=welcome.run,
-        card=welcome.card.message,
+        welcome=welcome,
         signer=parts.signer,
         sink=parts.sink,
         request_s=REQUEST_S,
@@ -226,9 +225,14 @@ def make_sessions(parts: PeerParts, welcome: Welcome) -> SessionDesk:
 
 
 def make_welcome(config: Config, parts: PeerParts) -> Welcome:
-    run = wire_run_id(config)
     listening = parts.transport.listen_addresses
     announced = parts.announced or Announced(public=listening, local=listening)
+    card, local = own_cards(config, parts, announced)
+    return Welcome(run=wire_run_id(config), card=card, local=local)
+
+
+def own_cards(config: Config, parts: PeerParts, announced: Announced) -> tuple[Signed[PeerCard], Signed[PeerCard]]:
+    """Return the cards of a peer that is at these addresses: for everybody, and for those on its machine."""
 
     def card(addresses: tuple[str, ...]) -> Signed[PeerCard]:
         told = PeerCard(
@@ -239,9 +243,9 @@ def make_welcome(config: Config, parts: PeerParts) -> Welcome:
             schema=parts.agent.schema.digest,
             sections=section_hints(config),
         )
-        return seal(told, parts.signer, run=run)
+        return seal(told, parts.signer, run=wire_run_id(config))
 
-    return Welcome(run=run, card=card(announced.public), local=card(announced.local))
+    return card(announced.public), card(announced.local)
 
 
 def make_greeter(

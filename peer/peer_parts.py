@@ -31,6 +31,7 @@ class PeerParts:
     root: where to start; None: at genesis.
     kernels: arithmetic of aggregation; None: the core's, on one thread.
     announced: the addresses that others are told; None: what the transport listens on.
+    current_addresses: what `announced` would be now, for a machine that moves; raises TransportError and OSError.
     admission: who may take part; everybody by default.
     allow_lists: where allow-lists are kept and come from; None: they come from other peers alone.
 
@@ -62,6 +63,7 @@ class PeerParts:
     ready: Callable[[], None] = lambda: None
     running: Callable[[Running], None] = lambda _: None
     announced: Announced | None = None
+    current_addresses: Callable[[], Announced] | None = None
     book_file: Path | None = None
     denied_file: Path | None = None
     newer_boot: Callable[[int], None] = lambda _: None

@@ -21,7 +21,6 @@ from peer.config.schema import Config
 from peer.early_signals import STOP_SIGNALS, EarlySignals, heeded, keeping
 from peer.errors import StorageError
 from peer.native import AggregationKernels
-from peer.network.announce import Announced
 from peer.network.discovery.source import closing_sources
 from peer.network.identity import Identity
 from peer.network.key_file import KEY_FILE, load_or_create_identity
@@ -33,7 +32,6 @@ from peer.peer_parts import PeerParts
 from peer.process_report import ProcessReport
 from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder
-from peer.services.address_watch import watch_addresses
 from peer.services.book_keeping import BOOK_FILE
 from peer.services.name_keeping import keep_names
 from peer.services.status import ProcessFacts, Running
@@ -160,7 +158,6 @@ class PeerProcess:
                 self._sink.emit(Listening(addresses=transport.listen_addresses))
                 parts = self._parts(start, transport, running=partial(status.start, nursery))
                 if parts.announced is not None:
-                    nursery.start_soon(self._watch_addresses, parts.announced, bound_port(transport.listen_addresses))
                     self._sink.emit(Announcing(addresses=parts.announced.public))
                 self._sink.emit(LookingFor(targets=tuple(source.name for source in parts.sources)))
                 with trio.CancelScope() as run_scope:
@@ -198,6 +195,7 @@ class PeerProcess:
 
     def _parts(self, start: _Start, transport: Libp2pTransport, *, running: Callable[[Running], None]) -> PeerParts:
         folder = start.folder
+        find_announced = partial(announced, self._config, port=bound_port(transport.listen_addresses))
         return PeerParts(
             agent=start.agent,
             transport=transport,
@@ -214,7 +212,8 @@ class PeerProcess:
             allow_lists=self._allow_lists(),
             archive=folder.archive,
             state_file=folder.training_file,
-            announced=announced(self._config, port=bound_port(transport.listen_addresses)),
+            announced=find_announced(),
+            current_addresses=find_announced,
             book_file=folder.path / BOOK_FILE,
             denied_file=folder.path / PROOFS_FILE,
             newer_boot=self._count_newer,
@@ -259,9 +258,6 @@ class PeerProcess:
 
     async def _keep_names(self, folder: Path) -> Never:
         await keep_names(self._log.names.known, folder, sink=self._sink)
-
-    async def _watch_addresses(self, told: Announced, port: int) -> Never:
-        await watch_addresses(told.public, lambda: announced(self._config, port=port).public, sink=self._sink)
 
     async def _beat(self) -> Never:
         await beat_forever(Heartbeat(self._slot.path), sink=self._sink)

@@ -102,11 +102,12 @@ def discovery_sources(config: Config, transport: Transport) -> list[DiscoverySou
 def _mdns(config: Config, transport: Transport) -> DiscoverySource:
     from peer.network.discovery.mdns import MdnsDiscovery  # zeroconf is not loaded for nothing
 
-    here = interface_addresses()
-    told = announced(config, port=bound_port(transport.listen_addresses)).public
-    networks = multicast_addresses(here, interface=config.network.interface)
     return MdnsDiscovery(
-        run=wire_run_id(config), peer=transport.local_peer, session=transport.session, announced=told, networks=networks
+        run=wire_run_id(config),
+        peer=transport.local_peer,
+        session=transport.session,
+        announced=lambda: announced(config, port=bound_port(transport.listen_addresses)).public,
+        networks=lambda: multicast_addresses(interface_addresses(), interface=config.network.interface),
     )
 
 

@@ -1,6 +1,7 @@
 """The handshake of peers: who is allowed to take part, and who is reachable right now."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Never
 
@@ -122,6 +123,12 @@ class Greeter:
                 )
                 self._expelled.append(peer)
         self._has_expelled.set()
+
+    def show_anew(self) -> None:
+        """Show our card, which has changed, to all that are connected; whoever comes later sees it anyhow."""
+        assert self._nursery is not None, "peers are greeted while serving"
+        for peer in sorted(self.greeted):
+            self._nursery.start_soon(self._show, peer)
 
     async def give_up(self, peer: PeerId, cause: str) -> None:
         """Count a peer that does not answer as gone, and close its connection; it may come back by a new one."""
@@ -275,6 +282,10 @@ class Greeter:
         self._greeted.remove(peer, f"started anew as boot {shown.message.boot}")
         self._transport.keep_session(peer, shown.session)  # one that lives on all the same comes back, and is noticed
         self._greet_once(peer, self._nursery)
+
+    async def _show(self, peer: PeerId) -> None:
+        with suppress(TransportError, ProtocolError, trio.TooSlowError):
+            await self._ask_for_card(peer)
 
     # Parting
 

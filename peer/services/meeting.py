@@ -43,6 +43,10 @@ class Meeting:
         """Take note of the card that a peer shows for itself. Raises: ProtocolError when it is not signed by it."""
         self._exchange.learn(card, source=peer)
 
+    def moved(self) -> None:
+        """Find out anew whether others can reach us: our addresses have changed."""
+        self._reachability.moved()
+
     async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
         async with trio.open_nursery() as nursery:
             self._transport.handle(DIAL_BACK_PROTOCOL, self._desk.answer)

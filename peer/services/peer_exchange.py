@@ -46,8 +46,7 @@ class PeerExchange:
     ) -> None:
         self._transport = transport
         self._book = book
-        self._own = welcome.card
-        self._run = welcome.run
+        self._welcome = welcome
         self._greeted = greeted
         self._sink = sink
         self._counters = counters
@@ -64,12 +63,12 @@ class PeerExchange:
         Raises: ProtocolError when the card is not signed by who it names, or is of another run.
         """
         known = self._seen.get(data)
-        signed = known or open_as(data, PeerCard, run=self._run)
+        signed = known or open_as(data, PeerCard, run=self._welcome.run)
         self._seen[data] = signed
         if len(self._seen) > _SEEN_CARDS:
             del self._seen[next(iter(self._seen))]
-        card, own = signed.message, self._own.message
-        if signed.peer == self._own.peer or (card.config, card.schema) != (own.config, own.schema):
+        card, own = signed.message, self._welcome.card.message
+        if signed.peer == self._welcome.card.peer or (card.config, card.schema) != (own.config, own.schema):
             return
         if source == signed.peer:
             self._keep(signed)
@@ -96,12 +95,13 @@ class PeerExchange:
                     await self._ask(self._rng.choice(sorted(greeted)))
 
     def _keep(self, signed: Signed[PeerCard]) -> None:
-        """Hold a peer's own cards of its latest life; it may show two, with loopback and without."""
+        """Hold a peer's own cards of its latest life: the last one with loopback, and the last one without."""
         cards = self._cards.get(signed.peer, [])
         if any(card.message.boot > signed.message.boot for card in cards):
             return
-        current = [card for card in cards if card.message.boot == signed.message.boot and card.data != signed.data]
-        self._cards[signed.peer] = [*current, signed][-2:]
+        current = [card for card in cards if card.message.boot == signed.message.boot]
+        others = [card for card in current if _is_local(card.message) != _is_local(signed.message)]
+        self._cards[signed.peer] = [*others, signed]
 
     async def _ask(self, peer: PeerId) -> None:
         try:
@@ -122,10 +122,15 @@ class PeerExchange:
             return encode(PeersResponse(()))
         remote = self._transport.remote_host(peer)
         others = [other for other in self._cards if other != peer and other in self._greeted()]
-        cards = [self._own.data]
+        cards = [self._welcome.card.data]
         for other in self._rng.sample(others, len(others)):
             cards += [card.data for card in self._cards[other] if _fits(card.message, remote)]
         return encode(PeersResponse(tuple(cards[:MAX_PASSED_CARDS])))
+
+
+def _is_local(card: PeerCard) -> bool:
+    """Return whether a card is for peers on the machine of its owner."""
+    return not all(may_pass_on(each, remote_host=None) for each in card.addresses)
 
 
 def _fits(card: PeerCard, remote_host: str | None) -> bool:

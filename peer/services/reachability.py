@@ -133,6 +133,12 @@ class Reachability:
                 self._asked[peer] = now
                 await self._ask(peer)
 
+    def moved(self) -> None:
+        """Take note that the announced addresses have changed: what was found out is of others."""
+        self._asked.clear()
+        self._misses.clear()
+        self.reached = None
+
     def _pause_s(self) -> Seconds:
         return _AGAIN_S if self.reached else _RETRY_S
 

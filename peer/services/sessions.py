@@ -11,6 +11,7 @@ import trio
 
 from peer.errors import ProtocolError, TransportError
 from peer.network.transport import Transport
+from peer.services.welcome import Welcome
 from peer.telemetry.peer_events import IdentityRunsTwice, OwnIdentityRunsTwice
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds, Session
@@ -42,15 +43,14 @@ def is_newer(card: Signed[PeerCard], other: Signed[PeerCard]) -> bool:
 class SessionDesk:
     """Notices identities that run twice, tells both processes, and answers such questions.
 
-    card: this peer's own. request_s: deadline of telling both. newer: who takes our place, if anybody.
+    welcome: with this peer's own card. request_s: deadline of telling both. newer: who takes our place, if anybody.
     """
 
     def __init__(
         self,
         transport: Transport,
         *,
-        run: bytes,
-        card: PeerCard,
+        welcome: Welcome,
         signer: Signer,
         sink: EventSink,
         request_s: Seconds,
@@ -58,8 +58,7 @@ class SessionDesk:
     ) -> None:
         """newer_boot: told how often the newer process has been started, at once."""
         self._transport = transport
-        self._run = run
-        self._card = card
+        self._welcome = welcome
         self._signer = signer
         self._sink = sink
         self._request_s = request_s
@@ -133,13 +132,13 @@ class SessionDesk:
         if rival == own:
             raise ProtocolError("bad_claim", "that is this very process")
         if question.claim is not None:
-            check_claim(question.claim, peer=self._signer.peer_id, against=own, run=self._run)
+            check_claim(question.claim, peer=self._signer.peer_id, against=own, run=self._welcome.run)
             self._hear(question.claim, source=peer)
-        claim = make_claim(self._card, self._signer, against=rival, run=self._run)
+        claim = make_claim(self._welcome.card.message, self._signer, against=rival, run=self._welcome.run)
         return encode(SessionAnswer(claim))
 
     def _hear(self, claim: Claim, *, source: PeerId) -> None:
-        leaves = (claim.boot, claim.session) > (self._card.boot, self._signer.session)
+        leaves = (claim.boot, claim.session) > (self._welcome.card.message.boot, self._signer.session)
         told = self._tell(boot=claim.boot, name=claim.name, addresses=claim.addresses, source=source, leaves=leaves)
         if leaves and self.newer is None:
             self._newer_boot(claim.boot)
@@ -151,7 +150,7 @@ class SessionDesk:
     ) -> OwnIdentityRunsTwice:
         event = OwnIdentityRunsTwice(
             peer_id=self._signer.peer_id,
-            boot=self._card.boot,
+            boot=self._welcome.card.message.boot,
             other_boot=boot,
             other_name=name,
             addresses=addresses,

@@ -11,9 +11,9 @@ from peer.wire.envelope import Signed, open_as
 from peer.wire.messages import PeerCard
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Welcome:
-    """The cards by which this peer introduces itself.
+    """The cards by which this peer introduces itself: others when its addresses change, so nobody keeps a copy of one.
 
     run: run id. card: this peer's own, for everybody. The other's must name the same config and schema.
 

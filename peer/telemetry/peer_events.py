@@ -232,9 +232,8 @@ class AddressesUnreached(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressesChanged(Event):
-    """This machine has lost addresses that others are told. now: what they would be told after a new start."""
+    """This machine has other addresses than before. gone: those it has lost. now: what others are told from now on."""
 
-    level: ClassVar[Level] = "warning"
     supersedes: ClassVar[bool] = True
     gone: tuple[str, ...]
     now: tuple[str, ...]

@@ -274,8 +274,8 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
         f" everything, so training goes on. Next step: open or forward that TCP port, or set network.announce"
     ),
     peer_events.AddressesChanged: lambda e, _: (
-        f"this machine is no longer at {_listed(e.gone)}, which others are told; this peer still dials them itself."
-        f" Next step: start it again, and they are told {_listed(e.now)}"
+        (f"this machine is no longer at {_listed(e.gone)}; " if e.gone else "")
+        + f"others are told from now on that this peer is at {_listed(e.now)}"
     ),
     peer_events.MessageRefused: lambda e, names: (
         f"refused a message of {names.name_of(e.remote)}: {e.reason}: {e.detail}"

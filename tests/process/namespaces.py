@@ -59,11 +59,20 @@ class Lan:
         _run("ip", "netns", "add", self._bridge)
         _run("ip", "-n", self._bridge, "link", "add", "lan", "type", "bridge")
         _run("ip", "-n", self._bridge, "link", "set", "lan", "up")
-        for number, namespace in enumerate(self.hosts.values(), start=1):
+        for number, (host, namespace) in enumerate(self.hosts.items(), start=1):
             socket = f"host{number}"
             _add_host(namespace, self._bridge, socket)
             _run("ip", "-n", self._bridge, "link", "set", socket, "master", "lan", "up")
-            _set_up(namespace, "eth0", f"10.232.0.{number}/24")
+            _set_up(namespace, "eth0", f"{self.address_of(host)}/24")
+
+    def address_of(self, host: str) -> str:
+        return f"10.232.0.{list(self.hosts).index(host) + 1}"
+
+    def move(self, host: str, address: str) -> None:
+        """Give a host another address, as a router does that has forgotten it."""
+        inside = ("ip", "-n", self.hosts[host], "address")
+        _run(*inside, "delete", f"{self.address_of(host)}/24", "dev", "eth0")
+        _run(*inside, "add", f"{address}/24", "dev", "eth0")
 
     def remove(self) -> None:
         _delete(*self.hosts.values(), self._bridge)

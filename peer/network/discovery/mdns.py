@@ -8,7 +8,7 @@ docs/adr/0052.
 import ipaddress
 import socket
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 import trio
@@ -27,6 +27,9 @@ _QUESTION_MS = 300.0
 _SERVICE_TTL_S = 120
 
 
+_Find = Callable[[], Sequence[str]]
+
+
 def service_type(run: bytes) -> str:
     """Return the DNS-SD type of a run: peers of other runs do not even ask for each other. At most 15 characters."""
     return f"_mur-{run.hex()[:8]}._tcp.local."
@@ -35,20 +38,19 @@ def service_type(run: bytes) -> str:
 class MdnsDiscovery:
     """Opened by the first look; close it with `aclose`.
 
-    announced: multiaddrs to tell others; only those of IPv4 are told. networks: this machine's own IPv4 addresses on
-    the networks to use.
+    announced: returns the multiaddrs to tell others; only those of IPv4 are told. networks: returns this machine's own
+    IPv4 addresses on the networks to use. When either gives something else than before, all begins anew.
     """
 
     name = "mDNS"
 
-    def __init__(
-        self, *, run: bytes, peer: PeerId, session: Session, announced: Sequence[str], networks: Sequence[str]
-    ) -> None:
+    def __init__(self, *, run: bytes, peer: PeerId, session: Session, announced: _Find, networks: _Find) -> None:
         self._type = service_type(run)
         self._own_name = f"{session.hex()}.{self._type}"
         self._peer = peer
         self._announced = announced
         self._networks = networks
+        self._here: tuple[Sequence[str], Sequence[str]] = (), ()
         self._zeroconf: zeroconf.Zeroconf | None = None
         self._lock = threading.Lock()  # around `_names`, which zeroconf's own thread changes
         self._names: dict[str, None] = {}
@@ -67,8 +69,7 @@ class MdnsDiscovery:
                 await trio.to_thread.run_sync(self._zeroconf.close)
 
     def _look(self) -> list[str]:
-        if self._zeroconf is None:
-            self._zeroconf = self._open()
+        self._zeroconf = self._opened()
         with self._lock:
             names = list(self._names)
         found: set[str] = set()
@@ -88,20 +89,36 @@ class MdnsDiscovery:
                 self._forget(name)
                 continue
             hosts = info.parsed_addresses(zeroconf.IPVersion.V4Only)
-            found.update(dialable(hosts, info.port, info.properties.get(b"id"), me=self._peer, networks=self._networks))
+            found.update(dialable(hosts, info.port, info.properties.get(b"id"), me=self._peer, networks=self._here[1]))
         return sorted(found)
 
-    def _open(self) -> zeroconf.Zeroconf:
-        if not self._networks:
+    def _opened(self) -> zeroconf.Zeroconf:
+        """Return what listens where this machine is now."""
+        try:
+            here = self._announced(), self._networks()
+        except OSError as error:
+            raise TransportError(
+                f"mDNS: this machine does not tell its addresses: {error.strerror or error}"
+            ) from error
+        if self._zeroconf is not None and here != self._here:
+            self._zeroconf.close()
+            self._zeroconf = None
+            with self._lock:
+                self._names.clear()
+        self._here = here
+        return self._zeroconf or self._open(*here)
+
+    def _open(self, announced: Sequence[str], networks: Sequence[str]) -> zeroconf.Zeroconf:
+        if not networks:
             raise TransportError("mDNS needs an interface with an IPv4 address, and there is none")
         try:
-            opened = zeroconf.Zeroconf(interfaces=list(self._networks), ip_version=zeroconf.IPVersion.V4Only)
+            opened = zeroconf.Zeroconf(interfaces=list(networks), ip_version=zeroconf.IPVersion.V4Only)
         except OSError as error:
             raise TransportError(f"mDNS cannot be used here: {error.strerror or error}") from error
         except zeroconf.Error as error:
             raise TransportError(f"mDNS does not start: {type(error).__name__}") from error
         try:
-            own = self._service()
+            own = self._service(announced)
             if own is not None:
                 opened.register_service(own, ttl=_SERVICE_TTL_S)
             zeroconf.ServiceBrowser(opened, self._type, handlers=[self._note])
@@ -110,9 +127,9 @@ class MdnsDiscovery:
             raise TransportError(f"mDNS cannot announce this peer: {error}") from error
         return opened
 
-    def _service(self) -> zeroconf.ServiceInfo | None:
+    def _service(self, announced: Sequence[str]) -> zeroconf.ServiceInfo | None:
         """Return what others are told, None when nothing is announced that can be told in this way."""
-        places = [parse_tcp_address(address) for address in self._announced]
+        places = [parse_tcp_address(address) for address in announced]
         ports = [place.port for place in places if place.kind == "ip4"]
         if not ports:
             return None

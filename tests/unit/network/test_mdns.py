@@ -1,5 +1,7 @@
 """What is taken from mDNS answers, which anybody on the network can make up."""
 
+from collections.abc import Sequence
+
 import pytest
 from zeroconf import EventLoopBlocked, ServiceStateChange, Zeroconf
 
@@ -9,6 +11,14 @@ from peer.network.identity import Identity
 
 ME, OTHER = Identity.for_tests(1), Identity.for_tests(2)
 OURS = ("5.9.8.7", "192.168.1.2")
+
+
+def mdns_here(*, networks: Sequence[str] = OURS) -> MdnsDiscovery:
+    mdns = MdnsDiscovery(
+        run=b"r" * 16, peer=ME.peer_id, session=ME.session, announced=lambda: (), networks=lambda: networks
+    )
+    mdns._here = (), networks
+    return mdns
 
 
 def taken(*hosts: str, port: int | None = 4001, peer: str | None = OTHER.peer_id) -> list[str]:
@@ -47,7 +57,7 @@ def test_runs_have_service_types_of_their_own_within_the_length_that_dns_sd_allo
 
 
 def test_services_are_bounded_in_number_and_leave_when_they_say_goodbye() -> None:
-    mdns = MdnsDiscovery(run=b"r" * 16, peer=ME.peer_id, session=ME.session, announced=(), networks=OURS)
+    mdns = mdns_here()
     for number in range(MAX_SERVICES + 10):
         mdns._note(name=f"{number}", state_change=ServiceStateChange.Added)
     assert len(mdns._names) == MAX_SERVICES
@@ -58,7 +68,7 @@ def test_services_are_bounded_in_number_and_leave_when_they_say_goodbye() -> Non
 
 
 def test_the_own_service_is_no_other_peer_however_it_is_spelt() -> None:
-    mdns = MdnsDiscovery(run=b"r" * 16, peer=ME.peer_id, session=ME.session, announced=(), networks=OURS)
+    mdns = mdns_here()
     for name in (mdns._own_name, mdns._own_name.upper()):
         mdns._note(name=name, state_change=ServiceStateChange.Added)
     assert not mdns._names
@@ -69,7 +79,7 @@ def test_the_own_service_is_no_other_peer_however_it_is_spelt() -> None:
 )
 async def test_names_that_are_none_are_forgotten_and_end_nothing(name: str) -> None:
     """Anybody on the network can announce them under the type of the run, with one packet."""
-    mdns = MdnsDiscovery(run=b"r" * 16, peer=ME.peer_id, session=ME.session, announced=(), networks=OURS)
+    mdns = mdns_here()
     mdns._zeroconf = Zeroconf.__new__(Zeroconf)  # opens nothing
     mdns._note(name=name.format(type=service_type(b"r" * 16)), state_change=ServiceStateChange.Added)
     assert await mdns.addresses() == []
@@ -88,7 +98,7 @@ async def test_library_that_hangs_is_an_error_of_the_source(monkeypatch: pytest.
         def request(self, *_: object) -> bool:
             raise EventLoopBlocked
 
-    mdns = MdnsDiscovery(run=b"r" * 16, peer=ME.peer_id, session=ME.session, announced=(), networks=OURS)
+    mdns = mdns_here()
     mdns._zeroconf = Zeroconf.__new__(Zeroconf)  # as above
     monkeypatch.setattr("zeroconf.ServiceInfo", Hanging)
     mdns._note(name=f"a.{service_type(b'r' * 16)}", state_change=ServiceStateChange.Added)
@@ -96,8 +106,35 @@ async def test_library_that_hangs_is_an_error_of_the_source(monkeypatch: pytest.
         await mdns.addresses()
 
 
+async def test_a_machine_that_moves_listens_anew_where_it_is_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[list[str]] = []
+    closed: list[list[str]] = []
+
+    class Listening:
+        def __init__(self, interfaces: list[str], **_: object) -> None:
+            self.interfaces = interfaces
+            opened.append(interfaces)
+
+        def close(self) -> None:
+            closed.append(self.interfaces)
+
+    monkeypatch.setattr("zeroconf.Zeroconf", Listening)
+    monkeypatch.setattr("zeroconf.ServiceBrowser", lambda *_, **__: None)
+    networks = ["192.168.1.2"]
+    mdns = MdnsDiscovery(
+        run=b"r" * 16, peer=ME.peer_id, session=ME.session, announced=lambda: (), networks=lambda: tuple(networks)
+    )
+    await mdns.addresses()
+    await mdns.addresses()
+    mdns._note(name="there", state_change=ServiceStateChange.Added)
+    networks[:] = ["10.0.0.7"]
+    await mdns.addresses()
+    assert (opened, closed) == ([["192.168.1.2"], ["10.0.0.7"]], [["192.168.1.2"]])
+    assert not mdns._names, "what was heard there is not here"
+
+
 async def test_a_machine_without_a_network_gets_an_error_that_says_so() -> None:
-    mdns = MdnsDiscovery(run=b"r" * 16, peer=ME.peer_id, session=ME.session, announced=(), networks=())
+    mdns = mdns_here(networks=())
     with pytest.raises(TransportError, match="needs an interface"):
         await mdns.addresses()
     await mdns.aclose()

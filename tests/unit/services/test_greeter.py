@@ -127,6 +127,21 @@ async def test_a_peer_with_a_fitting_card_is_reachable_under_its_name(autojump_c
         assert hall.told[-1] == frozenset()
 
 
+async def test_a_card_that_has_changed_is_shown_to_all_that_were_greeted_before(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+        hall.arrives(ALICE, shows(card(ALICE)))
+        hall.arrives(BOB, shows(card(BOB)))
+        await trio.sleep(0.1)
+        hall.transport.answers |= {ALICE.peer_id: is_silent, BOB.peer_id: is_broken}
+        moved = seal(PeerCard(1, "me", ("/ip4/192.0.2.9/tcp/1",), b"c" * 32, b"s" * 32), ME, run=RUN)
+        hall.greeter._welcome.card = moved
+        hall.greeter.show_anew()
+        await trio.sleep(0.1)
+        shown = [(peer, data) for _, peer, protocol, data in hall.transport.requests if protocol == CARD_PROTOCOL]
+        assert sorted(shown[2:]) == sorted([(ALICE.peer_id, moved.data), (BOB.peer_id, moved.data)])
+        assert hall.left() == [], "who does not answer has other troubles, and is found out otherwise"
+
+
 async def test_both_cards_of_a_peer_are_learned_in_whichever_order_they_come(autojump_clock: MockClock) -> None:
     """It may answer without its loopback address, before it knows the connection, and name it in its own question."""
     bare, full = card(ALICE), card(ALICE, addresses=("/ip4/127.0.0.1/tcp/4001",))

@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,7 @@ def dials_back(*, reached: bool) -> Answer:
 
 class Scene:
     def __init__(self) -> None:
+        self.welcome = replace(WELCOME)
         self.transport = ScriptedTransport(ME.peer_id)
         self.sink = RecordingSink()
         self.greeted: set[PeerId] = set()
@@ -80,7 +82,7 @@ class Scene:
         exchange = PeerExchange(
             self.transport,
             book,
-            welcome=WELCOME,
+            welcome=self.welcome,
             greeted=self.who_is_greeted,
             sink=self.sink,
             counters=counters,
@@ -89,7 +91,7 @@ class Scene:
             request_s=5.0,
         )
         reachability = Reachability(
-            self.transport, WELCOME, greeted=self.who_is_greeted, sink=self.sink, counters=counters, rng=rng
+            self.transport, self.welcome, greeted=self.who_is_greeted, sink=self.sink, counters=counters, rng=rng
         )
         self.meeting = Meeting(
             self.transport,
@@ -196,17 +198,41 @@ async def test_stranger_learns_nobody_and_a_lost_peer_is_passed_on_no_more(autoj
         assert await here.asks_for_peers(BOB.peer_id) == [card(ME, MINE).data]
 
 
-async def test_the_cards_of_a_peers_latest_life_are_passed_on_two_at_most(autojump_clock: MockClock) -> None:
+async def test_a_peers_last_card_is_passed_on_of_its_latest_life_and_of_each_kind(autojump_clock: MockClock) -> None:
+    """The cards of where it was before lead nowhere; that with loopback is for others than that without."""
     async with scene() as here:
-        here.greet(ALICE, "203.0.113.2", passes_on(), ALICES)
-        here.greet(BOB, "203.0.113.3", passes_on(), BOBS)
+        here.greet(ALICE, "127.0.0.1", passes_on(), ALICES)
+        here.greet(BOB, "127.0.0.1", passes_on(), BOBS)
         moves = [card(ALICE, f"/ip4/203.0.113.2/tcp/{port}", boot=2).data for port in (1, 2, 3)]
-        for data in (*moves, card(ALICE, ALICES, boot=1).data):
+        local = [card(ALICE, f"/ip4/127.0.0.1/tcp/{port}", boot=2).data for port in (1, 2)]
+        for data in (*moves[:2], *local, moves[2], card(ALICE, ALICES, boot=1).data):
             here.meeting.learn(ALICE.peer_id, data)
-        assert await here.asks_for_peers(BOB.peer_id) == [card(ME, MINE).data, *moves[1:]]
+        assert await here.asks_for_peers(BOB.peer_id) == [card(ME, MINE).data, local[1], moves[2]]
         latest = card(ALICE, ALICES, boot=3).data
         here.meeting.learn(ALICE.peer_id, latest)
         assert await here.asks_for_peers(BOB.peer_id) == [card(ME, MINE).data, latest]
+
+
+async def test_a_peer_that_moves_shows_its_new_card_and_asks_anew_whether_it_can_be_reached(
+    autojump_clock: MockClock,
+) -> None:
+    async with scene() as here:
+        here.greet(ALICE, "203.0.113.2", dials_back(reached=True), ALICES)
+        await trio.sleep(2.0)
+        assert here.meeting.reached == (MINE,)
+        moved = "/ip4/203.0.113.9/tcp/4001"
+        here.welcome.card = card(ME, moved)
+        here.meeting.moved()
+        assert here.meeting.reached is None
+        assert await here.asks_for_peers(ALICE.peer_id) == [card(ME, moved).data]
+        await trio.sleep(2.0)
+        assert here.meeting.reached == (), "what was reached is not where this peer is now"
+        asked = [
+            decode(data, DialBackRequest).card
+            for _, _, protocol, data in here.transport.requests
+            if protocol == DIAL_BACK_PROTOCOL
+        ]
+        assert asked == [card(ME, MINE).data, card(ME, moved).data]
 
 
 async def test_hearsay_that_led_nowhere_does_not_come_back_with_the_same_card(autojump_clock: MockClock) -> None:

@@ -10,6 +10,7 @@ from trio.testing import MockClock
 from peer.errors import ProtocolError
 from peer.network.identity import Identity
 from peer.services.sessions import SessionDesk, is_newer
+from peer.services.welcome import Welcome
 from peer.telemetry.peer_events import IdentityRunsTwice, OwnIdentityRunsTwice
 from peer.telemetry.sink import RecordingSink
 from peer.types import Session
@@ -35,8 +36,7 @@ class Desk:
         self.newer_boots: list[int] = []
         self.desk = SessionDesk(
             self.transport,
-            run=RUN,
-            card=card(ME, boot).message,
+            welcome=Welcome(run=RUN, card=card(ME, boot)),
             signer=ME,
             sink=self.sink,
             request_s=5.0,
