@@ -49,6 +49,7 @@ _SETTINGS = (
 _TOLD = (
     "peer_joined",
     "peer_left",
+    "peer_stopped",
     "tip_replaced",
     "snapshot_adopted",
     "work_dropped",

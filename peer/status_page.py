@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from peer.errors import StorageError
-from peer.services.status import AdmissionStatus, PeerStatus, Status
+from peer.services.status import AdmissionStatus, GoneStatus, PeerStatus, Status
 from peer.services.status_socket import read_status
 from peer.storage.heartbeat import Heartbeat
-from peer.telemetry.plain_text import amount, number, plural, size
+from peer.telemetry.plain_text import amount, number, plural, printable, size
 from peer.types import Seconds
 
 _ANSWER_S: Seconds = 3.0
@@ -107,6 +107,7 @@ def _block(status: Status) -> str:
         f"  {_reachability(status)}",
         *_admission(status.admission),
         *(f"  {row}" for row in _table(status.peers)),
+        *_gone(status.gone),
     ]
     if status.refused:
         totals = ", ".join(f"{total} {reason}" for reason, total in status.refused.items())
@@ -157,6 +158,15 @@ def _finality(status: Status) -> str:
     if status.lag == 0:
         return "final"
     return f"{status.lag} of them not final yet" if status.lag > 1 else "not final yet"
+
+
+def _gone(gone: Sequence[GoneStatus]) -> list[str]:
+    rows = [f"    {_duration(peer.age_s):>6} ago  {printable(_departure(peer))}" for peer in gone]
+    return ["  gone lately:", *rows] if rows else []
+
+
+def _departure(peer: GoneStatus) -> str:
+    return f"{peer.name} has stopped" if peer.stopped else f"lost {peer.name}: {peer.cause}"
 
 
 def _table(peers: Sequence[PeerStatus]) -> list[str]:

@@ -9,10 +9,14 @@ from libp2p.network.connection.swarm_connection import SwarmConn
 
 from peer.errors import TransportError
 from peer.network.libp2p_tcp import CountedTcpStream
-from peer.network.transport import PeerConnected, PeerDisconnected, TransportEvent
+from peer.network.libp2p_yamux import muxer_of
+from peer.network.transport import NO_GOODBYE, STOPPED, PeerConnected, PeerDisconnected, TransportEvent
 from peer.types import PeerId, Seconds, Session
 
 EVENT_QUEUE = 1024
+
+GOODBYE_S: Seconds = 0.5
+"""For the other ends to take our goodbye and hang up; who does not is hung up on."""
 
 
 class ConnectionTable:
@@ -25,8 +29,8 @@ class ConnectionTable:
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
         self._by_peer: dict[PeerId, list[SwarmConn]] = {}
-        self._causes: dict[SwarmConn, str] = {}
         self._sockets: dict[IMuxedConn, CountedTcpStream] = {}
+        self._is_ending = False
         self._events_in, self.events = trio.open_memory_channel[TransportEvent](EVENT_QUEUE)
         self.changed: Callable[[], None] = lambda: None
         """Called when `peers` has changed, whether or not there was room for the event."""
@@ -86,6 +90,9 @@ class ConnectionTable:
         if conn.is_closed:
             self._sockets.pop(conn.muxed_conn, None)
             return
+        if self._is_ending:
+            self._start(conn.close)
+            return
         peer = peer_of(conn)
         conns = self._by_peer.setdefault(peer, [])
         conns.append(conn)
@@ -95,8 +102,7 @@ class ConnectionTable:
 
     def close(self, conn: SwarmConn, *, cause: str) -> None:
         """End a connection at once, whatever state it is in; `cause` goes into the event."""
-        self._causes.setdefault(conn, cause)
-        self._remove(peer_of(conn), conn)
+        self._remove(PeerDisconnected(peer=peer_of(conn), cause=cause), conn)
         self._start(conn.close)
 
     def close_peer(self, peer: PeerId, cause: str) -> None:
@@ -116,34 +122,46 @@ class ConnectionTable:
         if not self._nursery.cancel_scope.cancel_called:
             self._nursery.start_soon(task, *arguments)
 
-    async def close_all(self, *, cause: str) -> None:
-        """End every connection, and return when their sockets are closed."""
+    async def close_all(self, *, cause: str, goodbye: bool) -> None:
+        """End every connection, take no more, and return when their sockets are closed.
+
+        goodbye: tell the other ends that this process stops; where that cannot be done in GOODBYE_S, it is left out.
+        """
+        self._is_ending = True
         async with trio.open_nursery() as nursery:
             for conn in self.all():
-                self._causes.setdefault(conn, cause)
-                self._remove(peer_of(conn), conn)
-                nursery.start_soon(conn.close)
+                self._remove(PeerDisconnected(peer=peer_of(conn), cause=cause), conn)
+                nursery.start_soon(_part if goodbye else SwarmConn.close, conn)
 
     async def _watch(self, peer: PeerId, conn: SwarmConn) -> None:
         await conn.event_closed.wait()  # set when closing begins: the swarm's own notice comes 0.1 s later
-        stream = self._sockets.get(conn.muxed_conn)
-        self._causes.setdefault(conn, (stream and stream.stalled) or "closed by the peer")
-        self._remove(peer, conn)
-        self._causes.pop(conn, None)
-        self._sockets.pop(conn.muxed_conn, None)
+        stream = self._sockets.pop(conn.muxed_conn, None)
+        if muxer_of(conn).heard_goodbye:
+            end = PeerDisconnected(peer=peer, cause=STOPPED, stopped=True)
+        else:
+            cause = (stream and stream.stalled) or muxer_of(conn).breach or NO_GOODBYE
+            end = PeerDisconnected(peer=peer, cause=cause)
+        self._remove(end, conn)
 
-    def _remove(self, peer: PeerId, conn: SwarmConn) -> None:
-        conns = self._by_peer.get(peer, [])
+    def _remove(self, end: PeerDisconnected, conn: SwarmConn) -> None:
+        """Take note that `conn` is over; `end` is told if it was the last of its peer."""
+        conns = self._by_peer.get(end.peer, [])
         if conn not in conns:
             return
         conns.remove(conn)
         if not conns:
-            del self._by_peer[peer]
-            self._announce(PeerDisconnected(peer=peer, cause=self._causes[conn]))
+            del self._by_peer[end.peer]
+            self._announce(end)
 
     def _announce(self, event: TransportEvent) -> None:
         self.changed()
         self.tell(event)
+
+
+async def _part(conn: SwarmConn) -> None:
+    with trio.move_on_after(GOODBYE_S):
+        await muxer_of(conn).say_goodbye()
+    await conn.close()
 
 
 def peer_of(conn: SwarmConn) -> PeerId:

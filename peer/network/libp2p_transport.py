@@ -189,7 +189,8 @@ class Libp2pTransport:
 async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) -> AsyncIterator[Libp2pTransport]:
     """Listen, and be part of the run's network for the length of the block.
 
-    On leaving it every socket is closed and every task has ended.
+    On leaving it every socket is closed and every task has ended. Unless it is left by an error or a cancellation, the
+    others are told that this process stops, which takes GOODBYE_S at most.
     Raises: ValueError on a malformed `listen_address`; TransportError when it cannot be bound.
     """
     listeners = await open_listeners(parse_tcp_address(settings.listen_address))
@@ -198,15 +199,19 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
         connections, host = workings.connections, workings.host
         transport = Libp2pTransport(identity, bound_addresses(listeners), workings)
         async with host.run([]):
-            nursery.start_soon(trio.serve_listeners, workings.connector.accept, listeners)
+            listening = trio.CancelScope()
+            nursery.start_soon(_listen, listeners, workings.connector, listening, nursery)
             nursery.start_soon(workings.speakers.tell_forever)
             nursery.start_soon(_watch_health, connections, settings)
+            stops = False
             try:
                 yield transport
+                stops = True
             finally:
                 transport.close()
+                listening.cancel()  # first: who hears a goodbye may dial again at once
                 with trio.CancelScope(shield=True):
-                    await connections.close_all(cause="closed by us")
+                    await connections.close_all(cause="closed by us", goodbye=stops)
                     await host.close()  # inside run(): outside it, its connections would leak
         nursery.cancel_scope.cancel()
 
@@ -251,6 +256,14 @@ def _build(settings: Libp2pSettings, identity: Identity, nursery: trio.Nursery) 
         gossip=gossip_out,
         counters=counters,
     )
+
+
+async def _listen(
+    listeners: list[trio.SocketListener], connector: Connector, scope: trio.CancelScope, nursery: trio.Nursery
+) -> None:
+    """Accept until `scope` is cancelled; connections stay in `nursery`."""
+    with scope:
+        await trio.serve_listeners(connector.accept, listeners, handler_nursery=nursery)
 
 
 async def _watch_health(connections: ConnectionTable, settings: Libp2pSettings) -> Never:

@@ -30,6 +30,8 @@ HEADER = Struct("!BBHII")  # version, type, flags, stream, length
 assert HEADER.size == HEADER_BYTES
 VERSION = 0
 DATA, WINDOW_UPDATE, PING, GO_AWAY = range(4)
+NORMAL_TERMINATION = 0
+"""Of a goodbye; other codes say what has gone wrong."""
 
 MAX_HALF_CLOSED = 256
 """Streams that we have closed and the other end has not; beyond it the oldest is reset."""
@@ -71,6 +73,10 @@ class YamuxConnection(IMuxedConn):
         """Asked of frames that bring nothing to a stream, and of so many bytes of theirs; the transport sets it. It
         ends the connection of who goes on."""
         self._stray = 0
+        self.heard_goodbye = False
+        """Whether the other end has said that it stops."""
+        self.breach: str | None = None
+        """What we have ended it for, if the other end broke the protocol."""
         self._is_closed = False
         self._streams: dict[int, YamuxStream] = {}
         self._half_closed: dict[int, YamuxStream] = {}
@@ -114,6 +120,17 @@ class YamuxConnection(IMuxedConn):
             finally:
                 self._nursery = None
                 await self.close()  # so that whoever serves a stream learns that it is over
+
+    async def say_goodbye(self) -> None:
+        """Tell the other end that this process stops, and wait until it has hung up; it may take its time.
+
+        Whoever closes a socket with something unread in it takes back what has not arrived yet.
+        """
+        try:
+            await self._send((HEADER.pack(VERSION, GO_AWAY, 0, 0, NORMAL_TERMINATION),))
+        except IOException:
+            return  # it is gone
+        await self._closed.wait()
 
     async def close(self) -> None:
         """End the connection at once; what is under way on its streams fails."""
@@ -243,7 +260,9 @@ class YamuxConnection(IMuxedConn):
                     pieces += 1
                 if self._put_off:
                     await self._take_put_off()
-        except (IOException, ProtocolError, _GoneAwayError):
+        except ProtocolError as error:
+            self.breach = f"it broke the protocol: {error.detail}"
+        except (IOException, _GoneAwayError):
             return
 
     async def _take_put_off(self) -> None:
@@ -288,6 +307,7 @@ class YamuxConnection(IMuxedConn):
             if self.admits_stray(0) and flags & SYN:
                 self._note_ping(length)
         elif kind == GO_AWAY:
+            self.heard_goodbye = length == NORMAL_TERMINATION
             raise _GoneAwayError
         else:
             raise ProtocolError("yamux_type", f"frame of type {kind}")
@@ -404,4 +424,4 @@ class _Body:
 
 
 class _GoneAwayError(Exception):
-    """The other end has said goodbye."""
+    """The other end takes no part in this connection any more."""

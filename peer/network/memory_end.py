@@ -19,6 +19,7 @@ from peer.network.memory_gossip import MemoryGossip
 from peer.network.memory_links import MemoryLinks
 from peer.network.memory_network import MemoryNetwork
 from peer.network.memory_requests import MemoryRequests
+from peer.network.transport import NO_GOODBYE
 from peer.types import PeerId, Seconds, Session
 
 
@@ -47,22 +48,25 @@ class MemoryEnd:
     async def live(self) -> AsyncIterator[None]:
         """Be attached to the network for the length of the block, which `kill` cancels.
 
+        The others are told that this process stops, unless the block is left by an error or a cancellation.
         Raises: TransportError when the address is taken.
         """
         self.network.attach(self.address, self)
+        stops = False
         try:
             with self._life:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
                     nursery.start_soon(self.network.pump)
                     yield
+                    stops = True
                     nursery.cancel_scope.cancel()
         finally:
-            self._detach(cause="closed by the peer", notice_s=None)
+            self._detach(cause=NO_GOODBYE, notice_s=None, goodbye=stops)
 
     def kill(self, *, notice_s: Seconds) -> None:
         """End this peer without a word; the others notice after `notice_s`."""
-        self._detach(cause="connection reset", notice_s=notice_s)
+        self._detach(cause="connection reset", notice_s=notice_s, goodbye=False)
         self._life.cancel()
 
     def require_alive(self) -> None:
@@ -82,10 +86,10 @@ class MemoryEnd:
         if self.alive:
             act()
 
-    def _detach(self, *, cause: str, notice_s: Seconds | None) -> None:
+    def _detach(self, *, cause: str, notice_s: Seconds | None, goodbye: bool) -> None:
         if not self.alive:
             return
         self.alive = False
         self.network.detach(self.address)
-        self.links.close_all(cause=cause, notice_s=notice_s)
+        self.links.close_all(cause=cause, notice_s=notice_s, goodbye=goodbye)
         self.gossip.close()

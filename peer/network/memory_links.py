@@ -9,7 +9,7 @@ import trio
 
 from peer.errors import TransportError
 from peer.network.memory_network import Link
-from peer.network.transport import PeerConnected, PeerDisconnected, TransportEvent
+from peer.network.transport import NO_GOODBYE, STOPPED, PeerConnected, PeerDisconnected, TransportEvent
 from peer.types import PeerId, Seconds, Session
 
 if TYPE_CHECKING:
@@ -62,8 +62,11 @@ class MemoryLinks:
         self._add(link)
         target.links._add(link)
 
-    def drop(self, link: Link, cause: str) -> None:
-        """Forget a link that is down: tell the services, and fail the requests that wait on it."""
+    def drop(self, link: Link, cause: str, *, stopped: bool = False) -> None:
+        """Forget a link that is down: tell the services, and fail the requests that wait on it.
+
+        stopped: the other end said goodbye.
+        """
         peer = link.other_end(self._end).peer
         self._end.exchanges.fail(link, cause)
         if link in self._second:
@@ -76,7 +79,7 @@ class MemoryLinks:
                 self._second.remove(second[0])
                 return
             self._heard.pop(peer, None)
-            self._announce(PeerDisconnected(peer=peer, cause=cause))
+            self._announce(PeerDisconnected(peer=peer, cause=cause, stopped=stopped))
 
     def keep_session(self, peer: PeerId, session: Session) -> None:
         """Close the links to all other processes of `peer`, if one goes to that of `session`."""
@@ -88,18 +91,18 @@ class MemoryLinks:
         self._second = [link for link in self._second if link not in links]
         for link in links:
             if link not in kept:
-                self._close(link, cause="closed by the peer", notice_s=None)
+                self._close(link)
                 self._end.exchanges.fail(link, "closed by us")
 
     def close_peer(self, peer: PeerId) -> None:
         for link in reversed(self._all_to(peer)):
-            self._close(link, cause="closed by the peer", notice_s=None)
+            self._close(link)
             self.drop(link, "closed by us")
 
-    def close_all(self, *, cause: str, notice_s: Seconds | None) -> None:
-        """Close every link, and the events with them; the other ends notice `notice_s` later, as in `_close`."""
+    def close_all(self, *, cause: str, notice_s: Seconds | None, goodbye: bool) -> None:
+        """Close every link, and the events with them; what the other ends learn, and when: as in `_close`."""
         for link in [*self._second, *self._by_peer.values()]:
-            self._close(link, cause=cause, notice_s=notice_s)
+            self._close(link, cause=cause, notice_s=notice_s, goodbye=goodbye)
             self.drop(link, "closed by us")
         self._events_in.close()
 
@@ -119,8 +122,13 @@ class MemoryLinks:
         self._heard[target.peer] = trio.current_time()
         self._announce(PeerConnected(peer=target.peer))
 
-    def _close(self, link: Link, *, cause: str, notice_s: Seconds | None) -> None:
-        """Stop traffic now; the other end notices `notice_s` later, by default after one message delay."""
+    def _close(
+        self, link: Link, *, cause: str = NO_GOODBYE, notice_s: Seconds | None = None, goodbye: bool = False
+    ) -> None:
+        """Stop traffic now; the other end notices `notice_s` later, by default after one message delay.
+
+        goodbye: that this process stops, in place of `cause`; it is lost where messages are.
+        """
         if not link.open:
             return
         link.open = False
@@ -128,8 +136,9 @@ class MemoryLinks:
         network.remove_link(link)
         delay = network.direction(me, other.peer).delay(0) if notice_s is None else notice_s
         if not network.passes(me, other.peer):
-            delay = max(delay, network.detection_s)
-        other.schedule(trio.current_time() + delay, partial(other.links.drop, link, cause))
+            delay, goodbye = max(delay, network.detection_s), False
+        drop = partial(other.links.drop, link, STOPPED if goodbye else cause, stopped=goodbye)
+        other.schedule(trio.current_time() + delay, drop)
 
     def _announce(self, event: TransportEvent) -> None:
         try:

@@ -45,10 +45,23 @@ class PeerConnected:
     peer: PeerId
 
 
+STOPPED = "it has stopped"
+"""The cause where the other end said goodbye."""
+
+NO_GOODBYE = "the connection ended without a goodbye"
+"""The cause where it ended the connection, or its machine did, and said nothing: it may have crashed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerDisconnected:
+    """stopped: it said goodbye, as a transport does whose block is left without an error; else nobody knows.
+
+    It is what that peer says of itself: nothing but words may depend on it.
+    """
+
     peer: PeerId
     cause: str
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,14 @@
 
 from typing import Protocol
 
-from peer.network.transport import Transport
+import trio
+
+from peer.network.transport import STOPPED, Transport
 from peer.services.admission import AdmissionDesk
+from peer.services.departures import Departure, Departures
+from peer.telemetry.counters import Counters
 from peer.telemetry.names import NameBook
-from peer.telemetry.peer_events import PeerJoined, PeerLeft
+from peer.telemetry.peer_events import PeerJoined, PeerLeft, PeerStopped
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId
 from peer.wire.envelope import Signed
@@ -21,11 +25,21 @@ class PeersObserver(Protocol):
 class GreetedPeers:
     """Cards by peer. The transport serves these peers alone; desk: told of them, too."""
 
-    def __init__(self, transport: Transport, *, desk: AdmissionDesk | None, sink: EventSink, names: NameBook) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        desk: AdmissionDesk | None,
+        sink: EventSink,
+        names: NameBook,
+        counters: Counters,
+    ) -> None:
         self._transport = transport
         self._desk = desk
         self._sink = sink
         self._names = names
+        self._counters = counters
+        self.departures = Departures()
         self._observers: tuple[PeersObserver, ...] = ()
         self._cards: dict[PeerId, Signed[PeerCard]] = {}
 
@@ -53,15 +67,25 @@ class GreetedPeers:
             return
         self._names.learn(peer, card.message.name)
         self._cards[peer] = card
+        self.departures.forget(peer)
         self.admit()
         self._sink.emit(PeerJoined(remote=peer, boot=card.message.boot, peers=len(self._cards) + 1))
         self._tell_observers()
 
     def remove(self, peer: PeerId, cause: str) -> None:
         """Serve a peer no longer, and say why; does nothing for one that is not among them."""
-        if self._cards.pop(peer, None) is not None:
-            self.admit()
+        if peer in self._cards:
+            self._counters.add("peers_lost")
+            self._take_out(Departure(peer=peer, at=trio.current_time(), cause=cause, stopped=False))
             self._sink.emit(PeerLeft(remote=peer, cause=cause, peers=len(self._cards) + 1))
+            self._tell_observers()
+
+    def remove_stopped(self, peer: PeerId) -> None:
+        """As `remove`, for a peer that said goodbye."""
+        if peer in self._cards:
+            self._counters.add("peers_stopped")
+            self._take_out(Departure(peer=peer, at=trio.current_time(), cause=STOPPED, stopped=True))
+            self._sink.emit(PeerStopped(remote=peer, peers=len(self._cards) + 1))
             self._tell_observers()
 
     def admit(self) -> None:
@@ -69,6 +93,11 @@ class GreetedPeers:
         self._transport.admit(self.peers)
         if self._desk is not None:
             self._desk.admitted(self.peers)
+
+    def _take_out(self, departure: Departure) -> None:
+        del self._cards[departure.peer]
+        self.admit()
+        self.departures.note(departure)
 
     def _tell_observers(self) -> None:
         for observer in self._observers:

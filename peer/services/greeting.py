@@ -17,6 +17,7 @@ from peer.network.transport import (
     TransportEvent,
 )
 from peer.services.admission import AdmissionDesk
+from peer.services.departures import Departures
 from peer.services.greeted_peers import GreetedPeers, PeersObserver
 from peer.services.service import TaskStatus
 from peer.services.sessions import SessionDesk, is_newer
@@ -71,7 +72,7 @@ class Greeter:
         self._learn = learn
         self._desk = desk
         self._sessions = sessions
-        self._greeted = GreetedPeers(transport, desk=desk, sink=sink, names=names)
+        self._greeted = GreetedPeers(transport, desk=desk, sink=sink, names=names, counters=counters)
         self._greeting: dict[PeerId, str | None] = {}  # with where each is connected from
         self._shown: dict[PeerId, bytes] = {}  # cards of those in `_greeting` that asked for ours meanwhile
         self._nursery: trio.Nursery | None = None
@@ -86,6 +87,10 @@ class Greeter:
     @property
     def greeted(self) -> frozenset[PeerId]:
         return self._greeted.peers
+
+    @property
+    def departures(self) -> Departures:
+        return self._greeted.departures
 
     def boot_of(self, peer: PeerId) -> int | None:
         """Return the boot number on the card of a greeted peer, None for others."""
@@ -141,6 +146,8 @@ class Greeter:
         match event:
             case PeerConnected():
                 self._greet_once(event.peer, nursery)
+            case PeerDisconnected(stopped=True):
+                self._greeted.remove_stopped(event.peer)
             case PeerDisconnected():
                 self._greeted.remove(event.peer, event.cause)
             case GossipFailing():
@@ -149,17 +156,22 @@ class Greeter:
                 self._sink.emit(connection_events.ConnectionsTaken(connections=connections, strangers=strangers))
 
     async def _reconcile(self, nursery: trio.Nursery) -> Never:
-        """Events may be lost when their queue is full; what is connected is the truth."""
+        """Events may be lost when their queue is full; what is connected is the truth.
+
+        The event of an end that was seen just now may be on its way still, and knows more.
+        """
+        missed: frozenset[PeerId] = frozenset()
         while True:
             await trio.sleep(_RECONCILE_S)
             connected = self._transport.connected_peers()
             for peer, card in self._greeted.cards():
                 sessions = self._transport.sessions_of(peer)
-                if card.session not in sessions:
+                if card.session not in sessions and (sessions or peer in missed):
                     self._greeted.remove(peer, "the connection ended")
                 for session in sessions - {card.session} - self._looking:
                     self._looking.add(session)
                     nursery.start_soon(self._look_at_other, peer, session)
+            missed = self.greeted - connected
             for peer in connected - self.greeted:
                 self._greet_once(peer, nursery)
 

@@ -17,6 +17,7 @@ from peer.rounds.machine import RoundMachine
 from peer.rounds.roster import peers_of
 from peer.services.admission import AdmissionDesk
 from peer.services.denial import DenialDesk
+from peer.services.departures import Departures
 from peer.services.greeting import Greeter
 from peer.services.meeting import Meeting
 from peer.services.membership import Membership
@@ -70,6 +71,16 @@ class AdmissionStatus(msgspec.Struct, frozen=True, kw_only=True):
     named: bool
 
 
+class GoneStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A peer that went in the last ten minutes, and is not back. stopped: it said goodbye; else `cause` tells why."""
+
+    name: str
+    peer_id: str
+    stopped: bool
+    cause: str
+    age_s: float
+
+
 class TroubleStatus(msgspec.Struct, frozen=True, kw_only=True):
     age_s: float
     level: str
@@ -83,7 +94,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     announced: addresses that others are told. reached: those of them where others found us; None: nobody has told yet.
     waiting_for: what the round in progress needs next. refused: messages dropped, by reason.
-    denied: peers that nobody takes in any more.
+    denied: peers that nobody takes in any more. gone: newest first.
     superseded: why this process takes no part any more, another one having its identity; "" while it does.
     local_health: 0 while the event loop runs in time, up to 8 when it is late: waits for others are that much longer.
     """
@@ -119,6 +130,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     superseded: str = ""
     denied: list[DeniedStatus] = []  # msgspec copies it for every status
     admission: AdmissionStatus | None = None
+    gone: list[GoneStatus] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +207,7 @@ def status_of(me: ProcessFacts, running: Running, log: ProcessLog) -> Status:
             for peer_id, what in sorted(running.denial.told().items())
         ],
         admission=_admission(me, running.admission),
+        gone=_gone(running.greeter.departures, names),
     )
 
 
@@ -206,6 +219,20 @@ def _admission(me: ProcessFacts, desk: AdmissionDesk) -> AdmissionStatus:
         listed=len(allowed or ()),
         named=allowed is None or me.peer_id in allowed,
     )
+
+
+def _gone(departures: Departures, names: NameBook) -> list[GoneStatus]:
+    now = trio.current_time()
+    return [
+        GoneStatus(
+            name=names.name_of(each.peer),
+            peer_id=each.peer,
+            stopped=each.stopped,
+            cause=each.cause,
+            age_s=round(now - each.at, 1),
+        )
+        for each in departures.latest(now)
+    ]
 
 
 def _peers(me: ProcessFacts, tip: Entry, running: Running, names: NameBook) -> list[PeerStatus]:

@@ -21,7 +21,21 @@ class PeerJoined(RepeatedEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerStopped(RepeatedEvent):
+    """A peer said goodbye, as it does when it is told to stop or the run has ended. peers: as in `PeerJoined`."""
+
+    told_with: ClassVar[str] = "presence"
+    remote: PeerId
+    peers: int
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return (self.remote,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeerLeft(RepeatedEvent):
+    """A peer is connected no longer, and has not said goodbye. peers: as in `PeerJoined`."""
+
     told_with: ClassVar[str] = "presence"
     remote: PeerId
     cause: str

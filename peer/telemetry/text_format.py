@@ -242,6 +242,9 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     peer_events.PeerReturned: lambda e, names: (
         f"{names.name_of(e.remote)} is back after {duration(e.silent_s)} of silence"
     ),
+    peer_events.PeerStopped: lambda e, names: (
+        f"{names.name_of(e.remote)} has stopped; {plural(e.peers, 'peer')} connected"
+    ),
     peer_events.PeerLeft: lambda e, names: (
         f"lost {names.name_of(e.remote)}: {e.cause}; {plural(e.peers, 'peer')} connected"
     ),

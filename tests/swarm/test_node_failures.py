@@ -8,7 +8,7 @@ import trio
 
 from peer.network.memory_network import LinkProfile, fixed_latency
 from peer.telemetry.disk_events import SnapshotAdopted, SnapshotSaved, StateDamaged, StorageFailed
-from peer.telemetry.peer_events import PeerLeft
+from peer.telemetry.peer_events import PeerLeft, PeerStopped, PeerSuspected
 from peer.telemetry.round_events import DeltaCarried, RosterChanged, RoundSealed, WorkDropped
 from tests.swarm.node_swarm import NodeSwarm, SlowAgent, check_finals, demo_config, play
 
@@ -111,7 +111,8 @@ def test_a_peer_that_is_told_to_stop_saves_its_last_round_and_says_goodbye(tmp_p
             assert [event.round for event in leaving.events(SnapshotSaved)] == [stopped_at]
             assert (tmp_path / "peer-0" / "training.json").exists()
             await trio.sleep(0.1)
-            assert [event.remote for event in staying.events(PeerLeft)] == [leaving.peer_id]
+            assert [event.remote for event in staying.events(PeerStopped)] == [leaving.peer_id]
+            assert not staying.events(PeerLeft) + staying.events(PeerSuspected)
             swarm.start(0)
             outcomes = await swarm.until_finished()
             assert outcomes[0].tip.model == outcomes[1].tip.model

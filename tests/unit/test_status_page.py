@@ -1,11 +1,11 @@
-"""What `murmur status` prints of admission, of denied peers, and of one identity that runs twice."""
+"""What `murmur status` prints of admission, of peers that are denied or gone, and of one identity that runs twice."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from peer.services.status import AdmissionStatus, DeniedStatus, PeerStatus, Status
+from peer.services.status import AdmissionStatus, DeniedStatus, GoneStatus, PeerStatus, Status
 from peer.status_page import SlotReport, page
 
 
@@ -30,6 +30,7 @@ def page_of(
     superseded: str = "",
     denied: Sequence[DeniedStatus] = (),
     admission: AdmissionStatus | None = None,
+    gone: Sequence[GoneStatus] = (),
 ) -> list[str]:
     status = Status(
         version="0.1.0",
@@ -63,6 +64,7 @@ def page_of(
         superseded=superseded,
         denied=list(denied),
         admission=admission,
+        gone=list(gone),
     )
     return page([SlotReport(slot=Path("slot-0"), status=status)]).splitlines()
 
@@ -97,3 +99,16 @@ def test_who_may_take_part_is_one_line(admission: AdmissionStatus, said: str) ->
 def test_denied_peers_are_listed_with_the_reason() -> None:
     denied = DeniedStatus(name="peer-4", peer_id="12D3KooWx", what="it voted twice in round 41, differently")
     assert "  denied peer-4 (12D3KooWx): it voted twice in round 41, differently" in page_of(denied=[denied])
+
+
+def test_peers_that_have_gone_are_listed_with_how_and_when() -> None:
+    gone = [
+        GoneStatus(name="peer-3", peer_id="12D3KooWx", stopped=False, cause="no answer to \x1b[31mpings", age_s=12.4),
+        GoneStatus(name="peer-2", peer_id="12D3KooWy", stopped=True, cause="it has stopped", age_s=200.0),
+    ]
+    lines = page_of(gone=gone)
+    first = lines.index("  gone lately:")
+    assert lines[first + 1].startswith("      12 s ago  lost peer-3: no answer to ")
+    assert "\x1b" not in lines[first + 1]
+    assert lines[first + 2] == "     3 min ago  peer-2 has stopped"
+    assert "  gone lately:" not in page_of()

@@ -27,6 +27,7 @@ class Peers:
         self._lives: Counter[int] = Counter()
         self._stops: dict[int, trio.Event] = {}
         self._ended: dict[int, trio.Event] = {}
+        self._failing: set[int] = set()
 
     async def start(self, number: int, *, gossip_queue: int = 1024) -> Transport:
         self._lives[number] += 1
@@ -43,16 +44,27 @@ class Peers:
         with trio.fail_after(PATIENCE_S):
             await self._ended[number].wait()
 
+    async def fail(self, number: int) -> None:
+        """End a peer as a bug of its own does."""
+        self._failing.add(number)
+        await self.stop(number)
+        self._failing.remove(number)
+
     async def stop_all(self) -> None:
         for number in list(self._stops):
             await self.stop(number)
 
     async def _live(self, number: int, gossip_queue: int, started: trio.Event) -> None:
         stop, ended = self._stops[number], self._ended[number]
-        async with self._open(number, gossip_queue) as transport:
-            self._transports[number] = transport
-            started.set()
-            await stop.wait()
+        try:
+            async with self._open(number, gossip_queue) as transport:
+                self._transports[number] = transport
+                started.set()
+                await stop.wait()
+                if number in self._failing:
+                    raise _BugError
+        except* _BugError:
+            pass
         ended.set()
 
     def _open(self, number: int, gossip_queue: int) -> AbstractAsyncContextManager[Transport]:
@@ -72,6 +84,10 @@ class Peers:
 
     def unused_address(self) -> str:
         return "/memory/nobody" if self._kind == "memory" else "/ip4/127.0.0.1/tcp/1"
+
+
+class _BugError(Exception):
+    """Ends a peer that is told to fail."""
 
 
 TWIN = 100

@@ -1,6 +1,6 @@
 """Leaving a libp2p transport leaves nothing behind: no socket, no task, no wait for a peer that hangs."""
 
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,8 @@ import trio
 import trio.testing
 
 from peer.errors import TransportError
+from peer.network.libp2p_connections import GOODBYE_S
+from peer.network.libp2p_tcp import STALL_S
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.transport import MAX_MESSAGE_BYTES
 from tests.unit.network.loopback import PATIENCE_S, echo, open_cable, open_peer, peer_id, until
@@ -70,7 +72,7 @@ async def test_error_of_the_body_comes_out_and_leaves_nothing() -> None:
 
 
 async def test_closing_does_not_wait_for_a_peer_that_reads_nothing() -> None:
-    """A goodbye, as py-libp2p sends one, would wait for room in the socket for ever."""
+    """A goodbye, as py-libp2p sends one, would wait for room in the socket for ever; ours waits for GOODBYE_S."""
 
     async def ask_in_vain(one: Libp2pTransport) -> None:
         with suppress(TransportError):
@@ -88,9 +90,53 @@ async def test_closing_does_not_wait_for_a_peer_that_reads_nothing() -> None:
             nursery.start_soon(ask_in_vain, one)
         await trio.testing.wait_all_tasks_blocked()
         (conn,) = one._connections.all()
+        begun = trio.current_time()
         with trio.fail_after(PATIENCE_S):
-            await one._connections.close_all(cause="closed by us")
+            await one._connections.close_all(cause="closed by us", goodbye=True)
         assert conn.muxed_conn.is_closed
+        assert trio.current_time() - begun < GOODBYE_S + STALL_S / 2
+
+
+async def test_closing_waits_for_many_peers_that_hang_as_long_as_for_one() -> None:
+    async with open_peer(1) as other, AsyncExitStack() as stack:
+        one = await stack.enter_async_context(open_peer(2, ping_interval_s=1000.0))
+        for number in range(3, 9):
+            hanging = await stack.enter_async_context(open_peer(number, ping_interval_s=1000.0))
+            cable = await stack.enter_async_context(open_cable(hanging.listen_addresses[0]))
+            await one.connect(cable.address)
+            cable.cut()
+        await one.connect(other.listen_addresses[0])
+        begun = trio.current_time()
+        await one._connections.close_all(cause="closed by us", goodbye=True)
+        assert GOODBYE_S <= trio.current_time() - begun < 3 * GOODBYE_S
+
+
+async def test_who_stops_takes_no_connections_any_more_before_it_says_so() -> None:
+    """Else who hears the goodbye would dial again at once, meet it, and lose it without another word."""
+    async with AsyncExitStack() as stack:
+        staying = await stack.enter_async_context(open_peer(2, ping_interval_s=1000.0))
+        cable = await stack.enter_async_context(open_cable(staying.listen_addresses[0]))
+        late = await stack.enter_async_context(open_peer(3))
+        async with trio.open_nursery() as nursery, open_peer(1, ping_interval_s=1000.0) as stopping:
+            address = stopping.listen_addresses[0]
+            await stopping.connect(cable.address)
+            cable.cut()  # so that it waits
+
+            async def dial() -> None:
+                await until(lambda: not stopping.connected_peers())
+                with pytest.raises(TransportError, match="refused"):
+                    await late.connect(address)
+
+            nursery.start_soon(dial)
+        assert late.counters()["dials_failed"] == 1
+
+
+async def test_connection_that_was_being_made_when_a_peer_stops_is_closed_with_the_others() -> None:
+    async with open_peer(1) as one, open_peer(2) as other:
+        one._connections._is_ending = True
+        await other.connect(one.listen_addresses[0])
+        await until(lambda: not other.connected_peers())
+        assert not one.connected_peers()
 
 
 async def test_the_same_port_can_be_bound_again_at_once() -> None:

@@ -27,6 +27,7 @@ from peer.network.libp2p_yamux import (
     HEADER,
     LEAST_INCREMENT,
     MAX_HALF_CLOSED,
+    NORMAL_TERMINATION,
     PING,
     WINDOW_UPDATE,
 )
@@ -36,12 +37,15 @@ from peer.network.libp2p_yamux_stream import (
     INITIAL_WINDOW_BYTES,
     SYN,
 )
+from peer.network.transport import NO_GOODBYE, STOPPED, PeerConnected, PeerDisconnected
+from peer.types import PeerId
 from tests.unit.network.loopback import (
     PATIENCE_S,
     assert_serves,
     echo,
     open_attacker,
     open_peer,
+    peer_id,
     until,
 )
 from tests.unit.network.yamux_frames import ECHO, EMPTY_REQUEST, Frames, open_frames, theirs
@@ -55,7 +59,6 @@ from tests.unit.network.yamux_frames import ECHO, EMPTY_REQUEST, Frames, open_fr
         {"kind": DATA, "flags": SYN, "stream": 0},
         {"kind": 4},
         {"kind": DATA, "version": 1},
-        {"kind": GO_AWAY},
     ],
 )
 async def test_breach_of_the_protocol_ends_the_connection_and_nothing_else(
@@ -64,7 +67,38 @@ async def test_breach_of_the_protocol_ends_the_connection_and_nothing_else(
     async with open_frames() as (victim, frames):
         await frames.send(**breach)
         await until(lambda: not victim.connected_peers())
+        _, end = [await victim.events.receive() for _ in range(2)]
+        assert isinstance(end, PeerDisconnected)
+        assert end.cause.startswith("it broke the protocol: ")
         await assert_serves(victim)
+
+
+@pytest.mark.parametrize(("code", "stopped"), [(NORMAL_TERMINATION, True), (1, False), (2, False), (2**32 - 1, False)])
+async def test_only_one_code_is_a_goodbye(code: int, *, stopped: bool) -> None:
+    async with open_frames() as (victim, frames):
+        await frames.send(GO_AWAY, stream=0, length=code)
+        await until(lambda: not victim.connected_peers())
+        assert [await victim.events.receive() for _ in range(2)] == [
+            PeerConnected(peer=peer_id(2)),
+            PeerDisconnected(peer=peer_id(2), cause=STOPPED if stopped else NO_GOODBYE, stopped=stopped),
+        ]
+
+
+async def test_what_comes_behind_a_goodbye_is_not_taken() -> None:
+    async with open_frames() as (victim, frames):
+        taken: list[bytes] = []
+
+        async def take(_peer: PeerId, data: bytes) -> bytes:
+            taken.append(data)
+            return data
+
+        victim.handle("echo/1", take)
+        goodbye = HEADER.pack(0, GO_AWAY, 0, 0, NORMAL_TERMINATION)
+        request = ECHO + EMPTY_REQUEST
+        await frames.secured.write(goodbye + HEADER.pack(0, DATA, SYN, 1, len(request)) + request)
+        await until(lambda: not victim.connected_peers())
+        await assert_serves(victim)
+        assert taken == []
 
 
 async def test_number_of_a_stream_that_is_open_is_no_number_for_a_new_one() -> None:

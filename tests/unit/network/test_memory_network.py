@@ -252,6 +252,18 @@ async def test_crash_ends_the_peer_on_the_spot_and_is_noticed_later(
             network.crash(IDS[1])
 
 
+async def test_goodbye_is_lost_where_messages_are(autojump_clock: MockClock) -> None:
+    network = MemoryNetwork(1, detection_s=4.0)
+    async with open_peer(network, 0) as one:
+        async with open_peer(network, 1):
+            await one.connect("/memory/1")
+            await one.events.receive()
+            network.block(IDS[1], IDS[0])
+            begun = trio.current_time()
+        assert await one.events.receive() == PeerDisconnected(peer=IDS[1], cause="no answer to pings")
+        assert trio.current_time() - begun == pytest.approx(4.0, abs=0.02)
+
+
 async def test_crash_takes_along_what_was_under_way_in_both_directions(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:

@@ -7,6 +7,7 @@ import trio
 
 from peer.errors import TransportError
 from peer.network.transport import (
+    STOPPED,
     Content,
     DownloadHandler,
     GossipMessage,
@@ -153,6 +154,11 @@ class ScriptedTransport:
 
     def hears(self, message: GossipMessage) -> None:
         self._gossip_in.send_nowait(message)
+
+    def stops(self, peer: PeerId) -> None:
+        """Have a peer leave with a goodbye."""
+        self.leaves(peer, tell=False)
+        self._events_in.send_nowait(PeerDisconnected(peer=peer, cause=STOPPED, stopped=True))
 
     def leaves(self, peer: PeerId, cause: str = "reset", *, tell: bool = True) -> None:
         self._connected.discard(peer)

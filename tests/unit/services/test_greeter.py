@@ -14,14 +14,14 @@ from peer.config.digest import digest, section_hints
 from peer.config.load import load_config
 from peer.errors import ProtocolError
 from peer.network.identity import Identity
-from peer.network.transport import ConnectionsTaken, GossipFailing
+from peer.network.transport import NO_GOODBYE, STOPPED, ConnectionsTaken, GossipFailing, PeerDisconnected
 from peer.services.admission import AdmissionDesk
 from peer.services.greeting import Greeter
 from peer.services.welcome import Welcome
 from peer.telemetry import connection_events
 from peer.telemetry.counters import Counters
 from peer.telemetry.names import NameBook
-from peer.telemetry.peer_events import GossipInterrupted, PeerJoined, PeerLeft, PeerRefused
+from peer.telemetry.peer_events import GossipInterrupted, PeerJoined, PeerLeft, PeerRefused, PeerStopped
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
 from peer.wire.envelope import Signed, seal
@@ -100,6 +100,9 @@ class Hall:
 
     def joined(self) -> list[tuple[PeerId, int, int]]:
         return [(event.remote, event.boot, event.peers) for event in self.sink.events if isinstance(event, PeerJoined)]
+
+    def stopped(self) -> list[tuple[PeerId, int]]:
+        return [(event.remote, event.peers) for event in self.sink.events if isinstance(event, PeerStopped)]
 
     def left(self) -> list[tuple[PeerId, str]]:
         return [(event.remote, event.cause) for event in self.sink.events if isinstance(event, PeerLeft)]
@@ -222,7 +225,7 @@ async def test_a_refused_peer_that_hangs_up_first_is_named_with_where_it_was(aut
 
         async def shows_and_leaves(_protocol: str, _data: bytes) -> bytes:
             await trio.sleep(0.1)
-            hall.transport.leaves(ALICE.peer_id, "closed by the peer")
+            hall.transport.leaves(ALICE.peer_id, NO_GOODBYE)
             hall.transport.hosts.clear()
             return card(ALICE, config=b"x" * 32)
 
@@ -244,9 +247,58 @@ async def test_a_lost_event_of_a_lost_connection_is_made_up_for(autojump_clock: 
         hall.arrives(ALICE, shows(card(ALICE)))
         await trio.sleep(0.1)
         hall.transport.leaves(ALICE.peer_id, tell=False)
-        await trio.sleep(1.5)
+        await trio.sleep(2.5)
         assert hall.told[-1] == frozenset()
-        assert len(hall.left()) == 1
+        assert hall.left() == [(ALICE.peer_id, "the connection ended")]
+
+
+async def test_an_event_that_is_on_its_way_is_not_taken_for_lost(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+        hall.arrives(ALICE, shows(card(ALICE)))
+        await trio.sleep(0.9)
+        hall.transport.leaves(ALICE.peer_id, tell=False)
+        await trio.sleep(0.2)  # what is connected is compared meanwhile
+        assert hall.left() == []
+        hall.transport.happens(PeerDisconnected(peer=ALICE.peer_id, cause=STOPPED, stopped=True))
+        await trio.sleep(2.0)
+        assert hall.left() == []
+        assert hall.stopped() == [(ALICE.peer_id, 1)]
+
+
+async def test_a_peer_that_stops_is_told_from_one_that_is_lost(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+        for who in (ALICE, BOB):
+            hall.arrives(who, shows(card(who)))
+        await trio.sleep(0.1)
+        hall.transport.stops(ALICE.peer_id)
+        await trio.sleep(1.0)
+        hall.transport.leaves(BOB.peer_id, NO_GOODBYE)
+        await trio.sleep(2.0)
+        assert hall.stopped() == [(ALICE.peer_id, 2)]
+        assert hall.left() == [(BOB.peer_id, NO_GOODBYE)]
+        assert hall.told[-2:] == [frozenset({BOB.peer_id}), frozenset()]
+        assert (hall.counters["peers_stopped"], hall.counters["peers_lost"]) == (1, 1)
+        gone = hall.greeter.departures.latest(trio.current_time())
+        assert [(each.peer, each.stopped, each.cause) for each in gone] == [
+            (BOB.peer_id, False, NO_GOODBYE),
+            (ALICE.peer_id, True, STOPPED),
+        ]
+        hall.arrives(ALICE, shows(card(ALICE, boot=2)))
+        await trio.sleep(0.1)
+        assert [each.peer for each in hall.greeter.departures.latest(trio.current_time())] == [BOB.peer_id]
+
+
+async def test_a_stranger_that_says_goodbye_is_told_to_nobody(autojump_clock: MockClock) -> None:
+    async with open_hall() as hall:
+        hall.arrives(ALICE, is_silent)
+        await trio.sleep(0.1)
+        hall.transport.stops(ALICE.peer_id)
+        await trio.sleep(10.0)
+        assert hall.stopped() == []
+        assert hall.left() == []
+        assert hall.told == []
+        assert (hall.counters["peers_stopped"], hall.counters["peers_lost"]) == (0, 0)
+        assert hall.greeter.departures.latest(trio.current_time()) == []
 
 
 async def test_a_peer_that_reconnects_is_greeted_again_with_its_new_boot(autojump_clock: MockClock) -> None:

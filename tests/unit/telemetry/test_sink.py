@@ -138,7 +138,11 @@ def joined(remote: PeerId = ALICE) -> peer_events.PeerJoined:
 
 
 def left(remote: PeerId = ALICE) -> peer_events.PeerLeft:
-    return peer_events.PeerLeft(remote=remote, cause="closed by the peer", peers=1)
+    return peer_events.PeerLeft(remote=remote, cause="no answer to pings", peers=1)
+
+
+def stopped(remote: PeerId = ALICE) -> peer_events.PeerStopped:
+    return peer_events.PeerStopped(remote=remote, peers=1)
 
 
 def test_peer_that_comes_and_goes_again_and_again_is_told_at_once_and_then_counted() -> None:
@@ -174,6 +178,14 @@ def test_last_word_about_a_peer_says_whether_it_is_there(*, stays: bool) -> None
     assert told == (
         [peer_events.PeerLeft, peer_events.PeerJoined] if stays else [peer_events.PeerJoined, peer_events.PeerLeft]
     )
+
+
+def test_a_loss_that_was_held_is_not_told_as_a_stop() -> None:
+    limit = RateLimit(period_s=10)
+    for now, event in enumerate([joined(), left(), joined(), stopped(), joined(), left(), joined(), stopped()]):
+        limit.admit(event, now=float(now))
+    told = [(type(event), event.count) for event in limit.rest()]
+    assert told == [(peer_events.PeerLeft, 1), (peer_events.PeerJoined, 3), (peer_events.PeerStopped, 1)]
 
 
 def test_refusals_that_were_held_are_told_before_the_meeting_that_was_held_too() -> None:

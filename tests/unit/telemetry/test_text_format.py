@@ -111,6 +111,10 @@ def test_every_event_has_a_sentence(text: TextFormat, kind: type[Event]) -> None
             " have given it up, and it catches up with them",
         ),
         (
+            peer_events.PeerStopped(remote=ALICE, peers=1),
+            "peer-1 has stopped; 1 peer connected",
+        ),
+        (
             peer_events.PeerLeft(remote=ALICE, cause="connection reset", peers=1),
             "lost peer-1: connection reset; 1 peer connected",
         ),
