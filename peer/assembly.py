@@ -33,7 +33,6 @@ from peer.services.address_watch import watch_addresses
 from peer.services.archive import Archive
 from peer.services.conductor import Conductor, Observer
 from peer.services.discovery import Seeker
-from peer.services.free_memory import keep_returning_free_memory
 from peer.services.greeting import Greeter
 from peer.services.loneliness import LonelinessWatch
 from peer.services.punctuality import watch_punctuality
@@ -74,7 +73,6 @@ class Services:
         nursery.start_soon(self.loneliness.serve)
         nursery.start_soon(watch_punctuality, self.sink)
         nursery.start_soon(self.relay.keep_forgetting)
-        nursery.start_soon(keep_returning_free_memory)
         if self.watch_addresses is not None:
             nursery.start_soon(self.watch_addresses)
         if self.archive is not None:

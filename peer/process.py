@@ -33,6 +33,7 @@ from peer.process_report import ProcessReport
 from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder
 from peer.services.book_keeping import BOOK_FILE
+from peer.services.free_memory import keep_returning_free_memory
 from peer.services.name_keeping import keep_names
 from peer.services.status import ProcessFacts, Running
 from peer.services.status_desk import StatusDesk
@@ -153,6 +154,7 @@ class PeerProcess:
                 trio.open_nursery() as nursery,
             ):
                 nursery.start_soon(self._beat)
+                nursery.start_soon(keep_returning_free_memory)
                 nursery.start_soon(self._tell_refused, transport)
                 nursery.start_soon(self._keep_names, start.folder.path)
                 self._sink.emit(Listening(addresses=transport.listen_addresses))

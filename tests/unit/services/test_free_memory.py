@@ -1,20 +1,39 @@
-"""What is free goes back to the system although it lies between what is in use."""
+"""What is free goes back to the system although it lies between what is in use, or is garbage that holds itself."""
 
 import ctypes
+import gc
+import linecache
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from libp2p.network.connection.swarm_connection import SwarmConn
 
+from peer.network.libp2p_transport import Libp2pTransport
 from peer.services.free_memory import return_free_memory
+from tests.unit.network.loopback import open_peer, until
 
 _PIECE = 64 * 1024
 _MIB = 1 << 20
+_WARM_UP, _VISITS = 3, 10
+_LEFT_BY_ONE = 60
+"""Objects that a peer keeps of one that is gone: entries of bounded tables, and deadlines that are over (some 20)."""
 
 
 def resident_bytes() -> int:
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) * 1024
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """The interpreter collects nothing by itself; when it would depends on all that was allocated before."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only glibc can return such pages")
@@ -26,3 +45,39 @@ def test_holes_between_what_stays_are_returned() -> None:
     return_free_memory()
     assert resident_bytes() < full - 25 * _MIB, "36 MiB are free, in holes of nine pieces"
     assert all(piece.sum() == _PIECE for piece in kept)
+
+
+def test_no_source_file_of_a_traceback_stays() -> None:
+    try:
+        raise ValueError
+    except ValueError as error:
+        told = "".join(traceback.format_exception(error))
+    assert "raise ValueError" in told
+    assert __file__ in linecache.cache
+    return_free_memory()
+    assert __file__ not in linecache.cache
+
+
+@pytest.mark.usefixtures("no_collection")
+async def test_newcomers_that_are_gone_leave_little_behind() -> None:
+    async with open_peer(1) as host:
+        for number in range(_WARM_UP):
+            await visit(host, 100 + number)
+        await until(holds_no_connection)
+        before = len(gc.get_objects())
+        for number in range(_VISITS):
+            await visit(host, 200 + number)
+        await until(holds_no_connection)  # the last one takes a moment to close
+        assert len(gc.get_objects()) - before <= _LEFT_BY_ONE * _VISITS
+
+
+async def visit(host: Libp2pTransport, number: int) -> None:
+    async with open_peer(number) as visitor:
+        await visitor.connect(host.listen_addresses[0])
+        await until(lambda: bool(host.connected_peers()))
+    await until(lambda: not host.connected_peers())
+
+
+def holds_no_connection() -> bool:
+    return_free_memory()
+    return not any(isinstance(each, SwarmConn) for each in gc.get_objects())
