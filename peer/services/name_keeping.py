@@ -20,16 +20,28 @@ _EVERY_S: Seconds = 10.0
 async def keep_names(
     known: Callable[[], Mapping[PeerId, str]], folder: Path, *, sink: EventSink, blocking: RunBlocking = in_thread
 ) -> Never:
-    """Write the names when they have changed, until cancelled. A disk that does not take them costs the names alone."""
+    """Write the names when they have changed, until cancelled, and then once more.
+
+    A disk that does not take them costs the names alone.
+    """
     kept: Mapping[PeerId, str] = {}
-    while True:
-        await trio.sleep(_EVERY_S)
+
+    async def keep() -> None:
+        nonlocal kept
         names = known()
         if names == kept:
-            continue
+            return
         try:
             await blocking(partial(save_names, folder, names))
         except StorageError as error:
             sink.emit(StorageFailed(operation="save the names of peers", cause=str(error)))
         else:
             kept = names
+
+    try:
+        while True:
+            await trio.sleep(_EVERY_S)
+            await keep()
+    finally:
+        with trio.CancelScope(shield=True):
+            await keep()

@@ -31,4 +31,6 @@ async def test_names_are_written_when_they_change_and_when_the_disk_takes_them_a
         names.learn(PeerId("p2"), "host-2")
         await trio.sleep(10.0)
         assert load_names(folder) == {"p1": "host-1", "p2": "host-2"}
+        names.learn(PeerId("p3"), "host-3")
         nursery.cancel_scope.cancel()
+    assert load_names(folder) == {"p1": "host-1", "p2": "host-2", "p3": "host-3"}, "also what came last"
