@@ -1,6 +1,5 @@
 """Evaluate a saved model file."""
 
-import itertools
 import json
 import statistics
 from collections.abc import Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from peer.errors import StorageError
 from peer.native import NonFiniteError, PpoAgent, PpoSettings, make_ppo_agent
-from peer.policy_description import described_settings
+from peer.policy_description import check_size, described_settings
 from peer.storage.model_file import ModelFile, check_named, load_model
 from peer.telemetry.plain_text import printable
 
@@ -81,17 +80,8 @@ def evaluate_file(path: Path, *, episodes: int, seed: int, device: str) -> Evalu
 
 
 def _agent(env: str, settings: PpoSettings, file: ModelFile) -> PpoAgent:
-    _check_size(settings.hidden, file.state.params.size)
+    check_size(settings.hidden, file.state.params.size)
     agent = make_ppo_agent(env, settings)
     moments = file.state.moments
     agent.set_model(file.state.params, moments.count, moments.mean, moments.m2)
     return agent
-
-
-def _check_size(hidden: tuple[int, ...], num_params: int) -> None:
-    """Refuse a network that cannot be what the file holds: to draw its first weights would take hours."""
-    least = sum(inputs * outputs for inputs, outputs in itertools.pairwise(hidden))
-    if least > num_params:
-        raise ValueError(
-            f"hidden layers of {hidden} units have {least} weights, the file holds {num_params} parameters"
-        )

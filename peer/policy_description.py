@@ -1,5 +1,6 @@
 """What a model file says of its policy, beside the parameters: enough for `murmur eval` to build it again."""
 
+import itertools
 from collections.abc import Mapping
 
 from peer.config.schema import Config
@@ -31,3 +32,15 @@ def described_settings(description: Mapping[str, str]) -> PpoSettings:
         observation_clip=float(description.get("observation_clip", "10.0")),
         normalize_observations=description["normalize_observations"] == "true",
     )
+
+
+def check_size(hidden: tuple[int, ...], num_params: int) -> None:
+    """Refuse a network that cannot be what the file holds: to draw its first weights would take hours.
+
+    Raises: ValueError.
+    """
+    least = sum(inputs * outputs for inputs, outputs in itertools.pairwise(hidden))
+    if least > num_params:
+        raise ValueError(
+            f"hidden layers of {hidden} units have {least} weights, the file holds {num_params} parameters"
+        )

@@ -13,6 +13,7 @@ from peer.errors import ConfigError
 
 if TYPE_CHECKING:
     from peer.config.schema import Config
+    from peer.config.sources import Base
 
 DEFAULT_CONFIG = Path("configs/config.yaml")
 DATA_DIR_VARIABLE = "MURMUR_STORAGE__DATA_DIR"
@@ -60,6 +61,33 @@ def load(files: list[Path] | None, overrides: list[str] | None) -> "Config":
     from peer.native import known_envs
 
     return or_exit(lambda: load_config(config_files(files), os.environ, overrides or [], known_envs=known_envs()))
+
+
+def load_over(base: "Base", files: list[Path] | None, overrides: list[str] | None) -> "Config":
+    """Return what the user has set, over `base`, which stands for the file that is read by default.
+
+    Raises: ConfigError.
+    """
+    from peer.config.load import load_config
+    from peer.native import known_envs
+
+    return load_config(files or [], os.environ, overrides or [], base=base, known_envs=known_envs())
+
+
+def default_settings() -> "Config":
+    """Return what holds where the user sets nothing. Raises: ConfigError."""
+    from peer.config.load import load_config
+
+    return load_config(config_files(None), {}, [])
+
+
+def data_dir(files: list[Path] | None, overrides: list[str] | None) -> Path:
+    """Return `storage.data_dir`, whatever else is set. Raises: ConfigError."""
+    from peer.config.load import load_config
+
+    given = [text for text in overrides or [] if text.lstrip().startswith("storage.")]
+    named = {DATA_DIR_VARIABLE: os.environ.get(DATA_DIR_VARIABLE, "")}
+    return Path(load_config(config_files(files), named, given).storage.data_dir)
 
 
 def config_files(files: list[Path] | None) -> list[Path]:

@@ -1,5 +1,6 @@
 """`murmur train`, `murmur eval` and `murmur bench`: one learner, without a network."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +11,9 @@ from peer.errors import ConfigError
 
 if TYPE_CHECKING:
     from peer.config.schema import Config
+    from peer.config.sources import Base
+    from peer.solo.resumption import Resumption
+    from peer.solo.start_model import StartModel
 
 
 def train_command(
@@ -41,37 +45,58 @@ def train_command(
             "beside the model, if -o does not say where that goes.",
         ),
     ] = None,
+    resume: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run of -o, or with the last one below storage.data_dir/train, from where it ended. "
+            "Settings are the run's own; --env-steps counts from its beginning.",
+        ),
+    ] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="Begin a new run with the weights and statistics of a saved model, or of the last one in a folder.",
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda: short for compute.device=.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, the curve in it.")] = False,  # noqa: FBT002
     overrides: arguments.Overrides = None,
 ) -> None:
     """Train one learner on this machine, without a network. It trains until it reaches stop.mean_return.
 
-    Equal seeds give equal models. Ctrl-C saves what was learned so far; a second one ends at once. Progress goes to
-    stderr, the summary to stdout. Exit code: 0 when solved, out of steps or stopped, 1 when training diverged, 2 when
-    it cannot start.
+    Equal seeds give equal models. Ctrl-C saves what was learned so far; a second one ends at once. --resume goes on as
+    if the run had never ended. Progress goes to stderr, the summary to stdout. Exit code: 0 when solved, out of steps
+    or stopped, 1 when training diverged, 2 when it cannot start.
 
     \b
     Examples:
       murmur train  CartPole-v1 to a mean return of 475
       murmur train -c configs/pendulum.yaml --plot pendulum.png
       murmur train --env-steps 100000 stop.mean_return=null run.seed=7
+      murmur train --resume --env-steps 200000
+      murmur train --from runs/slot-0 ppo.learning_rate=1e-4
     """
     exits.end_by_signals()  # until something is learned
-    settings = arguments.load(config, overrides)
+    if resume and start is not None:
+        exits.refuse("--from begins a new run, --resume goes on with one: give one of them")
     if device is not None:
-        exits.or_exit(lambda: _check_device(device, settings, overrides or []))
-        settings = arguments.load(config, [*(overrides or ()), f"compute.device={device}"])
-    from peer.config.goal import stray_goal
-
-    if (odd := stray_goal(settings)) is not None:
-        typer.echo(f"murmur: {odd.text()}", err=True)
-    from peer.solo.train import TrainOptions, train_solo
+        exits.or_exit(lambda: _check_device(device, overrides or []))
+        overrides = [*(overrides or ()), f"compute.device={device}"]
+    from peer.solo.options import TrainOptions
+    from peer.solo.train import go_on, train_solo
 
     options = TrainOptions(
         max_env_steps=env_steps, eval_env_steps=eval_steps, model_file=model, plot=plot, curve_file=curve
     )
-    summary = exits.or_exit(lambda: train_solo(settings, options))
+    if resume:
+        found = exits.or_exit(lambda: _run_to_go_on_with(model, config, overrides))
+        summary = exits.or_exit(lambda: go_on(found, options, tell=_tell))
+    else:
+        settings, begun = exits.or_exit(lambda: _settings_and_start(start, config, overrides))
+        summary = exits.or_exit(lambda: train_solo(settings, replace(options, start=begun), tell=_tell))
     exits.tell(summary.json() if json else summary.text())
     raise typer.Exit(summary.exit_code)
 
@@ -166,8 +191,68 @@ def bench_command(
     exits.tell(result.json() if json else result.text())
 
 
-def _check_device(device: str, settings: "Config", overrides: list[str]) -> None:
+def _settings_and_start(
+    start: Path | None, files: list[Path] | None, overrides: list[str] | None
+) -> "tuple[Config, StartModel | None]":
+    """Return what a new run is trained with. What `start` was trained with stands for the defaults.
+
+    Raises: ConfigError, StorageError.
+    """
+    from peer.config.goal import stray_goal
+
+    begun = None
+    if start is None:
+        settings = arguments.load(files, overrides)
+    else:
+        begun = _start_model(start)
+        settings = arguments.load_over(_base_of(begun), files, overrides)
+        begun.check_fits(settings)
+    if (odd := stray_goal(settings)) is not None:
+        _tell(f"murmur: {odd.text()}")
+    return settings, begun
+
+
+def _start_model(path: Path) -> "StartModel":
+    from peer.history.places import find_model
+    from peer.solo.start_model import load_start_model
+
+    file = find_model(path)
+    if file != path:
+        _tell(f"murmur: beginning with {file}")
+    return load_start_model(file)
+
+
+def _base_of(start: "StartModel") -> "Base":
+    from peer.config.overrides import differing
+    from peer.config.schema import Config
+    from peer.config.sources import Base
+
+    usual = differing(arguments.default_settings(), bases=[Config()])
+    return Base(source=str(start.path), lines=[*usual, *start.usual])
+
+
+def _run_to_go_on_with(model: Path | None, files: list[Path] | None, overrides: list[str] | None) -> "Resumption":
+    """Return the run whose model is `model`; None: the last one. Raises: ConfigError, StorageError."""
+    from peer.solo.resumption import resume_at, resume_last
+
+    def load(base: "Base") -> "Config":
+        return arguments.load_over(base, files, overrides)
+
+    if model is not None:
+        return resume_at(model, load)
+    return resume_last(arguments.data_dir(files, overrides), load)
+
+
+def _tell(text: str) -> None:
+    from peer.telemetry.spare_stream import spare_stderr
+
+    stream = spare_stderr()
+    stream.write(f"{text}\n")
+    stream.flush()
+
+
+def _check_device(device: str, overrides: list[str]) -> None:
     """Raises: ConfigError when the command line names another device, too."""
     given = [text for text in overrides if text.partition("=")[0].strip() == "compute.device"]
-    if given and settings.compute.device != device:
+    if given and given[-1].partition("=")[2].strip() != device:
         raise ConfigError(f"--device {device} contradicts {given[-1]}: give one of them")

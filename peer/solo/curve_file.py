@@ -2,13 +2,17 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from peer.solo.run import Point
-from peer.storage.failures import check_writable_file, describe, storage_errors
+from peer.storage.atomic_file import write_atomic
+from peer.storage.failures import check_writable_file, describe
 
 CURVE_FILE = "curve.jsonl"
+
+_MAX_LINE_BYTES = 65_536
 
 
 def point_values(point: Point) -> dict[str, float | None]:
@@ -24,20 +28,33 @@ class CurveFile:
     failure: what ended it; empty: nothing did.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        """path: None: no file is written. Raises: StorageError when it cannot be."""
+    def __init__(self, path: Path | None, points: Sequence[Point] = ()) -> None:
+        """path: None: no file is written. points: those before. Raises: StorageError when it cannot be."""
         self.path = path
         self.failure = ""
         if path is not None:
             check_writable_file("write the learning curve", path)
-            with storage_errors("write the learning curve", path):
-                path.write_text("")
+            write_atomic(path, "".join(map(_line, points)).encode())
 
     def add(self, point: Point) -> None:
         if self.path is None or self.failure:
             return
         try:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(point_values(point), allow_nan=False) + "\n")
+                file.write(_line(point))
         except OSError as error:
             self.failure = describe("write on in", self.path, error)
+
+
+def is_curve(path: Path) -> bool:
+    """Tell whether a file begins as a learning curve does. Because a run's state names it, no other is written on."""
+    try:
+        with path.open("rb") as file:
+            first = json.loads(file.readline(_MAX_LINE_BYTES))
+    except (OSError, ValueError):
+        return False
+    return isinstance(first, dict) and "greedy_return" in first
+
+
+def _line(point: Point) -> str:
+    return json.dumps(point_values(point), allow_nan=False) + "\n"

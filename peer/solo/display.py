@@ -10,6 +10,7 @@ from rich.progress import Progress as LiveProgress
 
 from peer.solo.run import Progress
 from peer.telemetry.spare_stream import spare_stderr
+from peer.types import Seconds
 
 _WIDEST_BAR, _NARROWEST_BAR = 24, 4
 _FRAME = 12
@@ -28,12 +29,20 @@ class Display(Protocol):
 
 
 def make_display(
-    name: str, *, target: float | None, max_env_steps: int | None, stream: TextIO | None = None
+    name: str,
+    *,
+    target: float | None,
+    max_env_steps: int | None,
+    before_s: Seconds = 0.0,
+    stream: TextIO | None = None,
 ) -> Display:
-    """stream: None: stderr, as it is now. That it cannot be written ends nothing."""
+    """before_s: what the run had taken when it ended earlier. stream: None: stderr, as it is now.
+
+    That the stream cannot be written ends nothing.
+    """
     stream = spare_stderr(stream)
     if stream.isatty():
-        return BarDisplay(name, target=target, max_env_steps=max_env_steps, stream=stream)
+        return BarDisplay(name, target=target, max_env_steps=max_env_steps, before_s=before_s, stream=stream)
     return LineDisplay(name, stream=stream)
 
 
@@ -43,7 +52,9 @@ class BarDisplay:
     Always one line: on a narrow terminal the bar shrinks, then goes; then the least important numbers go.
     """
 
-    def __init__(self, name: str, *, target: float | None, max_env_steps: int | None, stream: TextIO) -> None:
+    def __init__(
+        self, name: str, *, target: float | None, max_env_steps: int | None, before_s: Seconds, stream: TextIO
+    ) -> None:
         self._name = name
         self._target = target
         self._console = Console(file=stream)
@@ -60,6 +71,8 @@ class BarDisplay:
         self._columns = self._live.columns
         self._text_width = 0
         self._task = self._live.add_task(name, total=max_env_steps, text="")
+        task = self._live.tasks[0]
+        task.start_time = (task.start_time or 0.0) - before_s
 
     def trained(self, progress: Progress) -> None:
         room = self._console.width - len(self._name) - _FRAME

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from peer.native import EnvVariant, NonFiniteError, PpoTrainStats
 from peer.solo.schedule import EvalSchedule
-from peer.solo.updates import UpdateMeans, UpdateStats
+from peer.solo.updates import GatheredUpdates, UpdateMeans, UpdateStats
 from peer.types import Seconds
 
 CHUNK_S = 0.25
@@ -20,8 +20,6 @@ StopReason = Literal["return", "env_steps", "interrupted", "diverged"]
 class Learner(Protocol):
     """What a run needs of `peer.native.PpoAgent`."""
 
-    @property
-    def env_steps(self) -> int: ...
     def train(self, max_env_steps: int, max_seconds: float) -> PpoTrainStats: ...
     def evaluate(self, episodes: int, seed: int) -> float: ...
     def assign_variants(self, variants: Sequence[EnvVariant]) -> None: ...
@@ -60,6 +58,24 @@ class Point:
     updates: UpdateStats = field(default_factory=UpdateStats)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How far a run is, beside its learner: what another one needs to go on as if the first had not ended.
+
+    next_eval: env steps at which the schedule evaluates next. turn: how many turns have begun. returns, episodes,
+    updates: gathered since the last point of the curve.
+    """
+
+    env_steps: int = 0
+    train_s: Seconds = 0.0
+    next_eval: int = 0
+    turn: int = 0
+    returns: float = 0.0
+    episodes: int = 0
+    updates: GatheredUpdates = field(default_factory=GatheredUpdates)
+    curve: tuple[Point, ...] = ()
+
+
 @dataclass(slots=True)
 class Progress:
     """How far a run is. train_return: as in `Point`, of the episodes so far since the last one."""
@@ -94,17 +110,29 @@ class Run:
         stop: Callable[[], bool],
         trained: Callable[[Progress], None],
         evaluated: Callable[[Progress], None],
+        standing: Standing | None = None,
     ) -> None:
-        """stop: asked between chunks. trained, evaluated: called after every chunk, and after every evaluation."""
+        """stop: asked between chunks. trained, evaluated: called after every chunk, and after every evaluation.
+
+        standing: where to go on; the learner is as it was then. None: at the beginning.
+        """
         self._learner = learner
         self._plan = plan
         self._stop = stop
         self._trained = trained
         self._evaluated = evaluated
-        self.progress = Progress(env_steps=learner.env_steps)
-        self._returns = 0.0
-        self._episodes = 0
-        self._updates = UpdateMeans()
+        begun = standing or Standing()
+        self.progress = Progress(
+            env_steps=begun.env_steps,
+            train_s=begun.train_s,
+            train_return=begun.returns / begun.episodes if begun.episodes else math.nan,
+            curve=list(begun.curve),
+        )
+        self._returns = begun.returns
+        self._episodes = begun.episodes
+        self._updates = UpdateMeans(begun.updates)
+        self._next_eval = begun.next_eval
+        self._turn = begun.turn
 
     def train(self) -> Outcome:
         """Train to the end. The first point of the curve is the untrained policy's."""
@@ -113,23 +141,43 @@ class Run:
         except NonFiniteError as error:
             return Outcome(reason="diverged", progress=self.progress, cause=str(error))
 
+    def standing(self) -> Standing:
+        """Return where the run is. Called between chunks, as from `trained` and `evaluated`, or after `train`."""
+        return Standing(
+            env_steps=self.progress.env_steps,
+            train_s=self.progress.train_s,
+            next_eval=self._next_eval,
+            turn=self._turn,
+            returns=self._returns,
+            episodes=self._episodes,
+            updates=self._updates.gathered,
+            curve=tuple(self.progress.curve),
+        )
+
     def _train(self) -> StopReason:
-        turn = 0
         while True:
-            if self._evaluate():
+            if not self._is_evaluated() and (self._is_scheduled() or self._out_of_steps()):
+                self._evaluate()
+            if self._is_solved():
                 return "return"
             if self._out_of_steps():
                 return "env_steps"
-            if len(self._plan.turns) > 1 or turn == 0:
-                self._learner.assign_variants(self._plan.turns[turn % len(self._plan.turns)])
-            turn += 1
+            if self._is_scheduled():
+                self._begin_stretch()
             if not self._train_until(self._next_stop()):
                 return "interrupted"
 
+    def _begin_stretch(self) -> None:
+        """Give the next variants their turn, until the next evaluation."""
+        turns = self._plan.turns
+        if len(turns) > 1 or self._turn == 0:
+            self._learner.assign_variants(turns[self._turn % len(turns)])
+        self._turn += 1
+        self._next_eval = self._plan.next_eval(self.progress.env_steps)
+
     def _next_stop(self) -> int:
-        wanted = self._plan.next_eval(self.progress.env_steps)
         limit = self._plan.max_env_steps
-        return wanted if limit is None else min(wanted, limit)
+        return self._next_eval if limit is None else min(self._next_eval, limit)
 
     def _train_until(self, env_steps: int) -> bool:
         """Train in chunks; return False when told to stop before `env_steps`."""
@@ -149,8 +197,7 @@ class Run:
             self._episodes += stats.episodes
             self.progress.train_return = self._returns / self._episodes
 
-    def _evaluate(self) -> bool:
-        """Add a point to the curve; return whether it is as good as wanted."""
+    def _evaluate(self) -> None:
         greedy = self._learner.evaluate(self._plan.eval_episodes, self._plan.eval_seed)
         self.progress.curve.append(
             Point(
@@ -164,7 +211,18 @@ class Run:
         )
         self._returns, self._episodes = 0.0, 0
         self._evaluated(self.progress)
-        return self._plan.target is not None and greedy >= self._plan.target
+
+    def _is_evaluated(self) -> bool:
+        curve = self.progress.curve
+        return bool(curve) and curve[-1].env_steps == self.progress.env_steps
+
+    def _is_scheduled(self) -> bool:
+        """An evaluation at the bound may come before the schedule's next one, which a run that goes on keeps to."""
+        return self.progress.env_steps >= self._next_eval
+
+    def _is_solved(self) -> bool:
+        target = self._plan.target
+        return target is not None and self._is_evaluated() and self.progress.curve[-1].greedy_return >= target
 
     def _out_of_steps(self) -> bool:
         limit = self._plan.max_env_steps

@@ -9,7 +9,9 @@ from peer.config.schema import Config
 from peer.native import PpoSettings
 from peer.solo.backend import parse_backend
 from peer.solo.curve_file import CurveFile, point_values
+from peer.solo.keeper import Keeper, previous_file
 from peer.solo.run import Outcome
+from peer.solo.run_state import RunRecord, state_file
 from peer.types import Seconds
 
 _EXIT_DIVERGED = 1
@@ -26,9 +28,8 @@ _HEADLINES = {
 class Summary:
     """What a run of one learner came to.
 
-    wall_s: evaluations included. model_env_steps: those that the saved model has learned from.
-
-    replaced: whether a file stood where the model is saved.
+    wall_s: evaluations included. model_env_steps: those that the saved model has learned from. record: the run as it
+    stood at the beginning; resumed: which was not its first. keeper: has saved it.
     """
 
     config: Config
@@ -36,11 +37,16 @@ class Summary:
     backend: str
     outcome: Outcome
     wall_s: Seconds
-    model_file: Path
     model_env_steps: int
-    replaced: bool
+    record: RunRecord
+    resumed: bool
+    keeper: Keeper
     curve_file: CurveFile
     plot: Path | None
+
+    @property
+    def model_file(self) -> Path:
+        return self.keeper.path
 
     @property
     def exit_code(self) -> int:
@@ -60,8 +66,9 @@ class Summary:
                 f"  cause: {self.outcome.cause}; a lower ppo.learning_rate or ppo.max_grad_norm may help."
                 f" The saved model is the one of env step {self.model_env_steps:,}"
             )
-        replaced = "; an earlier file was replaced" if self.replaced else ""
+        replaced = f"; what was there is kept as {previous_file(self.model_file)}" if self.keeper.replaced else ""
         lines.append(f"  model: {self.model_file} (murmur eval {shlex.quote(str(self.model_file))}){replaced}")
+        lines += self._how_to_go_on()
         if self.curve_file.path is not None:
             lines.append(f"  every evaluation: {self.curve_file.failure or self.curve_file.path}")
         if self.plot is not None:
@@ -91,13 +98,31 @@ class Summary:
                 "kernels": backend.kernels,
                 "model": str(self.model_file),
                 "model_env_steps": self.model_env_steps,
-                "model_replaced": self.replaced,
+                "model_replaced": self.keeper.replaced,
+                "previous_model": str(previous_file(self.model_file)) if self.keeper.replaced else None,
+                "state": None if self.keeper.failure else str(state_file(self.model_file)),
+                "resumed_at_env_steps": self.record.standing.env_steps if self.resumed else None,
+                "began_with": None if self.record.origin is None else self.record.origin.file,
                 "curve_file": str(self.curve_file.path) if self.curve_file.path else None,
                 "plot": None if self.plot is None else str(self.plot),
                 "curve": [point_values(point) for point in progress.curve],
             },
             allow_nan=False,
         )
+
+    def _how_to_go_on(self) -> list[str]:
+        if self.keeper.failure:
+            return [f"  its state is not saved, so this run cannot go on from here: {self.keeper.failure}"]
+        idle = self.resumed and self.outcome.progress.env_steps == self.record.standing.env_steps
+        more = {
+            "return": " stop.mean_return=null" if idle else None,
+            "interrupted": "",
+            "env_steps": f" --env-steps {2 * self.outcome.progress.env_steps}",
+            "diverged": f" ppo.learning_rate={self.settings.learning_rate / 2:g}",
+        }[self.outcome.reason]
+        if more is None:
+            return []
+        return [f"  to go on: murmur train --resume -o {shlex.quote(str(self.model_file))}{more}"]
 
     def _last_greedy(self) -> float | None:
         curve = self.outcome.progress.curve

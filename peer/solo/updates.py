@@ -1,7 +1,8 @@
 """The figures by which PPO's updates are judged, over all updates between two evaluations."""
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 
 from peer.native import PpoTrainStats
 
@@ -24,11 +25,27 @@ class UpdateStats:
     learning_rate: float = math.nan
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatheredUpdates:
+    """What `UpdateMeans` holds. sums: by the names of `UpdateStats`."""
+
+    env_steps: int = 0
+    sums: Mapping[str, float] = field(default_factory=dict)
+
+
 class UpdateMeans:
     """Gathers the figures of chunks, each by its env steps: updates are of equally many."""
 
-    def __init__(self) -> None:
+    def __init__(self, gathered: GatheredUpdates | None = None) -> None:
+        """gathered: what to go on from; None: nothing."""
         self._clear()
+        if gathered is not None:
+            self._env_steps = gathered.env_steps
+            self._sums |= gathered.sums
+
+    @property
+    def gathered(self) -> GatheredUpdates:
+        return GatheredUpdates(env_steps=self._env_steps, sums=dict(self._sums))
 
     def add(self, stats: PpoTrainStats) -> None:
         self._env_steps += stats.env_steps

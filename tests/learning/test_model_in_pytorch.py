@@ -10,7 +10,8 @@ import torch
 
 from peer.config.load import load_config
 from peer.native import known_envs
-from peer.solo.train import TrainOptions, train_solo
+from peer.solo.options import TrainOptions
+from peer.solo.train import train_solo
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs/user-guide.md"
 

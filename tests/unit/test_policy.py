@@ -10,7 +10,8 @@ from peer.errors import StorageError
 from peer.evaluation import evaluate_file
 from peer.native import VectorEnv, env_names, env_spec, known_envs
 from peer.policy import Policy, load_policy
-from peer.solo.train import TrainOptions, train_solo
+from peer.solo.options import TrainOptions
+from peer.solo.train import train_solo
 from peer.storage.model_file import load_model, save_model
 
 EPISODES, SEED = 8, 5

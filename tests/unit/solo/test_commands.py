@@ -155,6 +155,7 @@ def test_train_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], mess
     [
         ("train --env-steps 64 -o m.safetensors >/dev/full", 2, "murmur: the output cannot be written: No space left"),
         ("train --env-steps 64 -o m.safetensors 2>&-", 0, ""),
+        ("train --env-steps 64 -o m.safetensors && {again} --resume -o m.safetensors 2>/dev/full", 0, ""),
         ("bench env --seconds 0.01 --repeats 1 >/dev/full", 2, "murmur: the output cannot be written: No space left"),
         ("bench env --seconds 0.01 --repeats 1 2>&-", 0, ""),
         ("bench env --seconds 0.01 --repeats 1 2>/dev/full", 0, ""),
@@ -162,7 +163,8 @@ def test_train_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], mess
     ],
 )
 def test_output_that_cannot_be_written_is_one_line_and_progress_is_spared(command: str, code: int, told: str) -> None:
-    shell = f"{sys.executable} -m peer.cli {command}"
+    murmur = f"{sys.executable} -m peer.cli"
+    shell = f"{murmur} {command.format(again=f'{murmur} train')}"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     assert told in done.stderr
@@ -207,3 +209,79 @@ def test_train_takes_steps_as_people_write_them(steps: str) -> None:
     code, out, err = murmur("train", "--env-steps", steps, "--json", "-o", "m.safetensors", *SMALL)
     assert code == 0, err
     assert json.loads(out)["env_steps"] == 64
+
+
+def test_train_goes_on_after_ctrl_c_and_says_how() -> None:
+    command = [sys.executable, "-m", "peer.cli", "train", "stop.mean_return=null", *SMALL]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while " 8,192 env steps" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30.0)
+    assert process.returncode == 0
+    [model] = Path("runs/train").glob("*/model.safetensors")
+    assert f"  to go on: murmur train --resume -o {model}\n" in out
+    reached = int(json.loads(murmur("train", "--resume", "--env-steps", "64", "--json")[1])["env_steps"])
+    assert reached >= 8192
+    code, out, err = murmur("train", "--resume", "--env-steps", str(reached + 640), "--json")
+    assert code == 0, err
+    assert err.startswith(f"murmur: going on with {model} from env step {reached:,}\n")
+    result = json.loads(out)
+    assert (result["env_steps"], result["resumed_at_env_steps"]) == (reached + 640, reached)
+    lines = model.with_name("curve.jsonl").read_text().splitlines()
+    assert [json.loads(line)["env_steps"] for line in lines] == [point["env_steps"] for point in result["curve"]]
+
+
+def test_train_goes_on_with_the_settings_of_the_run_and_not_those_of_the_default_file() -> None:
+    Path("preset.yaml").write_text("env: {name: Pendulum-v1}\nstop: {mean_return: null}\n")
+    assert murmur("train", "-c", "preset.yaml", "--env-steps", "64", "-o", "m.safetensors", *SMALL)[0] == 0
+    Path("configs").mkdir()
+    Path("configs/config.yaml").write_text("env: {name: CartPole-v1}\nmodel: {hidden: [64, 64]}\n")
+    code, out, err = murmur("train", "--resume", "-o", "m.safetensors", "--env-steps", "128", "--json")
+    assert code == 0, err
+    assert (json.loads(out)["env"], json.loads(out)["env_steps"]) == ("Pendulum-v1", 128)
+    code, _, err = murmur("train", "--resume", "-o", "m.safetensors", "-c", "configs/config.yaml")
+    assert code == 2
+    assert [line.split(": the run of m.safetensors")[0] for line in err.splitlines()] == [
+        "murmur: env.name",
+        "model.hidden",
+    ]
+
+
+def test_train_begins_with_a_model_and_its_settings_and_else_those_of_the_default_file() -> None:
+    assert murmur("train", "env.name=Pendulum-v1", "--env-steps", "64", "-o", "m.safetensors", *SMALL)[0] == 0
+    Path("configs").mkdir()
+    Path("configs/config.yaml").write_text("env: {name: CartPole-v1}\nppo: {learning_rate: 0.007}\n")
+    code, out, err = murmur(
+        "train", "--from", "m.safetensors", "--env-steps", "64", "-o", "on.safetensors", "--json", *SMALL[:3]
+    )
+    assert code == 0, err
+    result = json.loads(out)
+    assert (result["env"], result["began_with"], result["resumed_at_env_steps"]) == (
+        "Pendulum-v1",
+        "m.safetensors",
+        None,
+    )
+    assert result["curve"][-1]["learning_rate"] == pytest.approx(0.007)
+    code, _, err = murmur("train", "--from", "m.safetensors", "model.hidden=[32]")
+    assert (code, err) == (
+        2,
+        "murmur: model.hidden: m.safetensors was trained with [8], got [32];"
+        " leave model.hidden out, or set it to [8]\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--resume",), "murmur: there is no run to go on with in runs/train: leave --resume out, or name its model"),
+        (("--resume", "-o", "m.safetensors"), "murmur: there is no run to go on with: m.safetensors.state is missing"),
+        (("--resume", "--from", "m.safetensors"), "murmur: --from begins a new run, --resume goes on with one"),
+        (("--from", "m.safetensors"), "murmur: there is no model at m.safetensors"),
+    ],
+)
+def test_train_that_cannot_go_on_says_why(arguments: tuple[str, ...], message: str) -> None:
+    code, out, err = murmur("train", *arguments)
+    assert (code, out, err.startswith(message), len(err.splitlines())) == (2, "", True, 1)
+    assert not Path("runs").exists()

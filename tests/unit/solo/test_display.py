@@ -45,6 +45,13 @@ def test_a_terminal_gets_a_bar_with_steps_speed_and_returns() -> None:
         assert part in shown
 
 
+def test_the_time_of_a_run_that_goes_on_includes_what_it_took_before() -> None:
+    stream = Terminal()
+    with make_display("CartPole-v1", target=475.0, max_env_steps=None, before_s=3725.0, stream=stream) as display:
+        display.trained(progress())
+    assert "1:02:05" in stream.getvalue()
+
+
 @pytest.mark.parametrize("kind", [io.StringIO, Terminal])
 def test_a_stream_that_cannot_be_written_ends_no_run(kind: type[io.StringIO], monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> int:

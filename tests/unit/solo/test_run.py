@@ -2,8 +2,10 @@
 
 import math
 
+import pytest
+
 from peer.native import EnvVariant
-from peer.solo.run import Outcome, Plan, Progress, Run
+from peer.solo.run import Outcome, Plan, Progress, Run, Standing
 from peer.solo.schedule import every
 from tests.unit.solo.scripted_learner import ScriptedLearner
 
@@ -119,3 +121,68 @@ def test_more_variants_than_envs_take_turns_from_one_evaluation_to_the_next() ->
     learner = ScriptedLearner()
     run(learner, plan(max_env_steps=1000, turns=[[variant(0)], [variant(1)], [variant(2)]]))
     assert [[v.seed_start for v in turn] for turn in learner.assigned] == [[0], [1], [2], [0], [1]]
+
+
+ENDED = [(1, 10.0), (3, 50.0), (2, 7.0), (0, math.nan), (5, 1.0), (1, 2.0), (0, math.nan), (2, 9.0), (1, 4.0), (1, 1.0)]
+TURNS = [[variant(0)], [variant(1)], [variant(2)]]
+
+
+def run_on(learner: ScriptedLearner, wanted: Plan, standing: Standing | None, *, chunks: int) -> Run:
+    """Run for so many chunks at most, from where another one was."""
+    left = iter(range(chunks))
+    begun = Run(
+        learner,
+        wanted,
+        stop=lambda: next(left, None) is None,
+        trained=lambda _: None,
+        evaluated=lambda _: None,
+        standing=standing,
+    )
+    begun.train()
+    return begun
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 3, 5, 9])
+def test_a_run_that_goes_on_is_the_one_that_never_ended(chunks: int) -> None:
+    wanted = plan(max_env_steps=1000, interval=250, turns=TURNS)
+    whole = ScriptedLearner(episodes=list(ENDED))
+    expected = run_on(whole, wanted, None, chunks=10**9).standing()
+    learner = ScriptedLearner(episodes=list(ENDED))
+    standing = None
+    for _ in range(10):  # iterations there are
+        standing = run_on(learner, wanted, standing, chunks=chunks).standing()
+    assert standing == expected
+    assert learner.assigned == whole.assigned
+    assert learner.evaluated == whole.evaluated
+    assert [point.env_steps for point in expected.curve] == [0, 300, 600, 900, 1000]
+
+
+def test_a_raised_bound_leaves_the_schedule_and_the_turns_as_they_are() -> None:
+    learner = ScriptedLearner()
+    first = run_on(learner, plan(max_env_steps=500, turns=TURNS), None, chunks=99).standing()
+    assert [point.env_steps for point in first.curve] == [0, 200, 400, 500]
+    second = run_on(learner, plan(max_env_steps=800, turns=TURNS), first, chunks=99).standing()
+    assert [point.env_steps for point in second.curve] == [0, 200, 400, 500, 600, 800]
+    assert [turn[0].seed_start for turn in learner.assigned] == [0, 1, 2, 0]
+
+
+def test_a_lower_goal_is_not_reached_by_what_a_former_model_was_worth() -> None:
+    learner = ScriptedLearner(score=lambda steps: 400.0 if steps == 200 else 0.0)
+    first = run_on(learner, plan(), None, chunks=3).standing()
+    assert first.env_steps == 300
+    again = Run(
+        learner,
+        plan(target=300.0, max_env_steps=400),
+        stop=lambda: False,
+        trained=lambda _: None,
+        evaluated=lambda _: None,
+        standing=first,
+    )
+    assert again.train().reason == "env_steps"
+
+
+def test_a_run_at_its_end_is_neither_trained_nor_evaluated_again() -> None:
+    learner = ScriptedLearner()
+    standing = run_on(learner, plan(max_env_steps=400), None, chunks=99).standing()
+    assert run_on(learner, plan(max_env_steps=400), standing, chunks=99).standing() == standing
+    assert [steps for steps, _, _ in learner.evaluated] == [0, 200, 400]

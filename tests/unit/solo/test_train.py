@@ -19,8 +19,9 @@ from peer.native import NonFiniteError, PpoAgent, PpoTrainStats, known_envs, mak
 from peer.settings import ppo_settings
 from peer.solo import train
 from peer.solo.display import LineDisplay
+from peer.solo.options import TrainOptions
 from peer.solo.run import Progress
-from peer.solo.train import TrainOptions, train_solo
+from peer.solo.train import train_solo
 from peer.storage.model_file import load_model
 from peer.tasks.catalogue import env_tasks
 from peer.types import PeerId
@@ -117,7 +118,7 @@ def test_runs_of_other_settings_keep_their_models_apart_and_a_replaced_one_is_to
     assert not any("replaced" in summary.text() for summary in (first, *others))
     again = train_solo(small(data_dir, "compute.threads=1", "log.level=debug"), bounded)
     assert again.model_file == first.model_file
-    assert "; an earlier file was replaced" in again.text()
+    assert f"; what was there is kept as {first.model_file.with_name('model.previous.safetensors')}" in again.text()
     assert json.loads(again.json())["model_replaced"] is True
 
 
@@ -275,7 +276,9 @@ def test_settings_beside_the_model_train_it_once_more(tmp_path: Path) -> None:
     first = model_bytes(summary.model_file)
     assert train_solo(again, TrainOptions(max_env_steps=128)).model_file == summary.model_file
     assert model_bytes(summary.model_file) == first
-    assert [file.name for file in sorted(path.parent.iterdir())] == ["curve.jsonl", "model.safetensors", path.name]
+    earlier, written = ["model.previous.safetensors"], ["model.safetensors"]
+    states = [f"{name}.state" for name in (*earlier, *written)]
+    assert {file.name for file in path.parent.iterdir()} == {"curve.jsonl", path.name, *earlier, *written, *states}
 
 
 def test_summary_names_a_better_evaluation_than_the_last(
@@ -291,15 +294,3 @@ def test_one_file_for_two_things_is_refused(options: TrainOptions, monkeypatch: 
     with pytest.raises(ValueError, match=r"-o and --curve both name .*model\.safetensors: give each a file of its own"):
         train_solo(small(), replace(options, curve_file=file_of(options).parent / "." / "model.safetensors"))
     assert not file_of(options).exists()
-
-
-def test_second_ctrl_c_leaves_the_model_of_the_last_evaluation(options: TrainOptions) -> None:
-    agent = make_ppo_agent("CartPole-v1", ppo_settings(small(), PeerId("solo")))
-    keeper = train._Keeper(small(), agent, file_of(options))
-    keeper.save_trained()
-    assert not file_of(options).exists()  # an untrained model would replace an earlier one
-    agent.train(256, 60.0)
-    keeper.keep(Progress(env_steps=256))
-    agent.train(256, 60.0)
-    keeper.save_trained()
-    assert load_model(file_of(options)).settings["env_steps"] == "256"

@@ -1,0 +1,80 @@
+"""The files that a run of one learner writes: what must be known of them before it begins."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from peer.config.schema import Config
+from peer.solo.curve_file import CurveFile
+from peer.solo.keeper import earlier_env_steps, previous_file
+from peer.solo.plot import check_plot
+from peer.solo.run_state import RunRecord, state_file
+from peer.solo.settings_file import SETTINGS_FILE, save_settings
+from peer.storage.failures import check_writable_file
+from peer.telemetry.plain_text import printable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFiles:
+    """The files that a run writes, beside its state. None: not written."""
+
+    model: Path
+    curve: Path | None
+    plot: Path | None
+
+    def check(self, start: Path | None) -> None:
+        """start: a file that is read. Raises: ValueError, StorageError when one of them could not be written."""
+        if self.plot is not None:
+            check_plot(self.plot)
+        state = state_file(self.model)
+        _check_distinct(
+            {
+                "--from": start,
+                "-o": self.model,
+                "the state of the run": state,
+                "--plot": self.plot,
+                "--curve": self.curve,
+                "what -o replaces": previous_file(self.model) if start is not None else None,
+            }
+        )
+        check_writable_file("write the model", self.model)
+        check_writable_file("write the state of the run", state)
+
+    def open(self, config: Config, record: RunRecord) -> CurveFile:
+        """Write what is known from the beginning; return the curve, to write on. Raises: StorageError."""
+        if record.own_folder:
+            save_settings(self.model.with_name(SETTINGS_FILE), config, _arguments(record), record.changes)
+        return CurveFile(self.curve, record.standing.curve)
+
+
+def what_is_replaced(model_file: Path) -> str | None:
+    """Return what a user should know who does not want to replace what is found at `model_file`."""
+    state = state_file(model_file)
+    if not (model_file.exists() or state.exists()):
+        return None
+    steps = earlier_env_steps(model_file)
+    previous = previous_file(model_file)
+    instead = " in place of what is kept there" if previous.exists() or state_file(previous).exists() else ""
+    how = (
+        f"; to go on with it instead: murmur train --resume -o {shlex.quote(str(model_file))}" if state.exists() else ""
+    )
+    what = "an earlier file" if steps is None else f"an earlier run of {steps:,} env steps"
+    return f"murmur: {model_file}: {what} will be kept as {previous.name}{instead}, and a new one begins{how}"
+
+
+def _arguments(record: RunRecord) -> str:
+    """Return those options that decide what is learned, as they are typed."""
+    values = {
+        "--from": None if record.origin is None else printable(shlex.quote(record.origin.file)),
+        "--env-steps": record.max_env_steps,
+        "--eval-steps": record.eval_env_steps,
+    }
+    return " ".join(f"{name} {value}" for name, value in values.items() if value is not None)
+
+
+def _check_distinct(files: dict[str, Path | None]) -> None:
+    """Raises: ValueError when two options name one file, of which one would be lost."""
+    named: dict[Path, str] = {}
+    for option, path in files.items():
+        if path is not None and (other := named.setdefault(path.resolve(), option)) != option:
+            raise ValueError(f"{other} and {option} both name {path}: give each a file of its own")

@@ -1,0 +1,319 @@
+"""A run that ended and goes on is the run that never ended; what cannot go on is told, and stays as it is."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from peer.config.load import load_config
+from peer.config.schema import Config
+from peer.config.sources import Base
+from peer.errors import ConfigError, StorageError
+from peer.native import known_envs, make_ppo_agent
+from peer.settings import ppo_settings
+from peer.solo import keeper, run
+from peer.solo.display import LineDisplay
+from peer.solo.interrupt import Interrupt
+from peer.solo.options import TrainOptions
+from peer.solo.resumption import resume_at, resume_last
+from peer.solo.run import Progress
+from peer.solo.run_state import RunState, load_run_state, save_run_state, state_file
+from peer.solo.summary import Summary
+from peer.solo.train import go_on, train_solo
+from peer.storage.model_file import load_model
+from peer.types import PeerId
+
+SMALL = ("ppo.num_envs=4", "ppo.rollout_steps=16", "ppo.minibatch_size=32", "model.hidden=[8]", "ppo.epochs=1")
+BOUNDED = ("stop.mean_return=null", "stop.episodes=2", "compute.device=cpu")
+PENDULUM = (
+    "env.name=Pendulum-v1",
+    "ppo.normalize_observations=true",
+    "ppo.normalize_rewards=true",
+    "ppo.lr_schedule=linear",
+    "ppo.clip_schedule=linear",
+    "ppo.schedule_env_steps=2000",
+)
+VARIANTS = ("env.variants={a: {params: {length: 0.4}}, b: {}, c: {params: {length: 0.6}}}", "ppo.num_envs=2")
+_AS_BEFORE = TrainOptions()
+WHOLE = TrainOptions(max_env_steps=1280, eval_env_steps=256)
+
+
+def small(*overrides: str, base: Base | None = None) -> Config:
+    given = [*overrides] if base is not None else [*SMALL, *BOUNDED, *overrides]
+    return load_config([], {}, given, base=base, known_envs=known_envs())
+
+
+def resume(
+    model_file: Path, *overrides: str, told: list[str] | None = None, options: TrainOptions = _AS_BEFORE
+) -> Summary:
+    found = resume_at(model_file, lambda base: small(*overrides, base=base))
+    return go_on(found, options, tell=(told if told is not None else []).append)
+
+
+@pytest.fixture
+def interrupt_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Ask for an end at the first of these env steps, in the next run at the second, and so on."""
+    monkeypatch.setattr(run, "CHUNK_S", 1e-9)  # one iteration each
+    steps: list[int] = []
+    asked: list[bool] = []
+
+    def trained(_self: LineDisplay, progress: Progress) -> None:
+        if steps and progress.env_steps >= steps[0]:
+            steps.pop(0)
+            asked.append(True)
+
+    monkeypatch.setattr(LineDisplay, "trained", trained)
+    monkeypatch.setattr(Interrupt, "requested", lambda _self: bool(asked and asked.pop()))  # a signal comes some time
+    return steps
+
+
+def learned(path: Path) -> tuple[bytes, bytes]:
+    return path.read_bytes(), load_run_state(state_file(path)).learner
+
+
+def without_time(summary: Summary) -> list[dict[str, object]]:
+    return [
+        {key: value for key, value in point.items() if key != "train_s"}
+        for point in json.loads(summary.json())["curve"]
+    ]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [(), ("compute.backend=fused",), ("compute.backend=libtorch",), PENDULUM, (*VARIANTS, "ppo.minibatch_size=16")],
+)
+def test_interrupted_run_ends_in_the_bytes_of_one_that_was_not(
+    settings: tuple[str, ...], tmp_path: Path, interrupt_at: list[int]
+) -> None:
+    config, whole, part = small(*settings), tmp_path / "whole.safetensors", tmp_path / "part.safetensors"
+    expected = train_solo(config, replace(WHOLE, model_file=whole))
+    interrupt_at += [128, 512, 576, 1000]
+    curve = tmp_path / "part.jsonl"
+    summary = train_solo(config, replace(WHOLE, model_file=part, curve_file=curve))
+    for _ in range(4):
+        assert summary.outcome.reason == "interrupted"
+        summary = resume(part)
+    assert learned(part) == learned(whole)
+    assert without_time(summary) == without_time(expected)
+    assert [json.loads(line) for line in curve.read_text().splitlines()] == json.loads(summary.json())["curve"]
+    assert json.loads(summary.json())["resumed_at_env_steps"] == 1024
+    assert not summary.keeper.replaced
+
+
+def test_a_raised_bound_gives_the_model_of_one_longer_run(tmp_path: Path) -> None:
+    whole, part = tmp_path / "whole.safetensors", tmp_path / "part.safetensors"
+    train_solo(small(), replace(WHOLE, model_file=whole))
+    train_solo(small(), replace(WHOLE, model_file=part, max_env_steps=600))
+    resume(part, options=TrainOptions(max_env_steps=1280))
+    assert learned(part) == learned(whole)
+
+
+def test_what_took_time_before_counts(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    before = train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=640))
+    after = resume(path, options=TrainOptions(max_env_steps=1280))
+    assert after.wall_s > before.wall_s
+    assert after.outcome.progress.train_s > before.outcome.progress.train_s
+
+
+def test_killed_run_goes_on_from_what_it_saved_on_the_way(
+    tmp_path: Path, interrupt_at: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, part, killed = (tmp_path / f"{name}.safetensors" for name in ("whole", "part", "killed"))
+    train_solo(small(), replace(WHOLE, model_file=whole))
+    monkeypatch.setattr(keeper, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(keeper, "_MOST_OF_THE_TIME", 1e9)
+
+    def copy(_self: LineDisplay, progress: Progress) -> None:
+        if progress.env_steps == 704:
+            killed.write_bytes(part.read_bytes())
+            state_file(killed).write_bytes(state_file(part).read_bytes())
+
+    monkeypatch.setattr(LineDisplay, "trained", copy)
+    train_solo(small(), replace(WHOLE, model_file=part))
+    assert load_model(killed).settings["env_steps"] == "704"
+    resume(killed)
+    assert learned(killed) == learned(whole)
+
+
+def test_settings_that_the_state_depends_on_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
+    others = {
+        "env.name": "Pendulum-v1",
+        "model.hidden": "[9]",
+        "run.seed": "2",
+        "ppo.num_envs": "8",
+        "ppo.normalize_observations": "true",
+    }
+    for key, value in others.items():
+        with pytest.raises(ConfigError, match=rf"^{key}: the run of .*m.safetensors has .*, and cannot go on with"):
+            resume(path, f"{key}={value}")
+    resume(path, "env.name=CartPole-v1", "model.hidden=[8]")  # the same
+
+
+def test_other_settings_are_told_and_written_down(tmp_path: Path) -> None:
+    path = train_solo(small(f"storage.data_dir={tmp_path}"), TrainOptions(max_env_steps=64)).model_file
+    told: list[str] = []
+    resume(path, "ppo.learning_rate=0.0005", told=told, options=TrainOptions(max_env_steps=128))
+    assert told == [
+        f"murmur: going on with {path} from env step 64",
+        "murmur: ppo.learning_rate was 0.001 until env step 64",
+    ]
+    settings = path.with_name("settings.yaml").read_text()
+    assert settings.startswith(
+        "# Trained by murmur train -c settings.yaml --env-steps 128\n# ppo.learning_rate was 0.001 until env step 64\n"
+    )
+    assert "learning_rate: 0.0005" in settings
+    assert resume(path, options=TrainOptions(max_env_steps=192)).settings.learning_rate == 0.0005
+
+
+def test_another_back_end_is_told(tmp_path: Path) -> None:
+    path, told = tmp_path / "m.safetensors", list[str]()
+    train_solo(small("compute.backend=fused"), replace(WHOLE, model_file=path, max_env_steps=64))
+    summary = resume(path, "compute.backend=libtorch", told=told, options=TrainOptions(max_env_steps=640))
+    assert summary.outcome.progress.env_steps == 640
+    assert "so far, by libtorch on cpu from here on: results differ in the last digits" in told[-1]
+
+
+@pytest.mark.parametrize(
+    ("damage", "cause"),
+    [
+        (lambda data: data[:1000], "is damaged: expected"),
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "is damaged: its checksum does not match"),
+        (lambda _: b"", "is damaged: expected at least"),
+        (lambda data: b"PK" + data, "is damaged: it does not begin as a file of this program"),
+    ],
+)
+def test_damaged_state_is_told_and_stays(tmp_path: Path, damage: Callable[[bytes], bytes], cause: str) -> None:
+    path = tmp_path / "m.safetensors"
+    train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
+    state_file(path).write_bytes(damage(state_file(path).read_bytes()))
+    before = path.read_bytes(), state_file(path).read_bytes()
+    with pytest.raises(StorageError, match=rf"m.safetensors.state {cause}.*; --from .*m.safetensors begins a run"):
+        resume(path)
+    assert (path.read_bytes(), state_file(path).read_bytes()) == before
+
+
+def test_state_whose_parts_do_not_belong_together_is_refused(tmp_path: Path) -> None:
+    path, other = tmp_path / "m.safetensors", tmp_path / "other.safetensors"
+    train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
+    train_solo(small("model.hidden=[9]"), replace(WHOLE, model_file=other, max_env_steps=64))
+    state = load_run_state(state_file(path))
+    save_run_state(state_file(path), replace(state, learner=load_run_state(state_file(other)).learner))
+    with pytest.raises(StorageError, match=r"m.safetensors.state cannot be gone on with: .*of another model"):
+        resume(path)
+    standing = replace(state.record.standing, env_steps=65)
+    save_run_state(state_file(path), replace(state, record=replace(state.record, standing=standing)))
+    with pytest.raises(StorageError, match=r"its learner has made 64 env steps, the run 65"):
+        resume(path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "cause"),
+    [
+        ({"wall_s": float("nan")}, "wall_s is nan"),
+        (
+            {"settings": {"ppo": {"epochs": "many"}}},
+            "settings that this version does not know: ppo.epochs: input should",
+        ),
+    ],
+)
+def test_state_with_what_no_run_writes_is_refused(tmp_path: Path, changed: dict[str, object], cause: str) -> None:
+    path = tmp_path / "m.safetensors"
+    train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
+    state = load_run_state(state_file(path))
+    record = replace(state.record, **changed)  # type: ignore[arg-type]  # of other types on purpose
+    save_run_state(state_file(path), RunState(record=record, learner=state.learner))
+    with pytest.raises(StorageError, match=cause):
+        resume(path)
+
+
+def test_no_file_is_overwritten_as_a_curve_because_a_state_says_so(tmp_path: Path) -> None:
+    path, precious = tmp_path / "m.safetensors", tmp_path / "precious"
+    precious.write_text("mine\n")
+    train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
+    state = load_run_state(state_file(path))
+    save_run_state(state_file(path), replace(state, record=replace(state.record, curve_file="precious")))
+    assert resume(path).curve_file.path is None
+    assert precious.read_text() == "mine\n"
+
+
+def test_without_a_run_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"there is no run to go on with: .*nowhere.safetensors.state is missing$"):
+        resume(tmp_path / "nowhere.safetensors")
+    with pytest.raises(StorageError, match=r"there is no run to go on with in .*train: leave --resume out"):
+        resume_last(tmp_path, lambda base: small(base=base))
+
+
+def test_the_last_run_that_has_the_settings_asked_for_goes_on(tmp_path: Path) -> None:
+    data_dir, options = f"storage.data_dir={tmp_path}", TrainOptions(max_env_steps=64)
+    first, second = (train_solo(small(data_dir, f"run.seed={seed}"), options).model_file for seed in (1, 2))
+    os.utime(state_file(first), (1e9, 1e9))
+    assert resume_last(tmp_path, lambda base: small(base=base)).model_file == second
+    assert resume_last(tmp_path, lambda base: small("run.seed=1", base=base)).model_file == first
+    with pytest.raises(ConfigError, match=r"^run.seed: the run of .* has 2, and cannot go on with 3"):
+        resume_last(tmp_path, lambda base: small("run.seed=3", base=base))
+
+
+def test_an_earlier_run_is_told_of_and_kept_when_another_takes_its_place(tmp_path: Path) -> None:
+    path, previous = tmp_path / "m.safetensors", tmp_path / "m.previous.safetensors"
+    options = replace(WHOLE, model_file=path)
+    train_solo(small(), replace(options, max_env_steps=640))
+    earlier, told = learned(path), list[str]()
+    summary = train_solo(small("run.seed=2"), replace(options, max_env_steps=64), tell=told.append)
+    assert told == [
+        f"murmur: {path}: an earlier run of 640 env steps will be kept as m.previous.safetensors, and a new one begins;"
+        f" to go on with it instead: murmur train --resume -o {path}"
+    ]
+    assert learned(previous) == earlier
+    assert f"; what was there is kept as {previous}" in summary.text()
+    assert resume(previous, options=TrainOptions(max_env_steps=704)).outcome.progress.env_steps == 704
+    state_file(path).unlink()
+    train_solo(small(), replace(options, max_env_steps=64), tell=told.append)
+    assert "m.previous.safetensors in place of what is kept there" in told[-1]
+    assert not state_file(previous).exists()  # it was that of another model
+
+
+def test_a_disk_without_room_for_the_state_costs_the_state_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.safetensors"
+    train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
+    before = state_file(path).read_bytes()
+    monkeypatch.setattr(keeper, "SAVE_EVERY_S", 0.0)
+
+    def full(*_: object) -> None:
+        raise StorageError("no space left on device")
+
+    monkeypatch.setattr(keeper, "save_run_state", full)
+    summary = resume(path, options=TrainOptions(max_env_steps=640))
+    assert load_model(path).settings["env_steps"] == "640"
+    assert "its state is not saved, so this run cannot go on from here: no space left on device" in summary.text()
+    assert json.loads(summary.json())["state"] is None
+    assert state_file(path).read_bytes() == before
+
+
+def test_second_ctrl_c_leaves_the_last_evaluation_unless_the_disk_is_further(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
+    record = load_run_state(state_file(path)).record
+    path.unlink()
+    agent = make_ppo_agent("CartPole-v1", ppo_settings(small(), PeerId("solo")))
+    clock = iter(range(0, 10_000, 1000))
+    begun = replace(record, standing=run.Standing())
+    kept = keeper.Keeper(small(), agent, path, begun, clock=lambda: float(next(clock)))
+    kept.save_trained()
+    assert not path.exists()  # an untrained model would replace an earlier one
+    agent.train(256, 60.0)
+    kept.keep(replace(begun.standing, env_steps=256))
+    agent.train(256, 60.0)
+    kept.save_trained()
+    assert load_model(path).settings["env_steps"] == "256"
+    kept.save_if_due(replace(begun.standing, env_steps=512))
+    kept.save_trained()
+    assert load_model(path).settings["env_steps"] == "512"
+    assert load_run_state(state_file(path)).record.standing.env_steps == 512
