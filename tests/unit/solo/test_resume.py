@@ -113,10 +113,13 @@ def test_a_raised_bound_gives_the_model_of_one_longer_run(tmp_path: Path) -> Non
 
 def test_what_took_time_before_counts(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    before = train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=640))
-    after = resume(path, options=TrainOptions(max_env_steps=1280))
-    assert after.wall_s > before.wall_s
-    assert after.outcome.progress.train_s > before.outcome.progress.train_s
+    train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=640))
+    state = load_run_state(state_file(path))
+    standing = replace(state.record.standing, train_s=1000.0)
+    save_run_state(state_file(path), replace(state, record=replace(state.record, wall_s=2000.0, standing=standing)))
+    result = json.loads(resume(path, options=TrainOptions(max_env_steps=1280)).json())
+    assert 1000.0 < result["train_s"] < 1900.0
+    assert 2000.0 < result["wall_s"] < 2900.0
 
 
 def test_killed_run_goes_on_from_what_it_saved_on_the_way(
@@ -135,8 +138,11 @@ def test_killed_run_goes_on_from_what_it_saved_on_the_way(
     monkeypatch.setattr(LineDisplay, "trained", copy)
     train_solo(small(), replace(WHOLE, model_file=part))
     assert load_model(killed).settings["env_steps"] == "704"
-    resume(killed)
+    curve = tmp_path / "curve.jsonl"
+    curve.write_text("what it wrote after that\n")
+    summary = resume(killed, options=TrainOptions(curve_file=curve))
     assert learned(killed) == learned(whole)
+    assert [json.loads(line) for line in curve.read_text().splitlines()] == json.loads(summary.json())["curve"]
 
 
 def test_settings_that_the_state_depends_on_are_refused_by_name(tmp_path: Path) -> None:
