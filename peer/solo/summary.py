@@ -113,7 +113,7 @@ class Summary:
     def _how_to_go_on(self) -> list[str]:
         if self.keeper.failure:
             return [f"  its state is not saved, so this run cannot go on from here: {self.keeper.failure}"]
-        idle = self.resumed and self.outcome.progress.env_steps == self.record.standing.env_steps
+        idle = self.outcome.progress.env_steps == self.record.standing.env_steps
         more = {
             "return": " stop.mean_return=null" if idle else None,
             "interrupted": "",

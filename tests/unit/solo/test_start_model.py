@@ -43,6 +43,7 @@ def test_weights_and_statistics_are_taken_over_and_the_rest_begins_afresh(traine
         config("stop.mean_return=-1000", base=base),
         TrainOptions(model_file=tmp_path / "same.safetensors", start=start),
     )
+    assert f"to go on: murmur train --resume -o {again.model_file} stop.mean_return=null" in again.text()
     same = load_model(again.model_file)
     assert same.state.params.tobytes() == before.state.params.tobytes()
     assert same.state.moments.mean.tobytes() == before.state.moments.mean.tobytes()
