@@ -16,6 +16,9 @@ from peer.types import Digest, PeerId, Seconds
 _WINDOWS_TO_COME_OVER = 2
 """Of `history` rounds: several times what two chains need to become one in the torture of tests/swarm."""
 
+_ROUNDS_TO_FOLLOW = 2
+"""In which those hear of a better branch who are to follow to it."""
+
 FinalityEffect = Finalised | FinalityWithdrawn | FinalityWithout
 
 
@@ -29,17 +32,23 @@ class Finality:
         self._forbearance = Forbearance(rounds=_WINDOWS_TO_COME_OVER * ledger.parts.rules.history)
         self._counted: object = None
         self._count_at = 0
+        self._joined_at = -_ROUNDS_TO_FOLLOW  # the round in which the tip last left what was final for another branch
         self._without: dict[PeerId, int] = {}  # who was left out of deciding, and the last such round that is final
         self.final_round = _before(ledger.chain.root)
         self.held_up_by: frozenset[PeerId] = frozenset()
         """Who is known to be on another chain, so that nothing, or less, is final here."""
 
     def went_back_to(self, ancestor: Entry) -> None:
-        """Take note that the tip moved to another branch from `ancestor`."""
-        self.final_round = min(self.final_round, ancestor.round)
+        """Take note that the tip moved to another branch from `ancestor`, or ahead.
+
+        Where it left rounds that were final here, others may hold them as final still.
+        """
+        if ancestor.round < self.final_round:
+            self.final_round, self._joined_at = ancestor.round, self._ledger.tip.round
 
     def restarted(self) -> None:
-        """Take note that the chain was replaced by a snapshot."""
+        """Take note that the chain was replaced by a snapshot; those left behind by it are known (strays.py)."""
+        self._joined_at = -_ROUNDS_TO_FOLLOW
         self.final_round = _before(self._ledger.chain.root)
 
     def look(self, now: Seconds) -> list[FinalityEffect]:
@@ -75,7 +84,14 @@ class Finality:
         self._count_at = votes.version + (1 if may_be_held_up else count.short)
         self._without = self._without | count.without if above == self.final_round else count.without
         last = above if count.newest is None else count.newest.round
+        if contested and self._awaits_followers():
+            last = min(last, self.final_round)
         return [*told, *self._move_to(last, contested, returned)]
+
+    def _awaits_followers(self) -> bool:
+        """Return whether those that hold as final what the tip has left may not know yet where it went."""
+        tip = self._ledger.tip
+        return tip.stop == "" and tip.round < self._joined_at + _ROUNDS_TO_FOLLOW
 
     def _count_from(self, *, is_contested: bool, has_returned: bool) -> int:
         """Return above which round the votes are counted: as far down as the answer may be another one by now."""

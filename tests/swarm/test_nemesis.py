@@ -24,9 +24,10 @@ another chain by a snapshot, and took those who stayed for being there, too (adr
 
 SCATTERED = (
     *((seed, False) for seed in (5000041, 5000147, 5000385, 5000519, 5000927, 5400086)),
-    *((seed, True) for seed in (5100075, 5100207, 5100348, 5100475)),
+    *((seed, True) for seed in (5100075, 5100207, 5100348, 5100475, 6151447)),
 )
-"""Peers that were sent from piece to piece by votes of peers that had left, or that a few kept away (adr/0079)."""
+"""Peers that were sent from piece to piece by votes of peers that had left, or that a few kept away (adr/0079).
+6151447: one that changed branches, and held the new one as final before those it had left could know (adr/0084)."""
 
 SLOW_SEEDS = (69, 100, 104, 112)
 """Of 150 such lives, those in which a roster that had shrunk beside the others made its own branch final (adr/0037)."""
