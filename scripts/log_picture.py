@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 _COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red")
-_COLUMNS = 136
+_COLUMNS = 140
 _TITLE = "murmur up --peers 3 -c configs/config.yaml -c configs/cartpole-variants.yaml stop.mean_return=null"
 
 # rich's own template loads a web font; a picture in a repository must not fetch anything.
