@@ -137,6 +137,26 @@ async def connected_pair(peers: Peers) -> tuple[Transport, Transport]:
     return one, other
 
 
+async def connected_from_both_sides(peers: Peers) -> tuple[Transport, Transport]:
+    """Have two peers dial each other at once, several times, so that more than one connection leads to each."""
+    one, other = await peers.start(1), await peers.start(2)
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(one.connect, address_of(other))
+            nursery.start_soon(other.connect, address_of(one))
+    await until(lambda: bool(one.connected_peers() and other.connected_peers()))
+    return one, other
+
+
+async def with_twins(peers: Peers) -> tuple[Transport, Transport, Transport]:
+    """Return peer 1, and the two processes of identity 2 that are connected to it."""
+    one, older = await connected_pair(peers)
+    newer = await peers.start(2 + TWIN)
+    assert await newer.connect(address_of(one)) == peer_id(1)
+    await until(lambda: len(one.sessions_of(peer_id(2))) == 2)
+    return one, older, newer
+
+
 class Shelf:
     """Serves one content to all. open: how many downloads are being served."""
 

@@ -3,7 +3,6 @@
 from functools import partial
 
 import pytest
-import trio
 from trio.testing import MockClock
 
 from peer.errors import TransportError
@@ -11,6 +10,7 @@ from peer.network.transport import PeerConnected, PeerDisconnected
 from tests.contract.transport.peers import (
     Peers,
     address_of,
+    connected_from_both_sides,
     connected_pair,
     echo,
     next_event,
@@ -77,12 +77,7 @@ async def test_connect_twice_makes_one_event(clock: MockClock, peers: Peers) -> 
 async def test_connect_from_both_sides_at_once_makes_one_event_and_one_disconnection(
     clock: MockClock, peers: Peers
 ) -> None:
-    one, other = await peers.start(1), await peers.start(2)
-    async with trio.open_nursery() as nursery:
-        for _ in range(3):
-            nursery.start_soon(one.connect, address_of(other))
-            nursery.start_soon(other.connect, address_of(one))
-    await until(lambda: bool(one.connected_peers() and other.connected_peers()))
+    one, _ = await connected_from_both_sides(peers)
     assert await next_event(one) == PeerConnected(peer=peer_id(2))
     await peers.stop(2)
     event = await next_event(one)

@@ -8,12 +8,14 @@ from tests.contract.transport.peers import (
     TWIN,
     Peers,
     address_of,
+    connected_from_both_sides,
     connected_pair,
     echo,
     next_event,
     peer_id,
     pending_events,
     until,
+    with_twins,
 )
 
 
@@ -38,12 +40,7 @@ async def test_who_stops_is_known_to_have_stopped_by_all(clock: MockClock, peers
 async def test_who_stops_while_two_connections_lead_to_it_is_known_to_have_stopped(
     clock: MockClock, peers: Peers
 ) -> None:
-    one, other = await peers.start(1), await peers.start(2)
-    async with trio.open_nursery() as nursery:
-        for _ in range(3):
-            nursery.start_soon(one.connect, address_of(other))
-            nursery.start_soon(other.connect, address_of(one))
-    await until(lambda: bool(one.connected_peers() and other.connected_peers()))
+    one, _ = await connected_from_both_sides(peers)
     await peers.stop(2)
     assert (await next_end(one)).stopped
     assert not pending_events(one)
@@ -63,19 +60,13 @@ async def test_who_parts_from_one_peer_has_not_stopped(clock: MockClock, peers: 
 
 
 async def test_who_keeps_to_another_process_of_an_identity_has_not_stopped(clock: MockClock, peers: Peers) -> None:
-    one, older = await connected_pair(peers)
-    newer = await peers.start(2 + TWIN)
-    await newer.connect(address_of(one))
-    await until(lambda: len(one.sessions_of(peer_id(2))) == 2)
+    one, older, newer = await with_twins(peers)
     one.keep_session(peer_id(2), newer.session)
     assert await next_end(older) == PeerDisconnected(peer=peer_id(1), cause=NO_GOODBYE)
 
 
 async def test_goodbye_of_one_process_is_not_that_of_another_with_its_identity(clock: MockClock, peers: Peers) -> None:
-    one, _ = await connected_pair(peers)
-    newer = await peers.start(2 + TWIN)
-    await newer.connect(address_of(one))
-    await until(lambda: len(one.sessions_of(peer_id(2))) == 2)
+    one, _, newer = await with_twins(peers)
     await peers.stop(2)
     await until(lambda: one.sessions_of(peer_id(2)) == {newer.session})
     assert not [event for event in pending_events(one) if isinstance(event, PeerDisconnected)]

@@ -4,18 +4,9 @@ import pytest
 from trio.testing import MockClock
 
 from peer.errors import IdentityInUseError, TransportError
-from peer.network.transport import PeerConnected, PeerDisconnected, RequestHandler, Transport
+from peer.network.transport import PeerConnected, PeerDisconnected, RequestHandler
 from peer.types import PeerId
-from tests.contract.transport.peers import TWIN, Peers, address_of, connected_pair, echo, peer_id, pending_events, until
-
-
-async def with_twins(peers: Peers) -> tuple[Transport, Transport, Transport]:
-    """Return peer 1, and the two processes of identity 2 that are connected to it."""
-    one, older = await connected_pair(peers)
-    newer = await peers.start(2 + TWIN)
-    assert await newer.connect(address_of(one)) == peer_id(1)
-    await until(lambda: len(one.sessions_of(peer_id(2))) == 2)
-    return one, older, newer
+from tests.contract.transport.peers import TWIN, Peers, address_of, echo, peer_id, pending_events, until, with_twins
 
 
 async def test_sessions_of_a_peer_are_those_of_the_processes_behind_its_connections(

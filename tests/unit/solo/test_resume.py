@@ -20,7 +20,7 @@ from peer.solo.interrupt import Interrupt
 from peer.solo.options import TrainOptions
 from peer.solo.resumption import resume_at, resume_last
 from peer.solo.run import Progress
-from peer.solo.run_state import RunState, load_run_state, save_run_state, state_file
+from peer.solo.run_state import RunRecord, load_run_state, save_run_state, state_file
 from peer.solo.summary import Summary
 from peer.solo.train import go_on, train_solo
 from peer.storage.model_file import load_model
@@ -219,21 +219,22 @@ def test_state_whose_parts_do_not_belong_together_is_refused(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("changed", "cause"),
+    ("change", "cause"),
     [
-        ({"wall_s": float("nan")}, "wall_s is nan"),
+        (lambda record: replace(record, wall_s=float("nan")), "wall_s is nan"),
         (
-            {"settings": {"ppo": {"epochs": "many"}}},
+            lambda record: replace(record, settings={"ppo": {"epochs": "many"}}),
             "settings that this version does not know: ppo.epochs: input should",
         ),
     ],
 )
-def test_state_with_what_no_run_writes_is_refused(tmp_path: Path, changed: dict[str, object], cause: str) -> None:
+def test_state_with_what_no_run_writes_is_refused(
+    tmp_path: Path, change: Callable[[RunRecord], RunRecord], cause: str
+) -> None:
     path = tmp_path / "m.safetensors"
     train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
     state = load_run_state(state_file(path))
-    record = replace(state.record, **changed)  # type: ignore[arg-type]  # of other types on purpose
-    save_run_state(state_file(path), RunState(record=record, learner=state.learner))
+    save_run_state(state_file(path), replace(state, record=change(state.record)))
     with pytest.raises(StorageError, match=cause):
         resume(path)
 
