@@ -19,8 +19,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -146,6 +146,19 @@ class Spans:
             barrage.go_on()
 
 
+@contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Raise KeyboardInterrupt at the end rather than while a process is started that nobody would end then."""
+    told: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: told.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if told:
+        raise KeyboardInterrupt
+
+
 def moment() -> tuple[float, datetime]:
     return time.monotonic(), datetime.now(UTC)
 
@@ -233,13 +246,17 @@ def main() -> int:
     parser.add_argument("--before-s", type=float, default=120.0, help="how long to look before it, and after it")
     options = parser.parse_args()
     # The three processes are to end with this one; trio knows how to be interrupted by SIGINT alone.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"seed {options.seed}, at most {options.rate:g} frames a second; {describe_machine()}", flush=True)
     with tempfile.TemporaryDirectory(prefix="murmur-fuzz-") as folder, ExitStack() as stack:
         murmur = Murmur(Path(folder), stack)
-        victim = murmur.peer("victim", *_SETTINGS)
-        others = [murmur.peer(name, *_SETTINGS, meet=[victim], altered=["--duty=0.05"]) for name in ("one", "two")]
+        with interrupts_deferred():
+            victim = murmur.peer("victim", *_SETTINGS)
+        others = []
+        for name in ("one", "two"):
+            with interrupts_deferred():
+                others.append(murmur.peer(name, *_SETTINGS, meet=[victim], altered=["--duty=0.05"]))
         victim.wait_for("round_sealed", lambda event: event["admitted"] == 3, within_s=START_S)
         run = wire_run_id(load_config([], {}, []))
         barrage = Barrage(port_of(victim), run=run, seed=options.seed, frames=options.frames, rate=options.rate)

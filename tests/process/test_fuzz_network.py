@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import trio
 
 from peer.config.load import load_config
@@ -43,9 +44,21 @@ def test_peer_under_malformed_frames_on_every_surface_counts_them_and_seals_on(m
     assert victim.stop() == other.stop() == 0
 
 
-def test_fuzzer_that_is_told_to_stop_takes_its_peers_along() -> None:
-    def children() -> list[int]:
-        return [int(pid) for pid in Path(f"/proc/{fuzzer.pid}/task/{fuzzer.pid}/children").read_text().split()]
+def cmdline(pid: str) -> bytes:
+    """Return the arguments of a process; none of one that has ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+@pytest.mark.parametrize("started", [1, 2, 3])
+def test_fuzzer_that_is_told_to_stop_takes_its_peers_along(started: int) -> None:
+    """It is told in the very moment that it starts one of them."""
+
+    def peers() -> list[int]:
+        pids = Path(f"/proc/{fuzzer.pid}/task/{fuzzer.pid}/children").read_text().split()
+        return [int(pid) for pid in pids if b"\0peer\0" in cmdline(pid)]
 
     with subprocess.Popen(
         [sys.executable, "-m", "tests.fuzz.fuzz_network"],
@@ -54,9 +67,8 @@ def test_fuzzer_that_is_told_to_stop_takes_its_peers_along() -> None:
         stderr=subprocess.DEVNULL,
     ) as fuzzer:
         deadline = time.monotonic() + START_S
-        while len(pids := children()) < 3:
+        while len(pids := peers()) < started:
             assert time.monotonic() < deadline, f"peers: {pids}"
-            time.sleep(0.05)
         fuzzer.send_signal(signal.SIGTERM)
         fuzzer.wait(START_S)
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
