@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.soaking.samples import Sample, of_peer, peers_in
-from benchmarks.soaking.trend import FLAT_PER_HOUR, trend
+from benchmarks.soaking.trend import FLAT_PER_HOUR, peaks, trend
 
 WARM_UP = 1 / 2
-"""Part of the run that is not judged: caches fill; the journal and its log reach their bounds (25 min)."""
+"""Part of the run that is not judged: caches fill, and tables of newcomers reach their bounds."""
+
+DISK_WARM_UP = 1 / 4
+"""The same of the disk: the journal is full after eight minutes."""
 
 _JUDGED = (
     # field, title, least change in an hour that is looked at
@@ -19,6 +22,9 @@ _JUDGED = (
     ("disk_mib", "disk, MiB", 0.1),
     ("sealed_per_min", "sealed rounds a minute", 0.5),
 )
+PEAK_H = 1 / 12
+"""Disk is judged by the most within so long (h): the journal is halved whenever it is full, here every four minutes."""
+
 _DRAWN = (*_JUDGED, ("deltas_per_round", "deltas in a round", 0.0))
 _TOGETHER = 0.5
 """Deltas in a round of a peer that is never harmed, in the median, as a part of all peers: less is no swarm."""
@@ -30,12 +36,12 @@ def report(samples: Sequence[Sample], *, steady: Sequence[str]) -> tuple[str, bo
     """Return the table of the peers that lived through the run, and whether all of it is flat."""
     end = max(sample.hours for sample in samples)
     heading = [
-        f"after the first {WARM_UP * end * 60:.0f} min; slope by Theil-Sen with the interval of 95 % of its resamples; "
-        f"flat: below {FLAT_PER_HOUR:.0%} of the median an hour, or below the least change told",
+        f"after the first {WARM_UP * end * 60:.0f} min (disk: {DISK_WARM_UP * end * 60:.0f}); slope by Theil-Sen with "
+        f"the interval of 95 % of its resamples; flat: below {FLAT_PER_HOUR:.0%} of the median an hour, or below the "
+        "least change told",
         f"  {'':<24}{'peer':<12}{'median':>9}{'first':>9}{'last':>9}   change an hour",
     ]
-    judged = {peer: [each for each in of_peer(samples, peer) if each.hours >= WARM_UP * end] for peer in steady}
-    rows = [_growth(judged[peer], peer, *quantity) for quantity in _JUDGED for peer in steady]
+    rows = [_growth(of_peer(samples, peer), peer, *quantity) for quantity in _JUDGED for peer in steady]
     peers = len(peers_in(samples))
     company = [_company(of_peer(samples, peer), peer, peers=peers) for peer in steady]
     lines, verdicts = zip(*rows, *company, strict=True)
@@ -44,8 +50,14 @@ def report(samples: Sequence[Sample], *, steady: Sequence[str]) -> tuple[str, bo
 
 def _growth(samples: Sequence[Sample], peer: str, field: str, title: str, least: float) -> tuple[str, bool]:
     """Return the row of one quantity of one peer, and whether it is flat."""
-    values = [float(getattr(sample, field)) for sample in samples]
-    found = trend([sample.hours for sample in samples], values)
+    is_disk = field == "disk_mib"
+    begin = samples[-1].hours * (DISK_WARM_UP if is_disk else WARM_UP)
+    judged = [sample for sample in samples if sample.hours >= begin]
+    hours, values = [sample.hours for sample in judged], [float(getattr(sample, field)) for sample in judged]
+    if is_disk:
+        title = f"{title}, at most"
+        hours, values = peaks(hours, values, span=PEAK_H)
+    found = trend(hours, values)
     is_flat = found.is_flat(least=least)
     tenth = max(len(values) // 10, 1)
     first, last = statistics.median(values[:tenth]), statistics.median(values[-tenth:])

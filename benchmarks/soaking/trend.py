@@ -1,5 +1,6 @@
 """Whether a series grows: a slope that outliers do not move, and what counts as flat."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,16 @@ def trend(hours: ArrayLike, values: ArrayLike, *, seed: int = 0, resamples: int 
         slopes.append(_slope(x[chosen], y[chosen]))
     low, high = np.quantile(slopes, (0.025, 0.975))
     return Trend(median=float(np.median(y)), per_hour=_slope(x, y), low=float(low), high=float(high))
+
+
+def peaks(times: Sequence[float], values: Sequence[float], *, span: float) -> tuple[list[float], list[float]]:
+    """Return the greatest value within the last `span`, at every time from which on the series reaches so far back.
+
+    A quantity that rises to a bound and falls again, over and over, has level peaks, whatever part of it is looked at.
+    """
+    ends = [time for time in times if time >= times[0] + span]
+    series = list(zip(times, values, strict=True))
+    return ends, [max(value for time, value in series if end - span <= time <= end) for end in ends]
 
 
 def _slope(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import theilslopes
 
-from benchmarks.soaking.trend import trend
+from benchmarks.soaking.trend import peaks, trend
 
 HOURS = np.linspace(0.0, 1.0, 120)
 
@@ -24,6 +24,19 @@ def test_noise_without_a_slope_is_flat_and_outliers_do_not_change_that() -> None
     values = 200.0 + np.random.default_rng(3).normal(0.0, 0.5, HOURS.size)
     values[::17] += 80.0
     assert trend(HOURS, values).is_flat(least=1.0)
+
+
+def test_sawtooth_has_level_peaks_where_its_own_slope_is_that_of_the_part_that_is_looked_at() -> None:
+    teeth = 3.0 + (HOURS * 3.3) % 1.0
+    hours, most = peaks(list(HOURS), list(teeth), span=1 / 3.2)
+    assert not trend(HOURS, teeth).is_flat(least=0.1)
+    assert trend(hours, most).is_flat(least=0.1)
+    assert hours[0] == pytest.approx(1 / 3.2, abs=0.01)
+
+
+def test_peaks_of_a_sawtooth_that_rises_rise_with_it() -> None:
+    hours, most = peaks(list(HOURS), list(3.0 + (HOURS * 3.3) % 1.0 + 2.0 * HOURS), span=1 / 3.2)
+    assert trend(hours, most).per_hour == pytest.approx(2.0, abs=0.3)
 
 
 def test_too_few_points_are_refused() -> None:
