@@ -4,7 +4,7 @@ Votes are signed, and come with the offer. What a peer says of its tip is not, a
 peer itself. So behind a state that somebody made up stand those that made it up, and those that took it over.
 """
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 
 from peer.errors import ProtocolError
 from peer.rounds.company import Company
@@ -49,23 +49,26 @@ class Backers:
 
     def sides(self, offered: Tip, state: Entry | None = None) -> tuple[Side, Side]:
         """Return an offered state and the chain here, each with those who stand behind it. state: that, once here."""
-        voted_there = self._voted_for(offered)
-        here = self._last_seen_here(offered.round, voted_there)
-        there = self._behind_offer(offered, voted_there - here)
+        voted_there, bases = self._voted_for(offered), self._bases()
+        here = self._last_seen_here(offered.round, voted_there, bases)
+        there = self._behind_offer(offered, voted_there - here, bases)
         known = None if state is None else state.settle(self._ledger.parts.rules).held.keys()
         theirs = Side(round=offered.round, score=offered.score, backers=self._allowed(there), known=known)
         return theirs, self._our_side(here, there)
 
-    def _behind_offer(self, offered: Tip, voted: Set[PeerId]) -> set[PeerId]:
-        """Return who stands behind an offered state: those who say it is their tip, and some of those who `voted`.
+    def _behind_offer(self, offered: Tip, voted: Set[PeerId], bases: Mapping[PeerId, Digest]) -> set[PeerId]:
+        """Return who stands behind an offered state.
 
-        Of the voters those count that have not voted here in a later round and, as keys cost nothing, can be reached or
-        are named by the chain here.
+        These are those who say that it is their tip, those who since their last word announced work on it, and some of
+        those who `voted`: who have not voted here in a later round and, as keys cost nothing, can be reached or are
+        named by the chain here.
         """
         ledger = self._ledger
         met = self._company.alive | ledger.tip.settle(ledger.parts.rules).held.keys()
         voted_here = (_voters(entry, ledger) for entry in ledger.line() if entry.round > offered.round)
-        return set(voted & met).difference(*voted_here) | self._at(Digest(offered.digest)) - {ledger.me}
+        voters = set(voted & met).difference(*voted_here)
+        trains_there = {peer for peer in self._company.reachable if bases.get(peer) == offered.digest}
+        return voters | trains_there | self._at(Digest(offered.digest)) - {ledger.me}
 
     def _our_side(self, here: Set[PeerId], there: Set[PeerId]) -> Side:
         """Return the chain here, with those behind it.
@@ -88,27 +91,44 @@ class Backers:
             known=standing.held.keys(),
         )
 
-    def _last_seen_here(self, round_number: int, voted_there: Set[PeerId]) -> set[PeerId]:
-        """Return this peer, and those that said they are on its line.
+    def _bases(self) -> dict[PeerId, Digest]:
+        """Return on what each peer announced work that became known here after its last word of its tip."""
+        told, bases = self._company.told, dict[PeerId, Digest]()
+        for peer in self._company.reachable:
+            header = self._ledger.pool.newest_of(peer)
+            if header is not None and (peer not in told or header.message.sequence > told[peer].announced):
+                bases[peer] = Digest(header.message.base)
+        return bases
+
+    def _last_seen_here(
+        self, round_number: int, voted_there: Set[PeerId], bases: Mapping[PeerId, Digest]
+    ) -> set[PeerId]:
+        """Return this peer, and those that said they are on its line, and have announced no work elsewhere since.
 
         Those who voted for the other side must have said so after their vote in that round. Of the others any word
         counts, as whoever makes up a state chooses its round.
         """
         told, digests = self._company.told.items(), {entry.digest for entry in self._ledger.line()}
-        on_line = ((peer, word) for peer, word in told if word.tip.digest in digests)
+        on_line = (
+            (peer, word)
+            for peer, word in told
+            if word.tip.digest in digests and bases.get(peer, word.tip.digest) in digests
+        )
         here = {peer for peer, word in on_line if peer not in voted_there or word.voted >= round_number}
         return {self._ledger.me, *here}
 
     def newest_backed(self) -> Entry:
         """Return the entry to offer: the newest of the line with at least half as many votes as the one with the most.
 
-        Where more than twice as many peers are at the tip as voted for any entry, that is the tip: they cannot vote
-        just now.
+        Those who are on another chain by now do not count. Where more peers are at the tip, or have just had their work
+        admitted by it, than voted for any entry, that is the tip: some cannot vote just now.
         """
-        line = [entry for entry in self._ledger.line() if entry.state is not None]
-        counts = [len(self._allowed(_voters(entry, self._ledger))) for entry in line]
-        if 2 * max(counts) < len(self._allowed(self._at(self._ledger.tip.digest))):
-            return self._ledger.tip
+        ledger, company = self._ledger, self._company
+        line = [entry for entry in ledger.line() if entry.state is not None]
+        counts = [len(self._allowed(_voters(entry, ledger) - company.apart.keys())) for entry in line]
+        at_tip = self._at(ledger.tip.digest) | ledger.tip.settle(ledger.parts.rules).in_time & company.alive
+        if max(counts) < len(self._allowed(at_tip - company.apart.keys())):
+            return ledger.tip
         enough = (max(counts) + 1) // 2
         return next(entry for entry, count in zip(line[::-1], counts[::-1], strict=True) if count >= enough)
 

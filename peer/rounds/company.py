@@ -24,13 +24,16 @@ def _ticket(peer: PeerId) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a peer said of its tip. voted: the last round of its votes known then, which are older than what it said.
+    """What a peer said of its tip.
 
-    apart: it holds nothing that we hold and offered its whole state, or is on a branch that has left the window here.
+    voted: the last round of its votes known then, which are older than what it said. announced: the highest sequence of
+    its deltas known then, which are older, too. apart: it holds nothing that we hold and offered its whole state, or is
+    on a branch that has left the window here.
     """
 
     tip: Tip
     voted: int
+    announced: int = 0
     apart: bool = False
 
 

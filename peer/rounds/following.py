@@ -194,7 +194,9 @@ class Follower:
         """Take note of what a peer says of its tip. is_apart: it holds nothing that we hold."""
         chain, votes = self._ledger.chain, self._ledger.votes
         apart = is_apart or is_forsaken(Digest(tip.digest), chain=chain, votes=votes)
-        self._company.heard(peer, Told(tip=tip, voted=votes.last_round_of(peer), apart=apart))
+        newest = self._ledger.pool.newest_of(peer)
+        announced = 0 if newest is None else newest.message.sequence
+        self._company.heard(peer, Told(tip=tip, voted=votes.last_round_of(peer), announced=announced, apart=apart))
 
     def doubt(self) -> list[ModelDiffers]:
         """Distrust the own state once a majority got the model of a manifest that this peer could not reproduce."""

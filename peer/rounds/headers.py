@@ -78,6 +78,11 @@ class HeaderPool:
             self._peers[base] = frozenset(self._by_base[base])
         return self._peers[base]
 
+    def newest_of(self, peer: PeerId) -> Signed[DeltaHeader] | None:
+        """Return the newest header of a peer on any base; None without any."""
+        own = [headers[peer] for headers in self._by_base.values() if peer in headers]
+        return max(own, key=lambda header: header.message.sequence, default=None)
+
     def named(self, base: Digest, name: bytes) -> Signed[DeltaHeader] | None:
         """Return the header for the round after `base` whose digest begins with `name`, of NAME_BYTES bytes."""
         return self._named.get(base, {}).get(name)

@@ -44,20 +44,24 @@ def admitted_from(entry: Entry, ledger: Ledger) -> frozenset[PeerId]:
 def is_outnumbered_by_rival(parent: Entry, branch: Sequence[Entry], ledger: Ledger, told_at: ToldAt) -> bool:
     """Return whether a rival of the first manifest of `branch` has at least twice as much to show for itself.
 
-    For the rival manifest speak the known peers whose work it counts. For the branch speak those whose work any of its
-    manifests counts, and those who say that they are on it. A rival that could not be applied does not count, nor does
-    any once a majority has decided for the branch.
+    For the rival manifest speak the known peers whose work it counts, and who do not say that they are on the branch
+    by now. For the branch speak those whose work any of its manifests counts, and those who say that they are on it. A
+    rival that could not be applied does not count, nor does any once a majority has decided for the branch.
     Why: a member that seals alone, one manifest on the other as fast as it can sign them, has the higher score.
     """
     child = branch[0]
     rivals = [rival for rival in ledger.chain.children(parent.digest) if rival is not child]
     if not rivals or not parent.roster:
         return False
-    most = max((num_admitted(parent, rival, ledger) for rival in rivals if ledger.missing.can_apply(rival)), default=0)
+    rivals = [rival for rival in rivals if ledger.missing.can_apply(rival)]
+    most = max((num_admitted(parent, rival, ledger) for rival in rivals), default=0)
     if most < _FEW or 2 * num_admitted(parent, child, ledger) > most:
         return False
     rules = ledger.parts.rules
-    behind = told_at({entry.digest for entry in branch}).union(*(entry.settle(rules).in_time for entry in branch))
-    if 2 * len(behind & parent.settle(rules).known) > most:
+    known = parent.settle(rules).known
+    there = told_at({entry.digest for entry in branch})
+    behind = known & there.union(*(entry.settle(rules).in_time for entry in branch))
+    most = max(len((rival.settle(rules).in_time & known) - there) for rival in rivals)
+    if 2 * len(behind) > most:
         return False
     return not ledger.is_decided(child, electorate(parent, child))

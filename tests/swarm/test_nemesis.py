@@ -29,6 +29,10 @@ SCATTERED = (
 """Peers that were sent from piece to piece by votes of peers that had left, or that a few kept away (adr/0079).
 6151447: one that changed branches, and held the new one as final before those it had left could know (adr/0084)."""
 
+MOVED_ON = (6061031, 6062618, 6063466, 6066765)
+"""Peers that stayed with a branch of their own for four to six rounds, as those who had gone over were thought to stand
+behind it, too (adr/0085)."""
+
 SLOW_SEEDS = (69, 100, 104, 112)
 """Of 150 such lives, those in which a roster that had shrunk beside the others made its own branch final (adr/0037)."""
 
@@ -57,6 +61,13 @@ def test_a_tormented_swarm_ends_in_agreement_with_all_work_counted_once(seed: in
 def test_so_does_one_that_was_in_many_pieces(seed: int, *, groups: bool) -> None:
     verdict = judge(seed, groups=groups)
     assert not verdict.failure, describe(verdict)
+
+
+@pytest.mark.parametrize("seed", MOVED_ON)
+def test_nobody_stays_with_a_branch_of_its_own_for_those_who_have_gone_over(seed: int) -> None:
+    calm = judge(seed).calm
+    assert calm.until_equal is not None
+    assert calm.until_equal <= 1
 
 
 @pytest.mark.usefixtures("sha256_names")

@@ -6,13 +6,16 @@ import pytest
 from peer.network.identity import Identity
 from peer.rounds.backers import Backers
 from peer.rounds.company import Company, Told
+from peer.rounds.entry import Entry
 from peer.types import Digest, PeerId
-from peer.wire.envelope import seal
-from peer.wire.messages import Ack
+from peer.wire.envelope import Signed, seal
+from peer.wire.messages import Ack, DeltaHeader
 from peer.wire.sync import SnapshotOffer, SyncResponse, Tip
 from tests.swarm.machine_swarm import RUN, MachineSwarm
 
 ELSEWHERE = Digest(b"x" * 32)
+SINCE = 2**50
+"""A sequence above that of any work that these swarms do."""
 
 
 @pytest.fixture
@@ -104,6 +107,102 @@ def test_a_round_that_a_made_up_state_claims_takes_nobodys_word_away(swarm: Mach
     company(swarm).heard(member, Told(tip=Tip(tip.digest, tip.round, tip.score), voted=tip.round))
     _, ours = backers(swarm).sides(offer(swarm, rounds_ahead=1000))
     assert member in ours.backers
+
+
+def trains_on(swarm: MachineSwarm, number: int, base: Digest, *, sequence: int = SINCE) -> None:
+    """Let the first member hear of work that another one announces for the round after `base`."""
+    swarm.members[0].machine._ledger.pool.add(header_on(base, Identity.for_tests(number + 1), sequence))
+
+
+def header_on(base: Digest, author: Identity, sequence: int) -> Signed[DeltaHeader]:
+    message = DeltaHeader(
+        round=99, base=base, sequence=sequence, payload=bytes(32), payload_bytes=1, codec="float32", env_steps=1,
+        weight=1, steps_per_s=1, l2_norm=1.0, approx_kl=0.0, mean_return=None, eval_return=None, tasks=(),
+    )  # fmt: skip
+    return seal(message, author, run=RUN)
+
+
+def says_it_is_here(swarm: MachineSwarm, peer: PeerId, *, announced: int) -> None:
+    tip = swarm.members[0].machine.tip
+    swarm.members[0].machine._ledger.discard_votes(peer)
+    word = Told(tip=Tip(tip.digest, tip.round, tip.score), voted=tip.round, announced=announced)
+    company(swarm).heard(peer, word)
+
+
+@pytest.mark.parametrize(("sequence", "is_here"), [(SINCE, False), (SINCE - 1, True)])
+def test_who_has_announced_work_elsewhere_since_its_word_is_not_here(
+    swarm: MachineSwarm, sequence: int, *, is_here: bool
+) -> None:
+    member = peers(swarm)[3]
+    says_it_is_here(swarm, member, announced=SINCE - 1)
+    trains_on(swarm, 3, Digest(b"z" * 32), sequence=sequence)
+    theirs, ours = backers(swarm).sides(offer(swarm, rounds_ahead=3))
+    assert (member in ours.backers) is is_here
+    assert theirs.backers == frozenset()
+
+
+def test_who_announces_work_on_the_offered_state_stands_behind_it(swarm: MachineSwarm) -> None:
+    member, stranger = peers(swarm)[3], Identity.for_tests(9)
+    company(swarm).meet(company(swarm).alive | {stranger.peer_id}, swarm.now)
+    for number in (3, 8):
+        trains_on(swarm, number, ELSEWHERE)
+    theirs, ours = backers(swarm).sides(offer(swarm, rounds_ahead=3))
+    assert theirs.backers == {member, stranger.peer_id}
+    assert member not in ours.backers
+
+
+def test_who_cannot_be_reached_does_not_stand_behind_a_state_for_the_work_it_announced(swarm: MachineSwarm) -> None:
+    trains_on(swarm, 8, ELSEWHERE)
+    theirs, _ = backers(swarm).sides(offer(swarm, rounds_ahead=3))
+    assert theirs.backers == frozenset()
+
+
+def test_what_a_peer_says_is_newer_than_the_work_that_was_known_then(swarm: MachineSwarm) -> None:
+    machine, member = swarm.members[0].machine, peers(swarm)[3]
+    trains_on(swarm, 3, ELSEWHERE)
+    tip = machine.tip
+    machine._follower.heard(member, Tip(tip.digest, tip.round, tip.score), is_apart=False)
+    assert company(swarm).told[member].announced == SINCE
+    theirs, _ = backers(swarm).sides(offer(swarm, rounds_ahead=3))
+    assert theirs.backers == frozenset()
+
+
+def test_the_tip_is_offered_where_more_are_there_than_voted_for_anything(swarm: MachineSwarm) -> None:
+    ledger, tip = swarm.members[0].machine._ledger, swarm.members[0].machine.tip
+    for member in peers(swarm)[:2]:
+        ledger.discard_votes(member)
+    assert len(tip.admitted) == 4, "their work tells that they are here"
+    assert backers(swarm).newest_backed() is tip
+
+
+def voted_last(swarm: MachineSwarm, *, silent: PeerId) -> Entry:
+    """Let nobody have voted since the fourth entry from the tip, nor ever the one that is `silent`; return that."""
+    machine = swarm.members[0].machine
+    votes, voted = machine._ledger.votes, machine.line()[-4]
+    machine._ledger.discard_votes(silent)
+    for number in range(voted.round + 1, machine.tip.round + 1):
+        for voter in list(votes.of(number)):
+            votes._remove(number, voter)
+    return voted
+
+
+def test_votes_of_those_who_are_on_another_chain_by_now_do_not_choose_what_is_offered(swarm: MachineSwarm) -> None:
+    machine, outsider = swarm.members[0].machine, Identity.for_tests(9)
+    voted = voted_last(swarm, silent=peers(swarm)[1])
+    vote = Ack(voted.round, voted.parent, voted.digest, voted.model, voted.round - 1)
+    machine._ledger.votes.add(seal(vote, outsider, run=RUN))
+    company(swarm).meet(company(swarm).alive | {outsider.peer_id}, swarm.now)
+    assert backers(swarm).newest_backed() is voted, "as many voted for it as are at the tip"
+    company(swarm).heard(outsider.peer_id, Told(tip=offer(swarm, rounds_ahead=3), voted=0, apart=True))
+    assert backers(swarm).newest_backed() is machine.tip
+
+
+def test_whose_work_the_tip_admitted_is_not_there_once_it_is_on_another_chain(swarm: MachineSwarm) -> None:
+    member = peers(swarm)[1]
+    voted = voted_last(swarm, silent=member)
+    assert backers(swarm).newest_backed() is swarm.members[0].machine.tip
+    company(swarm).heard(member, Told(tip=offer(swarm, rounds_ahead=3), voted=0, apart=True))
+    assert backers(swarm).newest_backed() is voted
 
 
 def offered_with_votes(offered: Tip, voters: range) -> SyncResponse:

@@ -34,6 +34,14 @@ def test_a_header_is_found_by_the_beginning_of_its_digest() -> None:
     assert pool.named(Digest(b"c" * 32), mine.digest[:NAME_BYTES]) is None
 
 
+def test_the_newest_header_of_a_peer_is_that_with_the_highest_sequence_on_any_base() -> None:
+    pool, newest = pool_of(), header(7, base=b"c" * 32)
+    for one in (header(3), newest, header(9, number=2)):
+        pool.add(one)
+    assert pool.newest_of(newest.peer) is newest
+    assert pool.newest_of(PeerId("nobody")) is None
+
+
 def test_a_header_that_a_newer_one_replaced_is_found_no_more() -> None:
     pool, older, newer = pool_of(), header(1), header(2)
     pool.add(older)

@@ -98,9 +98,10 @@ class Eight:
         self.ledger.chain.add(entry)
         return entry
 
-    def is_outnumbered(self, *branch: Entry, there: int = 0) -> bool:
-        """there: the last so many members say that they are on it."""
-        say = frozenset(PeerId(entry.peer) for entry in self.root.roster[len(self.root.roster) - there :])
+    def is_outnumbered(self, *branch: Entry, there: int = 0, gone_there: int = 0) -> bool:
+        """there: the last so many members say that they are on it. gone_there: so many of those after the first."""
+        members = [PeerId(entry.peer) for entry in self.root.roster]
+        say = frozenset([*members[len(members) - there :], *members[1 : 1 + gone_there]])
         return is_outnumbered_by_rival(self.root, branch, self.ledger, lambda _tips: say)
 
 
@@ -143,6 +144,18 @@ def test_those_who_say_that_they_are_there_count_with_those_whose_work_is(there:
     thin = eight.on(eight.root, 1)
     eight.on(eight.root, 6)
     assert eight.is_outnumbered(thin, there=there) is outnumbered
+
+
+@pytest.mark.parametrize(
+    ("admitted", "by_rival", "gone", "outnumbered"), [(0, 2, 1, False), (1, 6, 1, True), (1, 6, 2, False)]
+)
+def test_whose_work_a_rival_counts_speaks_for_it_no_more_after_going_over(
+    admitted: int, by_rival: int, gone: int, *, outnumbered: bool
+) -> None:
+    eight = Eight()
+    thin = eight.on(eight.root, admitted)
+    eight.on(eight.root, by_rival)
+    assert eight.is_outnumbered(thin, gone_there=gone) is outnumbered
 
 
 @pytest.mark.parametrize(("later", "outnumbered"), [(3, True), (4, False)])
