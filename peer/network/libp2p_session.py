@@ -30,6 +30,9 @@ _RECEIVE_BYTES = 4 * (LENGTH_BYTES + 65_535)
 """Taken in at a time, with the beginning of a message that was not whole before: it is deciphered while it is still in
 the processor's cache."""
 
+MAX_NEGOTIATION_BYTES = 4096
+"""Read to agree on the muxer, which takes 33; py-libp2p 0.8.1 reads lines as long as they say that they are."""
+
 MESSAGES_AT_ONCE = 4
 _SENT_BYTES = MESSAGES_AT_ONCE * (LENGTH_BYTES + 65_535)
 """Sealed in one piece, and sent by one system call where the socket has room: the other end wakes once for it."""
@@ -62,10 +65,21 @@ class NoiseSession(BaseSession):
         self._tcp = tcp
         self._begun = b""  # of a message that is not whole
         self._plain: deque[memoryview] = deque()  # deciphered, and not read
+        self._negotiation_bytes = 0
 
     async def read(self, n: int | None = None) -> bytes:
-        """Return between 1 and `n` bytes. Raises: ConnectionClosedError at the end, and on a forged message."""
-        return b"" if n == 0 else bytes(await self.read_some(n or MAX_PLAINTEXT_BYTES))
+        """Return between 1 and `n` bytes of what agrees on the muxer, which itself reads otherwise.
+
+        Raises: ConnectionClosedError at the end, on a forged message, and when there were MAX_NEGOTIATION_BYTES.
+        """
+        if n == 0:
+            return b""
+        left = MAX_NEGOTIATION_BYTES - self._negotiation_bytes
+        if not left:
+            raise ConnectionClosedError(f"a negotiation of more than {MAX_NEGOTIATION_BYTES} bytes", transport="tcp")
+        part = bytes(await self.read_some(left if n is None else min(n, left)))
+        self._negotiation_bytes += len(part)
+        return part
 
     async def read_some(self, most: int) -> memoryview:
         """As `read`, without a copy."""

@@ -20,6 +20,10 @@ LEAST_TAKEN_BYTES = 256 * 1024
 """What the other end has to take in so many seconds of waiting for it, or the connection ends. A peer that pulls asks
 twice as much of one that holds (`BLOB_PROGRESS_BYTES` in each request's deadline)."""
 
+MAX_HANDSHAKE_BYTES = 128 * 1024
+"""Read before the other end has proved who it is, which takes less than 1 KiB. py-libp2p 0.8.1 reads lines as long as
+they say that they are, and a hundred times whatever the socket holds."""
+
 
 class CountedTcpStream(TrioTCPStream):
     """A TCP stream that adds its bytes, as they are on the wire, to the transport's counters."""
@@ -27,6 +31,7 @@ class CountedTcpStream(TrioTCPStream):
     def __init__(self, stream: trio.SocketStream, counters: dict[str, int]) -> None:
         super().__init__(stream)
         self._counters = counters
+        self._handshake_bytes = 0
         self._unsent = memoryview(b"")
         self._sent = 0
         self._taken = 0  # of what was sent, when it was last asked for
@@ -89,7 +94,15 @@ class CountedTcpStream(TrioTCPStream):
         return True
 
     async def read(self, n: int | None = None) -> bytes:
-        data = await super().read(n)
+        """Return between 1 and `n` bytes of the handshake, nothing at the end; after it there is `read_now`.
+
+        Raises: ConnectionClosedError, also when there were MAX_HANDSHAKE_BYTES of it.
+        """
+        left = MAX_HANDSHAKE_BYTES - self._handshake_bytes
+        if not left:
+            raise ConnectionClosedError(f"a handshake of more than {MAX_HANDSHAKE_BYTES} bytes", transport="tcp")
+        data = await super().read(left if n is None else min(n, left))
+        self._handshake_bytes += len(data)
         self._note(len(data))
         return data
 

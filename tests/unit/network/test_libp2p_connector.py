@@ -7,18 +7,25 @@ from contextlib import AsyncExitStack, suppress
 import pytest
 import trio
 import trio.testing
+from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.rcmgr import Direction
 
 from peer.addresses import TcpAddress, parse_tcp_address
 from peer.errors import TransportError
 from peer.network import libp2p_connector
+from peer.network.counters import new_counters
+from peer.network.identity import Identity
 from peer.network.libp2p_connector import MAX_HANDSHAKES
 from peer.network.libp2p_dial import open_socket
+from peer.network.libp2p_guard import StreamGuard
+from peer.network.libp2p_host import build_host
+from peer.network.libp2p_tcp import MAX_HANDSHAKE_BYTES
 from peer.network.libp2p_transport import Libp2pTransport
+from peer.network.libp2p_upgrade import secure
 from peer.network.places import GRACE_S
 from peer.network.transport import ConnectionsTaken, Origin, TransportEvent
-from tests.unit.network.loopback import PATIENCE_S, assert_serves, open_cable, open_peer, peer_id, until
+from tests.unit.network.loopback import PATIENCE_S, assert_serves, open_cable, open_peer, peer_id, settings, until
 
 RAW_GARBAGE = {
     "nothing": b"",
@@ -45,6 +52,40 @@ async def test_garbage_on_the_port_is_counted_and_the_peer_goes_on(name: str) ->
             await until(lambda: victim.counters()["frames_refused"] == 1)
         await assert_serves(victim)
         assert not victim.connected_peers() - {peer_id(77)}
+
+
+def _line_of(size: int) -> bytes:
+    """Return how a line begins that says it has so many bytes."""
+    head = b""
+    while size >= 0x80:
+        head, size = head + bytes((size & 0x7F | 0x80,)), size >> 7
+    return head + bytes((size,))
+
+
+async def test_a_line_without_end_is_read_no_further_than_a_handshake_may_be_long() -> None:
+    """Nobody has proved anything yet, and 256 may be at it at once."""
+    async with open_peer(1) as victim:
+        stream = await open_socket(parse_tcp_address(victim.listen_addresses[0]))
+        with trio.fail_after(PATIENCE_S), suppress(trio.BrokenResourceError):
+            await stream.send_all(_line_of(1 << 30) + bytes(32_000_000))
+        await until(lambda: victim.counters()["frames_refused"] == 1)
+        assert victim.counters()["bytes_received"] <= MAX_HANDSHAKE_BYTES
+        await trio.aclose_forcefully(stream)
+
+
+async def test_a_line_without_end_behind_the_proof_of_an_identity_is_read_no_further_either() -> None:
+    async with open_peer(1) as victim:
+        guard = StreamGuard(new_counters(), max_peer_streams=1)
+        swarm = build_host(settings(), Identity.for_tests(2), guard, lambda _conn: None).swarm
+        stream = await open_socket(parse_tcp_address(victim.listen_addresses[0]))
+        secured = (await secure(swarm, stream, new_counters(), is_initiator=True)).secured
+        with trio.fail_after(PATIENCE_S), suppress(ConnectionClosedError):
+            await secured.write(_line_of(1 << 30))
+            for _ in range(100):
+                await secured.write(bytes(100_000))
+        await until(lambda: not len(victim._connector._handshakes))
+        assert victim.counters()["bytes_received"] < 1_000_000
+        await secured.close()
 
 
 async def test_silent_sockets_are_hung_up_and_block_nobody() -> None:
