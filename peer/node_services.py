@@ -31,11 +31,11 @@ from peer.services.reachability import DialBackDesk, Reachability
 from peer.services.relay import Relay
 from peer.services.reporting import Reporter, Robustness
 from peer.services.sessions import SessionDesk
+from peer.services.stuck_watch import StuckWatch
 from peer.services.task_plan import RosterTaskPlan
 from peer.services.training import Trainer, TrainingPlan
 from peer.services.training_state import TrainingStateKeeper
 from peer.services.uploads import Uploads
-from peer.services.watch import StuckWatch
 from peer.services.welcome import Welcome
 from peer.tasks.catalogue import env_tasks
 from peer.types import PeerId

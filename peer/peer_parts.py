@@ -14,7 +14,7 @@ from peer.network.transport import Transport
 from peer.rounds.entry import Entry
 from peer.services.admission import AllowListStore
 from peer.services.archive import Archive
-from peer.services.service import RunBlocking, in_thread
+from peer.services.blocking import RunBlocking, in_thread
 from peer.services.status import Running
 from peer.telemetry.counters import Counters
 from peer.telemetry.names import NameBook

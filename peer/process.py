@@ -34,11 +34,11 @@ from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder
 from peer.services.book_keeping import BOOK_FILE
 from peer.services.free_memory import keep_returning_free_memory
+from peer.services.heartbeat import beat_forever
 from peer.services.name_keeping import keep_names
 from peer.services.status import ProcessFacts, Running
 from peer.services.status_desk import StatusDesk
 from peer.services.tally import tell_refused_forever
-from peer.services.watch import beat_forever
 from peer.settings import (
     admission_policy,
     announced,

@@ -13,7 +13,8 @@ from peer.rounds.entry import Entry
 from peer.rounds.manifest import STOP_RETURN
 from peer.rounds.sealed_rounds import encode_sealed
 from peer.rounds.snapshot import encode_snapshot
-from peer.services.service import RunBlocking, TaskStatus, in_thread
+from peer.services.blocking import RunBlocking, attempt, in_thread
+from peer.services.service import TaskStatus
 from peer.storage.journal import Journal, JournalEntry
 from peer.storage.payloads import PayloadFolder
 from peer.storage.snapshots import Snapshot, SnapshotStore
@@ -129,10 +130,7 @@ class Archive:
 
     async def _leave_model(self, entry: Entry) -> None:
         """A peer that is killed has no other moment for it."""
-        try:
-            await self._blocking(lambda: self._save_model(entry))
-        except StorageError as error:
-            self._sink.emit(StorageFailed(operation="save the model", cause=str(error)))
+        await self._attempt(partial(self._save_model, entry), operation="save the model")
 
     def _tell_refused(self, operation: str, error: StorageError) -> None:
         self._refused.add(operation)
@@ -159,12 +157,12 @@ class Archive:
         while self._evidence:
             number = min(self._evidence)
             payloads = self._evidence[number]
-            try:
-                await self._blocking(partial(_keep, folder, number, payloads))
-            except StorageError as error:
-                self._sink.emit(StorageFailed(operation="keep the payloads", cause=str(error)))
+            await self._attempt(partial(_keep, folder, number, payloads), operation="keep the payloads")
             if self._evidence.get(number) is payloads:  # else a change of branch has brought others meanwhile
                 del self._evidence[number]
+
+    async def _attempt(self, work: Callable[[], None], *, operation: str) -> None:
+        await attempt(work, operation=operation, sink=self._sink, blocking=self._blocking)
 
 
 def _keep(folder: PayloadFolder, number: int, payloads: list[bytes]) -> None:

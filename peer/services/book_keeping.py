@@ -8,9 +8,10 @@ import trio
 
 from peer.errors import ProtocolError, StorageError
 from peer.network.discovery.book import AddressBook
-from peer.services.service import RunBlocking, TaskStatus
+from peer.services.blocking import RunBlocking, attempt
+from peer.services.service import TaskStatus
 from peer.storage.atomic_file import read_framed, write_framed
-from peer.telemetry.disk_events import StateDamaged, StorageFailed
+from peer.telemetry.disk_events import StateDamaged
 from peer.telemetry.sink import EventSink
 from peer.types import Seconds
 
@@ -53,9 +54,6 @@ class BookKeeper:
         version = self._book.version
         if version == self._saved_version:
             return
-        try:
-            await self._blocking(partial(write_framed, self._path, self._book.encode(), kind=_KIND))
-        except StorageError as error:
-            self._sink.emit(StorageFailed(operation="save the peer book", cause=str(error)))
-            return
-        self._saved_version = version
+        write = partial(write_framed, self._path, self._book.encode(), kind=_KIND)
+        if await attempt(write, operation="save the peer book", sink=self._sink, blocking=self._blocking):
+            self._saved_version = version

@@ -18,9 +18,10 @@ from peer.network.transport import Transport
 from peer.rounds.effects import Applied, Effect, Equivocated, SnapshotApplied
 from peer.rounds.entry import Entry
 from peer.rounds.equivocation import Proof, check_proof
-from peer.services.service import RunBlocking, TaskStatus
+from peer.services.blocking import RunBlocking, attempt
+from peer.services.service import TaskStatus
 from peer.storage.proofs_file import load_proofs, save_proofs
-from peer.telemetry.disk_events import StateDamaged, StorageFailed
+from peer.telemetry.disk_events import StateDamaged
 from peer.telemetry.peer_events import MessageRefused, PeerDenied
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
@@ -122,12 +123,10 @@ class DenialDesk:
             return
         first, last = self._parted(self._proofs)  # so that the next process drops the same ones first
         pairs = [(proof.first, proof.second) for proof in map(self._proofs.__getitem__, [*first, *last])]
-        self._unsaved = False
-        try:
-            await self._blocking(partial(save_proofs, self._file, pairs))
-        except StorageError as error:
+        write, operation = partial(save_proofs, self._file, pairs), "save the proofs against denied peers"
+        self._unsaved = False  # before: more may come while the disk is busy
+        if not await attempt(write, operation=operation, sink=self._sink, blocking=self._blocking):
             self._unsaved = True
-            self._sink.emit(StorageFailed(operation="save the proofs against denied peers", cause=str(error)))
 
     def _load(self) -> None:
         if self._file is None:

@@ -7,10 +7,8 @@ from typing import Never
 
 import trio
 
-from peer.errors import StorageError
-from peer.services.service import RunBlocking, in_thread
+from peer.services.blocking import RunBlocking, attempt, in_thread
 from peer.storage.names_file import save_names
-from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 
@@ -31,11 +29,8 @@ async def keep_names(
         names = known()
         if names == kept:
             return
-        try:
-            await blocking(partial(save_names, folder, names))
-        except StorageError as error:
-            sink.emit(StorageFailed(operation="save the names of peers", cause=str(error)))
-        else:
+        write = partial(save_names, folder, names)
+        if await attempt(write, operation="save the names of peers", sink=sink, blocking=blocking):
             kept = names
 
     try:

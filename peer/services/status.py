@@ -23,7 +23,7 @@ from peer.services.meeting import Meeting
 from peer.services.membership import Membership
 from peer.services.reporting import Reporter, greedy_return
 from peer.services.sessions import SessionDesk
-from peer.services.watch import StuckWatch
+from peer.services.stuck_watch import StuckWatch
 from peer.services.welcome import Welcome
 from peer.telemetry.names import NameBook
 from peer.telemetry.process_log import ProcessLog

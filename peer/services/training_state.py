@@ -1,16 +1,16 @@
 """The file of the optimizer state: written as often as the model is, and at the end of a life."""
 
+from functools import partial
 from pathlib import Path
 from typing import Never
 
 import trio
 
 from peer.agents.agent import Agent
-from peer.errors import StorageError
 from peer.rounds.effects import Applied, Effect
-from peer.services.service import RunBlocking, TaskStatus
+from peer.services.blocking import RunBlocking, attempt
+from peer.services.service import TaskStatus
 from peer.storage.atomic_file import write_atomic
-from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.sink import EventSink
 
 _PRIVATE = 0o600
@@ -68,9 +68,6 @@ class TrainingStateKeeper:
 
     async def _write(self) -> None:
         data, self._unwritten = self._unwritten, None
-        if data is None:
-            return
-        try:
-            await self._blocking(lambda: write_atomic(self._path, data, mode=_PRIVATE))
-        except StorageError as error:
-            self._sink.emit(StorageFailed(operation="save training state", cause=str(error)))
+        if data is not None:
+            write = partial(write_atomic, self._path, data, mode=_PRIVATE)
+            await attempt(write, operation="save training state", sink=self._sink, blocking=self._blocking)

@@ -1,8 +1,7 @@
 """Whole peers in one process and in virtual time: `node.run_peer` on the in-memory network, seeded and replayable.
 
 What is real: everything that a peer is made of, down to signatures and snapshots on disk. What is not: the network,
-the clock, the learner (`NumpyAgent`), and threads (disks are written in place: a clock that jumps while a thread works
-would make every run another).
+the clock, the learner (`NumpyAgent`), and threads (disks are written in place).
 """
 
 import random
@@ -43,6 +42,7 @@ from peer.telemetry.round_events import RoundFinal, RoundSealed
 from peer.telemetry.sink import RecordingSink
 from peer.types import Digest, PeerId, Seconds, TrainStats
 from peer.wire.admission import ChallengeAnswer, encode
+from tests.in_place import in_place
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
@@ -63,12 +63,6 @@ def play(seed: int, scenario: Callable[[], Awaitable[T]]) -> T:
     """Run `scenario` in virtual time, in an order of events that depends on `seed` alone."""
     with deterministic_scheduling(seed):
         return trio.run(scenario, clock=MockClock(autojump_threshold=0))
-
-
-async def in_place(work: Callable[[], None]) -> None:
-    """Make a blocking call without a thread."""
-    await trio.lowlevel.checkpoint()
-    work()
 
 
 class EveryAddress:

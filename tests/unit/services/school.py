@@ -14,13 +14,13 @@ from peer.rounds.entry import Entry, genesis
 from peer.rounds.machine import LocalWork
 from peer.rounds.own_deltas import Piece
 from peer.rounds.roster import Roster
+from peer.services.blocking import RunBlocking
 from peer.services.pace import Pace
-from peer.services.service import RunBlocking
 from peer.services.training import Trainer, TrainingPlan
 from peer.services.training_state import TrainingStateKeeper
 from peer.telemetry.sink import RecordingSink
 from peer.types import Digest, EnvTask, ModelDelta, ModelState, Moments, Params, PeerId, Seconds, TaskReturn, TrainStats
-from tests.swarm.node_swarm import in_place
+from tests.in_place import in_place
 
 TASK = EnvTask(task_id="standard", params=(), seed_start=0, seed_end=10)
 ME = PeerId("me")

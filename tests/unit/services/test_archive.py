@@ -12,13 +12,12 @@ from peer.rounds.effects import Effect, SnapshotApplied
 from peer.rounds.entry import Entry
 from peer.rounds.snapshot import decode_snapshot
 from peer.services.archive import Archive
-from peer.services.service import RunBlocking
+from peer.services.blocking import RunBlocking
 from peer.storage.journal import Journal
 from peer.storage.payloads import PayloadFolder
 from peer.storage.snapshots import SnapshotStore
 from peer.telemetry.disk_events import SnapshotSaved, StorageFailed, StorageRecovered
 from peer.telemetry.sink import RecordingSink
-from tests.swarm.node_swarm import in_place
 from tests.unit.services.chains import RUN, SCHEMA, LoneChain, first_entry
 
 
@@ -208,12 +207,6 @@ async def test_a_stop_while_writing_loses_nothing(
     newest = disk.snapshots.load_newest().snapshot
     assert newest is not None
     assert newest.digest == chain.machine.tip.digest
-
-
-async def test_blocking_work_runs_in_place_for_virtual_time() -> None:
-    done: list[int] = []
-    await in_place(lambda: done.append(1))
-    assert done == [1]
 
 
 async def test_model_that_cannot_be_left_costs_no_snapshot(tmp_path: Path) -> None:

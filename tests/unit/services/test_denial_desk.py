@@ -22,7 +22,7 @@ from peer.wire.envelope import seal
 from peer.wire.limits import MAX_DENIED, MAX_PASSED_PROOFS
 from peer.wire.messages import Ack, RosterEntry
 from peer.wire.proofs import PROOFS_PROTOCOL, ProofPair, ProofsRequest, ProofsResponse, decode, encode
-from tests.swarm.node_swarm import in_place
+from tests.in_place import in_place
 from tests.unit.services.chains import first_entry
 from tests.unit.services.scripted_transport import ScriptedTransport
 

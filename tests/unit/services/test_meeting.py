@@ -34,6 +34,7 @@ from peer.wire.sync import (
     decode,
     encode,
 )
+from tests.in_place import in_place
 from tests.unit.services.scripted_transport import Answer, ScriptedTransport
 
 RUN = b"r" * 16
@@ -126,11 +127,6 @@ class Scene:
 
     def events(self, kind: type) -> list[object]:
         return [event for event in self.sink.events if isinstance(event, kind)]
-
-
-async def in_place(work: object) -> None:
-    await trio.lowlevel.checkpoint()
-    work()  # type: ignore[operator]  # a callable, as RunBlocking says
 
 
 @asynccontextmanager

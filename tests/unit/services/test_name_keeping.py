@@ -11,7 +11,7 @@ from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.names import NameBook
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
-from tests.swarm.node_swarm import in_place
+from tests.in_place import in_place
 
 
 async def test_names_are_written_when_they_change_and_when_the_disk_takes_them_again(

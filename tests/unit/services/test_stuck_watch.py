@@ -1,15 +1,10 @@
 """The watch: silent while a round takes its usual time, then a line every so often that says on whom it hangs."""
 
-from pathlib import Path
-
 import trio
 from trio.testing import MockClock
 
-from peer.errors import StorageError
 from peer.rounds.effects import SealingPaused, SealingResumed
-from peer.services.watch import StuckWatch, beat_forever
-from peer.storage.heartbeat import Heartbeat
-from peer.telemetry.disk_events import StorageFailed
+from peer.services.stuck_watch import StuckWatch
 from peer.telemetry.names import NameBook
 from peer.telemetry.process_events import Waiting
 from peer.telemetry.sink import RecordingSink
@@ -92,23 +87,3 @@ async def test_a_finished_run_waits_for_nothing(nursery: trio.Nursery, autojump_
     scene.chain.machine.tip.stop = "rounds"
     await trio.sleep(60.0)
     assert scene.waiting() == []
-
-
-async def test_the_heartbeat_goes_on_when_the_disk_refuses_it(
-    tmp_path: Path, nursery: trio.Nursery, autojump_clock: MockClock
-) -> None:
-    class Refusing(Heartbeat):
-        beats = 0
-
-        def beat(self) -> None:
-            self.beats += 1
-            raise StorageError("read-only file system")
-
-    heartbeat, sink = Refusing(tmp_path), RecordingSink()
-    nursery.start_soon(lambda: beat_forever(heartbeat, sink=sink))
-    with trio.move_on_after(1e6):
-        while heartbeat.beats < 3:  # noqa: ASYNC110  # a thread of its own beats; the clock jumps meanwhile
-            await trio.sleep(1.0)
-    assert heartbeat.beats >= 3
-    assert {event.operation for event in sink.events if isinstance(event, StorageFailed)} == {"touch the heartbeat"}
-    nursery.cancel_scope.cancel()

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from peer.services.training_state import TrainingStateKeeper
 from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.sink import RecordingSink
-from tests.swarm.node_swarm import in_place
+from tests.in_place import in_place
 from tests.unit.services.school import StepAgent, school
 
 

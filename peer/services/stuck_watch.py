@@ -1,22 +1,17 @@
-"""Signs of life: a heartbeat file for the health check, and a line when the peer is stuck that says on what."""
+"""A line when the peer is stuck that says on what."""
 
-from collections.abc import Callable
 from typing import Never
 
 import trio
 
-from peer.errors import StorageError
 from peer.rounds.effects import Effect, OpenRound, SealingPaused, SealingResumed
 from peer.rounds.machine import RoundMachine
-from peer.storage.heartbeat import Heartbeat
-from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.names import NameBook
 from peer.telemetry.process_events import Waiting
 from peer.telemetry.rate_limit import LONGEST_S
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 
-_HEARTBEAT_S = 5.0
 _LOOK_S = 1.0
 
 
@@ -75,17 +70,3 @@ class StuckWatch:
             return f"the deltas of {', '.join(sorted(self._names.name_of(peer) for peer in missing))}"
         sealer = self._machine.next_sealer()
         return "its own seal" if sealer == self._me else f"the seal of {self._names.name_of(sealer)}"
-
-
-async def beat_forever(heartbeat: Heartbeat, *, sink: EventSink) -> Never:
-    """Touch the heartbeat file while the event loop turns."""
-    while True:
-        await attempt(heartbeat.beat, operation="touch the heartbeat", sink=sink)
-        await trio.sleep(_HEARTBEAT_S)
-
-
-async def attempt(write: Callable[[], None], *, operation: str, sink: EventSink) -> None:
-    try:
-        await trio.to_thread.run_sync(write)
-    except StorageError as error:
-        sink.emit(StorageFailed(operation=operation, cause=str(error)))
