@@ -16,12 +16,17 @@ from peer.types import Seconds
 
 LEAST_OF_HEARSAY = 2
 
+MAX_LOOKUPS = 16
+"""Names of one kind that are looked up at a time, those included that no dial waits for any more. Anybody can tell of
+names whose servers say nothing."""
+
 
 class Place:
-    """One of a lane's. window: to be told of the handshake."""
+    """One of a lane's. window: to be told of the handshake. lookups: of the threads in which it looks names up."""
 
-    def __init__(self, window: DialWindow, places: trio.CapacityLimiter) -> None:
+    def __init__(self, window: DialWindow, places: trio.CapacityLimiter, lookups: trio.CapacityLimiter) -> None:
         self.window = window
+        self.lookups = lookups
         self._places = places
         self._is_taken = False
 
@@ -48,11 +53,12 @@ class DialLane:
     def __init__(self, *, least: int = 1) -> None:
         self._window = DialWindow(least=least)
         self._places = trio.CapacityLimiter(self._window.size)
+        self._lookups = trio.CapacityLimiter(MAX_LOOKUPS)
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[Place]:
         """Wait for a place, and have it for the block."""
-        place = Place(self._window, self._places)
+        place = Place(self._window, self._places, self._lookups)
         await place.take()
         try:
             yield place

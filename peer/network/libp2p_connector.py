@@ -127,7 +127,7 @@ class Connector:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(place.leave_after, PROMPT_S)
                 try:
-                    opened = await self._reach(target)
+                    opened = await self._reach(target, place.lookups)
                 except TransportError as error:  # raised below: out of the nursery it would come in a group
                     opened = error
                 nursery.cancel_scope.cancel()
@@ -139,11 +139,11 @@ class Connector:
             raise opened
         return opened
 
-    async def _reach(self, target: TcpAddress) -> trio.SocketStream:
+    async def _reach(self, target: TcpAddress, lookups: trio.CapacityLimiter) -> trio.SocketStream:
         """Raises: TransportError, also at the deadline."""
         try:
             with trio.fail_after(min(self._settings.dial_timeout_s, TCP_TIMEOUT_S)):
-                return await open_socket(target)
+                return await open_socket(target, lookups=lookups)
         except trio.TooSlowError as error:
             raise TransportError(f"dial of {target} timed out: nothing answers there") from error
 

@@ -4,6 +4,7 @@ import os
 import random
 import socket
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import trio
@@ -12,33 +13,45 @@ from peer.addresses import TcpAddress
 from peer.errors import TransportError
 from peer.types import Seconds
 
+MAX_PLACES = 16
+"""Of one name, in one dial. Whoever owns the name says how many there are: thousands fit into an answer."""
+
 NEXT_PLACE_S: Seconds = 0.25
 """Before the next place of a name is tried beside those that have not answered: RFC 8305, section 5."""
 
 _Place = tuple[int, int, int, str, Any]  # Any: a socket's address, as getaddrinfo gives it
 
 
-async def open_socket(address: TcpAddress) -> trio.SocketStream:
+async def open_socket(address: TcpAddress, *, lookups: trio.CapacityLimiter | None = None) -> trio.SocketStream:
     """Connect to the first place that accepts. The caller sets the deadline.
 
     A name may stand for many places, some of them dead, one of them ourselves: they are tried in another order each
-    time, and none waits long for the one before it.
+    time, MAX_PLACES at most, and none waits long for the one before it.
+    lookups: of the threads in which names are looked up. Where a resolver hangs, each goes on for as long as it likes,
+    whatever became of the dial: among the common ones they would keep training and the disk waiting.
     Whatever is wrong with an address, a name or this machine ends the dial and nothing else: addresses come from
     others, and a dial is made in a task whose error would end the process.
     Raises: TransportError naming every place tried and why it failed.
     """
-    places = list(await _places(address))
+    places = list(await _places(address, lookups))
     random.shuffle(places)
     race = _Race()
-    await race.run(places)
+    await race.run(places[:MAX_PLACES])
     if race.won is None:
         raise TransportError(f"cannot reach {address}: {'; '.join(race.causes) or 'no address'}")
     return race.won
 
 
-async def _places(address: TcpAddress) -> Sequence[_Place]:
+async def _places(address: TcpAddress, lookups: trio.CapacityLimiter | None) -> Sequence[_Place]:
+    look_up = partial(socket.getaddrinfo, address.host, address.port, family=address.family, type=socket.SOCK_STREAM)
     try:
-        return await trio.socket.getaddrinfo(address.host, address.port, family=address.family, type=socket.SOCK_STREAM)
+        if not address.kind.startswith("dns"):
+            return look_up(flags=socket.AI_NUMERICHOST)  # asks nobody
+        return await trio.to_thread.run_sync(
+            look_up,
+            abandon_on_cancel=True,  # type: ignore[call-arg]  # the stubs that libp2p brings along are older
+            limiter=lookups,
+        )
     except OSError as error:  # also gaierror
         raise TransportError(f"cannot resolve {address.host!r}: {error.strerror or error}") from error
     except ValueError as error:  # also UnicodeError: of IDNA, which takes less than the resolver does

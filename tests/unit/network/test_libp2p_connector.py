@@ -188,7 +188,7 @@ async def test_addresses_that_take_no_connection_hold_up_the_others_for_a_moment
     """Each takes its TCP deadline, and two were dialled at a time: 99 of them held up the hundredth for minutes."""
     dead = 40
 
-    async def open_or_wait(address: TcpAddress) -> trio.SocketStream:
+    async def open_or_wait(address: TcpAddress, **_: object) -> trio.SocketStream:
         if address.host == "192.0.2.1":
             await trio.sleep_forever()
         return await open_socket(address)

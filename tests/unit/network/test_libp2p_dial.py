@@ -3,16 +3,18 @@
 import errno
 import os
 import socket
+import threading
 from typing import Any
 
 import pytest
 import trio
 
-from peer.addresses import TcpAddress
+from peer.addresses import TcpAddress, parse_tcp_address
 from peer.errors import TransportError
 from peer.network import libp2p_dial
-from peer.network.libp2p_dial import open_socket
-from tests.unit.network.loopback import PATIENCE_S
+from peer.network.libp2p_dial import MAX_PLACES, open_socket
+from peer.network.transport import Origin
+from tests.unit.network.loopback import PATIENCE_S, open_peer, peer_id
 
 
 @pytest.mark.parametrize(
@@ -53,12 +55,12 @@ async def test_place_that_no_socket_can_be_made_for_leaves_the_next_one_to_be_tr
             raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
         return make(*arguments)
 
-    async def two_places(_host: str, port: int, **_: Any) -> list[Any]:  # Any: as getaddrinfo
+    def two_places(_host: str, port: int, **_: Any) -> list[Any]:  # Any: as getaddrinfo
         place = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
         return [place, place]
 
     monkeypatch.setattr(trio.socket, "socket", make_second)
-    monkeypatch.setattr(trio.socket, "getaddrinfo", two_places)
+    monkeypatch.setattr(socket, "getaddrinfo", two_places)
     monkeypatch.setattr(libp2p_dial, "NEXT_PLACE_S", 1000.0)  # of no matter to one that has failed
     with socket.create_server(("127.0.0.1", 0)) as server, trio.fail_after(PATIENCE_S):
         stream = await open_socket(TcpAddress(kind="dns", host="twice", port=server.getsockname()[1]))
@@ -71,7 +73,7 @@ async def test_places_of_a_name_that_do_not_answer_hold_up_the_others_for_a_mome
 ) -> None:
     """The first one had the whole dial to itself, in the same order every time."""
 
-    async def three_places(_host: str, port: int, **_: Any) -> list[Any]:  # Any: as getaddrinfo
+    def three_places(_host: str, port: int, **_: Any) -> list[Any]:  # Any: as getaddrinfo
         hosts = ("192.0.2.1", "192.0.2.2", "127.0.0.1")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in hosts]
 
@@ -81,7 +83,7 @@ async def test_places_of_a_name_that_do_not_answer_hold_up_the_others_for_a_mome
         return await connect(family, kind, protocol, place)
 
     connect = libp2p_dial._connected
-    monkeypatch.setattr(trio.socket, "getaddrinfo", three_places)
+    monkeypatch.setattr(socket, "getaddrinfo", three_places)
     monkeypatch.setattr(libp2p_dial, "_connected", connected)
     with socket.create_server(("127.0.0.1", 0)) as server, trio.fail_after(PATIENCE_S):
         stream = await open_socket(TcpAddress(kind="dns", host="thrice", port=server.getsockname()[1]))
@@ -91,10 +93,10 @@ async def test_places_of_a_name_that_do_not_answer_hold_up_the_others_for_a_mome
 async def test_every_place_of_a_name_comes_first_at_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who finds itself at the first of them must find the others another time."""
 
-    async def two_places(_host: str, _port: int, **_: Any) -> list[Any]:  # Any: as getaddrinfo
+    def two_places(_host: str, _port: int, **_: Any) -> list[Any]:  # Any: as getaddrinfo
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
 
-    monkeypatch.setattr(trio.socket, "getaddrinfo", two_places)
+    monkeypatch.setattr(socket, "getaddrinfo", two_places)
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         places = [one.getsockname(), other.getsockname()]
         found = set()
@@ -103,3 +105,51 @@ async def test_every_place_of_a_name_comes_first_at_some_time(monkeypatch: pytes
             found.add(stream.socket.getpeername())
             await stream.aclose()
     assert found == set(places)
+
+
+async def test_a_name_of_thousands_of_places_is_dialled_at_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever owns it could have everybody connect to all of them, with a line of 200 KB in the log."""
+    tried = []
+
+    def many_places(_host: str, port: int, **_: Any) -> list[Any]:  # Any: as getaddrinfo
+        hosts = (f"192.0.2.{number % 250}" for number in range(4000))
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in hosts]
+
+    async def connected(_family: int, _kind: int, _protocol: int, place: Any) -> trio.SocketStream:  # Any: an address
+        tried.append(place)
+        await trio.lowlevel.checkpoint()
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+
+    monkeypatch.setattr(socket, "getaddrinfo", many_places)
+    monkeypatch.setattr(libp2p_dial, "_connected", connected)
+    with pytest.raises(TransportError, match="cannot reach") as raised:
+        await open_socket(TcpAddress(kind="dns", host="many", port=4001))
+    assert len(tried) == MAX_PLACES
+    assert len(str(raised.value)) < 1000
+
+
+async def test_names_whose_look_up_hangs_keep_no_thread_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver asks for half a minute and longer. All threads were taken then: no disk, no training."""
+    answered, look_up = threading.Event(), socket.getaddrinfo
+
+    def hang(host: str | bytes, *rest: Any, **options: Any) -> Any:  # Any: as getaddrinfo
+        if ".example" in str(host) and threading.current_thread() is not threading.main_thread():
+            answered.wait()
+        return look_up(host, *rest, **options)
+
+    async def dial(number: int) -> None:
+        with pytest.raises(TransportError, match="timed out"):
+            await one.connect(f"/dns4/n{number}.example/tcp/4001", origin=Origin.HEARSAY)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    try:
+        async with open_peer(1, dial_timeout_s=0.1) as one, open_peer(2) as other:
+            with trio.fail_after(PATIENCE_S):
+                async with trio.open_nursery() as nursery:
+                    for number in range(60):
+                        nursery.start_soon(dial, number)
+                await trio.to_thread.run_sync(lambda: None)
+                named = f"/dns4/localhost/tcp/{parse_tcp_address(other.listen_addresses[0]).port}"
+                assert await one.connect(named) == peer_id(2)
+    finally:
+        answered.set()
