@@ -34,6 +34,10 @@ MAX_SEEN = 65_536
 """Messages remembered so that a second copy is dropped; the oldest goes first. 4 MiB."""
 
 ASK_AGAIN_S: Seconds = 1.0
+MAX_ASKED = 8192
+"""Messages remembered as asked for; beyond it the oldest is forgotten, and may be asked for twice. Names are easily
+made up: 32,000 a second by one neighbour."""
+
 FANOUT = 2
 """Neighbours that are told in one go: four times until `LAST_NAMED_S`, by every peer."""
 
@@ -107,7 +111,11 @@ class Gossip:
         wanted = [name for name in names if name not in self._seen and self._may_ask(name, now)][:MAX_WANTED]
         if wanted:
             self._unanswered = 0
-        self._asked.update(dict.fromkeys(wanted, now))
+        for name in wanted:
+            self._asked.pop(name, None)
+            self._asked[name] = now
+        while len(self._asked) > MAX_ASKED:
+            del self._asked[next(iter(self._asked))]
         return wanted
 
     def give(self, asker: PeerId, names: Sequence[MessageId]) -> list[bytes]:

@@ -180,10 +180,10 @@ class GossipStreams:
             await muxed_stream(stream).feed(_Ear(partial(self._take, peer)))
 
     def _take(self, peer: PeerId, frame: Frame) -> None:
+        if not self._admits(peer, len(frame.body)):  # of strangers, too: they are shown the door as others are
+            return
         if not self._gate.is_open_to(peer):
             self._counters["gossip_dropped"] += 1  # before it counts as seen: another may bring the same
-            return
-        if not self._admits(peer, len(frame.body)):
             return
         now = trio.current_time()
         match frame.kind:

@@ -177,6 +177,16 @@ def test_remembered_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [one.is_new(A, b"%d" % n, 0.0) for n in (100, 1, 0)] == [False, False, True], "the oldest alone is forgotten"
 
 
+def test_what_is_asked_for_is_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody can make up names, and each was kept for two seconds."""
+    monkeypatch.setattr(rules, "MAX_ASKED", 100)
+    gossip, names = new_gossip(), [message_id(b"%d" % number) for number in range(1000)]
+    for start in range(0, len(names), MAX_WANTED):
+        assert gossip.lacking(names[start : start + MAX_WANTED], now=10.0)
+    assert len(gossip._asked) == 100
+    assert not gossip.lacking(names[-36:], now=10.5), "the latest are not asked for twice"
+
+
 def look_for(one: Gossip, seconds: float, *, start: float, neighbours: set[PeerId]) -> int:
     """Count the tellings while something new comes from C every half second, and is looked for as often as it asks."""
     count, look_at = 0, start

@@ -66,6 +66,16 @@ async def test_a_flooder_is_disconnected_refused_for_a_while_and_welcome_after(f
                 await trio.sleep(0.05)
 
 
+async def test_a_stranger_that_floods_with_gossip_is_shown_the_door_as_well() -> None:
+    """None of it is delivered, but all of it is read."""
+    async with open_peer(1, **LIMITS) as victim, open_peer(2) as stranger:
+        victim.admit(frozenset())
+        await stranger.connect(victim.listen_addresses[0])
+        with trio.fail_after(PATIENCE_S):
+            await flood_gossip(stranger, victim)
+        await until(lambda: not victim.connected_peers())
+
+
 async def test_messages_above_the_rate_are_not_delivered() -> None:
     async with open_peer(1, gossip_rate=5.0) as victim, open_peer(2) as speaker:
         await speaker.connect(victim.listen_addresses[0])
