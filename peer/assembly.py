@@ -11,6 +11,7 @@ from peer.config.schema import Config
 from peer.network.announce import Announced
 from peer.node_services import (
     make_admission,
+    make_allow_lists,
     make_conductor,
     make_denial,
     make_greeter,
@@ -64,6 +65,7 @@ class Services:
         running = self.running
         await nursery.start(self.conductor.serve)
         await nursery.start(running.denial.serve)
+        await nursery.start(running.allow_lists.serve)
         await nursery.start(running.greeter.serve)
         await nursery.start(running.membership.serve)
         await nursery.start(running.meeting.serve)
@@ -100,21 +102,22 @@ def assemble(config: Config, parts: PeerParts, machine: RoundMachine, *, observe
     conductor = make_conductor(config, parts, machine, open_round=lambda opened: trainer.open_round(opened))
     training_state = make_training_state(config, parts)
     trainer = make_trainer(config, parts, conductor, keeper=training_state)
-    denial = make_denial(config, parts, admitted=lambda: greeter.greeted, concerns=lambda peer: desk.concerns(peer))
-    desk = make_admission(config, parts, denial)
+    lists = make_allow_lists(parts)
+    denial = make_denial(config, parts, admitted=lambda: greeter.greeted, concerns=lists.concerns)
+    desk = make_admission(config, parts, lists, denial)
     conductor.add_observers(reporter, watch, observer, *_archives(parts, machine))
     if training_state is not None:
         conductor.add_observers(training_state)
     conductor.add_observers(denial)
-    conductor.allow(desk.allowed)
+    conductor.allow(lists.allowed)
     conductor.deny(denial.denied)
     welcome = make_welcome(config, parts)
     meeting = make_meeting(config, parts, welcome, greeted=lambda: greeter.greeted)
     sessions = make_sessions(parts, welcome)
     greeter = make_greeter(parts, welcome, meeting, desk=desk, sessions=sessions)
     membership = make_membership(config, parts, greeter)
-    greeter.add_observers(conductor, membership)
-    desk.changed = lambda: _heed_list(desk.allowed, conductor, greeter)
+    greeter.add_observers(conductor, membership, lists)
+    lists.changed = lambda: _heed_list(lists.allowed, conductor, greeter)
     denial.changed = lambda denied: _part_from(denied, conductor, greeter)
     running = Running(
         machine=machine,
@@ -127,6 +130,7 @@ def assemble(config: Config, parts: PeerParts, machine: RoundMachine, *, observe
         meeting=meeting,
         denial=denial,
         admission=desk,
+        allow_lists=lists,
         sessions=sessions,
     )
     return Services(

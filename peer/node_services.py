@@ -17,6 +17,7 @@ from peer.rounds.effects import OpenRound
 from peer.rounds.grouping import num_rows
 from peer.rounds.machine import RoundMachine
 from peer.services.admission import AdmissionDesk
+from peer.services.allow_lists import AllowListDesk
 from peer.services.book_keeping import BookKeeper
 from peer.services.conductor import Conductor
 from peer.services.denial import DenialDesk
@@ -201,14 +202,22 @@ def make_meeting(
     return Meeting(parts.transport, book, exchange=exchange, desk=desk, reachability=reachability, keeper=keeper)
 
 
-def make_admission(config: Config, parts: PeerParts, denial: DenialDesk) -> AdmissionDesk:
+def make_allow_lists(parts: PeerParts) -> AllowListDesk:
+    return AllowListDesk(
+        parts.transport,
+        policy=parts.admission,
+        sink=parts.sink,
+        rng=random.Random(f"admission {parts.signer.peer_id} {parts.boot}"),
+        store=parts.allow_lists,
+    )
+
+
+def make_admission(config: Config, parts: PeerParts, lists: AllowListDesk, denial: DenialDesk) -> AdmissionDesk:
     return AdmissionDesk(
         parts.transport,
         run=wire_run_id(config),
         policy=parts.admission,
-        sink=parts.sink,
-        rng=random.Random(f"admission {parts.signer.peer_id} {parts.boot}"),
-        lists=parts.allow_lists,
+        lists=lists,
         denied=denial.objection,
     )
 

@@ -12,7 +12,7 @@ from peer.network.announce import Announced
 from peer.network.discovery.source import DiscoverySource
 from peer.network.transport import Transport
 from peer.rounds.entry import Entry
-from peer.services.admission import AllowListStore
+from peer.services.allow_lists import AllowListStore
 from peer.services.archive import Archive
 from peer.services.blocking import RunBlocking, in_thread
 from peer.services.status import Running

@@ -26,6 +26,7 @@ from peer.network.transport import Transport
 from peer.peer_ids import short
 from peer.round_parts import wire_run_id
 from peer.services.admission import AdmissionDesk
+from peer.services.allow_lists import AllowListDesk
 from peer.services.welcome import Welcome
 from peer.settings import admission_policy, listen_family, ppo_settings
 from peer.telemetry.plain_text import plural
@@ -185,20 +186,17 @@ async def _check_admission(peer: PeerId, config: Config, transport: Transport) -
 
     Raises: ProtocolError with why one side would refuse the other; TransportError, StorageError.
     """
-    desk = AdmissionDesk(
-        transport,
-        run=wire_run_id(config),
-        policy=admission_policy(config, Path(config.storage.data_dir) / "slot-0"),
-        sink=RecordingSink(),
-        rng=random.Random(0),  # of passing lists on, which it does not
-    )
+    policy = admission_policy(config, Path(config.storage.data_dir) / "slot-0")
+    passing_on = random.Random(0)  # which is not done here
+    lists = AllowListDesk(transport, policy=policy, sink=RecordingSink(), rng=passing_on)
+    desk = AdmissionDesk(transport, run=wire_run_id(config), policy=policy, lists=lists)
     await desk.challenge(peer)
     objection = desk.objection(peer)
     if objection is not None:
         raise objection
-    unnamed = [] if desk.allow_list is None else unnamed_peers(config, desk.allow_list)
-    if unnamed and desk.allow_list is not None:
-        said = f"its allow-list, version {desk.allow_list.version}, does not name {', '.join(unnamed)} of this machine"
+    unnamed = [] if lists.newest is None else unnamed_peers(config, lists.newest)
+    if unnamed:
+        said = f"its allow-list, version {lists.version}, does not name {', '.join(unnamed)} of this machine"
         raise ProtocolError("not_allowed", said)
 
 

@@ -5,7 +5,6 @@ from typing import Protocol
 import trio
 
 from peer.network.transport import STOPPED, Transport
-from peer.services.admission import AdmissionDesk
 from peer.services.departures import Departure, Departures
 from peer.telemetry.counters import Counters
 from peer.telemetry.names import NameBook
@@ -23,19 +22,10 @@ class PeersObserver(Protocol):
 
 
 class GreetedPeers:
-    """Cards by peer. The transport serves these peers alone; desk: told of them, too."""
+    """Cards by peer. The transport serves these peers alone."""
 
-    def __init__(
-        self,
-        transport: Transport,
-        *,
-        desk: AdmissionDesk | None,
-        sink: EventSink,
-        names: NameBook,
-        counters: Counters,
-    ) -> None:
+    def __init__(self, transport: Transport, *, sink: EventSink, names: NameBook, counters: Counters) -> None:
         self._transport = transport
-        self._desk = desk
         self._sink = sink
         self._names = names
         self._counters = counters
@@ -91,8 +81,6 @@ class GreetedPeers:
     def admit(self) -> None:
         """Have the transport serve exactly these peers."""
         self._transport.admit(self.peers)
-        if self._desk is not None:
-            self._desk.admitted(self.peers)
 
     def _take_out(self, departure: Departure) -> None:
         del self._cards[departure.peer]

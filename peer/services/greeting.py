@@ -72,7 +72,7 @@ class Greeter:
         self._learn = learn
         self._desk = desk
         self._sessions = sessions
-        self._greeted = GreetedPeers(transport, desk=desk, sink=sink, names=names, counters=counters)
+        self._greeted = GreetedPeers(transport, sink=sink, names=names, counters=counters)
         self._greeting: dict[PeerId, str | None] = {}  # with where each is connected from
         self._shown: dict[PeerId, bytes] = {}  # cards of those in `_greeting` that asked for ours meanwhile
         self._nursery: trio.Nursery | None = None
@@ -107,7 +107,6 @@ class Greeter:
             self._transport.handle(CARD_PROTOCOL, self._answer_card, strangers=True)
             if self._desk is not None:
                 self._desk.open()
-                await nursery.start(self._desk.serve)
             nursery.start_soon(self._reconcile, nursery)
             nursery.start_soon(self._disconnect_expelled)
             task_status.started()

@@ -16,6 +16,7 @@ from peer.rounds.entry import Entry
 from peer.rounds.machine import RoundMachine
 from peer.rounds.roster import peers_of
 from peer.services.admission import AdmissionDesk
+from peer.services.allow_lists import AllowListDesk
 from peer.services.denial import DenialDesk
 from peer.services.departures import Departures
 from peer.services.greeting import Greeter
@@ -161,6 +162,7 @@ class Running:
     meeting: Meeting
     denial: DenialDesk
     admission: AdmissionDesk
+    allow_lists: AllowListDesk
     sessions: SessionDesk
 
 
@@ -206,16 +208,16 @@ def status_of(me: ProcessFacts, running: Running, log: ProcessLog) -> Status:
             DeniedStatus(name=names.name_of(peer_id), peer_id=peer_id, what=what)
             for peer_id, what in sorted(running.denial.told().items())
         ],
-        admission=_admission(me, running.admission),
+        admission=_admission(me, running),
         gone=_gone(running.greeter.departures, names),
     )
 
 
-def _admission(me: ProcessFacts, desk: AdmissionDesk) -> AdmissionStatus:
-    allowed, held = desk.allowed, desk.allow_list
+def _admission(me: ProcessFacts, running: Running) -> AdmissionStatus:
+    allowed = running.allow_lists.allowed
     return AdmissionStatus(
-        swarm_key=desk.key_fingerprint,
-        list_version=None if allowed is None else (held.version if held else 0),
+        swarm_key=running.admission.key_fingerprint,
+        list_version=None if allowed is None else running.allow_lists.version,
         listed=len(allowed or ()),
         named=allowed is None or me.peer_id in allowed,
     )

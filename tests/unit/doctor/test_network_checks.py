@@ -25,6 +25,7 @@ from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_transport import Libp2pTransport, open_libp2p_transport
 from peer.round_parts import wire_run_id
 from peer.services.admission import AdmissionDesk
+from peer.services.allow_lists import AllowListDesk
 from peer.settings import ppo_settings
 from peer.storage.swarm_key_file import load_swarm_key, write_new_swarm_key
 from peer.telemetry.sink import RecordingSink
@@ -62,9 +63,10 @@ async def answering_peer(
 
     async with open_libp2p_transport(settings, identity) as transport:
         transport.handle(CARD_PROTOCOL, show)
-        AdmissionDesk(
-            transport, run=run, policy=policy or AdmissionPolicy(), sink=RecordingSink(), rng=random.Random(1)
-        ).open()
+        policy = policy or AdmissionPolicy()
+        lists = AllowListDesk(transport, policy=policy, sink=RecordingSink(), rng=random.Random(1))
+        lists.open()
+        AdmissionDesk(transport, run=run, policy=policy, lists=lists).open()
         yield transport
 
 

@@ -6,13 +6,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from peer.admission.allow_list import AllowListFile, Authority, signed
-from peer.admission.policy import AdmissionPolicy, FoundList
+from peer.admission.policy import AdmissionPolicy
 from peer.admission.swarm_key import SwarmKey
-from peer.errors import ProtocolError, StorageError
+from peer.errors import ProtocolError
 from peer.network.identity import Identity
 from peer.services.admission import AdmissionDesk
-from peer.telemetry.disk_events import StorageFailed
+from peer.services.allow_lists import AllowListDesk
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
 from peer.wire.admission import ADMISSION_PROTOCOL, Challenge, ChallengeAnswer, decode, encode
@@ -29,13 +28,9 @@ class Desk:
     def __init__(self, me: PeerId, key: SwarmKey | None) -> None:
         self.me = me
         self.transport = ScriptedTransport(me)
-        self.desk = AdmissionDesk(
-            self.transport,
-            run=RUN,
-            policy=AdmissionPolicy(swarm_key=key),
-            sink=RecordingSink(),
-            rng=random.Random(1),
-        )
+        policy = AdmissionPolicy(swarm_key=key)
+        lists = AllowListDesk(self.transport, policy=policy, sink=RecordingSink(), rng=random.Random(1))
+        self.desk = AdmissionDesk(self.transport, run=RUN, policy=policy, lists=lists)
         self.desk.open()
 
     async def examines(self, other: "Desk", *, claims: PeerId | None = None) -> None:
@@ -122,27 +117,3 @@ async def test_the_desk_answers_strangers_and_bounds_what_it_says(autojump_clock
     assert ADMISSION_PROTOCOL in alice.transport.open_handlers
     answer = await alice.transport.handlers[ADMISSION_PROTOCOL](BOB, encode(Challenge(bytes(32))))
     assert decode(answer, ChallengeAnswer).proof is not None
-
-
-class FullDisk:
-    """Takes no allow-list, and has none."""
-
-    def changed(self) -> FoundList | None:
-        return None
-
-    def keep(self, newest: AllowListFile) -> None:
-        raise StorageError("no space left on device")
-
-
-def test_disk_that_takes_no_allow_list_costs_a_line_in_the_log() -> None:
-    authority = Identity.for_tests(50)
-    newest = signed(AllowListFile(run="cartpole", version=2), authority)
-    policy = AdmissionPolicy(
-        run="cartpole", authority=Authority(keys=(authority.peer_id,)), known=(FoundList("swarm.json", newest.text()),)
-    )
-    sink = RecordingSink()
-    desk = AdmissionDesk(
-        ScriptedTransport(ALICE), run=RUN, policy=policy, sink=sink, rng=random.Random(1), lists=FullDisk()
-    )
-    assert desk.allow_list is not None, "it holds for as long as the process lives"
-    assert [event.operation for event in sink.events if isinstance(event, StorageFailed)] == ["save the allow-list"]

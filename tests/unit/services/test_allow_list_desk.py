@@ -8,9 +8,11 @@ import trio
 
 from peer.admission.allow_list import AllowListFile, Authority, Listed, signed
 from peer.admission.policy import AdmissionPolicy, FoundList
-from peer.errors import ProtocolError
+from peer.errors import ProtocolError, StorageError
 from peer.network.identity import Identity
 from peer.services.admission import AdmissionDesk
+from peer.services.allow_lists import AllowListDesk
+from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.peer_events import AllowListAdopted, AllowListRefused, NotAllowed
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
@@ -47,11 +49,11 @@ class Desk:
             authority=AUTHORITY,
             known=tuple(FoundList(f"{n}.json", data) for n, data in enumerate(known)),
         )
-        self.desk = AdmissionDesk(
-            self.transport, run=RUN, policy=policy, sink=self.sink, rng=random.Random(1), denied=(denied or {}).get
-        )
+        self.lists = AllowListDesk(self.transport, policy=policy, sink=self.sink, rng=random.Random(1))
+        self.desk = AdmissionDesk(self.transport, run=RUN, policy=policy, lists=self.lists, denied=(denied or {}).get)
         self.changes = 0
-        self.desk.changed = self._note
+        self.lists.changed = self._note
+        self.lists.open()
         self.desk.open()
 
     def _note(self) -> None:
@@ -59,7 +61,7 @@ class Desk:
 
     @property
     def version(self) -> int:
-        return self.desk.allow_list.version if self.desk.allow_list else 0
+        return self.lists.version
 
     def bob_has(self, version: int, data: bytes | None, *, authority: Authority = AUTHORITY, refused: str = "") -> None:
         """version: that Bob claims to have. data: that he hands over."""
@@ -86,7 +88,7 @@ async def test_a_newer_list_of_the_other_side_is_taken_before_it_is_judged() -> 
     here.bob_has(2, made_list(2, ALICE, BOB))
     await here.desk.examine(BOB)
     assert (here.version, here.changes, here.told(AllowListAdopted)) == (2, 1, 2)
-    assert here.desk.allowed == frozenset({ALICE, BOB})
+    assert here.lists.allowed == frozenset({ALICE, BOB})
 
 
 @pytest.mark.parametrize("lie", [1, 2])
@@ -102,7 +104,7 @@ async def test_an_older_list_that_is_played_back_lets_nobody_in(lie: int) -> Non
 async def test_the_newest_of_the_lists_at_the_start_holds_in_whatever_order() -> None:
     older, newer = made_list(1, ALICE, BOB), made_list(2, ALICE)
     for known in ((older, newer), (newer, older)):
-        assert Desk(*known).desk.allowed == frozenset({ALICE})
+        assert Desk(*known).lists.allowed == frozenset({ALICE})
 
 
 @pytest.mark.parametrize("data", [made_list(3, ALICE, BOB, signer=IMPOSTOR), b"{}", b""])
@@ -160,3 +162,21 @@ async def test_whoever_is_denied_is_told_so_in_bounded_words_and_is_not_taken_in
         )  # fmt: skip
     assert here.desk.objection(BOB) is None
     assert here.desk.objection(CAROL) is denied
+
+
+class FullDisk:
+    """Takes no allow-list, and has none."""
+
+    def changed(self) -> FoundList | None:
+        return None
+
+    def keep(self, newest: AllowListFile) -> None:
+        raise StorageError("no space left on device")
+
+
+def test_disk_that_takes_no_allow_list_costs_a_line_in_the_log() -> None:
+    known = (FoundList("swarm.json", made_list(2)),)
+    policy, sink = AdmissionPolicy(run="cartpole", authority=AUTHORITY, known=known), RecordingSink()
+    lists = AllowListDesk(ScriptedTransport(ALICE), policy=policy, sink=sink, rng=random.Random(1), store=FullDisk())
+    assert lists.version == 2, "it holds for as long as the process lives"
+    assert [event.operation for event in sink.events if isinstance(event, StorageFailed)] == ["save the allow-list"]

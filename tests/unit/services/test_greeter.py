@@ -16,6 +16,7 @@ from peer.errors import ProtocolError
 from peer.network.identity import Identity
 from peer.network.transport import NO_GOODBYE, STOPPED, ConnectionsTaken, GossipFailing, PeerDisconnected
 from peer.services.admission import AdmissionDesk
+from peer.services.allow_lists import AllowListDesk
 from peer.services.greeting import Greeter
 from peer.services.welcome import Welcome
 from peer.telemetry import connection_events
@@ -81,12 +82,15 @@ class Hall:
             names=self.names,
             counters=self.counters,
             learn=lambda peer, data: self.learned.append((peer, data)),
-            desk=OpenDesk(self.transport, run=RUN, policy=AdmissionPolicy(), sink=self.sink, rng=random.Random(1))
-            if examines
-            else None,
+            desk=self._desk() if examines else None,
             request_s=5.0,
         )
         self.greeter.add_observers(self)
+
+    def _desk(self) -> OpenDesk:
+        policy = AdmissionPolicy()
+        lists = AllowListDesk(self.transport, policy=policy, sink=self.sink, rng=random.Random(1))
+        return OpenDesk(self.transport, run=RUN, policy=policy, lists=lists)
 
     def reachable(self, peers: frozenset[PeerId]) -> None:
         self.told.append(peers)
