@@ -55,14 +55,13 @@ class Greeter:
         names: NameBook,
         counters: Counters,
         request_s: Seconds,
-        learn: Callable[[PeerId, bytes], None] = lambda _peer, _card: None,
-        desk: AdmissionDesk | None = None,
-        sessions: SessionDesk | None = None,
+        learn: Callable[[PeerId, bytes], None],
+        desk: AdmissionDesk,
+        sessions: SessionDesk,
     ) -> None:
         """learn: told the card of each peer that is taken in.
 
-        desk: examines whoever's card fits; None to admit them all.
-        sessions: told of identities that run twice; None where nobody has to know.
+        desk: examines whoever's card fits. sessions: told of identities that run twice.
         """
         self._transport = transport
         self._welcome = welcome
@@ -102,11 +101,9 @@ class Greeter:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             self._greeted.admit()
-            if self._sessions is not None:
-                self._sessions.open()
+            self._sessions.open()
             self._transport.handle(CARD_PROTOCOL, self._answer_card, strangers=True)
-            if self._desk is not None:
-                self._desk.open()
+            self._desk.open()
             nursery.start_soon(self._reconcile, nursery)
             nursery.start_soon(self._disconnect_expelled)
             task_status.started()
@@ -117,7 +114,6 @@ class Greeter:
 
     def reconsider(self) -> None:
         """Take leave of those who may not take part any more: a new allow-list or a proof says so."""
-        assert self._desk is not None
         for peer in sorted(self.greeted):
             objection = self._desk.objection(peer)
             if objection is not None:
@@ -234,8 +230,6 @@ class Greeter:
 
     async def _examine(self, peer: PeerId) -> bool:
         """Return whether `peer` may take part; else it is told about, and sent away. Raises: as a request."""
-        if self._desk is None:
-            return True
         try:
             with trio.fail_after(self._request_s):
                 await self._desk.examine(peer)
@@ -254,7 +248,7 @@ class Greeter:
             self._compare(peer, shown)
             if peer in self._greeting:
                 self._shown[peer] = data
-            if self._desk is None or peer in self._greeted:
+            if peer in self._greeted:
                 self._learn(peer, data)
         except ProtocolError as error:
             self._report(peer, error)
@@ -287,8 +281,7 @@ class Greeter:
             return
         assert self._nursery is not None, "peers are greeted while serving"
         if known.session in connected and is_newer(known, shown):
-            if self._sessions is not None:
-                self._nursery.start_soon(partial(self._sessions.settle, peer, newer=known, older=shown))
+            self._nursery.start_soon(partial(self._sessions.settle, peer, newer=known, older=shown))
             return
         self._greeted.remove(peer, f"started anew as boot {shown.message.boot}")
         self._transport.keep_session(peer, shown.session)  # one that lives on all the same comes back, and is noticed

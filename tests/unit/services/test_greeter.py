@@ -18,6 +18,7 @@ from peer.network.transport import NO_GOODBYE, STOPPED, ConnectionsTaken, Gossip
 from peer.services.admission import AdmissionDesk
 from peer.services.allow_lists import AllowListDesk
 from peer.services.greeting import Greeter
+from peer.services.sessions import SessionDesk
 from peer.services.welcome import Welcome
 from peer.telemetry import connection_events
 from peer.telemetry.counters import Counters
@@ -59,6 +60,8 @@ def shows(data: bytes) -> Answer:
 
 
 class OpenDesk(AdmissionDesk):
+    """Lets everybody in."""
+
     async def examine(self, peer: PeerId) -> None:
         await trio.sleep(0.01)
 
@@ -66,23 +69,24 @@ class OpenDesk(AdmissionDesk):
 class Hall:
     """A running greeter and what it told."""
 
-    def __init__(self, *, examines: bool = False, **transport: int) -> None:
-        """examines: has a desk, which lets everybody in."""
-        self.transport = ScriptedTransport(ME.peer_id, **transport)
+    def __init__(self) -> None:
+        self.transport = ScriptedTransport(ME.peer_id)
         self.sink = RecordingSink()
         self.counters = Counters()
         self.names = NameBook()
         self.told: list[frozenset[PeerId]] = []
         self.learned: list[tuple[PeerId, bytes]] = []
         own = seal(PeerCard(boot=1, name="me", addresses=(), config=b"c" * 32, schema=b"s" * 32), ME, run=RUN)
+        welcome = Welcome(run=RUN, card=own)
         self.greeter = Greeter(
             self.transport,
-            Welcome(run=RUN, card=own),
+            welcome,
             sink=self.sink,
             names=self.names,
             counters=self.counters,
             learn=lambda peer, data: self.learned.append((peer, data)),
-            desk=self._desk() if examines else None,
+            desk=self._desk(),
+            sessions=SessionDesk(self.transport, welcome=welcome, signer=ME, sink=self.sink, request_s=5.0),
             request_s=5.0,
         )
         self.greeter.add_observers(self)
@@ -113,8 +117,8 @@ class Hall:
 
 
 @asynccontextmanager
-async def open_hall(*, examines: bool = False, **transport: int) -> AsyncIterator[Hall]:
-    hall = Hall(examines=examines, **transport)
+async def open_hall() -> AsyncIterator[Hall]:
+    hall = Hall()
     async with trio.open_nursery() as nursery:
         await nursery.start(hall.greeter.serve)
         yield hall
@@ -157,7 +161,7 @@ async def test_both_cards_of_a_peer_are_learned_in_whichever_order_they_come(aut
         await hall.transport.handlers[CARD_PROTOCOL](ALICE.peer_id, full)
         return bare
 
-    async with open_hall(examines=True) as hall:
+    async with open_hall() as hall:
         hall.arrives(ALICE, asks_before_it_answers)
         await trio.sleep(0.1)
         assert hall.learned == [(ALICE.peer_id, bare), (ALICE.peer_id, full)]
