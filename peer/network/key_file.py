@@ -34,13 +34,19 @@ _FILE_BYTES = len(_PREFIX) + 2 * SEED_BYTES
 def load_or_create_identity(path: Path) -> Identity:
     """Read the key file at `path`; make a new one only when no file is there.
 
-    Raises: StorageError, saying what to do, when the file is damaged, readable by others, or not accessible.
+    Raises: StorageError, saying what to do, when the file is damaged, readable by others, not accessible, or a link
+    that leads nowhere now.
     Never replaces an existing file: silently becoming another peer would look to the swarm like a death and a
     stranger.
     """
     try:
         return load_identity(path)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise StorageError(
+                f"the identity file {path} is a link to {path.readlink()}, where there is none: mount what it is on, "
+                "or delete the link, and this peer returns under a new identity"
+            ) from error
         identity = Identity.generate()
         _write(path, identity)
         return identity
@@ -66,7 +72,7 @@ def load_identity(path: Path) -> Identity:
 
 def write_new_identity(path: Path, identity: Identity) -> None:
     """Write a key file, mode 0600. Raises: StorageError when there is a file already, or it cannot be written."""
-    if path.exists():
+    if os.path.lexists(path):  # a link that leads nowhere now, too
         raise StorageError(f"{path} exists already: a key is never overwritten; name another file, or move it away")
     _write(path, identity)
 

@@ -47,7 +47,7 @@ class AllowListFiles:
     def __init__(self, configured: Path | None, *, kept: Path) -> None:
         self._configured = configured
         self._kept = kept
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
 
     def keep(self, newest: AllowListFile) -> None:
         """Raises: StorageError."""
@@ -61,7 +61,8 @@ class AllowListFiles:
             status = self._configured.stat()
         except OSError:
             return None  # being replaced, or gone: what is known stays valid
-        seen = (status.st_mtime_ns, status.st_size)
+        # The time of the last change of the inode: whoever makes a file readable does not write it.
+        seen = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
         if seen == self._seen:
             return None
         self._seen = seen

@@ -12,7 +12,7 @@ from peer.storage.failures import storage_errors
 
 def write_new_swarm_key(path: Path) -> SwarmKey:
     """Draw a key and write it. Raises: StorageError when there is a file already, or it cannot be written."""
-    if path.exists():
+    if os.path.lexists(path):  # a link that leads nowhere now, too
         raise StorageError(f"{path} exists already: a key is never overwritten; name another file, or move it away")
     key = SwarmKey(os.urandom(KEY_BYTES))
     with storage_errors("write", path):

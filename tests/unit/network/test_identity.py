@@ -12,7 +12,7 @@ from libp2p.peer.id import ID
 
 from peer.errors import StorageError
 from peer.network.identity import Identity
-from peer.network.key_file import load_or_create_identity
+from peer.network.key_file import load_or_create_identity, write_new_identity
 from peer.peer_ids import public_key_of
 
 
@@ -114,6 +114,17 @@ def test_damaged_key_file_is_an_error_and_is_left_as_it_is(tmp_path: Path, name:
     assert str(path) in str(caught.value)
     assert "delete it" in str(caught.value)
     assert path.read_bytes() == content
+
+
+def test_link_to_a_key_that_is_not_mounted_is_an_error_and_is_left_as_it_is(tmp_path: Path) -> None:
+    """The peer returned under a new identity, for ever, as the link was replaced by its key."""
+    path = tmp_path / "identity.key"
+    path.symlink_to(tmp_path / "secrets" / "identity.key")
+    with pytest.raises(StorageError, match=r"is a link to .*identity\.key, where there is none: mount"):
+        load_or_create_identity(path)
+    with pytest.raises(StorageError, match="exists already"):
+        write_new_identity(path, Identity.generate())
+    assert path.is_symlink()
 
 
 def test_directory_in_place_of_the_key_file_is_a_storage_error(tmp_path: Path) -> None:
