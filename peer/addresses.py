@@ -82,6 +82,17 @@ def is_dialable(text: str) -> bool:
     return True
 
 
+def with_peer(address: str, peer: PeerId) -> str:
+    """Return a dialable address with the id of who must answer there."""
+    return f"{split_peer(address)[0]}/p2p/{peer}"
+
+
+def split_peer(address: str) -> tuple[str, PeerId | None]:
+    """Return the place, and who must answer there, None for whoever does."""
+    place, _, peer = address.partition("/p2p/")
+    return place, PeerId(peer) if peer else None
+
+
 def stands_for_one_place(text: str) -> bool:
     """Return whether a dialable address leads to the same place for ever; a name may have many, and others later."""
     return not text.startswith("/dns")

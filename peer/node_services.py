@@ -278,11 +278,11 @@ def make_seeker(config: Config, parts: PeerParts, meeting: Meeting, sessions: Se
     return Seeker(
         parts.transport,
         [*parts.sources, BookDiscovery(meeting.book, me=parts.signer.peer_id)],
+        meeting.book,
         sink=parts.sink,
         redial=RedialPolicy(first_s=network.redial_min_s, cap_s=network.redial_max_s),
         rediscover_s=network.rediscover_s,
         rng=parts.rng,
-        book=meeting.book,
         max_peers=network.max_connections,
         on_own_identity=sessions.answered_elsewhere,
     )

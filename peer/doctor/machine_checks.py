@@ -11,11 +11,11 @@ from peer.agents.native_agent import NativeAgent
 from peer.config.schema import Config
 from peer.doctor.finding import Finding
 from peer.errors import StorageError
+from peer.network.discovery.dial_plan import MAX_DIALS
 from peer.network.key_file import KEY_FILE, load_identity
 from peer.network.libp2p_connector import MAX_HANDSHAKES
 from peer.network.transport import Origin
 from peer.open_files import needed_files, permitted_files
-from peer.services.discovery import MAX_DIALS
 from peer.settings import ppo_settings, threads, usable_cores
 from peer.storage.atomic_file import write_atomic
 from peer.storage.failures import storage_errors

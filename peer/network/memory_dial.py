@@ -2,6 +2,7 @@
 
 import trio
 
+from peer.addresses import split_peer
 from peer.errors import IdentityInUseError, SelfDialError, TransportError
 from peer.network.memory_end import MemoryEnd
 from peer.types import PeerId
@@ -14,7 +15,7 @@ async def dial(end: MemoryEnd, address: str) -> PeerId:
     """
     end.require_alive()
     network = end.network
-    place, _, wanted = address.partition("/p2p/")
+    place, wanted = split_peer(address)
     if not place.startswith("/memory/"):
         raise TransportError(f"cannot dial {address}: expected /memory/<name>")
     if place == end.address:

@@ -1,6 +1,6 @@
 """What is told of dials that fail: seldom enough to read, even where nobody answers for a whole night."""
 
-from peer.network.discovery.book import split_peer
+from peer.addresses import split_peer
 from peer.telemetry.peer_events import DialFailed, DialRetried
 from peer.telemetry.sink import EventSink
 from peer.types import Seconds

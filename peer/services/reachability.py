@@ -6,9 +6,9 @@ from typing import Never
 
 import trio
 
+from peer.addresses import with_peer
 from peer.errors import ProtocolError, TransportError
 from peer.network.dial_back import may_dial_back
-from peer.network.discovery.book import with_peer
 from peer.network.transport import Transport
 from peer.peer_ids import short
 from peer.services.service import TaskStatus

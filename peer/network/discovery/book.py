@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import trio
 
-from peer.addresses import MAX_ADDRESS_CHARS, is_dialable
+from peer.addresses import MAX_ADDRESS_CHARS, is_dialable, with_peer
 from peer.errors import ProtocolError
 from peer.types import PeerId
 
@@ -130,14 +130,3 @@ class BookDiscovery:
         await trio.lowlevel.checkpoint()
         others = [entry for entry in self._book.entries() if entry.peer != self._me]
         return sorted({with_peer(entry.address, PeerId(entry.peer)) for entry in others})
-
-
-def with_peer(address: str, peer: PeerId) -> str:
-    """Return `address` with the id of who must answer there."""
-    return f"{split_peer(address)[0]}/p2p/{peer}"
-
-
-def split_peer(address: str) -> tuple[str, PeerId | None]:
-    """Return the place, and who must answer there, None for whoever does."""
-    place, _, peer = address.partition("/p2p/")
-    return place, PeerId(peer) if peer else None

@@ -9,9 +9,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from peer.addresses import with_peer
 from peer.errors import SelfDialError, TransportError
 from peer.network.discovery.backoff import RedialPolicy
-from peer.network.discovery.book import AddressBook, BookDiscovery, with_peer
+from peer.network.discovery.book import AddressBook, BookDiscovery
 from peer.network.discovery.source import DiscoverySource
 from peer.network.transport import Origin
 from peer.services.discovery import Seeker
@@ -61,11 +62,13 @@ class Search:
         self.seeker = Seeker(
             self.transport,
             sources,
+            AddressBook() if book is None else book,
             sink=self.sink,
             redial=RedialPolicy(first_s=0.5, cap_s=30.0),
             rediscover_s=15.0,
             rng=random.Random(1),
-            book=book,
+            max_peers=256,
+            on_own_identity=lambda _: None,
         )
 
     def dials(self, address: str, *, since: float = 0.0) -> list[float]:
@@ -254,15 +257,15 @@ async def test_nothing_is_kept_of_addresses_that_vanished(autojump_clock: MockCl
             search.transport.dials = {live: answers(ALICE)}
             await trio.sleep(40.0)
             search.transport.leaves(ALICE)
-        seeker = search.seeker
+        seeker, plan = search.seeker, search.seeker._plan
         kept = [
-            seeker._answered,
-            seeker._own,
-            seeker._dialling,
+            plan._answered,
+            plan._own,
+            plan._dialling,
+            plan._schedule._due_at,
+            *plan._named_by.values(),
             seeker._unsettled,
-            seeker._schedule._due_at,
             seeker._failures._told,
-            *seeker._named_by.values(),
         ]
         assert sum(len(table) for table in kept) < 10
 
