@@ -28,7 +28,7 @@ from peer.services.stuck_watch import StuckWatch
 from peer.services.welcome import Welcome
 from peer.telemetry.names import NameBook
 from peer.telemetry.process_log import ProcessLog
-from peer.telemetry.text_format import sentence
+from peer.telemetry.sentences import sentence
 from peer.types import PeerId, Seconds
 
 

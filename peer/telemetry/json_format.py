@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from peer.telemetry.event import PEER_FIELDS, Event
 from peer.telemetry.names import NameBook
+from peer.telemetry.plain_text import shortened
 from peer.types import PeerId
 
 MAX_TEXT = 2000
@@ -63,5 +64,4 @@ def to_json(value: object) -> JsonValue:
         return None
     if isinstance(value, None | bool | int | float):
         return value
-    text = str(value)
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + "..."
+    return shortened(str(value), most=MAX_TEXT)

@@ -17,6 +17,11 @@ def printable(text: str) -> str:
     )
 
 
+def shortened(text: str, *, most: int) -> str:
+    """Return at most so many characters, with ... in place of what is left out."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def number(value: float) -> str:
     """Return one decimal, or `-` while there is no value."""
     return f"{value:.1f}" if math.isfinite(value) else "-"

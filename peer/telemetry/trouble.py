@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from peer.telemetry.event import LEVELS, Event, Level
 from peer.telemetry.names import NameBook
+from peer.telemetry.sentences import sentence
 from peer.telemetry.sink import EventSink
-from peer.telemetry.text_format import sentence
 from peer.types import Seconds
 
 KEPT = 20

@@ -7,7 +7,8 @@ import pytest
 from peer.telemetry import peer_events, process_events, round_events
 from peer.telemetry.event import Event
 from peer.telemetry.names import NameBook
-from peer.telemetry.text_format import MAX_LINE, TextFormat
+from peer.telemetry.sentences import MAX_LINE
+from peer.telemetry.text_format import TextFormat
 from peer.types import PeerId
 from tests.unit.telemetry.samples import ALICE, DIGEST, EVENT_TYPES, round_sealed, sample
 
