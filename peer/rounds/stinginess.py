@@ -44,9 +44,10 @@ def admitted_from(entry: Entry, ledger: Ledger) -> frozenset[PeerId]:
 def is_outnumbered_by_rival(parent: Entry, branch: Sequence[Entry], ledger: Ledger, told_at: ToldAt) -> bool:
     """Return whether a rival of the first manifest of `branch` has at least twice as much to show for itself.
 
-    For the rival manifest speak the known peers whose work it counts, and who do not say that they are on the branch
-    by now. For the branch speak those whose work any of its manifests counts, and those who say that they are on it. A
-    rival that could not be applied does not count, nor does any once a majority has decided for the branch.
+    For the rival manifest speak the known peers whose work it counts, and who do not say that they are on the branch by
+    now. For the branch speak those whose work any of its manifests counts, and those who say that they are on it; to
+    the known ones are added those whom the rival itself names. A rival that could not be applied does not count, nor
+    does any once a majority has decided for the branch.
     Why: a member that seals alone, one manifest on the other as fast as it can sign them, has the higher score.
     """
     child = branch[0]
@@ -60,8 +61,12 @@ def is_outnumbered_by_rival(parent: Entry, branch: Sequence[Entry], ledger: Ledg
     rules = ledger.parts.rules
     known = parent.settle(rules).known
     there = told_at({entry.digest for entry in branch})
-    behind = known & there.union(*(entry.settle(rules).in_time for entry in branch))
-    most = max(len((rival.settle(rules).in_time & known) - there) for rival in rivals)
-    if 2 * len(behind) > most:
+    on_branch = there.union(*(entry.settle(rules).in_time for entry in branch))
+    counted = [rival.settle(rules).in_time for rival in rivals]
+    if not any(_outnumbers(rival & known - there, on_branch & (known | rival)) for rival in counted):
         return False
     return not ledger.is_decided(child, electorate(parent, child))
+
+
+def _outnumbers(one: Collection[PeerId], other: Collection[PeerId]) -> bool:
+    return len(one) >= max(_FEW, 2 * len(other))

@@ -29,7 +29,7 @@ SCATTERED = (
 """Peers that were sent from piece to piece by votes of peers that had left, or that a few kept away (adr/0079).
 6151447: one that changed branches, and held the new one as final before those it had left could know (adr/0084)."""
 
-MOVED_ON = (6061031, 6062618, 6063466, 6066765)
+MOVED_ON = (*((seed, False) for seed in (6061031, 6062618, 6063466, 6066765)), (6191223, True))
 """Peers that stayed with a branch of their own for four to six rounds, as those who had gone over were thought to stand
 behind it, too (adr/0085)."""
 
@@ -63,9 +63,9 @@ def test_so_does_one_that_was_in_many_pieces(seed: int, *, groups: bool) -> None
     assert not verdict.failure, describe(verdict)
 
 
-@pytest.mark.parametrize("seed", MOVED_ON)
-def test_nobody_stays_with_a_branch_of_its_own_for_those_who_have_gone_over(seed: int) -> None:
-    calm = judge(seed).calm
+@pytest.mark.parametrize(("seed", "groups"), MOVED_ON)
+def test_nobody_stays_with_a_branch_of_its_own_for_those_who_have_gone_over(seed: int, *, groups: bool) -> None:
+    calm = judge(seed, groups=groups).calm
     assert calm.until_equal is not None
     assert calm.until_equal <= 1
 

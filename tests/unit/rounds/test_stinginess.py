@@ -74,6 +74,9 @@ def test_strangers_that_say_they_are_on_a_branch_count_for_nothing(ledger: Ledge
 MEMBERS = [Identity.for_tests(number) for number in range(1, 9)]
 
 
+STRANGERS = [PeerId(f"stranger {number}") for number in range(8)]
+
+
 class Eight:
     """A round with eight on the roster, and manifests on it that admit so many of them."""
 
@@ -89,7 +92,7 @@ class Eight:
     def on(self, parent: Entry, admitted: int, *, others: int = 0) -> Entry:
         """Add a manifest that admits the first `admitted` members, and `others` whom nobody knows."""
         self._names += 1
-        strangers = [RosterEntry(PeerId(f"stranger {number}"), 0, 50, 1) for number in range(others)]
+        strangers = [RosterEntry(STRANGERS[number], 0, 50, 1) for number in range(others)]
         roster = [msgspec.structs.replace(e, missed=int(at >= admitted)) for at, e in enumerate(self.root.roster)]
         entry = replace(
             parent, round=parent.round + 1, digest=Digest(bytes([self._names]) * 32), parent=parent.digest,
@@ -98,10 +101,10 @@ class Eight:
         self.ledger.chain.add(entry)
         return entry
 
-    def is_outnumbered(self, *branch: Entry, there: int = 0, gone_there: int = 0) -> bool:
+    def is_outnumbered(self, *branch: Entry, there: int = 0, gone_there: int = 0, strangers: int = 0) -> bool:
         """there: the last so many members say that they are on it. gone_there: so many of those after the first."""
         members = [PeerId(entry.peer) for entry in self.root.roster]
-        say = frozenset([*members[len(members) - there :], *members[1 : 1 + gone_there]])
+        say = frozenset([*members[len(members) - there :], *members[1 : 1 + gone_there], *STRANGERS[:strangers]])
         return is_outnumbered_by_rival(self.root, branch, self.ledger, lambda _tips: say)
 
 
@@ -156,6 +159,37 @@ def test_whose_work_a_rival_counts_speaks_for_it_no_more_after_going_over(
     thin = eight.on(eight.root, admitted)
     eight.on(eight.root, by_rival)
     assert eight.is_outnumbered(thin, gone_there=gone) is outnumbered
+
+
+@pytest.mark.parametrize(("named", "outnumbered"), [(3, True), (4, False)])
+def test_strangers_on_a_branch_count_for_it_as_far_as_the_rival_names_them(named: int, *, outnumbered: bool) -> None:
+    eight = Eight()
+    thin = eight.on(eight.root, 0)
+    eight.on(eight.root, 6, others=named)
+    assert eight.is_outnumbered(thin, strangers=5) is outnumbered
+
+
+def test_one_rival_outnumbers_whatever_another_names() -> None:
+    eight = Eight()
+    thin = eight.on(eight.root, 0)
+    eight.on(eight.root, 1, others=5)
+    eight.on(eight.root, 6)
+    assert eight.is_outnumbered(thin, strangers=5)
+
+
+def test_one_peer_in_a_rival_outnumbers_nobody_though_it_names_none_of_those_on_the_branch() -> None:
+    eight = Eight()
+    thin = eight.on(eight.root, 0)
+    eight.on(eight.root, 2, others=5)
+    eight.on(eight.root, 1)
+    assert not eight.is_outnumbered(thin, strangers=5)
+
+
+def test_strangers_in_a_rival_do_not_speak_for_it() -> None:
+    eight = Eight()
+    thin = eight.on(eight.root, 1)
+    eight.on(eight.root, 2, others=5)
+    assert not eight.is_outnumbered(thin, there=1)
 
 
 @pytest.mark.parametrize(("later", "outnumbered"), [(3, True), (4, False)])
