@@ -12,8 +12,8 @@ from peer.peer_parts import PeerParts
 from peer.rounds.effects import Applied, Effect, SnapshotApplied
 from peer.rounds.entry import Entry
 from peer.rounds.machine import RoundMachine
-from peer.services.reporting import greedy_return
 from peer.services.sessions import SessionDesk
+from peer.services.shown_results import shown_return
 from peer.telemetry.peer_events import OwnIdentityRunsTwice
 from peer.types import Seconds
 
@@ -48,7 +48,7 @@ class Ending:
             self._look_at(effect.entry)
 
     def _look_at(self, entry: Entry) -> None:
-        value = greedy_return(entry)
+        value = shown_return(entry)
         self.mean_return = value if math.isfinite(value) else self.mean_return
         if entry.stop:
             self.reached.set()

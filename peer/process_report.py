@@ -11,7 +11,7 @@ from peer.config.schema import Config
 from peer.node import Outcome
 from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder
-from peer.services.reporting import STOP_REASONS, greedy_return
+from peer.services.shown_results import STOP_REASONS, shown_return
 from peer.settings import threads
 from peer.storage.boots import BOOTS_FILE, Boot
 from peer.storage.slots import Slot
@@ -67,7 +67,7 @@ class ProcessReport:
                 reason=STOP_REASONS[root.stop],
                 rounds=root.round,
                 env_steps=root.env_steps,
-                mean_return=greedy_return(root),
+                mean_return=shown_return(root),
                 model=root.model,
                 model_path=str(folder.model_file),
                 data_dir=str(folder.path),

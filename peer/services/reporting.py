@@ -21,13 +21,12 @@ from peer.rounds.effects import (
     Switched,
 )
 from peer.rounds.entry import Entry
-from peer.rounds.manifest import STOP_RETURN, STOP_ROUNDS, agreed_return
 from peer.rounds.roster import Roster, peers_of
+from peer.services.shown_results import STOP_REASONS, shown_return
 from peer.telemetry.counters import Counters
 from peer.telemetry.disk_events import SnapshotAdopted
 from peer.telemetry.peer_events import MessageRefused
 from peer.telemetry.round_events import (
-    SOLVED,
     BranchWorkReturned,
     DeltaCarried,
     FinalityContested,
@@ -45,9 +44,6 @@ from peer.telemetry.round_events import (
 )
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId
-
-STOP_REASONS = {STOP_RETURN: SOLVED, STOP_ROUNDS: "max_rounds"}
-"""Why a run ends, as the log says it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +123,7 @@ class Reporter:
 
     def _sealed(self, applied: Applied) -> None:
         entry = applied.entry
-        value = greedy_return(entry)
+        value = shown_return(entry)
         if math.isfinite(value):
             self.best_return = max(self.best_return, value)
         self._note_own(entry)
@@ -217,12 +213,3 @@ class Reporter:
         self._changed_chain = True
         donor = self._donor or entry.sealer or self._me
         self._sink.emit(SnapshotAdopted(round=entry.round, donor=donor, model=entry.model))
-
-
-def greedy_return(entry: Entry) -> float:
-    """Return what the peers measured for the model before this round; else what their training episodes earned."""
-    agreed = agreed_return(entry.deltas)
-    if agreed is not None:
-        return agreed
-    trained = [delta.message.mean_return for delta in entry.deltas if delta.message.mean_return is not None]
-    return sum(trained) / len(trained) if trained else math.nan

@@ -22,8 +22,9 @@ from peer.services.departures import Departures
 from peer.services.greeting import Greeter
 from peer.services.meeting import Meeting
 from peer.services.membership import Membership
-from peer.services.reporting import Reporter, greedy_return
+from peer.services.reporting import Reporter
 from peer.services.sessions import SessionDesk
+from peer.services.shown_results import shown_return
 from peer.services.stuck_watch import StuckWatch
 from peer.services.welcome import Welcome
 from peer.telemetry.names import NameBook
@@ -189,7 +190,7 @@ def status_of(me: ProcessFacts, running: Running, log: ProcessLog) -> Status:
         lag=tip.round - machine.final_round,
         model=tip.model.hex(),
         env_steps=tip.env_steps,
-        mean_return=_finite(greedy_return(tip)),
+        mean_return=_finite(shown_return(tip)),
         best_return=_finite(running.reporter.best_return),
         finished=machine.finished,
         waiting_for="nothing: the run has ended" if machine.finished else running.watch.waiting_for(),

@@ -20,7 +20,8 @@ from peer.rounds.effects import (
 )
 from peer.rounds.own_deltas import Piece
 from peer.rounds.rules import RoundRules
-from peer.services.reporting import Reporter, Robustness, greedy_return
+from peer.services.reporting import Reporter, Robustness
+from peer.services.shown_results import shown_return
 from peer.telemetry.counters import Counters
 from peer.telemetry.disk_events import SnapshotAdopted
 from peer.telemetry.event import Event
@@ -133,8 +134,8 @@ def test_the_best_return_is_kept_and_no_number_never_becomes_the_best() -> None:
 def test_the_return_of_training_stands_in_where_nobody_measured() -> None:
     chain = LoneChain()
     chain.seal()
-    assert greedy_return(chain.machine.tip) == 2.0
-    assert math.isnan(greedy_return(first_entry()))
+    assert shown_return(chain.machine.tip) == 2.0
+    assert math.isnan(shown_return(first_entry()))
 
 
 def test_refusals_are_counted_and_named() -> None:
