@@ -41,7 +41,15 @@ _LOOP = (_EVENT_LOOP, "between steps")
 _OWNERS = (
     (
         "network",
-        ("/peer/network/", "/libp2p/", "/noise/", "/multiaddr/", "/peer/services/blobs.py", "/services/uploads.py"),
+        (
+            "/peer/network/",
+            "/libp2p/",
+            "/noise/",
+            "/multiaddr/",
+            "/peer/services/blobs.py",
+            "/peer/services/received_blob.py",
+            "/peer/services/uploads.py",
+        ),
     ),
     (
         "protocol",

@@ -1,6 +1,5 @@
 """Content-addressed bytes between peers: pulled from one holder, and continued at the next where that one stopped."""
 
-import io
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
@@ -10,8 +9,8 @@ import trio
 from peer.errors import ProtocolError, TransportError
 from peer.network.transport import Content, Transport
 from peer.services.pull_turns import PullTurn
+from peer.services.received_blob import ReceivedBlob
 from peer.types import Digest, PeerId, Seconds
-from peer.wire.hashing import ContentHasher
 from peer.wire.limits import BLOB_PROGRESS_BYTES
 from peer.wire.sync import BLOB_PROTOCOL, BlobRequest, encode
 
@@ -36,7 +35,7 @@ async def pull_blob(
     all of the blob, because an earlier one may have lied.
     """
     pull = _Pull(transport, blob, request_s=request_s, refuse=refuse, turn=turn)
-    received = _Received(size)
+    received = ReceivedBlob(size)
     to_ask = deque(holders)
     while to_ask:
         if turn is not None and turn.is_over:
@@ -52,82 +51,16 @@ async def pull_blob(
                 break
             if received.digest() == blob:
                 return received.content()
-            received = _Received(size)
+            received = ReceivedBlob(size)
             if not continued:
                 refuse(holder, ProtocolError("payload_hash", "it served other bytes than the hash names"))
     return None
-
-
-_AT_ONCE_BYTES = 4 * 1024 * 1024
-"""Up to this size, room for a blob is made before it comes, and its parts need not be joined."""
-
-_KEPT_BYTES = 32 * 1024
-"""Parts of this size and above are kept as they came, each with the message of 64 KB at most that it lies in; smaller
-ones are copied together, or a blob that comes a byte at a time would take a hundred times its size."""
-
-
-_HASHED_BYTES = 256 * 1024
-"""BLAKE3 is a third faster on pieces that begin at multiples of such a size than on the parts that messages hold, and
-so many bytes are still in the cache."""
 
 
 class _End(Enum):
     WHOLE = auto()
     LEFT = auto()
     PUT_OFF = auto()
-
-
-class _Received:
-    """The part of a blob that has come in. Memory of a large one grows with it, not with the announced size."""
-
-    def __init__(self, wanted: int) -> None:
-        self.wanted = wanted
-        self.size = 0
-        self._whole = io.BytesIO(bytes(wanted)) if wanted <= _AT_ONCE_BYTES else None
-        self._parts: list[Content] = []
-        self._small = bytearray()
-        self._hasher = ContentHasher()
-        self._hashed = 0
-
-    @property
-    def missing(self) -> int:
-        return self.wanted - self.size
-
-    def add(self, part: Content) -> None:
-        self.size += len(part)
-        if self._whole is not None:
-            self._whole.write(part)
-            self._hash_pieces(self._whole)
-            return
-        self._hasher.add(part)
-        if len(part) >= _KEPT_BYTES:
-            self._close_small()
-            self._parts.append(part)
-            return
-        self._small += part
-        if len(self._small) >= _KEPT_BYTES:
-            self._close_small()
-
-    def digest(self) -> Digest:
-        return self._hasher.digest()
-
-    def content(self) -> bytes:
-        if self._whole is not None:
-            return self._whole.getvalue()
-        self._close_small()
-        return b"".join(self._parts)
-
-    def _hash_pieces(self, whole: io.BytesIO) -> None:
-        end = self.size if not self.missing else self.size - self.size % _HASHED_BYTES
-        if end > self._hashed:
-            with whole.getbuffer() as content:
-                self._hasher.add(content[self._hashed : end])
-            self._hashed = end
-
-    def _close_small(self) -> None:
-        if self._small:
-            self._parts.append(self._small)
-            self._small = bytearray()
 
 
 class _Pull:
@@ -149,7 +82,7 @@ class _Pull:
         self._turn = turn
         self._is_put_off = False
 
-    async def go_on(self, received: _Received, holder: PeerId) -> _End:
+    async def go_on(self, received: ReceivedBlob, holder: PeerId) -> _End:
         """Pull from one holder what is missing; return whether all of it is here, or it may be asked again later."""
         missing, start = received.missing, received.size
         request = encode(BlobRequest(self._blob, start, missing))
@@ -170,7 +103,7 @@ class _Pull:
             self._turn.note(0)
         return _End.PUT_OFF if self._is_put_off else _End.LEFT
 
-    def _taking(self, received: _Received, deadline: trio.CancelScope) -> Callable[[Content], None]:
+    def _taking(self, received: ReceivedBlob, deadline: trio.CancelScope) -> Callable[[Content], None]:
         """Return what takes the parts: each `BLOB_PROGRESS_BYTES` move the deadline on, or end the turn."""
         due = received.size + BLOB_PROGRESS_BYTES
 
