@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Never
 
 import trio
+from libp2p.exceptions import BaseLibp2pError
 from libp2p.network.connection.swarm_connection import SwarmConn
-from libp2p.network.health.ping_probe import ping_connection
 
+from peer.errors import ProtocolError
+from peer.network.libp2p_ping import ping
+from peer.network.libp2p_yamux import muxer_of
 from peer.types import Seconds
 
 MISSES = 2
@@ -22,10 +25,9 @@ async def answers(conn: SwarmConn, *, timeout_s: Seconds) -> bool:
     """Return whether the peer answers one ping on this connection within `timeout_s`."""
     with trio.move_on_after(timeout_s):
         try:
-            result = await ping_connection(conn, ping_timeout=timeout_s, negotiate_timeout=_whole(timeout_s))
-        except Exception:  # closing the probe's stream on a broken connection raises what it likes
+            return await ping(muxer_of(conn))
+        except (BaseLibp2pError, ProtocolError):  # of several layers: the connection is broken
             return False
-        return result.success
     return False
 
 
@@ -62,7 +64,3 @@ async def watch_health(
             quiet_since = trio.current_time() - interval_s
             for conn in [conn for conn in connections() if heard_at(conn) <= quiet_since]:
                 nursery.start_soon(check, conn)
-
-
-def _whole(timeout_s: Seconds) -> int:
-    return max(1, round(timeout_s))  # the probe takes whole seconds for this one

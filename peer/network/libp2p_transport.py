@@ -6,7 +6,7 @@ What is worked around, and where:
     libp2p_connector, _dial, _upgrade, _listener  dials and accepts
     libp2p_host                                   a host that acts on its own
     libp2p_gossip                                 GossipSub
-    libp2p_health                                 silent peers
+    libp2p_health, _ping                          silent peers
     libp2p_connections                            lingering connections
     libp2p_session, _tcp, _yamux, _negotiation    windows, copies and round trips
     libp2p_requests                               deadlines
@@ -38,6 +38,7 @@ from peer.network.libp2p_health import watch_health
 from peer.network.libp2p_host import QuietHost, build_host
 from peer.network.libp2p_limits import PeerLimits
 from peer.network.libp2p_listener import bound_addresses, open_listeners
+from peer.network.libp2p_ping import PING, answer_pings
 from peer.network.libp2p_requests import RequestStreams
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_yamux import muxer_of
@@ -224,6 +225,7 @@ def _build(settings: Libp2pSettings, identity: Identity, nursery: trio.Nursery) 
     limits = PeerLimits(settings, counters, close=connections.close_peer)
     guard = StreamGuard(counters, max_peer_streams=settings.max_peer_streams, admits=limits.admits_stream)
     host = build_host(settings, identity, guard, partial(_add, connections, limits))
+    host.set_stream_handler(PING, partial(answer_pings, admits=limits.admits_message, idle_s=settings.stream_idle_s))
     connector = Connector(
         host.swarm,
         connections,
