@@ -53,7 +53,14 @@ _OWNERS = (
     ),
     (
         "protocol",
-        ("/peer/rounds/", "/peer/wire/", "/peer/membership/", "/peer/admission/", "/peer/services/conductor.py"),
+        (
+            "/peer/rounds/",
+            "/peer/wire/",
+            "/peer/membership/",
+            "/peer/admission/",
+            "/peer/services/conductor.py",
+            "/peer/services/exchanges.py",
+        ),
     ),
     ("rest of the peer", ("/peer/",)),
 )

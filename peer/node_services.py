@@ -105,7 +105,7 @@ def make_loneliness(parts: PeerParts, conductor: Conductor, greeter: Greeter) ->
         me=parts.signer.peer_id,
         tip=lambda: conductor.machine.tip,
         connected=lambda: greeter.greeted,
-        exchanges=conductor.exchanges,
+        exchanges=conductor.exchanges.record,
         sink=parts.sink,
     )
 

@@ -21,13 +21,13 @@ from peer.rounds.effects import (
     SyncWith,
 )
 from peer.rounds.machine import LocalWork, Mail, RoundMachine
-from peer.services.patience import Patience
+from peer.services.exchanges import Exchanges
 from peer.services.pulls import Pulls
 from peer.services.service import TaskStatus
 from peer.telemetry.counters import Counters
 from peer.types import Digest, PeerId, Seconds
 from peer.wire.messages import Announcement, decode_announcement
-from peer.wire.sync import HEADER_PROTOCOL, SYNC_PROTOCOL, SyncRequest, SyncResponse, decode, encode
+from peer.wire.sync import HEADER_PROTOCOL, SYNC_PROTOCOL, SyncRequest, decode, encode
 
 _OUTBOX = 256
 _MIN_TICK_S = 0.005
@@ -46,21 +46,6 @@ class Observer(Protocol):
     """Whoever wants to know what happened: the reporter, the trainer, the archive. Must not block."""
 
     def observe(self, effect: Effect) -> None: ...
-
-
-class Exchanges:
-    """How comparing with others goes: failures since the last success, and the last cause."""
-
-    def __init__(self) -> None:
-        self.failures = 0
-        self.cause = ""
-
-    def failed(self, cause: str) -> None:
-        self.failures += 1
-        self.cause = cause
-
-    def succeeded(self) -> None:
-        self.failures = 0
 
 
 class Conductor:
@@ -88,13 +73,11 @@ class Conductor:
         self._rng = rng
         self._anti_entropy_s = anti_entropy_s
         self._request_s = request_s
+        self.exchanges = Exchanges(transport, counters=counters, least_s=request_s, refuse=self._refuse)
         self.pulls = Pulls(transport, counters=counters, rng=rng, request_s=request_s, refuse=self._refuse)
-        self._patience = Patience(least_s=request_s)
         self._questions = TokenBucket(QUESTIONS, now=trio.current_time())
-        self.exchanges = Exchanges()
         self._reachable: frozenset[PeerId] = frozenset()
         self._changed = trio.Event()
-        self._asking: set[PeerId] = set()
         self._nursery: trio.Nursery | None = None
         self._ended = False
         self._outbox, self._to_publish = trio.open_memory_channel[bytes](_OUTBOX)
@@ -127,7 +110,7 @@ class Conductor:
         """Say which peers are connected and were admitted."""
         if peers != self._reachable:
             new, self._reachable = peers - self._reachable, peers
-            self._patience.keep(peers)
+            self.exchanges.keep(peers)
             self.pulls.reachable(peers)
             self._carry_out(self.machine.reachable(peers, trio.current_time()))
             asked = self._rng.sample(sorted(new), min(len(new), _MAX_GREETED))
@@ -204,36 +187,13 @@ class Conductor:
                 self._start(partial(self._exchange, self._rng.choice(sorted(self._reachable))))
 
     async def _exchange(self, peer: PeerId) -> None:
-        """One round of anti-entropy with `peer`; failing is normal, the next one follows.
-
-        One at a time with each: on a machine that is short of CPU time answers take seconds, and questions that do not
-        wait for them take the time that the answers need, until every one of them is late.
-        """
-        if peer in self._asking:
+        """One round of anti-entropy with `peer`."""
+        if self.exchanges.is_under_way(peer):
             return
-        self._asking.add(peer)
         asked = self.machine.sync_request()
-        start, wait_s = trio.current_time(), self._patience.of(peer)
-        try:
-            with trio.fail_after(wait_s):
-                answer = decode(await self._transport.request(peer, SYNC_PROTOCOL, encode(asked)), SyncResponse)
-        except TransportError as error:
-            self._counters.add("exchanges_failed")
-            self.exchanges.failed(str(error))
-            return
-        except trio.TooSlowError:
-            self._counters.add("exchanges_failed")
-            self._patience.late(peer)
-            self.exchanges.failed(f"no answer within {wait_s:g} s")
-            return
-        except ProtocolError as error:
-            self._refuse(peer, error)
-            return
-        finally:
-            self._asking.discard(peer)
-        self._patience.answered(peer, trio.current_time() - start)
-        self.exchanges.succeeded()
-        self._carry_out(self.machine.receive_sync(answer, source=peer, now=trio.current_time(), asked=asked))
+        answer = await self.exchanges.ask(peer, asked)
+        if answer is not None:
+            self._carry_out(self.machine.receive_sync(answer, source=peer, now=trio.current_time(), asked=asked))
 
     async def _answer_sync(self, peer: PeerId, data: bytes) -> bytes:
         return encode(self.machine.answer_sync(decode(data, SyncRequest), source=peer))

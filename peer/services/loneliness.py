@@ -6,7 +6,7 @@ from typing import Never
 import trio
 
 from peer.rounds.entry import Entry
-from peer.services.conductor import Exchanges
+from peer.services.exchanges import ExchangeRecord
 from peer.telemetry.process_events import SealingAlone
 from peer.telemetry.rate_limit import LONGEST_S
 from peer.telemetry.sink import EventSink
@@ -31,7 +31,7 @@ class LonelinessWatch:
         me: PeerId,
         tip: Callable[[], Entry],
         connected: Callable[[], frozenset[PeerId]],
-        exchanges: Exchanges,
+        exchanges: ExchangeRecord,
         sink: EventSink,
     ) -> None:
         self._me = me

@@ -72,8 +72,8 @@ async def test_question_waits_for_the_answer_to_the_one_before(autojump_clock: M
     assert len(asked(transport)) == 3, "after 5 s without an answer it is waited 10 s for the next"
     assert asked(transport)[1] >= asked(transport)[0] + REQUEST_S
     assert asked(transport)[2] >= asked(transport)[1] + 2 * REQUEST_S
-    assert conductor.exchanges.failures == 2
-    assert conductor.exchanges.cause == "no answer within 10 s"
+    assert conductor.exchanges.record.failures == 2
+    assert conductor.exchanges.record.cause == "no answer within 10 s"
 
 
 async def test_questions_of_the_machine_are_bounded_whatever_their_number(autojump_clock: MockClock) -> None:

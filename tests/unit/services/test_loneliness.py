@@ -4,7 +4,7 @@ import trio
 from trio.testing import MockClock
 
 from peer.rounds.entry import Entry
-from peer.services.conductor import Exchanges
+from peer.services.exchanges import ExchangeRecord
 from peer.services.loneliness import PATIENCE_S, LonelinessWatch
 from peer.telemetry.process_events import SealingAlone
 from peer.telemetry.sink import RecordingSink
@@ -20,7 +20,7 @@ class Case:
         chain.seal()
         self.tip: Entry = chain.machine.tip
         self.connected = connected
-        self.exchanges = Exchanges()
+        self.exchanges = ExchangeRecord()
         self.sink = RecordingSink()
         self.watch = LonelinessWatch(
             me=me,
