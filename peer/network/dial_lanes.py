@@ -15,6 +15,7 @@ from peer.network.transport import Origin
 from peer.types import Seconds
 
 LEAST_OF_HEARSAY = 2
+"""Also of those who want to be dialled back: each may be anybody's word."""
 
 MAX_LOOKUPS = 16
 """Names of one kind that are looked up at a time, those included that no dial waits for any more. Anybody can tell of
@@ -68,4 +69,5 @@ class DialLane:
 
 
 def dial_lanes() -> Mapping[Origin, DialLane]:
-    return {origin: DialLane(least=LEAST_OF_HEARSAY if origin is Origin.HEARSAY else 1) for origin in Origin}
+    by_word = (Origin.HEARSAY, Origin.ASKED)
+    return {origin: DialLane(least=LEAST_OF_HEARSAY if origin in by_word else 1) for origin in Origin}

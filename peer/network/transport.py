@@ -93,6 +93,8 @@ class Origin(Enum):
     """A peer has answered there before."""
     HEARSAY = auto()
     """Others say so, and nobody has answered there yet."""
+    ASKED = auto()
+    """Who wants to be dialled back says so of itself."""
 
 
 class Transport(Protocol):

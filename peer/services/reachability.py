@@ -9,7 +9,7 @@ import trio
 from peer.addresses import with_peer
 from peer.errors import ProtocolError, TransportError
 from peer.network.dial_back import may_dial_back
-from peer.network.transport import Transport
+from peer.network.transport import Origin, Transport
 from peer.peer_ids import short
 from peer.services.service import TaskStatus
 from peer.services.welcome import Welcome
@@ -80,7 +80,7 @@ class DialBackDesk:
 
         async def dial(address: str) -> None:
             try:
-                await self._transport.connect(with_peer(address, peer))
+                await self._transport.connect(with_peer(address, peer), origin=Origin.ASKED)
             except TransportError:
                 return
             reached.append(address)

@@ -14,7 +14,10 @@ from peer.network.transport import Origin
 TIMEOUT_S = 10.0
 
 
-async def test_hearsay_that_comes_to_nothing_holds_up_hearsay_alone(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("word", [Origin.HEARSAY, Origin.ASKED])
+async def test_what_others_say_and_that_comes_to_nothing_holds_up_no_other(
+    autojump_clock: MockClock, word: Origin
+) -> None:
     lanes, ended = dial_lanes(), list[float]()
 
     async def time_out(origin: Origin) -> None:
@@ -31,10 +34,10 @@ async def test_hearsay_that_comes_to_nothing_holds_up_hearsay_alone(autojump_clo
     start = trio.current_time()
     async with trio.open_nursery() as nursery:
         for _ in range(10):
-            nursery.start_soon(time_out, Origin.HEARSAY)
+            nursery.start_soon(time_out, word)
         await trio.testing.wait_all_tasks_blocked()
-        nursery.start_soon(answer, Origin.NAMED)
-        nursery.start_soon(answer, Origin.MET)
+        for other in set(Origin) - {word}:
+            nursery.start_soon(answer, other)
     assert ended[:FIRST] == [TIMEOUT_S] * FIRST
     assert ended[-LEAST_OF_HEARSAY:] == [10 / LEAST_OF_HEARSAY * TIMEOUT_S] * LEAST_OF_HEARSAY
 

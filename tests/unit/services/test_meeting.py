@@ -13,6 +13,7 @@ from trio.testing import MockClock
 from peer.errors import ProtocolError, TransportError
 from peer.network.discovery.book import MAX_FAILURES, AddressBook
 from peer.network.identity import Identity
+from peer.network.transport import Origin
 from peer.services.book_keeping import BookKeeper
 from peer.services.meeting import Meeting
 from peer.services.peer_exchange import PeerExchange
@@ -295,6 +296,15 @@ async def test_dial_back_failure_takes_its_full_time_so_that_it_tells_nothing(au
         assert answer == DialBackResponse((ALICES,), ())
         assert trio.current_time() - start == pytest.approx(DIAL_S)
         assert [address for _, address in here.transport.dialled] == [f"{ALICES}/p2p/{ALICE.peer_id}"]
+
+
+async def test_dial_backs_hold_up_no_dial_of_our_own(autojump_clock: MockClock) -> None:
+    """At what an asker names, somebody may take the connection and say nothing; ten askers kept the configured
+    addresses from being dialled."""
+    async with scene() as here:
+        here.greet(ALICE, "203.0.113.2", passes_on(), ALICES)
+        await here.asks_to_dial(ALICE, card(ALICE, ALICES))
+        assert list(here.transport.origins.values()) == [Origin.ASKED]
 
 
 async def test_dial_backs_are_limited_for_each_asker_and_for_strangers_there_are_none(
