@@ -26,6 +26,7 @@ class RunFiles:
         """start: a file that is read. Raises: ValueError, StorageError when one of them could not be written."""
         if self.plot is not None:
             check_plot(self.plot)
+        check_writable_file("write the model", self.model)
         state = state_file(self.model)
         _check_distinct(
             {
@@ -37,8 +38,9 @@ class RunFiles:
                 "what -o replaces": previous_file(self.model) if start is not None else None,
             }
         )
-        check_writable_file("write the model", self.model)
         check_writable_file("write the state of the run", state)
+        if self.curve is not None:
+            check_writable_file("write the learning curve", self.curve)
 
     def open(self, config: Config, record: RunRecord) -> CurveFile:
         """Write what is known from the beginning; return the curve, to write on. Raises: StorageError."""

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from peer.errors import StorageError
 
+_MAX_LINKS = 40
+"""Linux follows no more of them, one after the other, either."""
+
 _FREE_SPACE = "free some space, or set storage.data_dir to another disk"
 _PERMISSION = "make it writable for this user, or set storage.data_dir to a folder that is"
 _NEXT_STEPS = {
@@ -45,7 +48,7 @@ def check_writable_file(operation: str, path: Path) -> None:
     """
     with storage_errors(operation, path):
         if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            raise StorageError(f"cannot {operation} {path}: is a directory; name a file in it")
     check_replaceable(operation, path)
     with storage_errors(f"{operation} in", path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,15 +60,30 @@ def check_writable_file(operation: str, path: Path) -> None:
 def check_replaceable(operation: str, path: Path) -> None:
     """Refuse a device, pipe or socket: to rename a file over it, such as /dev/null, would take it from all programs.
 
-    Raises: StorageError.
+    So would one over /dev/stdout, whatever that leads to. Raises: StorageError.
     """
     with storage_errors(operation, path):
+        if _leads_to_an_open_file(path):
+            raise StorageError(
+                f"cannot {operation} {path}: it stands for what a program has open; name an ordinary file"
+            )
         try:
             mode = path.stat().st_mode
         except FileNotFoundError:
             return
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise StorageError(f"cannot {operation} {path}: it is a device, pipe or socket; name an ordinary file")
+
+
+def _leads_to_an_open_file(path: Path) -> bool:
+    """Tell whether `path` is in /proc, or a link that leads there."""
+    for _ in range(_MAX_LINKS):
+        if Path(os.path.realpath(path.parent)).is_relative_to("/proc"):
+            return True
+        if not path.is_symlink():
+            return False
+        path = path.parent / path.readlink()
+    return False
 
 
 def describe(operation: str, path: Path, error: OSError) -> str:

@@ -58,7 +58,7 @@ def test_a_folder_that_cannot_be_is_told_before_training(tmp_path: Path) -> None
 
 def test_a_folder_where_the_plot_should_go_is_told_before_training(tmp_path: Path) -> None:
     (tmp_path / "curve.png").mkdir()
-    with pytest.raises(StorageError, match=r"cannot write the plot .*curve\.png: is a directory; .*: move it away"):
+    with pytest.raises(StorageError, match=r"cannot write the plot .*curve\.png: is a directory; name a file in it"):
         check_plot(tmp_path / "curve.png")
 
 

@@ -140,6 +140,26 @@ def test_a_folder_in_the_models_place_is_told_before_training(
         train_solo(small(), options)
 
 
+@pytest.mark.parametrize("path", [".", "", "/"])
+def test_a_folder_without_a_name_in_the_models_place_is_told(
+    options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "make_ppo_agent", lambda *_: pytest.fail("training began"))
+    with pytest.raises(StorageError, match=r"cannot write the model [./]: is a directory; name a file in it"):
+        train_solo(small(), replace(options, model_file=Path(path)))
+
+
+def test_a_curve_that_cannot_be_written_is_told_before_a_new_run_is_said_to_begin(
+    options: TrainOptions, tmp_path: Path
+) -> None:
+    file_of(options).write_bytes(b"an earlier model")
+    told: list[str] = []
+    with pytest.raises(StorageError, match=r"cannot write the learning curve .*: is a directory"):
+        train_solo(small(), replace(options, curve_file=tmp_path), tell=told.append)
+    assert told == []
+
+
 def test_a_pipe_in_the_models_place_is_told_before_training(
     options: TrainOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

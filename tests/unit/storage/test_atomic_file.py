@@ -45,6 +45,20 @@ def test_a_pipe_or_device_is_never_replaced_by_a_file(tmp_path: Path) -> None:
     assert link.is_symlink()
 
 
+def test_a_link_to_what_a_program_has_open_is_never_replaced(tmp_path: Path) -> None:
+    """/dev/stdout is one, and leads to an ordinary file in `murmur train > out.txt`."""
+    ordinary, stdout, behind = tmp_path / "out.txt", tmp_path / "stdout", tmp_path / "link"
+    with ordinary.open("w") as file:
+        stdout.symlink_to(f"/proc/self/fd/{file.fileno()}")
+        behind.symlink_to("stdout")
+        for path in (stdout, behind):
+            with pytest.raises(StorageError, match="stands for what a program has open; name an ordinary file"):
+                write_atomic(path, b"x")
+    with pytest.raises(StorageError, match="stands for what a program has open"):
+        write_atomic(stdout, b"x")  # closed meanwhile: the link leads to nothing
+    assert stdout.is_symlink() and behind.is_symlink()  # noqa: PT018
+
+
 def test_every_single_flipped_bit_is_noticed() -> None:
     good = frame(b"some payload", kind=KIND)
     for index in range(len(good) * 8):
