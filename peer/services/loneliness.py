@@ -7,8 +7,8 @@ import trio
 
 from peer.rounds.entry import Entry
 from peer.services.exchanges import ExchangeRecord
+from peer.telemetry.growing_pause import GrowingPause
 from peer.telemetry.process_events import SealingAlone
-from peer.telemetry.rate_limit import LONGEST_S
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 
@@ -42,19 +42,17 @@ class LonelinessWatch:
 
     async def serve(self) -> Never:
         since: Seconds | None = None
-        told_at: Seconds | None = None
-        pause_s = _REPEAT_S
+        pause = GrowingPause(first_s=_REPEAT_S)
         while True:
             await trio.sleep(_LOOK_S)
             now = trio.current_time()
             if not self._is_alone():
-                since = told_at = None
-                pause_s = _REPEAT_S
+                since = None
+                pause.forget()
                 continue
             since = now if since is None else since
-            if now - since >= PATIENCE_S and (told_at is None or now - told_at >= pause_s):
-                pause_s = _REPEAT_S if told_at is None else min(2 * pause_s, LONGEST_S)
-                told_at = now
+            if now - since >= PATIENCE_S and pause.is_over(now):
+                pause.begin(now)
                 self._tell(now - since)
 
     def _is_alone(self) -> bool:

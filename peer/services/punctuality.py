@@ -5,8 +5,9 @@ from typing import Never
 
 import trio
 
+from peer.telemetry.growing_pause import GrowingPause
 from peer.telemetry.process_events import RunningLate
-from peer.telemetry.rate_limit import LONGEST_S, QUIET_S
+from peer.telemetry.rate_limit import QUIET_S
 from peer.telemetry.sink import EventSink
 from peer.types import Seconds
 
@@ -20,8 +21,8 @@ _REPEAT_S: Seconds = 60.0
 
 async def watch_punctuality(sink: EventSink) -> Never:
     """Nap again and again, and add up by how much each nap was too long; what lasts is told ever more rarely."""
-    told_at = late_at = -math.inf
-    pause_s = _REPEAT_S
+    late_at = -math.inf
+    pause = GrowingPause(first_s=_REPEAT_S)
     while True:
         start, late_s, longest_s = trio.current_time(), 0.0, 0.0
         while (now := trio.current_time()) < start + WINDOW_S:
@@ -32,9 +33,9 @@ async def watch_punctuality(sink: EventSink) -> Never:
         window_s = now - start
         if late_s < TOO_LATE * window_s:
             continue
-        lasts = now - late_at < QUIET_S
+        if now - late_at >= QUIET_S:
+            pause.forget()
         late_at = now
-        if now - told_at >= (pause_s if lasts else _REPEAT_S):
-            pause_s = min(2 * pause_s, LONGEST_S) if lasts else _REPEAT_S
-            told_at = now
+        if pause.is_over(now):
+            pause.begin(now)
             sink.emit(RunningLate(late_s=late_s, longest_s=longest_s, window_s=window_s))

@@ -6,9 +6,9 @@ import trio
 
 from peer.rounds.effects import Effect, OpenRound, SealingPaused, SealingResumed
 from peer.rounds.machine import RoundMachine
+from peer.telemetry.growing_pause import GrowingPause
 from peer.telemetry.names import NameBook
 from peer.telemetry.process_events import Waiting
-from peer.telemetry.rate_limit import LONGEST_S
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 
@@ -32,18 +32,17 @@ class StuckWatch:
         self._machine = machine
         self._me = me
         self._train_s = train_s
-        self._every_s = every_s
         self._sink = sink
         self._names = names
         self._opened_at: Seconds | None = None
-        self._told_at: Seconds = 0.0
-        self._pause_s = every_s
+        self._pause = GrowingPause(first_s=every_s)
         self._is_minority = False
 
     def observe(self, effect: Effect) -> None:
         if isinstance(effect, OpenRound):
-            self._opened_at = self._told_at = trio.current_time() + self._train_s
-            self._pause_s = self._every_s
+            self._opened_at = trio.current_time() + self._train_s
+            self._pause.forget()
+            self._pause.begin(self._opened_at)
         elif isinstance(effect, SealingPaused):
             self._is_minority = True
         elif isinstance(effect, SealingResumed):
@@ -53,9 +52,8 @@ class StuckWatch:
         while True:
             await trio.sleep(_LOOK_S)
             now = trio.current_time()
-            stuck = self._opened_at is not None and not self._machine.finished and now - self._told_at >= self._pause_s
-            if stuck and self._opened_at is not None:
-                self._told_at, self._pause_s = now, max(self._every_s, min(2 * self._pause_s, LONGEST_S))
+            if self._opened_at is not None and not self._machine.finished and self._pause.is_over(now):
+                self._pause.begin(now)
                 round_number = self._machine.tip.round + 1
                 self._sink.emit(Waiting(what=self.waiting_for(), since_s=now - self._opened_at, round=round_number))
 
