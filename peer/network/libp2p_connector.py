@@ -32,6 +32,10 @@ MAX_HANDSHAKES = 256
 """Strangers between connecting and having proved who they are. As many as one host may begin at once, which a swarm of
 64 peers on one machine does when it starts."""
 
+MAX_OF_ONE_PEER = 3
+"""Connections. Two peers that dial each other have two, and one that comes back from behind a cut cable leaves one
+behind until our pings have found out."""
+
 
 class Connector:
     """Dials and accepts on behalf of `local_peer`, into `connections`."""
@@ -190,6 +194,8 @@ class Connector:
         return False
 
     async def _join(self, secured: SecuredSocket) -> SwarmConn:
+        for conn in self._connections.of_peer(secured.peer)[: 1 - MAX_OF_ONE_PEER]:  # the oldest first
+            self._end(conn, cause="it has newer ones")  # else one that is admitted could have the places of all
         self._make_room()
         try:
             return await join_swarm(self._swarm, secured, self._connections.note_socket)
@@ -217,8 +223,11 @@ class Connector:
             if leaving is None:
                 return
             del strangers[leaving]
-            connections.close(leaving, cause="it was not admitted, and others wait")
-            self._swarm.remove_conn(leaving)  # at once: its end takes a moment
+            self._end(leaving, cause="it was not admitted, and others wait")
+
+    def _end(self, conn: SwarmConn, *, cause: str) -> None:
+        self._connections.close(conn, cause=cause)
+        self._swarm.remove_conn(conn)  # its place is free at once: its end takes a moment
 
 
 def _host_of(stream: trio.SocketStream) -> str:

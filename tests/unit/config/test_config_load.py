@@ -35,6 +35,10 @@ def test_empty_variant_gives_its_defaults(tmp_path: Path) -> None:
         ("round:\n  learning_rate: 1", "a.yaml:2: round.learning_rate: unknown key; did you mean ppo.learning_rate?"),
         ("ppo:\n  lr: 1", "a.yaml:2: ppo.lr: unknown key; did you mean ppo.learning_rate?"),
         ("round:\n  lr: 1", "a.yaml:2: round.lr: unknown key; did you mean ppo.learning_rate?"),
+        ("ppo:\n  net_arch: [64]", "a.yaml:2: ppo.net_arch: unknown key; did you mean model.hidden?"),
+        ("PPO:\n\n  gamma: 0.9", "a.yaml:1: PPO: unknown key; did you mean ppo?"),
+        ("ppo.gamma: 0.9", "a.yaml:1: ppo.gamma: unknown key; did you mean gamma: below ppo:?"),
+        ("ppo.lr: 1e-3", "a.yaml:1: ppo.lr: unknown key; did you mean learning_rate: below ppo:?"),
         (
             "log:\n  zzz: 1",
             "a.yaml:2: log.zzz: unknown key; the keys of log are format, level, time, waiting_every_s",

@@ -121,6 +121,15 @@ def test_malformed_override_is_refused(text: str) -> None:
         load_config([], {}, [text])
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("gamma=0.9", "ppo.gamma=0.9"), ("lr=1e-3", "ppo.learning_rate=1e-3"), ("seed=3", "run.seed=3")],
+)
+def test_override_without_its_section_is_refused_with_the_key_that_is_meant(text: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=rf"expected section\.key=value, got '{text}'; did you mean {meant}\?$"):
+        load_config([], {}, [text])
+
+
 def test_override_value_may_hold_an_equals_sign() -> None:
     assert load_config([], {}, ["storage.data_dir=/a=b"]).storage.data_dir == "/a=b"
 

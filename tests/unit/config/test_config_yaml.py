@@ -55,6 +55,7 @@ def test_quoted_scalar_is_text() -> None:
     [
         ("run:\n  name: a\n  name: b", "a.yaml:3: key 'name' is given twice (first at a.yaml:2): keep one"),
         ("run: {}\nppo: {}\nrun: {}", "a.yaml:3: key 'run' is given twice (first at a.yaml:1): keep one"),
+        ("run:\n  seed: 1\nrun: {}", "a.yaml:3: key 'run' is given twice (first at a.yaml:1): keep one"),
         ("a: &x 1", "a.yaml:1: anchors and aliases ('&', '*') are not supported: write the value out"),
         ("a: *x", "a.yaml:1: anchors and aliases ('&', '*') are not supported: write the value out"),
         ("&x a: 1", "a.yaml:1: anchors and aliases ('&', '*') are not supported: write the value out"),
