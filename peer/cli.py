@@ -1,4 +1,4 @@
-"""The command `murmur`: the table of everything that a user types; each command is in `peer.commands`."""
+"""The command `murmur`: the table of all that a user types; each is in `peer.commands`, in a module of its name."""
 
 from typing import Annotated
 
@@ -6,12 +6,17 @@ import typer
 
 import peer
 from peer.commands.allow_list import allow_list_app
+from peer.commands.bench import bench_command
+from peer.commands.doctor import doctor_command
+from peer.commands.eval import eval_command
 from peer.commands.identity import identity_app
-from peer.commands.learn import bench_command, eval_command, train_command
-from peer.commands.look import doctor_command, log_command, status_command
-from peer.commands.run import peer_command, up_command
+from peer.commands.log import log_command
+from peer.commands.peer import peer_command
 from peer.commands.simulate import simulate_command
+from peer.commands.status import status_command
 from peer.commands.swarm_key import swarm_key_app
+from peer.commands.train import train_command
+from peer.commands.up import up_command
 
 app = typer.Typer(
     name="murmur",

@@ -1,8 +1,8 @@
-"""`murmur train`, `murmur eval` and `murmur bench`: one learner, without a network."""
+"""`murmur train`: one learner, without a network."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -99,96 +99,6 @@ def train_command(
         summary = exits.or_exit(lambda: train_solo(settings, replace(options, start=begun), tell=_tell))
     exits.tell(summary.json() if json else summary.text())
     raise typer.Exit(summary.exit_code)
-
-
-def eval_command(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL",
-            envvar=arguments.DATA_DIR_VARIABLE,
-            help="What a peer, or `murmur train`, saved; or a folder: the run in it that was written to last.",
-        ),
-    ] = Path("runs"),
-    episodes: Annotated[int, typer.Option(min=1, max=100_000, help="Greedy episodes to average.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the episodes.")] = 1_000_000_000,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, all returns in it.")] = False,  # noqa: FBT002
-) -> None:
-    """Evaluate a saved model by greedy episodes on fixed seeds. Prints mean return, standard deviation and range.
-
-    The defaults are those of configs/config.yaml, so that the figure is the one that ended the run. Of a run that goes
-    on, or was killed, it is the model of the newest snapshot.
-
-    \b
-    Examples:
-      murmur eval  the last run in runs/
-      murmur eval model.safetensors --episodes 100
-    """
-    exits.end_by_signals()
-    from peer.evaluation import evaluate_file
-    from peer.history.places import find_model
-
-    file = exits.or_exit(lambda: find_model(model))
-    if file != model:
-        typer.echo(file, err=True)
-    result = exits.or_exit(lambda: evaluate_file(file, episodes=episodes, seed=seed, device=device))
-    exits.tell(result.json() if json else result.text())
-
-
-def bench_command(
-    what: Annotated[Literal["env", "train"], typer.Argument(help="env: stepping alone. train: PPO end to end.")],
-    env: Annotated[str | None, typer.Option(help="Which environment. Default: CartPole-v1.")] = None,
-    setting: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="classic (8 envs x 128 steps, 4 epochs, minibatch 256) or throughput (1024 x 64, 2, 16384). "
-            "Default: classic for train, throughput for env.",
-        ),
-    ] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of the learner. Default: 1.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    backend: Annotated[str | None, typer.Option(help="As compute.backend.")] = None,
-    seconds: Annotated[float, typer.Option(help="Length of each stretch.")] = 1.0,
-    repeats: Annotated[int, typer.Option(help="How many stretches; their median counts.")] = 7,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[SECTION.KEY=VALUE]...",
-            help="Settings that differ from those of --setting, such as ppo.epochs=2.",
-        ),
-    ] = None,
-) -> None:
-    """Measure env steps a second on this machine. Prints median and extremes; close other programs first.
-
-    Trainers are usually compared at the two values of --setting. Files and MURMUR_ variables have no effect. --env,
-    --threads, --device and --backend are short for env.name=, compute.threads= and so on. Progress goes to stderr, the
-    result to stdout.
-
-    \b
-    Examples:
-      murmur bench train                        CartPole-v1, classic, 1 thread
-      murmur bench train --setting throughput --threads 2 --json
-      murmur bench env --env Pendulum-v1        another environment
-    """
-    exits.end_by_signals()
-    from peer.solo.bench import bench_env, bench_train
-    from peer.solo.settings import BenchOptions
-
-    options = BenchOptions(
-        env=env,
-        setting=setting or {"train": "classic", "env": "throughput"}[what],
-        threads=threads,
-        device=device,
-        backend=backend,
-        seconds=seconds,
-        repeats=repeats,
-        overrides=overrides or [],
-    )
-    result = exits.or_exit(lambda: (bench_env if what == "env" else bench_train)(options))
-    exits.tell(result.json() if json else result.text())
 
 
 def _settings_and_start(

@@ -1,79 +1,15 @@
-"""`murmur doctor`, `murmur status` and `murmur log`: what is wrong, what is going on, and what happened."""
+"""`murmur log`: the chain of sealed rounds, from the disk of a peer."""
 
 import os
 import pydoc
 import sys
 from collections.abc import Iterator
-from json import dumps
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from peer.commands import arguments, exits
-
-
-def doctor_command(
-    config: arguments.ConfigFiles = None,
-    json: Annotated[bool, typer.Option("--json", help="Print a JSON array of findings.")] = False,  # noqa: FBT002
-    overrides: arguments.Overrides = None,
-) -> None:
-    """Say what would keep a peer from working here, and what to do.
-
-    Checks the settings, disk, identities, swarm key and allow-list, what computes, the clock, the port, and every
-    address of network.dns and network.addresses: name, TCP, handshake, version, run, settings, admission. Takes part in
-    nothing. Exit code: 0 when all is well, 1 when something fails, 2 when the settings cannot be read.
-
-    \b
-    Example:
-      murmur doctor 'network.addresses=[/ip4/192.0.2.7/tcp/4001]'
-    """
-    exits.on_stop(exits.exit_unfinished)
-    from peer.network.libp2p_unused import leave_out_unused
-
-    settings = arguments.load(config, overrides)
-    leave_out_unused()
-    from peer.doctor.examine import examine
-    from peer.doctor.finding import failed, line
-
-    findings = examine(settings, lambda finding: None if json else typer.echo(line(finding)))
-    if json:
-        typer.echo(dumps([finding.json() for finding in findings], indent=1))
-    raise typer.Exit(1 if failed(findings) else 0)
-
-
-def status_command(
-    data_dir: Annotated[
-        Path,
-        typer.Option(
-            "--data-dir",
-            metavar="FOLDER",
-            envvar=arguments.DATA_DIR_VARIABLE,
-            help="The storage.data_dir of the peers.",
-        ),
-    ] = Path("runs"),
-    json: Annotated[bool, typer.Option("--json", help="Print a JSON array, one object a slot.")] = False,  # noqa: FBT002
-) -> None:
-    """Ask the peers that run on this machine how they are.
-
-    Tells round, roster, rates, what they wait for, and the last warnings.
-
-    Exit code: 0 when a peer answered, 1 when none runs, 2 when there is no such folder.
-
-    \b
-    Examples:
-      murmur status
-      murmur status --data-dir /data --json
-      docker-compose exec peer murmur status --data-dir /data
-    """
-    from peer.status_page import ask_all, page
-
-    reports = exits.or_exit(lambda: ask_all(data_dir))
-    if json:
-        exits.tell(dumps([report.json() for report in reports], indent=1))
-    else:
-        exits.tell(page(reports))
-    raise typer.Exit(0 if any(report.status is not None for report in reports) else 1)
 
 
 def log_command(

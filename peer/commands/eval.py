@@ -1,0 +1,43 @@
+"""`murmur eval`: how well a saved model does."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from peer.commands import arguments, exits
+
+
+def eval_command(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            envvar=arguments.DATA_DIR_VARIABLE,
+            help="What a peer, or `murmur train`, saved; or a folder: the run in it that was written to last.",
+        ),
+    ] = Path("runs"),
+    episodes: Annotated[int, typer.Option(min=1, max=100_000, help="Greedy episodes to average.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the episodes.")] = 1_000_000_000,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, all returns in it.")] = False,  # noqa: FBT002
+) -> None:
+    """Evaluate a saved model by greedy episodes on fixed seeds. Prints mean return, standard deviation and range.
+
+    The defaults are those of configs/config.yaml, so that the figure is the one that ended the run. Of a run that goes
+    on, or was killed, it is the model of the newest snapshot.
+
+    \b
+    Examples:
+      murmur eval  the last run in runs/
+      murmur eval model.safetensors --episodes 100
+    """
+    exits.end_by_signals()
+    from peer.evaluation import evaluate_file
+    from peer.history.places import find_model
+
+    file = exits.or_exit(lambda: find_model(model))
+    if file != model:
+        typer.echo(file, err=True)
+    result = exits.or_exit(lambda: evaluate_file(file, episodes=episodes, seed=seed, device=device))
+    exits.tell(result.json() if json else result.text())
