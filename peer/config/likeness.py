@@ -12,14 +12,28 @@ _NEARLY_THE_SAME = 0.85
 
 
 _ELSEWHERE = {
+    "anneal_lr": "lr_schedule",  # CleanRL, PufferLib
+    "bptt_horizon": "rollout_steps",  # PufferLib
     "clip_coef": "clip_range",  # CleanRL, PufferLib
+    "clip_epsilon": "clip_range",  # TorchRL
+    "clip_obs": "observation_clip",  # Stable-Baselines3
     "clip_param": "clip_range",  # RLlib
     "clip_range_vf": "value_clip_range",  # Stable-Baselines3
+    "clip_reward": "reward_clip",  # Stable-Baselines3
+    "eps_clip": "clip_range",  # Tianshou
+    "fcnet_hiddens": "hidden",  # RLlib
     "gpu": "cuda",
+    "grad_clip": "max_grad_norm",  # RLlib
+    "hidden_sizes": "hidden",  # Spinning Up, Tianshou
+    "kl_coeff": "kl_penalty",  # RLlib
+    "kl_target": "target_kl",  # RLlib
+    "log_std_init": "init_log_std",  # Stable-Baselines3
     "net_arch": "hidden",  # Stable-Baselines3
+    "num_sgd_iter": "epochs",  # RLlib
     "num_steps": "rollout_steps",  # CleanRL
     "num_threads": "threads",
     "horizon": "rollout_steps",
+    "vf_clip_coef": "value_clip_range",  # PufferLib
     "vf_clip_param": "value_clip_range",  # RLlib
 }
 """What other trainers call the same, where their words would find another key."""
@@ -36,9 +50,12 @@ def nearest(name: str, valid: Iterable[str]) -> str | None:
 
 
 def surely_meant(name: str, valid: Iterable[str]) -> str | None:
-    """Return the valid name that differs from `name` by a slip of the keys at most, or is abbreviated by it."""
+    """Return the valid name that differs from `name` by a slip of the keys at most, is abbreviated by it, or is what
+    another trainer calls so.
+    """
     by_lower = _by_lower(valid)
     typed = name.lower()
+    typed = _ELSEWHERE.get(typed, typed)
     found = _spelt_out(typed, by_lower) or _alike(typed, by_lower, _NEARLY_THE_SAME)
     return by_lower[found] if found else None
 

@@ -21,7 +21,7 @@ from peer.config.describe import (
 from peer.config.envs import EnvSpec
 from peer.config.likeness import nearest, surely_meant
 from peer.config.schema import Config
-from peer.config.sources import Base, dotted_keys, read_sources
+from peer.config.sources import Base, dotted_keys, key_named, read_sources
 from peer.errors import ConfigError
 
 MAX_PROBLEMS = 8
@@ -75,6 +75,8 @@ def _unknown_keys(root: tree.Branch) -> Iterator[str]:
 def _suggestion(path: tree.Path, siblings: tuple[str, ...]) -> str:
     prefix = dotted(path[:-1])
     place = f"keys of {prefix}" if prefix else "sections"
+    if (below := _below_a_section(path)) is not None:
+        return f"did you mean {below}?"
     near = nearest(path[-1], siblings)
     if near is not None:
         return f"did you mean {dotted((*path[:-1], near))}?"
@@ -82,10 +84,17 @@ def _suggestion(path: tree.Path, siblings: tuple[str, ...]) -> str:
     return f"did you mean {elsewhere}?" if elsewhere else f"the {place} are {names(siblings)}"
 
 
+def _below_a_section(path: tree.Path) -> str | None:
+    """Say how a key of a file is written that was written as on the command line, `ppo.gamma: 0.9`."""
+    section, dot, key = path[0].partition(".")
+    if len(path) > 1 or not dot or section not in Config.model_fields:
+        return None
+    near = nearest(key, [each.partition(".")[2] for each in dotted_keys() if each.startswith(f"{section}.")])
+    return f"{near}: below {section}:" if near else None
+
+
 def _key_elsewhere(path: tree.Path) -> str | None:
-    by_last = {key.split(".")[1]: key for key in reversed(dotted_keys())}  # of equal ones, the first section's
-    last = surely_meant(path[-1], by_last)
-    return by_last[last] if last is not None else surely_meant(".".join(path), dotted_keys())
+    return key_named(path[-1]) or surely_meant(".".join(path), dotted_keys())
 
 
 def _invalid_values(root: tree.Branch, error: ValidationError) -> Iterator[str]:

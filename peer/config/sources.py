@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 
 from peer.config.describe import annotation_at, got, strip
-from peer.config.likeness import nearest
+from peer.config.likeness import nearest, surely_meant
 from peer.config.schema import Config
 from peer.config.tree import Branch, Leaf, Node, Origin, Path, merge, plain
 from peer.config.yaml_tree import read_yaml
@@ -50,6 +50,13 @@ def dotted_keys() -> tuple[str, ...]:
         for section, field in Config.model_fields.items()
         for key in getattr(field.annotation, "model_fields", ())
     )
+
+
+def key_named(last: str) -> str | None:
+    """Return the `section.key` that somebody means who names no section, or a wrong one; None when none is close."""
+    by_last = {key.split(".")[1]: key for key in reversed(dotted_keys())}  # of equal ones, the first section's
+    meant = surely_meant(last, by_last)
+    return None if meant is None else by_last[meant]
 
 
 def variable_name(dotted: str) -> str:
@@ -114,7 +121,9 @@ def _read_overrides(overrides: Sequence[str], *, layer: int) -> Iterator[tuple[P
         key, separator, value = text.partition("=")
         path = tuple(key.strip().split("."))
         if not separator or not all(path) or len(path) < 2:
-            raise ConfigError(f"command line: expected section.key=value, got {text!r}")
+            meant = key_named(path[0]) if separator and len(path) == 1 and path[0] else None
+            hint = f"; did you mean {meant}={value}?" if meant else ""
+            raise ConfigError(f"command line: expected section.key=value, got {text!r}{hint}")
         yield path, _shell_value(path, value, source=f"command line {text!r}", layer=layer)
 
 

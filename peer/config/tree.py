@@ -28,7 +28,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
-    """A mapping; `origin` is where it begins."""
+    """A mapping; `origin` is where its key is, or where it begins if it has none."""
 
     origin: Origin
     children: dict[str, "Node"] = field(default_factory=dict)

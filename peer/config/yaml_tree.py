@@ -7,6 +7,7 @@ plus `_` between digits of whole numbers.
 """
 
 import re
+from dataclasses import replace
 from typing import Never
 
 import yaml
@@ -107,7 +108,8 @@ class _Reader:
             if key in branch.children:
                 first = branch.children[key].origin.text
                 self._refuse(event, f"key {key!r} is given twice (first at {first}): keep one")
-            branch.children[key] = self._node(next(self._events), depth=depth + 1)
+            node = self._node(next(self._events), depth=depth + 1)
+            branch.children[key] = replace(node, origin=self._origin(event))  # a value may begin on a later line
         return branch
 
     def _sequence(self, start: yaml.Event, *, depth: int) -> Leaf:
