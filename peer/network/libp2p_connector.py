@@ -17,6 +17,7 @@ from peer.network.libp2p_health import answers
 from peer.network.libp2p_limits import PeerLimits
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_upgrade import SecuredSocket, join_swarm, secure
+from peer.network.libp2p_yamux import muxer_of
 from peer.network.places import Stranger, first_to_go
 from peer.network.transport import ConnectionsTaken, Origin
 from peer.types import PeerId, Seconds, Session
@@ -33,8 +34,8 @@ MAX_HANDSHAKES = 256
 64 peers on one machine does when it starts."""
 
 MAX_OF_ONE_PEER = 3
-"""Connections. Two peers that dial each other have two, and one that comes back from behind a cut cable leaves one
-behind until our pings have found out."""
+"""Connections that it made. One is enough; who comes back from behind a cut cable leaves one behind until our pings
+have found out, and who knows several addresses dials them all."""
 
 
 class Connector:
@@ -194,14 +195,24 @@ class Connector:
         return False
 
     async def _join(self, secured: SecuredSocket) -> SwarmConn:
-        for conn in self._connections.of_peer(secured.peer)[: 1 - MAX_OF_ONE_PEER]:  # the oldest first
-            self._end(conn, cause="it has newer ones")  # else one that is admitted could have the places of all
+        if not secured.is_initiator:
+            self._limit(secured.peer)
         self._make_room()
         try:
             return await join_swarm(self._swarm, secured, self._connections.note_socket)
         except BaseException:
             self._connections.forget_socket(secured.tcp)
             raise
+
+    def _limit(self, peer: PeerId) -> None:
+        """Have a peer that connects again end its oldest connection: it would have the places of all.
+
+        Only of those that it made itself: two peers that dial each other at all their addresses at once would each end
+        what the other keeps.
+        """
+        made = [conn for conn in self._connections.of_peer(peer) if not muxer_of(conn).is_initiator]
+        for conn in made[: 1 - MAX_OF_ONE_PEER]:  # the oldest come first
+            self._end(conn, cause="it has newer ones")
 
     def _make_room(self) -> None:
         """Keep one connection free, besides the one about to be made, as long as strangers hold some.

@@ -16,7 +16,7 @@ from peer.errors import TransportError
 from peer.network import libp2p_connector
 from peer.network.counters import new_counters
 from peer.network.identity import Identity
-from peer.network.libp2p_connector import MAX_HANDSHAKES
+from peer.network.libp2p_connector import MAX_HANDSHAKES, MAX_OF_ONE_PEER
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_guard import StreamGuard
 from peer.network.libp2p_host import build_host
@@ -24,7 +24,7 @@ from peer.network.libp2p_tcp import MAX_HANDSHAKE_BYTES
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.libp2p_upgrade import secure
 from peer.network.places import GRACE_S
-from peer.network.transport import ConnectionsTaken, Origin, TransportEvent
+from peer.network.transport import ConnectionsTaken, Origin, PeerDisconnected, TransportEvent
 from tests.unit.network.loopback import PATIENCE_S, assert_serves, open_cable, open_peer, peer_id, settings, until
 
 RAW_GARBAGE = {
@@ -304,6 +304,29 @@ async def test_strangers_that_hold_all_connections_give_way_and_are_told() -> No
         assert len(host.connected_peers()) < places  # so that it dials, too
         told = [event for event in _events_of(host) if isinstance(event, ConnectionsTaken)]
         assert ConnectionsTaken(connections=places, strangers=places) in told
+
+
+async def test_one_peer_has_a_few_connections_and_leaves_the_places_to_others() -> None:
+    """Who was admitted does not give way to others: with one identity it had all places, and nobody else came in."""
+    places = 8
+    async with open_peer(1, max_connections=places) as host, open_peer(2) as friend:
+        guard = StreamGuard(new_counters(), max_peer_streams=1)
+        swarm = build_host(settings(), Identity.for_tests(3), guard, lambda _conn: None).swarm
+        host.admit(frozenset({peer_id(3)}))
+        held = []
+        for _ in range(2 * places):
+            stream = await open_socket(parse_tcp_address(host.listen_addresses[0]))
+            secured = (await secure(swarm, stream, new_counters(), is_initiator=True)).secured
+            await swarm.upgrader.muxer_multistream.select_transport(secured)
+            held.append(secured)
+            await until(lambda: peer_id(3) in host.connected_peers())
+        await until(lambda: not len(host._connector._handshakes))
+        assert len(host._connections.all()) == MAX_OF_ONE_PEER
+        assert await friend.connect(host.listen_addresses[0]) == peer_id(1)
+        await until(lambda: host.connected_peers() == {peer_id(2), peer_id(3)})
+        assert not [event for event in _events_of(host) if isinstance(event, PeerDisconnected)]
+        for secured in held:
+            await secured.close()
 
 
 def _events_of(transport: Libp2pTransport) -> Iterator[TransportEvent]:
