@@ -123,8 +123,12 @@ async def test_a_bad_task_is_refused_even_when_its_turn_comes_late() -> None:
 async def test_more_tasks_than_envs_take_turns() -> None:
     agent = make()
     agent.set_tasks(tuple(task(i, length=0.1 * (i + 1)) for i in range(9)))
-    for _ in range(3):
-        await agent.train(seconds=0.01)
+    seen: list[set[str]] = []
+    for _ in range(9):
+        stats = await agent.train(seconds=0.05)
+        seen.append({entry.task_id for entry in stats.tasks})
+    assert all(len(each) <= SMALL.num_envs for each in seen)
+    assert set().union(*seen) == {f"task-{i}" for i in range(9)}
 
 
 async def test_train_tells_the_return_of_each_task() -> None:
