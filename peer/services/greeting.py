@@ -298,7 +298,7 @@ class Greeter:
         await self._transport.disconnect(peer)
 
     def _report(self, peer: PeerId, error: ProtocolError) -> None:
-        self._counters.add(f"refused_{error.reason}")
+        self._counters.refuse(error.reason)
         host = self._transport.remote_host(peer) or self._greeting.get(peer)  # it may be gone already
         self._sink.emit(PeerRefused(remote=peer, host=host, reason=error.reason, detail=error.detail))
 

@@ -151,7 +151,7 @@ class Membership:
                 answer = decode_probe_answer(await self._transport.request(peer, PROBE_PROTOCOL, probe))
                 self._take_in(answer.statements)
             except ProtocolError as error:
-                self._counters.add(f"refused_{error.reason}")
+                self._counters.refuse(error.reason)
             except TransportError:
                 pass  # the detector's own clock tells what silence means
             else:

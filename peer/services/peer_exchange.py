@@ -112,7 +112,7 @@ class PeerExchange:
         except (TransportError, trio.TooSlowError):
             self._counters.add("peer_exchanges_failed")  # the next turn asks somebody else
         except ProtocolError as error:
-            self._counters.add(f"refused_{error.reason}")
+            self._counters.refuse(error.reason)
             self._sink.emit(MessageRefused(remote=peer, reason=error.reason, detail=error.detail))
 
     async def _answer(self, peer: PeerId, data: bytes) -> bytes:

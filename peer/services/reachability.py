@@ -154,7 +154,7 @@ class Reachability:
             self._counters.add("dial_backs_failed")
             return
         except ProtocolError as error:
-            self._counters.add(f"refused_{error.reason}")
+            self._counters.refuse(error.reason)
             return
         self._judge(peer, card.message, answer)
 

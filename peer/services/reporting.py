@@ -106,7 +106,7 @@ class Reporter:
 
     def _report_trouble(self, effect: Effect) -> None:
         if isinstance(effect, Refused):
-            self._counters.add(f"refused_{effect.reason}")
+            self._counters.refuse(effect.reason)
             self._sink.emit(MessageRefused(remote=effect.peer, reason=effect.reason, detail=effect.detail))
         elif isinstance(effect, ModelDiffers):
             self._counters.add("models_differed")

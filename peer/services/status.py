@@ -197,7 +197,7 @@ def status_of(me: ProcessFacts, running: Running, log: ProcessLog) -> Status:
         peers=_peers(me, tip, running, names),
         bytes_sent=network.get("bytes_sent", 0),
         bytes_received=network.get("bytes_received", 0),
-        refused={name.removeprefix("refused_"): total for name, total in own.items() if name.startswith("refused_")},
+        refused=log.counters.refusals(),
         counters={**own, **{f"network_{name}": total for name, total in sorted(network.items())}},
         troubles=[
             TroubleStatus(age_s=round(age, 1), level=trouble.level, text=trouble.text)

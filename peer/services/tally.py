@@ -26,7 +26,7 @@ async def tell_refused_forever(
     pace = _Pace(period_s)
     while True:
         await trio.sleep(period_s)
-        seen = _refused(transport.counters(), counters.totals())
+        seen = _refused(transport.counters(), counters)
         pace.look(seen.frames + seen.streams, now=trio.current_time())
         if pace.is_due or seen.messages >= max(1, 2 * told.messages):
             sink.emit(seen)
@@ -56,9 +56,9 @@ class _Pace:
         self._told, self._told_at = self._total, now
 
 
-def _refused(network: dict[str, int], own: dict[str, int]) -> InputRefused:
+def _refused(network: dict[str, int], own: Counters) -> InputRefused:
     return InputRefused(
         frames=network.get("frames_refused", 0) + network.get("floods_refused", 0),
         streams=network.get("protocol_errors", 0) + network.get("handler_errors", 0),
-        messages=sum(total for name, total in own.items() if name.startswith("refused_")),
+        messages=sum(own.refusals().values()),
     )

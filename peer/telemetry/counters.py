@@ -1,10 +1,10 @@
 """Named totals since the start, such as refused messages by reason."""
 
 from collections import Counter
-from collections.abc import Mapping
 
 MAX_NAMES = 512
 OVERFLOW = "other"
+_REFUSED = "refused_"
 
 
 class Counters:
@@ -20,12 +20,17 @@ class Counters:
         known = name in self._totals or len(self._totals) < MAX_NAMES
         self._totals[name if known else OVERFLOW] += amount
 
+    def refuse(self, reason: str) -> None:
+        """Count what was refused, a message or a peer, under its reason."""
+        self.add(_REFUSED + reason)
+
+    def refusals(self) -> dict[str, int]:
+        """Return how much was refused, by reason, sorted."""
+        names = (name for name in sorted(self._totals) if name.startswith(_REFUSED))
+        return {name.removeprefix(_REFUSED): self._totals[name] for name in names}
+
     def __getitem__(self, name: str) -> int:
         return self._totals[name]
-
-    def merge(self, other: Mapping[str, int]) -> None:
-        for name, amount in other.items():
-            self.add(name, amount)
 
     def totals(self) -> dict[str, int]:
         """Return a copy, sorted by name."""

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import pytest
 
 from peer.telemetry import disk_events, peer_events, round_events
-from peer.telemetry.counters import OVERFLOW, Counters
+from peer.telemetry.counters import Counters
 from peer.telemetry.event import LEVELS, Level, RepeatedEvent
 from peer.telemetry.line_writer import MAX_BACKLOG
 from peer.telemetry.names import NameBook
@@ -371,17 +371,3 @@ def test_recording_sink_is_bounded() -> None:
         sink.emit(round_events.RoundStarted(round=index, base=DIGEST))
     assert len(sink.events) <= 10
     assert sink.events[-1] == round_events.RoundStarted(round=24, base=DIGEST)
-
-
-def test_counters_add_merge_and_are_bounded() -> None:
-    counters = Counters()
-    counters.add("refused")
-    counters.merge({"refused": 2, "bytes": 5})
-    assert counters.totals() == {"bytes": 5, "refused": 3}
-    with pytest.raises(ValueError, match="cannot fall"):
-        counters.add("refused", -1)
-    for index in range(10_000):
-        counters.add(f"invented-{index}")
-    assert len(counters.totals()) < 600
-    assert sum(counters.totals().values()) == 10_008
-    assert counters[OVERFLOW] > 9000
