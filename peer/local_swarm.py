@@ -1,7 +1,6 @@
-"""Several peer processes on this machine: started together, logs interleaved, stopped together."""
+"""Several peer processes on this machine: started together, watched together, stopped together."""
 
 import ctypes
-import os
 import shlex
 import signal
 import socket
@@ -10,23 +9,18 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import IO
 
 from peer.config.schema import Config
 from peer.early_signals import STOP_SIGNALS, heeded
 from peer.errors import ConfigError
+from peer.interleaved_log import InterleavedLog
 from peer.storage.slots import free_slots
 from peer.telemetry.plain_text import plural
-from peer.telemetry.spare_stream import spare_stderr
 
 STOP_S = 20.0
 """Long enough to end the training chunk in progress and save; then a peer that hangs is killed, and named."""
 
-_COLOURS = (36, 33, 32, 35, 34, 31, 96, 93)
 _LOOK_S = 0.05
-_MESSAGE = "murmur: "
-"""Begins what a command says when it cannot start, on stderr and outside the log."""
-
 _CANNOT_START = 2
 _OWN_KEYS = ("network.listen_host", "network.port", "network.peer_name", "network.addresses", "storage.slot")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -61,7 +55,7 @@ class LocalSwarm:
         self._config = config
         self._ports = [base_port + i for i in range(peers)] if base_port else free_ports(peers)
         self._arguments = arguments
-        self._print_lock = threading.Lock()
+        self._log = InterleavedLog(config.log.format, on_closed=self._stop)
         self._children: list[subprocess.Popen[str]] = []
         self._stopping = False
         self._slots: list[int] = []
@@ -76,12 +70,12 @@ class LocalSwarm:
         self._slots = free_slots(Path(folder), len(self._ports))
         for number in heeded(*STOP_SIGNALS):
             signal.signal(number, self._on_signal)
-        self._say(f"starting {plural(len(self._ports), 'peer')} on 127.0.0.1, data in {folder}; Ctrl-C stops all")
+        self._log.say(f"starting {plural(len(self._ports), 'peer')} on 127.0.0.1, data in {folder}; Ctrl-C stops all")
         for setting in unused_settings(self._config):
-            self._say(f"{setting} is not used: `murmur up` gives every peer its own, on 127.0.0.1")
+            self._log.say(f"{setting} is not used: `murmur up` gives every peer its own, on 127.0.0.1")
         self._start_all()
         readers = [
-            threading.Thread(target=self._copy, args=(child.stdout, index), daemon=True)
+            threading.Thread(target=self._log.copy, args=(child.stdout, self._name(index), index), daemon=True)
             for index, child in enumerate(self._children)
         ]
         for reader in readers:
@@ -89,7 +83,7 @@ class LocalSwarm:
         codes = self._wait()
         for reader in readers:
             reader.join(timeout=2.0)
-        self._say(self._verdict(codes))
+        self._log.say(self._verdict(codes))
         return next((abs(code) for code in codes if not self._ended_well(code) and code != -signal.SIGKILL), 0)
 
     def _start_all(self) -> None:
@@ -124,7 +118,7 @@ class LocalSwarm:
                 deadline = time.monotonic() + STOP_S
             if deadline is not None and time.monotonic() > deadline:
                 deadline = float("inf")
-                self._say(f"{plural(len(running), 'peer')} did not stop within {STOP_S:.0f} s: killing")
+                self._log.say(f"{plural(len(running), 'peer')} did not stop within {STOP_S:.0f} s: killing")
                 for child in running.values():
                     child.kill()
             time.sleep(_LOOK_S)
@@ -139,7 +133,7 @@ class LocalSwarm:
             more = ": it could not start" if code == _CANNOT_START else ""
             if code < 0 and not self._stopping:
                 more = f"; to start it again: {shlex.join(['murmur', *self._commands[index]])}"
-            self._say(f"{self._name(index)} ended with {describe_exit(code)}{more}")
+            self._log.say(f"{self._name(index)} ended with {describe_exit(code)}{more}")
 
     def _name(self, index: int) -> str:
         return f"peer-{self._slots[index] + 1}"
@@ -153,46 +147,13 @@ class LocalSwarm:
         return "the peer ended well" if well == 1 else f"all {plural(well, 'peer')} ended well"
 
     def _on_signal(self, _number: int, _frame: object) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         self._stopping = True
         for child in self._children:
             if child.poll() is None:
                 child.terminate()
-
-    def _copy(self, stream: IO[str] | None, index: int) -> None:
-        """Print a peer's lines as they come. They begin with its name, except why it could not start."""
-        assert stream is not None
-        colour = _COLOURS[index % len(_COLOURS)] if _wants_colour() else None
-        for line in stream:
-            text = line.rstrip("\n")
-            if text.startswith(_MESSAGE):
-                self._pass_on(text.removeprefix(_MESSAGE), self._name(index))
-                continue
-            name, separator, rest = text.partition("|")
-            if colour is not None and separator:
-                name = f"\x1b[{colour}m{name}\x1b[0m"
-            self._write(f"{name}{separator}{rest}")
-
-    def _pass_on(self, message: str, name: str) -> None:
-        if self._config.log.format == "text":
-            self._write(f"{name:6} | error: {message}")
-        else:
-            self._say(f"{name}: {message}")
-
-    def _say(self, text: str) -> None:
-        if self._config.log.format == "text":  # else every line is an object that a peer wrote
-            self._write(f"{'murmur':6} | {text}")
-        else:
-            spare_stderr().write(f"murmur: {text}\n")
-
-    def _write(self, line: str) -> None:
-        with self._print_lock:
-            try:
-                sys.stdout.write(line + "\n")
-                sys.stdout.flush()
-            except (BrokenPipeError, ValueError):
-                self._on_signal(0, None)  # nobody reads any more: `murmur up | head` ends the swarm
-            except OSError:
-                return  # a full disk costs the log, not the swarm
 
 
 def free_ports(count: int) -> list[int]:
@@ -237,7 +198,3 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     except (OSError, AttributeError):
         return
-
-
-def _wants_colour() -> bool:
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
