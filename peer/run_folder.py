@@ -20,6 +20,7 @@ from peer.rounds.entry import Entry
 from peer.rounds.snapshot import decode_snapshot
 from peer.services.archive import Archive
 from peer.storage.about_file import About, read_about, write_about
+from peer.storage.atomic_file import remove_leftovers
 from peer.storage.journal import JOURNAL_FILE, Journal
 from peer.storage.model_file import MODEL_FILE, ModelFile, load_model, save_model
 from peer.storage.payloads import PAYLOADS_FOLDER, PayloadFolder
@@ -51,6 +52,8 @@ class RunFolder:
         self.model_file = self.path / MODEL_FILE
         self._config = config
         self._sink = sink
+        for folder in (self.path, self.path / SNAPSHOTS_FOLDER, self.path / PAYLOADS_FOLDER):
+            remove_leftovers(folder)  # a peer that is killed again and again would fill the disk
         self._journal = Journal(self.path / JOURNAL_FILE, max_bytes=config.storage.max_journal_bytes)
         self._snapshots = SnapshotStore(self.path / SNAPSHOTS_FOLDER, keep=config.storage.keep_snapshots)
         self.archive = Archive(

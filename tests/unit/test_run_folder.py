@@ -34,6 +34,22 @@ def test_stop_leaves_the_model_so_far_and_says_where(tmp_path: Path, sink: Recor
     assert load_model(folder.model_file).settings["model_hash"] == pair.mine.tip.model.hex()
 
 
+def test_what_killed_processes_were_writing_is_removed_at_the_next_start(
+    tmp_path: Path, sink: RecordingSink, pair: Pair
+) -> None:
+    """Each is as large as the model; a peer that is killed every hour, for want of memory, filled its disk."""
+    pair.seal()
+    with RunFolder(tmp_path / "slot-0", CONFIG, sink=sink) as folder:
+        trio.run(folder.archive.flush, pair.mine.tip)
+    for name in ("model.safetensors", "snapshots/snapshot-0000000002.bin", "payloads/round-0000000000001.bin"):
+        path = folder.path / name
+        path.parent.mkdir(exist_ok=True)
+        path.with_name(f".tmp-4711-{path.name}").write_bytes(bytes(1000))
+    with RunFolder(tmp_path / "slot-0", CONFIG, sink=sink) as folder:
+        assert folder.restore(pair.agent) is not None
+    assert not list(folder.path.rglob(".tmp-*"))
+
+
 def test_stop_before_the_first_round_leaves_no_model(tmp_path: Path, sink: RecordingSink, pair: Pair) -> None:
     with RunFolder(tmp_path / "slot-0", CONFIG, sink=sink) as folder:
         folder.save_model_so_far(pair.mine.tip)
