@@ -41,6 +41,7 @@ class NativeAgent:
         self._num_envs = settings.num_envs
         self._tasks: tuple[EnvTask, ...] = ()
         self._turn: tuple[EnvTask, ...] = ()
+        self._turn_is_over = False
         self._first_task = 0
         self._schema = ModelSchema(
             num_params=self._core.num_params,
@@ -90,8 +91,9 @@ class NativeAgent:
     async def train(self, *, seconds: Seconds) -> TrainStats:
         if not seconds > 0:
             raise ValueError(f"train needs seconds > 0, got {seconds}")
-        if len(self._tasks) > self._num_envs:
+        if self._turn_is_over and len(self._tasks) > self._num_envs:
             self._take_turn()
+        self._turn_is_over = True
         chunks = math.ceil(seconds / _CHUNK_S)
         done: list[PpoTrainStats] = []
         left_s = seconds
@@ -121,7 +123,7 @@ class NativeAgent:
     def load(self, path: Path) -> None:
         try:
             self._core.load(path.read_bytes())
-            self._turn = ()  # the envs are now on variants of an earlier life, until the next set_tasks
+            self._turn, self._turn_is_over = (), True  # the envs are on variants of an earlier life now
         except OSError as error:
             raise StorageError(f"cannot read training state {path}: {error}") from error
         except CheckpointError as error:
@@ -134,7 +136,7 @@ class NativeAgent:
         count = min(len(self._tasks), self._num_envs)
         turn = tuple(self._tasks[(self._first_task + i) % len(self._tasks)] for i in range(count))
         self._core.assign_variants(env_variants(turn, self._num_envs))
-        self._turn = turn
+        self._turn, self._turn_is_over = turn, False
         self._first_task = (self._first_task + count) % len(self._tasks)
 
 

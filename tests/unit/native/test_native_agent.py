@@ -128,6 +128,7 @@ async def test_more_tasks_than_envs_take_turns() -> None:
         stats = await agent.train(seconds=0.05)
         seen.append({entry.task_id for entry in stats.tasks})
     assert all(len(each) <= SMALL.num_envs for each in seen)
+    assert seen[0] == {f"task-{i}" for i in range(SMALL.num_envs)}
     assert set().union(*seen) == {f"task-{i}" for i in range(9)}
 
 
