@@ -155,6 +155,7 @@ def make_denial(
         run=wire_run_id(config),
         file=parts.denied_file,
         sink=parts.sink,
+        counters=parts.counters,
         rng=random.Random(f"denial {parts.signer.peer_id} {parts.boot}"),
         blocking=parts.blocking,
         admitted=admitted,

@@ -19,10 +19,12 @@ from peer.rounds.effects import Applied, Effect, Equivocated, SnapshotApplied
 from peer.rounds.entry import Entry
 from peer.rounds.equivocation import Proof, check_proof
 from peer.services.blocking import RunBlocking, attempt
+from peer.services.refusals import tell_refused
 from peer.services.service import TaskStatus
 from peer.storage.proofs_file import load_proofs, save_proofs
+from peer.telemetry.counters import Counters
 from peer.telemetry.disk_events import StateDamaged
-from peer.telemetry.peer_events import MessageRefused, PeerDenied
+from peer.telemetry.peer_events import PeerDenied
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 from peer.wire.limits import MAX_DENIED, MAX_PASSED_PROOFS
@@ -48,6 +50,7 @@ class DenialDesk:
         run: bytes,
         file: Path | None,
         sink: EventSink,
+        counters: Counters,
         rng: random.Random,
         blocking: RunBlocking,
         admitted: Callable[[], Iterable[PeerId]] = tuple,
@@ -57,6 +60,7 @@ class DenialDesk:
         self._run = run
         self._file = file
         self._sink = sink
+        self._counters = counters
         self._rng = rng
         self._blocking = blocking
         self._admitted = admitted
@@ -181,7 +185,7 @@ class DenialDesk:
         except (TransportError, trio.TooSlowError):
             return
         except ProtocolError as error:
-            self._sink.emit(MessageRefused(remote=peer, reason=error.reason, detail=error.detail))
+            tell_refused(error, peer, counters=self._counters, sink=self._sink)
 
     async def _answer(self, peer: PeerId, data: bytes) -> bytes:
         known = set(map(PeerId, decode(data, ProofsRequest).denied))

@@ -16,6 +16,7 @@ from peer.membership.detector import FailureDetector
 from peer.membership.effects import Ask, AskThrough, Died, MemberEffect, Returned, Suspected
 from peer.membership.timing import Timing
 from peer.network.transport import Transport
+from peer.services.refusals import tell_refused
 from peer.services.service import TaskStatus
 from peer.telemetry.counters import Counters
 from peer.telemetry.peer_events import PeerReturned, PeerSuspected
@@ -151,7 +152,7 @@ class Membership:
                 answer = decode_probe_answer(await self._transport.request(peer, PROBE_PROTOCOL, probe))
                 self._take_in(answer.statements)
             except ProtocolError as error:
-                self._counters.refuse(error.reason)
+                tell_refused(error, peer, counters=self._counters, sink=self._sink)
             except TransportError:
                 pass  # the detector's own clock tells what silence means
             else:

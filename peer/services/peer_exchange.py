@@ -10,10 +10,10 @@ from peer.errors import ProtocolError, TransportError
 from peer.network.announce import may_pass_on
 from peer.network.discovery.book import AddressBook
 from peer.network.transport import Transport
+from peer.services.refusals import tell_refused
 from peer.services.service import TaskStatus
 from peer.services.welcome import Welcome
 from peer.telemetry.counters import Counters
-from peer.telemetry.peer_events import MessageRefused
 from peer.telemetry.sink import EventSink
 from peer.types import PeerId, Seconds
 from peer.wire.envelope import Signed, open_as
@@ -112,8 +112,7 @@ class PeerExchange:
         except (TransportError, trio.TooSlowError):
             self._counters.add("peer_exchanges_failed")  # the next turn asks somebody else
         except ProtocolError as error:
-            self._counters.refuse(error.reason)
-            self._sink.emit(MessageRefused(remote=peer, reason=error.reason, detail=error.detail))
+            tell_refused(error, peer, counters=self._counters, sink=self._sink)
 
     async def _answer(self, peer: PeerId, data: bytes) -> bytes:
         if data:

@@ -11,6 +11,7 @@ from peer.errors import ProtocolError, TransportError
 from peer.network.dial_back import may_dial_back
 from peer.network.transport import Origin, Transport
 from peer.peer_ids import short
+from peer.services.refusals import tell_refused
 from peer.services.service import TaskStatus
 from peer.services.welcome import Welcome
 from peer.telemetry.counters import Counters
@@ -154,7 +155,7 @@ class Reachability:
             self._counters.add("dial_backs_failed")
             return
         except ProtocolError as error:
-            self._counters.refuse(error.reason)
+            tell_refused(error, peer, counters=self._counters, sink=self._sink)
             return
         self._judge(peer, card.message, answer)
 

@@ -22,10 +22,10 @@ from peer.rounds.effects import (
 )
 from peer.rounds.entry import Entry
 from peer.rounds.roster import Roster, peers_of
+from peer.services.refusals import tell_refused
 from peer.services.shown_results import STOP_REASONS, shown_return
 from peer.telemetry.counters import Counters
 from peer.telemetry.disk_events import SnapshotAdopted
-from peer.telemetry.peer_events import MessageRefused
 from peer.telemetry.round_events import (
     BranchWorkReturned,
     DeltaCarried,
@@ -106,8 +106,7 @@ class Reporter:
 
     def _report_trouble(self, effect: Effect) -> None:
         if isinstance(effect, Refused):
-            self._counters.refuse(effect.reason)
-            self._sink.emit(MessageRefused(remote=effect.peer, reason=effect.reason, detail=effect.detail))
+            tell_refused(effect, effect.peer, counters=self._counters, sink=self._sink)
         elif isinstance(effect, ModelDiffers):
             self._counters.add("models_differed")
             self._sink.emit(

@@ -14,6 +14,7 @@ from peer.network.identity import Identity
 from peer.rounds.effects import Applied, Equivocated
 from peer.rounds.equivocation import check_proof
 from peer.services.denial import DenialDesk
+from peer.telemetry.counters import Counters
 from peer.telemetry.disk_events import StateDamaged
 from peer.telemetry.peer_events import MessageRefused, PeerDenied
 from peer.telemetry.sink import RecordingSink
@@ -51,6 +52,7 @@ class Desk:
     ) -> None:
         self.transport = ScriptedTransport("me")
         self.sink = RecordingSink()
+        self.counters = Counters()
         self.changes: list[frozenset[PeerId]] = []
         for peer in admitted:
             self.transport.joins(peer)
@@ -59,6 +61,7 @@ class Desk:
             run=RUN,
             file=file,
             sink=self.sink,
+            counters=self.counters,
             rng=random.Random(1),
             blocking=in_place,
             admitted=lambda: admitted,
@@ -127,6 +130,7 @@ async def test_a_false_proof_denies_nobody_and_is_named(autojump_clock: MockCloc
     await trio.sleep(6.0)
     assert here.desk.denied == frozenset()
     assert {(e.remote, e.reason) for e in here.sink.events if isinstance(e, MessageRefused)} == {(ALICE, "bad_proof")}
+    assert here.counters.refusals().keys() == {"bad_proof"}
 
 
 async def test_proofs_outlive_the_process_and_a_damaged_file_is_told(tmp_path: Path) -> None:

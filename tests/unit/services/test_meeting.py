@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 import trio
@@ -230,6 +231,17 @@ async def test_a_peer_that_moves_shows_its_new_card_and_asks_anew_whether_it_can
             if protocol == DIAL_BACK_PROTOCOL
         ]
         assert asked == [card(ME, MINE).data, card(ME, moved).data]
+
+
+async def test_an_answer_about_our_addresses_that_is_none_is_told_with_who_gave_it(autojump_clock: MockClock) -> None:
+    async def answer(protocol: str, _request: bytes) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return b"garbage" if protocol == DIAL_BACK_PROTOCOL else encode(PeersResponse(()))
+
+    async with scene() as here:
+        here.greet(ALICE, "203.0.113.2", answer, ALICES)
+        await trio.sleep(2.0)
+        assert MessageRefused(remote=ALICE.peer_id, reason="malformed", detail=ANY) in here.events(MessageRefused)
 
 
 async def test_hearsay_that_led_nowhere_does_not_come_back_with_the_same_card(autojump_clock: MockClock) -> None:
