@@ -56,6 +56,11 @@ class Policy:
     scale: Floats
     clip: float
 
+    def __reduce__(self) -> tuple[Callable[..., "Policy"], tuple[object, ...]]:
+        """Have the environment go by its name: workers of multiprocessing take a policy, too."""
+        parts = (self.activation, self.layers, self.log_std, self.shift, self.scale, self.clip)
+        return _again, (self.env.name, *parts)
+
     def act(self, observations: npt.ArrayLike) -> Actions:
         """Return greedy actions: int64[N], or float32[N, A] within the bounds; without N for one observation.
 
@@ -79,6 +84,27 @@ class Policy:
             x = _ACTIVATIONS[self.activation](x @ weight.T + bias)
         weight, bias = self.layers[-1]
         return x @ weight.T + bias
+
+
+def _again(
+    env: str,
+    activation: str,
+    layers: tuple[tuple[Floats, Floats], ...],
+    log_std: Floats,
+    shift: Floats,
+    scale: Floats,
+    clip: float,
+) -> Policy:
+    """Make a policy from what `Policy.__reduce__` gives."""
+    return Policy(
+        env=env_spec(env),
+        activation=activation,
+        layers=layers,
+        log_std=log_std,
+        shift=shift,
+        scale=scale,
+        clip=clip,
+    )
 
 
 def load_policy(path: str | Path) -> Policy:

@@ -1,5 +1,6 @@
 """The policy in NumPy chooses as the core does, for every environment and network."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,15 @@ def test_actions_of_every_environment_are_in_its_action_space(tmp_path: Path, en
         assert actions.shape == (64, spec.action_dim)
         assert ((spec.action_low <= actions) & (actions <= spec.action_high)).all()
     assert policy.act(observations[3]).tolist() == pytest.approx(actions[3].tolist())
+
+
+def test_a_policy_can_be_given_to_workers_of_multiprocessing(tmp_path: Path) -> None:
+    policy = load_policy(trained(tmp_path, "env.name=Pendulum-v1", *NETWORKS["normalised, tightly clipped"]))
+    again: Policy = pickle.loads(pickle.dumps(policy))
+    observations = np.random.default_rng(1).normal(size=(64, policy.env.obs_dim))
+    assert again.act(observations).tolist() == policy.act(observations).tolist()
+    assert again.env.name == "Pendulum-v1"
+    assert again.log_std.tolist() == policy.log_std.tolist()
 
 
 def test_observations_of_another_shape_are_refused(tmp_path: Path) -> None:
