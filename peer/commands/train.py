@@ -97,6 +97,8 @@ def train_command(
     else:
         settings, begun = exits.or_exit(lambda: _settings_and_start(start, config, overrides))
         summary = exits.or_exit(lambda: train_solo(settings, replace(options, start=begun), tell=_tell))
+    if json and summary.plot_failure:
+        _tell(f"murmur: {summary.plot_failure}")
     exits.tell(summary.json() if json else summary.text())
     raise typer.Exit(summary.exit_code)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from peer.simulation.arguments import partition
 from peer.simulation.result import Result
-from peer.storage.failures import storage_errors
+from peer.solo.plot import save_figure
 from peer.telemetry.plain_text import plural
 
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#e08a2c", "#7a7a7a"
@@ -52,8 +52,7 @@ def draw_run(path: Path, result: Result) -> None:
         axes.margins(x=0.02)
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.suptitle(_title(result), fontsize=10)
-    with storage_errors("write", path):
-        figure.savefig(path)
+    save_figure(path, figure)
 
 
 def _title(result: Result) -> str:

@@ -1,12 +1,18 @@
 """Draw a learning curve. The only place that imports matplotlib, which is the optional extra `plot`."""
 
 import importlib.util
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from peer.solo.run import Point
-from peer.storage.failures import check_writable_file, storage_errors
+from peer.storage.atomic_file import write_atomic
+from peer.storage.failures import check_writable_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _GREEDY, _TRAINING, _TARGET = "#1f5fa8", "#e08a2c", "#7a7a7a"
 
@@ -55,5 +61,11 @@ def draw_curve(path: Path, curve: Sequence[Point], *, title: str, target: float 
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    with storage_errors("write", path):
-        figure.savefig(path)
+    save_figure(path, figure)
+
+
+def save_figure(path: Path, figure: "Figure") -> None:
+    """Write a PNG; a failure leaves what was at `path`. Raises: StorageError."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    write_atomic(path, png.getvalue())

@@ -29,7 +29,8 @@ class Summary:
     """What a run of one learner came to.
 
     wall_s: evaluations included. model_env_steps: those that the saved model has learned from. record: the run as it
-    stood at the beginning; resumed: which was not its first. keeper: has saved it.
+    stood at the beginning; resumed: which was not its first. keeper: has saved it. plot_failure: why the plot could not
+    be written; empty: it is, or was not wanted.
     """
 
     config: Config
@@ -43,6 +44,7 @@ class Summary:
     keeper: Keeper
     curve_file: CurveFile
     plot: Path | None
+    plot_failure: str = ""
 
     @property
     def model_file(self) -> Path:
@@ -72,7 +74,7 @@ class Summary:
         if self.curve_file.path is not None:
             lines.append(f"  every evaluation: {self.curve_file.failure or self.curve_file.path}")
         if self.plot is not None:
-            lines.append(f"  learning curve: {self.plot}")
+            lines.append(f"  learning curve: {self.plot_failure or self.plot}")
         return "\n".join(lines)
 
     def json(self) -> str:
@@ -104,7 +106,7 @@ class Summary:
                 "resumed_at_env_steps": self.record.standing.env_steps if self.resumed else None,
                 "began_with": None if self.record.origin is None else self.record.origin.file,
                 "curve_file": str(self.curve_file.path) if self.curve_file.path else None,
-                "plot": None if self.plot is None else str(self.plot),
+                "plot": None if self.plot is None or self.plot_failure else str(self.plot),
                 "curve": [point_values(point) for point in progress.curve],
             },
             allow_nan=False,

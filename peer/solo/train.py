@@ -8,6 +8,7 @@ from pathlib import Path
 
 from peer.agents.native_agent import env_variants
 from peer.config.schema import Config
+from peer.errors import StorageError
 from peer.native import EnvVariant, PpoAgent, PpoSettings, make_ppo_agent
 from peer.settings import ppo_settings
 from peer.solo.curve_file import CURVE_FILE, CurveFile
@@ -17,7 +18,7 @@ from peer.solo.keeper import Keeper
 from peer.solo.options import TrainOptions
 from peer.solo.plot import draw_curve
 from peer.solo.resumption import Resumption
-from peer.solo.run import Plan, Progress, Run, Standing
+from peer.solo.run import Outcome, Plan, Progress, Run, Standing
 from peer.solo.run_files import RunFiles, what_is_replaced
 from peer.solo.run_state import RunRecord, settings_of
 from peer.solo.schedule import every, growing
@@ -122,7 +123,7 @@ def _train_and_save(
             keeper.keep(run.standing())
         wall_s = keeper.wall_s
         keeper.save()
-        summary = Summary(
+        return Summary(
             config=config,
             settings=settings,
             backend=agent.backend_name,
@@ -134,15 +135,19 @@ def _train_and_save(
             keeper=keeper,
             curve_file=curve,
             plot=files.plot,
+            plot_failure=_draw(files.plot, outcome, config, backend=agent.backend_name),
         )
-        if files.plot is not None:
-            draw_curve(
-                files.plot,
-                outcome.progress.curve,
-                title=f"{config.env.name}, {agent.backend_name}, seed {config.run.seed}",
-                target=config.stop.mean_return,
-            )
-        return summary
+
+
+def _draw(plot: Path | None, outcome: Outcome, config: Config, *, backend: str) -> str:
+    """Draw the curve if that is wanted; return why it could not be. What was learned is saved already."""
+    try:
+        if plot is not None:
+            title = f"{config.env.name}, {backend}, seed {config.run.seed}"
+            draw_curve(plot, outcome.progress.curve, title=title, target=config.stop.mean_return)
+    except StorageError as error:
+        return str(error)
+    return ""
 
 
 def _plan(config: Config, record: RunRecord, settings: PpoSettings) -> Plan:

@@ -286,6 +286,23 @@ def test_curve_that_cannot_be_written_on_is_told_and_ends_no_run(
     assert f"every evaluation: cannot write on in {path}: is a directory" in summary.text()
 
 
+def test_a_plot_that_fails_after_training_is_told_in_the_summary(
+    options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plot = tmp_path / "curve.png"
+    plot.write_text("an earlier one")
+
+    def full(path: Path, _data: bytes) -> None:
+        raise StorageError(f"cannot write {path}: no space left on device")
+
+    monkeypatch.setattr("peer.solo.plot.write_atomic", full)
+    summary = train_solo(small(), replace(options, plot=plot))
+    assert f"learning curve: cannot write {plot}: no space left on device" in summary.text()
+    assert json.loads(summary.json())["plot"] is None
+    assert summary.exit_code == 0
+    assert plot.read_text() == "an earlier one"
+
+
 def test_settings_beside_the_model_train_it_once_more(tmp_path: Path) -> None:
     config = small(f"storage.data_dir={tmp_path}", "run.seed=5", "env.variants={long: {params: {length: 0.7}}}")
     summary = train_solo(config, TrainOptions(max_env_steps=128))
