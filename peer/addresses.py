@@ -65,10 +65,22 @@ def parse_tcp_address(text: str) -> TcpAddress:
         raise ValueError(f"an address has at most {MAX_ADDRESS_CHARS} characters, got {len(text)}")
     parts = text.split("/")
     if len(parts) not in (5, 7) or parts[0] or parts[3] != "tcp" or (len(parts) == 7 and parts[5] != "p2p"):
-        raise ValueError(f"expected /ip4/<address>/tcp/<port>[/p2p/<peer id>], got {text!r}")
+        meant = _as_multiaddr(text)
+        hint = f"; did you mean {meant}?" if meant else ""
+        raise ValueError(f"expected /ip4/<address>/tcp/<port>[/p2p/<peer id>], got {text!r}{hint}")
     kind, host = parts[1], parts[2]
     peer = _parse_peer(parts[6]) if len(parts) == 7 else None
     return TcpAddress(kind=kind, host=_parse_host(kind, host), port=_parse_port(parts[4]), peer=peer)
+
+
+def _as_multiaddr(text: str) -> str | None:
+    """Return what `host:port` is as a multiaddr; None where `text` is no such pair."""
+    host, _, port = text.rpartition(":")
+    if "/" in host:
+        return None
+    kind = "ip4" if host.replace(".", "").isdecimal() else "dns4"
+    meant = f"/{kind}/{host}/tcp/{port}"
+    return meant if is_dialable(meant) else None
 
 
 def is_dialable(text: str) -> bool:

@@ -146,6 +146,8 @@ def test_bad_value_says_key_expectation_and_what_came(tmp_path: Path, text: str,
     [
         ("/ip4/192.0.2.7", "expected /ip4/<address>/tcp/<port>"),
         ("/ip4/192.0.2.7/udp/4001/quic-v1", "expected /ip4/<address>/tcp/<port>"),
+        ("192.0.2.7:4001", "got '192.0.2.7:4001'; did you mean /ip4/192.0.2.7/tcp/4001?"),
+        ("gpu.example.org:4001", "did you mean /dns4/gpu.example.org/tcp/4001?"),
         ("/ip4/192.0.2.7/tcp/70000", "expected a port from 0 to 65535, got '70000'"),
         ("/ip4/192.0.2.7/tcp/-1", "expected a port from 0 to 65535, got '-1'"),
         ("/ip4/999.1.1.1/tcp/1", "999"),
