@@ -64,7 +64,7 @@ class Policy:
     def act(self, observations: npt.ArrayLike) -> Actions:
         """Return greedy actions: int64[N], or float32[N, A] within the bounds; without N for one observation.
 
-        Raises: ValueError for observations of another shape.
+        Raises: ValueError for observations of another shape, or that are not finite.
         """
         outputs = self.outputs(observations)
         if self.env.discrete:
@@ -79,6 +79,8 @@ class Policy:
                 f"observations of {self.env.name} have shape ({self.env.obs_dim},) or (N, {self.env.obs_dim}),"
                 f" got {seen.shape}"
             )
+        if not np.isfinite(seen).all():
+            raise ValueError(f"observations of {self.env.name} must be finite, got {seen[~np.isfinite(seen)][0]}")
         x: Floats = np.clip((seen - self.shift) * self.scale, -self.clip, self.clip)
         for weight, bias in self.layers[:-1]:
             x = _ACTIVATIONS[self.activation](x @ weight.T + bias)

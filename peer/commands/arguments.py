@@ -44,7 +44,7 @@ Overrides = Annotated[
 def whole_number(text: str) -> int:
     """Read an option that counts, also as people write large ones: 1_000_000, 1e6.
 
-    Raises: typer.BadParameter below 1 or when it is no whole number.
+    Raises: typer.BadParameter below 1, above what an int64 holds, or when it is no whole number.
     """
     try:
         value = Decimal(text)
@@ -52,7 +52,7 @@ def whole_number(text: str) -> int:
     except InvalidOperation:  # no number, or NaN
         counts = False
     if not counts:
-        raise typer.BadParameter(f"expected a whole number of at least 1, such as 100000 or 1e5, got {text!r}")
+        raise typer.BadParameter(f"expected a whole number from 1 to 2^63 - 1, such as 100000 or 1e5, got {text!r}")
     return int(value)
 
 

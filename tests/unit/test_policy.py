@@ -1,5 +1,6 @@
 """The policy in NumPy chooses as the core does, for every environment and network."""
 
+import math
 import pickle
 from pathlib import Path
 
@@ -82,6 +83,15 @@ def test_observations_of_another_shape_are_refused(tmp_path: Path) -> None:
     for shape in ((3,), (2, 5), (1, 2, 4), ()):
         with pytest.raises(ValueError, match=r"observations of CartPole-v1 have shape \(4,\) or \(N, 4\), got"):
             policy.act(np.zeros(shape))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_observations_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    policy = load_policy(trained(tmp_path))
+    observations = np.zeros((3, 4))
+    observations[1, 2] = value
+    with pytest.raises(ValueError, match=f"observations of CartPole-v1 must be finite, got {value}"):
+        policy.act(observations)
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_ctrl_c_while_first_weights_are_drawn_ends_at_once() -> None:
 def test_train_refuses_what_is_no_number_of_steps(option: str, steps: str) -> None:
     code, _, err = murmur("train", option, steps)
     assert code == 2
-    assert f"expected a whole number of at least 1, such as 100000 or 1e5, got {steps!r}" in err
+    assert f"expected a whole number from 1 to 2^63 - 1, such as 100000 or 1e5, got {steps!r}" in err
 
 
 @pytest.mark.parametrize("steps", ["64", "6.4e1", "6_4", "64.0"])
