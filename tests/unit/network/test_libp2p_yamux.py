@@ -8,6 +8,7 @@ import trio
 import trio.testing
 from libp2p.custom_types import TProtocol
 from libp2p.io.exceptions import IOException
+from libp2p.io.trio import TrioTCPStream
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.peer.id import ID
 from libp2p.protocol_muxer.multiselect_client import MultiselectClient
@@ -15,11 +16,9 @@ from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicat
 from libp2p.stream_muxer.yamux.yamux import Yamux
 
 from peer.addresses import parse_tcp_address
-from peer.network.counters import new_counters
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_requests import DOWNLOAD_WINDOW_BYTES
 from peer.network.libp2p_session import LENGTH_BYTES, MAC_BYTES
-from peer.network.libp2p_tcp import CountedTcpStream
 from peer.network.libp2p_yamux import (
     DATA,
     FRAMES_AT_ONCE,
@@ -187,7 +186,7 @@ async def test_the_librarys_own_session_muxer_and_negotiation_are_understood() -
         served.handle("echo/1", echo)
         stream = await open_socket(parse_tcp_address(served.listen_addresses[0]))
         upgrader = dialler._host.swarm.upgrader
-        raw = RawConnection(CountedTcpStream(stream, new_counters()), initiator=True)
+        raw = RawConnection(TrioTCPStream(stream), initiator=True)
         session = await upgrader.security_multistream.secure_outbound(raw, ID.from_base58(served.local_peer))
         await upgrader.muxer_multistream.select_transport(session)
         muxed = Yamux(session, ID.from_base58(served.local_peer), is_initiator=True)
