@@ -9,8 +9,9 @@ Nothing else in the peer imports this module.
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any  # Any: fields of a policy, each of a type of its own
 
 import numpy as np
 import numpy.typing as npt
@@ -58,8 +59,8 @@ class Policy:
 
     def __reduce__(self) -> tuple[Callable[..., "Policy"], tuple[object, ...]]:
         """Have the environment go by its name: workers of multiprocessing take a policy, too."""
-        parts = (self.activation, self.layers, self.log_std, self.shift, self.scale, self.clip)
-        return _again, (self.env.name, *parts)
+        parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "env"}
+        return _again, (self.env.name, parts)
 
     def act(self, observations: npt.ArrayLike) -> Actions:
         """Return greedy actions: int64[N], or float32[N, A] within the bounds; without N for one observation.
@@ -88,25 +89,9 @@ class Policy:
         return x @ weight.T + bias
 
 
-def _again(
-    env: str,
-    activation: str,
-    layers: tuple[tuple[Floats, Floats], ...],
-    log_std: Floats,
-    shift: Floats,
-    scale: Floats,
-    clip: float,
-) -> Policy:
+def _again(env: str, parts: dict[str, Any]) -> Policy:
     """Make a policy from what `Policy.__reduce__` gives."""
-    return Policy(
-        env=env_spec(env),
-        activation=activation,
-        layers=layers,
-        log_std=log_std,
-        shift=shift,
-        scale=scale,
-        clip=clip,
-    )
+    return Policy(env=env_spec(env), **parts)
 
 
 def load_policy(path: str | Path) -> Policy:

@@ -8,6 +8,7 @@ from peer.commands import exits
 
 
 def bench_command(
+    *,
     what: Annotated[Literal["env", "train"], typer.Argument(help="env: stepping alone. train: PPO end to end.")],
     env: Annotated[str | None, typer.Option(help="Which environment. Default: CartPole-v1.")] = None,
     setting: Annotated[
@@ -23,7 +24,7 @@ def bench_command(
     backend: Annotated[str | None, typer.Option(help="As compute.backend.")] = None,
     seconds: Annotated[float, typer.Option(help="Length of each stretch.")] = 1.0,
     repeats: Annotated[int, typer.Option(help="How many stretches; their median counts.")] = 7,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     overrides: Annotated[
         list[str] | None,
         typer.Argument(

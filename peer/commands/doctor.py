@@ -9,8 +9,9 @@ from peer.commands import arguments, exits
 
 
 def doctor_command(
+    *,
     config: arguments.ConfigFiles = None,
-    json: Annotated[bool, typer.Option("--json", help="Print a JSON array of findings.")] = False,  # noqa: FBT002
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON array of findings.")] = False,
     overrides: arguments.Overrides = None,
 ) -> None:
     """Say what would keep a peer from working here, and what to do.

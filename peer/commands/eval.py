@@ -9,6 +9,7 @@ from peer.commands import arguments, exits
 
 
 def eval_command(
+    *,
     model: Annotated[
         Path,
         typer.Argument(
@@ -20,7 +21,7 @@ def eval_command(
     episodes: Annotated[int, typer.Option(min=1, max=100_000, help="Greedy episodes to average.")] = 20,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the episodes.")] = 1_000_000_000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, all returns in it.")] = False,  # noqa: FBT002
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, all returns in it.")] = False,
 ) -> None:
     """Evaluate a saved model by greedy episodes on fixed seeds. Prints mean return, standard deviation and range.
 

@@ -13,6 +13,7 @@ from peer.commands import arguments, exits
 
 
 def log_command(
+    *,
     data_dir: Annotated[
         Path,
         typer.Option(
@@ -30,16 +31,16 @@ def log_command(
         str | None,
         typer.Option(metavar="PEER", help="Only rounds that it had part in: a name, a peer id, or the end of one."),
     ] = None,
-    oneline: Annotated[bool, typer.Option("--oneline", help="One line a round.")] = False,  # noqa: FBT002
-    stat: Annotated[bool, typer.Option("--stat", help="Who contributed how much; who was rejected why.")] = False,  # noqa: FBT002
-    verify: Annotated[bool, typer.Option("--verify", help="Check all of it, and compute the models anew.")] = False,  # noqa: FBT002
+    oneline: Annotated[bool, typer.Option("--oneline", help="One line a round.")] = False,
+    stat: Annotated[bool, typer.Option("--stat", help="Who contributed how much; who was rejected why.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check all of it, and compute the models anew.")] = False,
     config: Annotated[
         list[Path] | None,
         typer.Option(
             "--config", "-c", metavar="FILE", help="For --verify: hold the chain against these settings of your own."
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a round, or for the whole result.")] = False,  # noqa: FBT002
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a round, or for the whole result.")] = False,
 ) -> None:
     """Show the chain of sealed rounds, newest first.
 

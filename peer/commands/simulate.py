@@ -12,6 +12,7 @@ _UNREAD = ("network.", "storage.", "log.")
 
 
 def simulate_command(
+    *,
     peers: Annotated[int, typer.Option("--peers", "-n", help="How many peers.")] = 8,
     rounds: Annotated[int, typer.Option("--rounds", "-r", help="Rounds to seal, solved or not.")] = 20,
     loss: Annotated[float, typer.Option(help="Probability that a message does not reach a peer.")] = 0.0,
@@ -33,7 +34,7 @@ def simulate_command(
     agent: Annotated[Literal["toy", "native"], typer.Option(help="What learns: a toy, or PPO in C++.")] = "toy",
     params: Annotated[int, typer.Option(help="Parameters of the toy's model.")] = 64,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the run.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     config: arguments.ConfigFiles = None,
     overrides: arguments.Overrides = None,
 ) -> None:

@@ -10,6 +10,7 @@ from peer.commands import arguments, exits
 
 
 def status_command(
+    *,
     data_dir: Annotated[
         Path,
         typer.Option(
@@ -19,7 +20,7 @@ def status_command(
             help="The storage.data_dir of the peers.",
         ),
     ] = Path("runs"),
-    json: Annotated[bool, typer.Option("--json", help="Print a JSON array, one object a slot.")] = False,  # noqa: FBT002
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON array, one object a slot.")] = False,
 ) -> None:
     """Ask the peers that run on this machine how they are.
 

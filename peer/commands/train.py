@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def train_command(
+    *,
     config: arguments.ConfigFiles = None,
     env_steps: Annotated[
         int | None,
@@ -45,7 +46,7 @@ def train_command(
             "beside the model, if -o does not say where that goes.",
         ),
     ] = None,
-    resume: Annotated[  # noqa: FBT002
+    resume: Annotated[
         bool,
         typer.Option(
             "--resume",
@@ -62,7 +63,7 @@ def train_command(
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda: short for compute.device=.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, the curve in it.")] = False,  # noqa: FBT002
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, the curve in it.")] = False,
     overrides: arguments.Overrides = None,
 ) -> None:
     """Train one learner on this machine, without a network. It trains until it reaches stop.mean_return.
