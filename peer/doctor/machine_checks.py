@@ -18,7 +18,7 @@ from peer.network.transport import Origin
 from peer.open_files import needed_files, permitted_files
 from peer.settings import ppo_settings, threads, usable_cores
 from peer.storage.atomic_file import write_atomic
-from peer.storage.failures import storage_errors
+from peer.storage_failures import storage_errors
 from peer.telemetry.plain_text import plural, size
 from peer.types import PeerId
 

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from peer.atomic_write import replace_file
 from peer.errors import StorageError
 from peer.network.identity import SEED_BYTES, Identity
+from peer.storage_failures import describe, storage_errors
 
 KEY_FILE = "identity.key"
 """Its name in a peer's slot."""
@@ -34,8 +35,8 @@ _FILE_BYTES = len(_PREFIX) + 2 * SEED_BYTES
 def load_or_create_identity(path: Path) -> Identity:
     """Read the key file at `path`; make a new one only when no file is there.
 
-    Raises: StorageError, saying what to do, when the file is damaged, readable by others, not accessible, or a link
-    that leads nowhere now.
+    Raises: StorageError, saying what to do, when the file is damaged, readable by others, not accessible, a link that
+    leads nowhere now, or cannot be written.
     Never replaces an existing file: silently becoming another peer would look to the swarm like a death and a
     stranger.
     """
@@ -61,7 +62,7 @@ def load_identity(path: Path) -> Identity:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise StorageError(f"cannot read the identity file {path}: {error.strerror}") from error
+        raise StorageError(describe("read the identity file", path, error)) from error
     if mode & 0o077:
         raise StorageError(
             f"identity file {path} is open to other users (mode {mode:04o}, expected 0600): run "
@@ -71,7 +72,10 @@ def load_identity(path: Path) -> Identity:
 
 
 def write_new_identity(path: Path, identity: Identity) -> None:
-    """Write a key file, mode 0600. Raises: StorageError when there is a file already, or it cannot be written."""
+    """Write a key file, mode 0600.
+
+    Raises: StorageError, saying what to do, when there is a file already, or it cannot be written.
+    """
     if os.path.lexists(path):  # a link that leads nowhere now, too
         raise StorageError(f"{path} exists already: a key is never overwritten; name another file, or move it away")
     _write(path, identity)
@@ -122,8 +126,6 @@ def _decode(raw: bytes, path: Path) -> Identity:
 
 def _write(path: Path, identity: Identity) -> None:
     raw = _PREFIX + identity.secret_seed + identity.public_key
-    try:
+    with storage_errors("write the identity file", path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(path, raw, mode=0o600)
-    except OSError as error:
-        raise StorageError(f"cannot write the identity file {path}: {error.strerror}") from error

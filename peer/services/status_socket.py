@@ -16,7 +16,7 @@ import msgspec
 import trio
 
 from peer.services.status import Status
-from peer.storage.failures import storage_errors
+from peer.storage_failures import storage_errors
 from peer.types import Seconds
 
 SOCKET_FILE = "status.sock"

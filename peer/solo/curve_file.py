@@ -8,7 +8,7 @@ from pathlib import Path
 
 from peer.solo.run import Point
 from peer.storage.atomic_file import write_atomic
-from peer.storage.failures import describe
+from peer.storage_failures import describe
 
 CURVE_FILE = "curve.jsonl"
 

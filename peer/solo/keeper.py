@@ -14,8 +14,8 @@ from peer.native import PpoAgent, to_moments
 from peer.policy_description import describe_policy
 from peer.solo.run import Standing
 from peer.solo.run_state import RunRecord, RunState, load_run_state, save_run_state, state_file
-from peer.storage.failures import storage_errors
 from peer.storage.model_file import ModelFile, load_model, save_model
+from peer.storage_failures import storage_errors
 from peer.types import ModelState, Seconds
 from peer.wire.hashing import model_hash
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from peer.solo.run import Point
 from peer.storage.atomic_file import write_atomic
-from peer.storage.failures import check_writable_file
+from peer.storage_failures import check_writable_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,8 +13,8 @@ from peer.native import CheckpointError, PpoAgent
 from peer.solo.curve_file import CURVE_FILE, is_curve
 from peer.solo.options import TrainOptions
 from peer.solo.run_state import RunRecord, RunState, config_of, load_run_state, model_of, settings_of, state_file
-from peer.storage.failures import storage_errors
 from peer.storage.model_file import MODEL_FILE
+from peer.storage_failures import storage_errors
 
 _FIXED_SECTIONS = ("run", "env", "model")
 _FIXED_KEYS = ("ppo.num_envs", "ppo.normalize_observations", "ppo.normalize_rewards", "ppo.kl_penalty")

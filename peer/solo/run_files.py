@@ -10,7 +10,7 @@ from peer.solo.keeper import earlier_env_steps, previous_file
 from peer.solo.plot import check_plot
 from peer.solo.run_state import RunRecord, state_file
 from peer.solo.settings_file import SETTINGS_FILE, save_settings
-from peer.storage.failures import check_writable_file
+from peer.storage_failures import check_writable_file
 from peer.telemetry.plain_text import printable
 
 

@@ -6,6 +6,7 @@ from peer.admission.allow_list import AllowListFile, parse_allow_list
 from peer.admission.policy import FoundList
 from peer.errors import ProtocolError, StorageError
 from peer.storage.atomic_file import write_atomic
+from peer.storage_failures import describe
 from peer.wire.limits import MAX_ALLOW_LIST_BYTES
 
 ALLOW_LIST_FILE = "allow-list.json"
@@ -20,7 +21,7 @@ def read_allow_list(path: Path) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise StorageError(f"cannot read the allow-list {path}: {error.strerror}") from error
+        raise StorageError(describe("read the allow-list", path, error)) from error
 
 
 def load_allow_list(path: Path) -> AllowListFile:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from peer.atomic_write import TEMPORARY_PREFIX, replace_file
 from peer.errors import StorageError
-from peer.storage.failures import check_replaceable, describe, storage_errors
+from peer.storage_failures import check_replaceable, describe, storage_errors
 
 MAX_FILE_BYTES = 4 * 1024**3
 """Bound on what is read into memory, checked before it is read."""

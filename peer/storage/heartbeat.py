@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from peer.storage.failures import storage_errors
+from peer.storage_failures import storage_errors
 
 
 class Heartbeat:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from peer.errors import StorageError
-from peer.storage.failures import storage_errors
+from peer.storage_failures import storage_errors
 from peer.types import Digest
 
 JOURNAL_FILE = "journal.sqlite"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from peer.errors import StorageError
-from peer.storage.failures import storage_errors
 from peer.storage.journal import row_checksum
+from peer.storage_failures import storage_errors
 
 _BUSY_S = 5.0
 _COMPLAINTS = 3

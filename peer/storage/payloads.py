@@ -12,7 +12,7 @@ import msgspec
 
 from peer.errors import StorageError
 from peer.storage.atomic_file import FRAME_BYTES, read_framed, write_framed
-from peer.storage.failures import storage_errors
+from peer.storage_failures import storage_errors
 
 PAYLOADS_FOLDER = "payloads"
 """Its name in the folder of a run."""

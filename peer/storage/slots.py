@@ -14,7 +14,7 @@ from typing import Self
 
 from peer.errors import StorageError
 from peer.storage.atomic_file import remove_leftovers
-from peer.storage.failures import storage_errors
+from peer.storage_failures import storage_errors
 
 MAX_SLOTS = 4096
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from peer.errors import StorageError
 from peer.storage.atomic_file import read_framed, write_framed
-from peer.storage.failures import storage_errors
+from peer.storage_failures import storage_errors
 from peer.types import Digest
 
 SNAPSHOTS_FOLDER = "snapshots"

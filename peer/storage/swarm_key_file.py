@@ -7,7 +7,7 @@ from pathlib import Path
 from peer.admission.swarm_key import KEY_BYTES, MAX_FILE_BYTES, SwarmKey
 from peer.errors import StorageError
 from peer.storage.atomic_file import write_atomic
-from peer.storage.failures import storage_errors
+from peer.storage_failures import describe, storage_errors
 
 
 def write_new_swarm_key(path: Path) -> SwarmKey:
@@ -33,7 +33,7 @@ def load_swarm_key(path: Path) -> SwarmKey:
             f"'murmur swarm-key new {path}'"
         ) from error
     except OSError as error:
-        raise StorageError(f"cannot read the swarm key file {path}: {error.strerror}") from error
+        raise StorageError(describe("read the swarm key file", path, error)) from error
     if _is_open_to_others(found):
         mode = stat.S_IMODE(found.st_mode)
         raise StorageError(

@@ -159,8 +159,12 @@ def test_start_on_a_full_disk_says_so_and_exits(murmur: Murmur) -> None:
         peer = murmur.peer("a")
     assert peer.wait(within_s=START_S) == 2
     (line,) = peer.lines
-    assert line.startswith("murmur: cannot write the identity file ")
-    assert not list(murmur.folder.glob("a/slot-0/identity.key"))  # no half of a key is left to trip over
+    key = murmur.folder / "a" / "slot-0" / "identity.key"
+    assert line == (
+        f"murmur: cannot write the identity file {key}: file too large;"
+        " free some space, or set storage.data_dir to another disk"
+    )
+    assert not key.exists()  # no half of a key is left to trip over
 
 
 def test_start_on_a_read_only_disk_says_so_and_exits(murmur: Murmur, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The key file: kept for ever, private, checked, never replaced in silence."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -139,11 +140,38 @@ def test_place_that_cannot_hold_a_file_is_a_storage_error(tmp_path: Path) -> Non
         load_or_create_identity(tmp_path / "file" / "key")
 
 
-def test_full_disk_is_a_storage_error_and_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_handle: int) -> None:
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize(
+    ("code", "next_step"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EDQUOT, "free some space"),
+        (errno.EROFS, "mount it writable"),
+        (errno.EACCES, "let this user read and write it"),
+        (errno.EIO, "check the disk"),
+    ],
+)
+def test_disk_that_takes_no_key_is_an_error_that_says_what_to_do_and_leaves_no_half_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, next_step: str
+) -> None:
+    def fail(_handle: int) -> None:
+        raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageError, match="No space left"):
-        load_or_create_identity(tmp_path / "key")
+    path = tmp_path / "identity.key"
+    monkeypatch.setattr(os, "fsync", fail)
+    cause = os.strerror(code).lower()
+    for write in (load_or_create_identity, lambda path: write_new_identity(path, Identity.for_tests(1))):
+        with pytest.raises(StorageError, match=rf"^cannot write the identity file {path}: {cause}; {next_step}"):
+            write(path)
     assert not list(tmp_path.iterdir())
+
+
+def test_key_file_that_cannot_be_read_is_an_error_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    path = tmp_path / "identity.key"
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(StorageError, match=rf"^cannot read the identity file {path}: permission denied; let this user"):
+        load_or_create_identity(path)

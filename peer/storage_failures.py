@@ -13,7 +13,7 @@ _MAX_LINKS = 40
 """Linux follows no more of them, one after the other, either."""
 
 _FREE_SPACE = "free some space, or set storage.data_dir to another disk"
-_PERMISSION = "make it writable for this user, or set storage.data_dir to a folder that is"
+_PERMISSION = "let this user read and write it (chown, chmod), or set storage.data_dir to a folder that it may use"
 _NEXT_STEPS = {
     errno.ENOSPC: _FREE_SPACE,
     errno.EDQUOT: _FREE_SPACE,
