@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from peer.config.sources import Base
 
 DEFAULT_CONFIG = Path("configs/config.yaml")
+DEFAULT_DATA_DIR = Path("runs")
 DATA_DIR_VARIABLE = "MURMUR_STORAGE__DATA_DIR"
 """Names the data folder for commands that read no other settings, as it does for peers."""
 
@@ -39,6 +40,11 @@ Overrides = Annotated[
         help="Settings that win over files and MURMUR_SECTION__KEY variables, such as round.train_s=1.",
     ),
 ]
+
+
+def data_dir_option(meaning: str) -> Any:  # Any: as typer declares options
+    """Declare `--data-dir` for a command that reads no other settings; its default is `DEFAULT_DATA_DIR`."""
+    return typer.Option("--data-dir", metavar="FOLDER", envvar=DATA_DIR_VARIABLE, help=meaning)
 
 
 def whole_number(text: str) -> int:

@@ -17,7 +17,7 @@ def eval_command(
             envvar=arguments.DATA_DIR_VARIABLE,
             help="What a peer, or `murmur train`, saved; or a folder: the run in it that was written to last.",
         ),
-    ] = Path("runs"),
+    ] = arguments.DEFAULT_DATA_DIR,
     episodes: Annotated[int, typer.Option(min=1, max=100_000, help="Greedy episodes to average.")] = 20,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the episodes.")] = 1_000_000_000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",

@@ -50,14 +50,8 @@ def new_command(file: Annotated[Path, typer.Argument(metavar="FILE", help="Key f
 def show_command(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Key files.")] = None,
     data_dir: Annotated[
-        Path,
-        typer.Option(
-            "--data-dir",
-            metavar="FOLDER",
-            envvar=arguments.DATA_DIR_VARIABLE,
-            help="Without FILE: show the peers of this data folder.",
-        ),
-    ] = Path("runs"),
+        Path, arguments.data_dir_option("Without FILE: show the peers of this data folder.")
+    ] = arguments.DEFAULT_DATA_DIR,
 ) -> None:
     """Print peer id, public key (hex) and file of each identity. Prints nothing secret.
 

@@ -16,12 +16,8 @@ def log_command(
     *,
     data_dir: Annotated[
         Path,
-        typer.Option(
-            metavar="FOLDER",
-            envvar=arguments.DATA_DIR_VARIABLE,
-            help="storage.data_dir of a peer, one slot or run in it, or a copy of any of these.",
-        ),
-    ] = Path("runs"),
+        arguments.data_dir_option("storage.data_dir of a peer, one slot or run in it, or a copy of any of these."),
+    ] = arguments.DEFAULT_DATA_DIR,
     slot: Annotated[int | None, typer.Option(min=0, help="Which peer's journal. Default: the last written.")] = None,
     run: Annotated[
         str | None, typer.Option(metavar="NAME", help="Beginning of the run folder's name. Default: the last written.")

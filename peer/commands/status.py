@@ -12,14 +12,8 @@ from peer.commands import arguments, exits
 def status_command(
     *,
     data_dir: Annotated[
-        Path,
-        typer.Option(
-            "--data-dir",
-            metavar="FOLDER",
-            envvar=arguments.DATA_DIR_VARIABLE,
-            help="The storage.data_dir of the peers.",
-        ),
-    ] = Path("runs"),
+        Path, arguments.data_dir_option("The storage.data_dir of the peers.")
+    ] = arguments.DEFAULT_DATA_DIR,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array, one object a slot.")] = False,
 ) -> None:
     """Ask the peers that run on this machine how they are.
