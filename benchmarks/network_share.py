@@ -161,7 +161,7 @@ def run_peer(path: Path, go: Path, for_s: float, arguments: list[str]) -> None:
     from peer.network.libp2p_unused import leave_out_unused
 
     leave_out_unused()  # as `murmur peer` does, and before anything imports libp2p
-    from peer.cli import app
+    from peer.commands.table import app
 
     watch = Watch(path, go=go, for_s=for_s)
     threading.Thread(target=watch.watch, daemon=True).start()

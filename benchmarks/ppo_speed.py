@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from peer.cli import app
+from peer.commands.table import app
 
 if __name__ == "__main__":
     app(["bench", "train", *sys.argv[1:]])

@@ -27,7 +27,7 @@ import peer.process  # noqa: E402  # by the line above
 import peer.wire.envelope  # noqa: E402
 from peer.admission.swarm_key import SwarmKey  # noqa: E402
 from peer.agents.native_agent import NativeAgent  # noqa: E402
-from peer.cli import app  # noqa: E402
+from peer.commands.table import app  # noqa: E402
 from peer.network.identity import Identity  # noqa: E402
 from peer.network.libp2p_transport import Libp2pSettings, Libp2pTransport, open_libp2p_transport  # noqa: E402
 from peer.network.transport import Content, DownloadHandler, GossipMessage, RequestHandler  # noqa: E402

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import peer.cli
 import peer.commands.exits
+import peer.commands.table
 import peer.local_swarm
 import peer.process
 from peer.config.load import load_config
@@ -47,7 +47,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
 
 def _refused(*arguments: str) -> str:
     """Return the one message of a command that is refused."""
-    result = RUNNER.invoke(peer.cli.app, list(arguments))
+    result = RUNNER.invoke(peer.commands.table.app, list(arguments))
     assert result.exit_code == 2, result.output
     assert "Traceback" not in result.output
     assert result.stdout == ""
@@ -67,7 +67,7 @@ def _refused(*arguments: str) -> str:
 def test_help_of_every_command_has_examples_and_defaults(
     command: tuple[str, ...], words: tuple[str, ...], option: str
 ) -> None:
-    result = RUNNER.invoke(peer.cli.app, [*command, option], terminal_width=120)
+    result = RUNNER.invoke(peer.commands.table.app, [*command, option], terminal_width=120)
     assert result.exit_code == 0, result.output
     assert all(word in result.output for word in words), result.output
     assert "Example" in result.output
@@ -83,7 +83,9 @@ COMMANDS = (
 
 @pytest.mark.parametrize("command", ["", "identity", "swarm-key", "allow-list"])
 def test_list_of_commands_cuts_no_sentence_at_80_columns(command: str) -> None:
-    result = RUNNER.invoke(peer.cli.app, [*command.split(), "-h"], terminal_width=78)  # a terminal of 80 leaves as many
+    result = RUNNER.invoke(
+        peer.commands.table.app, [*command.split(), "-h"], terminal_width=78
+    )  # a terminal of 80 leaves as many
     listed = result.output.partition("\nCommands:\n")[2]
     assert listed
     assert "..." not in listed
@@ -91,21 +93,21 @@ def test_list_of_commands_cuts_no_sentence_at_80_columns(command: str) -> None:
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("identity", "swarm-key")])
 def test_help_shows_an_example(command: str) -> None:
-    result = RUNNER.invoke(peer.cli.app, [*command.split(), "-h"], terminal_width=120)
+    result = RUNNER.invoke(peer.commands.table.app, [*command.split(), "-h"], terminal_width=120)
     assert f"  murmur {command}" in result.output.partition("Example")[2]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_fits_a_terminal_of_80_columns(command: str) -> None:
-    result = RUNNER.invoke(peer.cli.app, [*command.split(), "-h"], terminal_width=80)
+    result = RUNNER.invoke(peer.commands.table.app, [*command.split(), "-h"], terminal_width=80)
     assert result.exit_code == 0, result.output
     assert [line for line in result.output.splitlines() if len(line) > 80] == []
 
 
 def test_version_and_help_load_neither_libtorch_nor_libp2p() -> None:
     script = (
-        "import sys, peer.cli\n"
-        "try: peer.cli.app(['--version'])\n"
+        "import sys, peer.commands.table\n"
+        "try: peer.commands.table.app(['--version'])\n"
         "except SystemExit as end: assert end.code == 0\n"
         "assert not {'libp2p', 'trio', 'numpy', 'peer._core', 'rich'} & set(sys.modules), sorted(sys.modules)"
     )
@@ -157,9 +159,9 @@ def test_missing_config_file_is_named() -> None:
 def test_config_file_beside_the_user_is_read_by_itself(tmp_path: Path, started: list[Config]) -> None:
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "config.yaml").write_text("run:\n  name: mine\n")
-    assert RUNNER.invoke(peer.cli.app, ["peer", "round.train_s=1"]).exit_code == 0
+    assert RUNNER.invoke(peer.commands.table.app, ["peer", "round.train_s=1"]).exit_code == 0
     (tmp_path / "other.yaml").write_text("run:\n  seed: 7\n")
-    assert RUNNER.invoke(peer.cli.app, ["peer", "-c", "other.yaml"]).exit_code == 0
+    assert RUNNER.invoke(peer.commands.table.app, ["peer", "-c", "other.yaml"]).exit_code == 0
     assert [(config.run.name, config.run.seed, config.round.train_s) for config in started] == [
         ("mine", 1, 1.0),
         ("cartpole", 7, 2.0),
@@ -173,7 +175,7 @@ def test_peer_has_numpy_start_no_thread_for_each_core(
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", chosen or "")
     if chosen is None:
         monkeypatch.delenv("OPENBLAS_NUM_THREADS")
-    assert RUNNER.invoke(peer.cli.app, ["peer"]).exit_code == 0
+    assert RUNNER.invoke(peer.commands.table.app, ["peer"]).exit_code == 0
     assert started
     assert os.environ["OPENBLAS_NUM_THREADS"] == expected
 
@@ -182,7 +184,7 @@ def test_later_sources_win(tmp_path: Path, started: list[Config], monkeypatch: p
     (tmp_path / "a.yaml").write_text("run: {name: a, seed: 1}\nround: {train_s: 1.0}\n")
     (tmp_path / "b.yaml").write_text("run: {name: b}\n")
     monkeypatch.setenv("MURMUR_ROUND__TRAIN_S", "5")
-    RUNNER.invoke(peer.cli.app, ["peer", "-c", "a.yaml", "-c", "b.yaml", "run.seed=9"])
+    RUNNER.invoke(peer.commands.table.app, ["peer", "-c", "a.yaml", "-c", "b.yaml", "run.seed=9"])
     (config,) = started
     assert (config.run.name, config.run.seed, config.round.train_s) == ("b", 9, 5.0)
 
@@ -201,7 +203,7 @@ def test_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyError("a bug of ours")
 
     monkeypatch.setattr(peer.process, "run_process", fail)
-    assert isinstance(RUNNER.invoke(peer.cli.app, ["peer"]).exception, KeyError)
+    assert isinstance(RUNNER.invoke(peer.commands.table.app, ["peer"]).exception, KeyError)
 
 
 @pytest.mark.parametrize(
@@ -286,10 +288,10 @@ def test_up_that_is_stopped_while_it_starts_a_peer_stops_that_one_too(monkeypatc
 @pytest.mark.parametrize("command", ["up", "peer", "doctor"])
 def test_signals_are_listened_for_before_anything_slow_is_loaded(command: str) -> None:
     code = (
-        "import sys, peer.cli, peer.commands.exits as exits\n"
+        "import sys, peer.commands.table, peer.commands.exits as exits\n"
         "slow = ('peer.config.schema', 'peer.network', 'trio', 'numpy')\n"
         "exits.on_stop = lambda _: sys.exit(','.join(name for name in slow if name in sys.modules) or 7)\n"
-        f"peer.cli.app(['{command}'])"
+        f"peer.commands.table.app(['{command}'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 7, done.stderr
@@ -318,7 +320,7 @@ def _save(
 
 def test_eval_prints_the_same_figure_every_time(tmp_path: Path) -> None:
     path = _save(tmp_path / "model.safetensors")
-    first, second = (RUNNER.invoke(peer.cli.app, ["eval", str(path), "--episodes", "5"]) for _ in range(2))
+    first, second = (RUNNER.invoke(peer.commands.table.app, ["eval", str(path), "--episodes", "5"]) for _ in range(2))
     assert first.exit_code == 0, first.output
     assert first.stdout == second.stdout
     assert re.match(
@@ -328,7 +330,7 @@ def test_eval_prints_the_same_figure_every_time(tmp_path: Path) -> None:
 
 def test_eval_as_json_holds_every_return_and_their_spread(tmp_path: Path) -> None:
     path = _save(tmp_path / "model.safetensors", run="cartpole")
-    result = RUNNER.invoke(peer.cli.app, ["eval", str(path), "--episodes", "7", "--json"])
+    result = RUNNER.invoke(peer.commands.table.app, ["eval", str(path), "--episodes", "7", "--json"])
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert (told["env"], told["run"], told["round"], told["episodes"]) == ("CartPole-v1", "cartpole", 3, 7)
@@ -336,7 +338,7 @@ def test_eval_as_json_holds_every_return_and_their_spread(tmp_path: Path) -> Non
     assert told["mean_return"] == pytest.approx(np.mean(told["returns"]))
     assert told["std_return"] == pytest.approx(np.std(told["returns"]))
     assert (told["min_return"], told["max_return"]) == (min(told["returns"]), max(told["returns"]))
-    text = RUNNER.invoke(peer.cli.app, ["eval", str(path), "--episodes", "7"]).stdout
+    text = RUNNER.invoke(peer.commands.table.app, ["eval", str(path), "--episodes", "7"]).stdout
     assert f"mean return {told['mean_return']:.1f} over 7" in text
     assert f"; std {told['std_return']:.1f}, {told['min_return']:.1f} to {told['max_return']:.1f})" in text
 
@@ -374,7 +376,7 @@ def test_eval_of_garbage_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_eval_of_a_folder_takes_the_model_in_it_and_says_which(tmp_path: Path) -> None:
     path = _save(tmp_path / "model.safetensors")
-    result = RUNNER.invoke(peer.cli.app, ["eval", str(tmp_path), "--episodes", "5"])
+    result = RUNNER.invoke(peer.commands.table.app, ["eval", str(tmp_path), "--episodes", "5"])
     assert result.exit_code == 0, result.output
     assert result.stderr == f"{path}\n"
 
@@ -411,7 +413,7 @@ def test_eval_of_another_model_than_the_file_names_is_refused(tmp_path: Path) ->
     names = (model_hash(state).hex(), hashlib.sha256(b"".join(hashed_parts(state))).hexdigest())
     for name in names:  # of this version, and of those before protocol 5
         _save(path, model_hash=name)
-        assert RUNNER.invoke(peer.cli.app, ["eval", str(path), "--episodes", "1"]).exit_code == 0
+        assert RUNNER.invoke(peer.commands.table.app, ["eval", str(path), "--episodes", "1"]).exit_code == 0
     _save(path, model_hash="00" * 32)
     assert f"{path} holds model {names[0][:12]}, but says that it is 000000000000" in _refused("eval", str(path))
 
@@ -429,7 +431,7 @@ def test_eval_of_numbers_that_numpy_lacks_is_refused(tmp_path: Path) -> None:
 
 def test_eval_shows_no_control_characters_of_the_file(tmp_path: Path) -> None:
     path = _save(tmp_path / "model.safetensors", run="\x1b[31mred\x07")
-    result = RUNNER.invoke(peer.cli.app, ["eval", str(path), "--episodes", "1"])
+    result = RUNNER.invoke(peer.commands.table.app, ["eval", str(path), "--episodes", "1"])
     assert "of run \\x1b[31mred\\x07; std" in result.stdout
     _save(path, env="\x1b[31mred")
     assert "unknown env '\\x1b[31mred'" in _refused("eval", str(path))

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from typer.testing import CliRunner, Result
 
-from peer.cli import app
+from peer.commands.table import app
 from peer.network.identity import Identity
 from peer.network.key_file import decrypt_identity, encrypt_identity, load_identity
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-import peer.cli
+import peer.commands.table
 from peer.errors import StorageError
 from peer.history.places import find_run
 from peer.history.record import Record
@@ -44,7 +44,7 @@ def data_dir(original: Path, tmp_path: Path) -> Path:
 
 
 def log(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(peer.cli.app, ["log", *map(str, arguments)])
+    return CliRunner().invoke(peer.commands.table.app, ["log", *map(str, arguments)])
 
 
 def shown(*arguments: str | Path) -> list[str]:

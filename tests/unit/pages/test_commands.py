@@ -8,7 +8,7 @@ import pytest
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from peer.cli import app
+from peer.commands.table import app
 from peer.config.load import load_config
 from peer.config.schema import Config
 from peer.config.sources import dotted_keys

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from peer.cli import app
+from peer.commands.table import app
 from peer.native import PpoSettings
 from peer.simulation import run
 from peer.simulation.native import NativeSubject

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from peer.cli import app
+from peer.commands.table import app
 from peer.native import env_names
 
 FAST = ("--seconds", "0.001", "--repeats", "3")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from peer.cli import app
+from peer.commands.table import app
 from peer.native import PpoSettings, make_ppo_agent
 
 FAST = ("--seconds", "0.5", "--repeats", "3")
