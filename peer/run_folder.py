@@ -5,6 +5,7 @@ of the protocol. So another configuration or version never meets state that it c
 one goes on where that had stopped.
 """
 
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,12 +33,13 @@ from peer.types import PeerId
 from peer.wire.limits import PROTOCOL_VERSION
 
 _DIGEST_DIGITS = 8
+_VERSION_SUFFIX = f"-v{PROTOCOL_VERSION}"
 _AFRESH = "starting from the initial model, or from the swarm's once others are met"
 
 
 def run_folder_name(config: Config) -> str:
     """Return the folder's name, such as `cartpole-1f0c93ab-v5`; it changes with every key marked (=)."""
-    return f"{_settings_name(config)}-v{PROTOCOL_VERSION}"
+    return f"{config.run.name}-{digest(config).hex()[:_DIGEST_DIGITS]}{_VERSION_SUFFIX}"
 
 
 class RunFolder:
@@ -80,8 +82,7 @@ class RunFolder:
         """Return the newest state that can be trusted, None when there is none; `agent` is ready to go on from it."""
         entry = self._newest_entry(agent)
         if entry is None:
-            self._tell_other_versions()
-            self._tell_other_settings()
+            self._tell_earlier_state()
             return None
         try:
             if self.training_file.exists():
@@ -150,33 +151,33 @@ class RunFolder:
             self._tell_damage(damage.path, damage.cause, remedy)
         return entries[0] if entries else None
 
-    def _tell_other_versions(self) -> None:
-        """A peer that was upgraded starts afresh beside what it has: say so, or the old state would seem lost."""
-        for other in sorted(self.path.parent.glob(f"{_settings_name(self._config)}*")):
-            if other != self.path:
-                self._sink.emit(OtherVersionKept(path=str(other), remedy=_AFRESH))
+    def _tell_earlier_state(self) -> None:
+        """A peer that was upgraded, or whose keys marked (=) changed, starts afresh beside what it has: name the newest.
 
-    def _tell_other_settings(self) -> None:
-        """Whoever changed a key marked (=) starts afresh, too, knowingly or not: name the key."""
-        others = [
-            folder
-            for folder in self.path.parent.glob(f"{self._config.run.name}-*-v{PROTOCOL_VERSION}")
-            if folder != self.path
-            and folder.name.removeprefix(f"{self._config.run.name}-").count("-") == 1
-            and folder.is_dir()  # not a link to a disk that is not mounted
-        ]
-        newest = max(others, key=lambda folder: folder.stat().st_mtime, default=None)
-        about = None if newest is None else read_about(newest)
+        Else it would seem lost. Another version has mostly other keys, too, and so another digest in the name.
+        """
+        newest = max(self._other_folders(), key=lambda folder: folder.stat().st_mtime, default=None)
+        if newest is None:
+            return
+        if not newest.name.endswith(_VERSION_SUFFIX):
+            self._sink.emit(OtherVersionKept(path=str(newest), remedy=_AFRESH))
+            return
+        about = read_about(newest)
         differing = None if about is None else differing_keys(about.settings, self._config)
         if differing:
             self._sink.emit(OtherSettingsKept(path=str(newest), keys=differing, remedy=_AFRESH))
 
+    def _other_folders(self) -> list[Path]:
+        """Return the folders of this run that are of other settings or versions; the first versions named none."""
+        name = re.compile(re.escape(self._config.run.name) + rf"-[0-9a-f]{{{_DIGEST_DIGITS}}}(-v\d+)?")
+        return [
+            folder
+            for folder in self.path.parent.iterdir()
+            if folder != self.path and name.fullmatch(folder.name) and folder.is_dir()  # no link to what is not mounted
+        ]
+
     def _tell_damage(self, path: Path, cause: str, remedy: str) -> None:
         self._sink.emit(StateDamaged(path=str(path), cause=cause, remedy=remedy))
-
-
-def _settings_name(config: Config) -> str:
-    return f"{config.run.name}-{digest(config).hex()[:_DIGEST_DIGITS]}"
 
 
 def _description(config: Config, entry: Entry) -> dict[str, str]:

@@ -10,7 +10,7 @@ from peer.history.places import find_run
 from peer.history.verify import verify_run
 from peer.run_folder import RunFolder, run_folder_name
 from peer.storage.model_file import load_model
-from peer.telemetry.disk_events import ModelSaved, OtherSettingsKept, StateDamaged
+from peer.telemetry.disk_events import ModelSaved, OtherSettingsKept, OtherVersionKept, StateDamaged
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
 from tests.unit.history.sealed_run import CONFIG, Pair
@@ -113,6 +113,20 @@ def test_run_that_starts_afresh_because_a_setting_changed_says_which(
     (told,) = [event for event in sink.events if isinstance(event, OtherSettingsKept)]
     assert told.keys == ("stop.episodes",)
     assert Path(told.path).name == run_folder_name(others[0])
+
+
+@pytest.mark.parametrize("version", ["-v4", ""])
+def test_upgraded_program_says_where_the_state_of_the_version_before_stays(
+    tmp_path: Path, sink: RecordingSink, pair: Pair, version: str
+) -> None:
+    """It mostly has other keys marked (=), too, and so another digest in the name of its folder."""
+    (tmp_path / "slot-0" / f"{CONFIG.run.name}-0badcafe{version}").mkdir(parents=True)
+    (tmp_path / "slot-0" / f"{CONFIG.run.name}-other-0badcafe{version}").mkdir()
+    with RunFolder(tmp_path / "slot-0", CONFIG, sink=sink) as folder:
+        assert folder.restore(pair.agent) is None
+    (told,) = sink.events
+    assert isinstance(told, OtherVersionKept)
+    assert Path(told.path).name == f"{CONFIG.run.name}-0badcafe{version}"
 
 
 def test_peer_that_is_killed_leaves_the_model_of_its_newest_snapshot(
