@@ -152,7 +152,7 @@ class RunFolder:
         return entries[0] if entries else None
 
     def _tell_earlier_state(self) -> None:
-        """A peer that was upgraded, or whose keys marked (=) changed, starts afresh beside what it has: name the newest.
+        """A peer that was upgraded, or whose keys marked (=) changed, begins anew beside what it has: name the newest.
 
         Else it would seem lost. Another version has mostly other keys, too, and so another digest in the name.
         """
