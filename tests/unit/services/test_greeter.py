@@ -77,16 +77,16 @@ class Hall:
         self.told: list[frozenset[PeerId]] = []
         self.learned: list[tuple[PeerId, bytes]] = []
         own = seal(PeerCard(boot=1, name="me", addresses=(), config=b"c" * 32, schema=b"s" * 32), ME, run=RUN)
-        welcome = Welcome(run=RUN, card=own)
+        self.welcome = Welcome(run=RUN, card=own)
         self.greeter = Greeter(
             self.transport,
-            welcome,
+            self.welcome,
             sink=self.sink,
             names=self.names,
             counters=self.counters,
             learn=lambda peer, data: self.learned.append((peer, data)),
             desk=self._desk(),
-            sessions=SessionDesk(self.transport, welcome=welcome, signer=ME, sink=self.sink, request_s=5.0),
+            sessions=SessionDesk(self.transport, welcome=self.welcome, signer=ME, sink=self.sink, request_s=5.0),
             request_s=5.0,
         )
         self.greeter.add_observers(self)
@@ -145,7 +145,7 @@ async def test_a_card_that_has_changed_is_shown_to_all_that_were_greeted_before(
         await trio.sleep(0.1)
         hall.transport.answers |= {ALICE.peer_id: is_silent, BOB.peer_id: is_broken}
         moved = seal(PeerCard(1, "me", ("/ip4/192.0.2.9/tcp/1",), b"c" * 32, b"s" * 32), ME, run=RUN)
-        hall.greeter._welcome.card = moved
+        hall.welcome.card = moved
         hall.greeter.show_anew()
         await trio.sleep(0.1)
         shown = [(peer, data) for _, peer, protocol, data in hall.transport.requests if protocol == CARD_PROTOCOL]
@@ -225,7 +225,7 @@ async def test_a_stranger_is_shown_our_card_so_that_its_user_learns_why(autojump
         assert answer == card(ME)
         assert hall.refused() == [(ALICE.peer_id, "config")]
         with pytest.raises(ProtocolError):
-            Welcome(run=b"y" * 16, card=hall.greeter._welcome.card).check(ME.peer_id, answer)
+            Welcome(run=b"y" * 16, card=hall.welcome.card).check(ME.peer_id, answer)
 
 
 async def test_a_refused_peer_that_hangs_up_first_is_named_with_where_it_was(autojump_clock: MockClock) -> None:
