@@ -1,5 +1,7 @@
 """The files that a run of one learner writes: what must be known of them before it begins."""
 
+import hashlib
+import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +9,15 @@ from pathlib import Path
 from peer.config.schema import Config
 from peer.solo.curve_file import CurveFile
 from peer.solo.keeper import earlier_env_steps, previous_file
+from peer.solo.options import TrainOptions
 from peer.solo.plot import check_plot
 from peer.solo.run_state import RunRecord, state_file
 from peer.solo.settings_file import SETTINGS_FILE, save_settings
+from peer.storage.model_file import MODEL_FILE
 from peer.storage_failures import check_writable_file
 from peer.telemetry.plain_text import printable
+
+_DIGEST_DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,24 @@ class RunFiles:
         if record.own_folder:
             save_settings(self.model.with_name(SETTINGS_FILE), config, _arguments(record), record.changes)
         return CurveFile(self.curve, record.standing.curve)
+
+
+def default_model_file(config: Config, options: TrainOptions) -> Path:
+    """Return a file that only a run of the same settings writes, too.
+
+    The digest that peers compare would not do: it leaves out what each of them may choose, as the learning rate.
+    """
+    values = config.model_dump(mode="json")
+    settings = {
+        **{section: values[section] for section in ("run", "env", "model", "ppo", "stop")},
+        **{key: values["compute"][key] for key in ("device", "backend")},
+        "env_steps": options.max_env_steps,
+        "eval_steps": options.eval_env_steps,
+        **({} if options.start is None else {"from": options.start.origin.model_hash}),
+    }
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    name = f"{config.run.name}-{digest[:_DIGEST_DIGITS]}"
+    return Path(config.storage.data_dir) / "train" / name / MODEL_FILE
 
 
 def what_is_replaced(model_file: Path) -> str | None:

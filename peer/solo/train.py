@@ -1,15 +1,14 @@
 """`murmur train`: from the configuration to a saved model, a summary and, if wanted, a picture."""
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from peer.agents.native_agent import env_variants
 from peer.config.schema import Config
 from peer.errors import StorageError
-from peer.native import EnvVariant, PpoAgent, PpoSettings, make_ppo_agent
+from peer.native import EnvVariant, PpoAgent, make_ppo_agent
 from peer.settings import ppo_settings
 from peer.solo.curve_file import CURVE_FILE, CurveFile
 from peer.solo.display import make_display
@@ -19,19 +18,28 @@ from peer.solo.options import TrainOptions
 from peer.solo.plot import draw_curve
 from peer.solo.resumption import Resumption
 from peer.solo.run import Outcome, Plan, Progress, Run, Standing
-from peer.solo.run_files import RunFiles, what_is_replaced
+from peer.solo.run_files import RunFiles, default_model_file, what_is_replaced
 from peer.solo.run_state import RunRecord, settings_of
 from peer.solo.schedule import every, growing
 from peer.solo.summary import Summary
-from peer.storage.model_file import MODEL_FILE
 from peer.tasks.catalogue import env_tasks
 from peer.telemetry.plain_text import printable
-from peer.types import PeerId
-
-_DIGEST_DIGITS = 8
+from peer.types import PeerId, Seconds
 
 _SOLO = PeerId("solo")
 """Stands where a peer's identity would be mixed into the seeds: equal seeds give equal runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """A run that can begin, or go on: its learner is where `record` stands, and what it writes to is open."""
+
+    config: Config
+    agent: PpoAgent
+    record: RunRecord
+    files: RunFiles
+    curve: CurveFile
+    keeper: Keeper
 
 
 def train_solo(config: Config, options: TrainOptions, *, tell: Callable[[str], None] = lambda _: None) -> Summary:
@@ -39,7 +47,7 @@ def train_solo(config: Config, options: TrainOptions, *, tell: Callable[[str], N
 
     Raises: ValueError, StorageError before training when something could not be used after it.
     """
-    model_file = options.model_file or _default_model_file(config, options)
+    model_file = options.model_file or default_model_file(config, options)
     own_folder = options.model_file is None
     curve_file = options.curve_file or (model_file.with_name(CURVE_FILE) if own_folder else None)
     record = RunRecord(
@@ -60,7 +68,8 @@ def train_solo(config: Config, options: TrainOptions, *, tell: Callable[[str], N
     agent = make_ppo_agent(config.env.name, ppo_settings(config, _SOLO))
     if options.start is not None:
         options.start.give(agent)
-    return _train_and_save(config, agent, Keeper(config, agent, model_file, record), record, files, curve)
+    keeper = Keeper(config, agent, model_file, record)
+    return _train_and_save(_Ready(config=config, agent=agent, record=record, files=files, curve=curve, keeper=keeper))
 
 
 def go_on(resumption: Resumption, options: TrainOptions, *, tell: Callable[[str], None] = lambda _: None) -> Summary:
@@ -85,58 +94,67 @@ def go_on(resumption: Resumption, options: TrainOptions, *, tell: Callable[[str]
             " differ in the last digits from those of one back end alone"
         )
     keeper = Keeper(config, agent, model_file, record, resumed=True)
-    return _train_and_save(config, agent, keeper, record, files, curve)
+    return _train_and_save(_Ready(config=config, agent=agent, record=record, files=files, curve=curve, keeper=keeper))
 
 
-def _train_and_save(
-    config: Config, agent: PpoAgent, keeper: Keeper, record: RunRecord, files: RunFiles, curve: CurveFile
-) -> Summary:
-    settings = ppo_settings(config, _SOLO)
+def _train_and_save(ready: _Ready) -> Summary:
+    with Interrupt(at_last=ready.keeper.save_trained) as interrupt:
+        outcome = _train(ready, interrupt)
+        wall_s = ready.keeper.wall_s
+        ready.keeper.save()
+        return _summary(ready, outcome, wall_s=wall_s)
+
+
+def _train(ready: _Ready, interrupt: Interrupt) -> Outcome:
+    """Train to the end; the keeper then holds what is to be saved."""
+    config, keeper, record = ready.config, ready.keeper, ready.record
     display = make_display(
         config.env.name,
         target=config.stop.mean_return,
         max_env_steps=record.max_env_steps,
         before_s=record.wall_s,
     )
-    with Interrupt(at_last=keeper.save_trained) as interrupt:
 
-        def trained(progress: Progress) -> None:
-            keeper.save_if_due(run.standing())
-            display.trained(progress)
+    def trained(progress: Progress) -> None:
+        keeper.save_if_due(run.standing())
+        display.trained(progress)
 
-        def evaluated(progress: Progress) -> None:
-            keeper.keep(run.standing())
-            curve.add(progress.curve[-1])
-            display.evaluated(progress)
+    def evaluated(progress: Progress) -> None:
+        keeper.keep(run.standing())
+        ready.curve.add(progress.curve[-1])
+        display.evaluated(progress)
 
-        run = Run(
-            agent,
-            _plan(config, record, settings),
-            stop=interrupt.requested,
-            trained=trained,
-            evaluated=evaluated,
-            standing=record.standing,
-        )
-        with display:
-            outcome = interrupt.while_doing(run.train)
-        if outcome.reason != "diverged":
-            keeper.keep(run.standing())
-        wall_s = keeper.wall_s
-        keeper.save()
-        return Summary(
-            config=config,
-            settings=settings,
-            backend=agent.backend_name,
-            outcome=outcome,
-            wall_s=wall_s,
-            model_env_steps=keeper.env_steps,
-            record=record,
-            resumed=keeper.resumed,
-            keeper=keeper,
-            curve_file=curve,
-            plot=files.plot,
-            plot_failure=_draw(files.plot, outcome, config, backend=agent.backend_name),
-        )
+    run = Run(
+        ready.agent,
+        _plan(config, record),
+        stop=interrupt.requested,
+        trained=trained,
+        evaluated=evaluated,
+        standing=record.standing,
+    )
+    with display:
+        outcome = interrupt.while_doing(run.train)
+    if outcome.reason != "diverged":
+        keeper.keep(run.standing())
+    return outcome
+
+
+def _summary(ready: _Ready, outcome: Outcome, *, wall_s: Seconds) -> Summary:
+    """Draw the curve if that is wanted, and return what the run came to."""
+    return Summary(
+        config=ready.config,
+        settings=ppo_settings(ready.config, _SOLO),
+        backend=ready.agent.backend_name,
+        outcome=outcome,
+        wall_s=wall_s,
+        model_env_steps=ready.keeper.env_steps,
+        record=ready.record,
+        resumed=ready.keeper.resumed,
+        keeper=ready.keeper,
+        curve_file=ready.curve,
+        plot=ready.files.plot,
+        plot_failure=_draw(ready.files.plot, outcome, ready.config, backend=ready.agent.backend_name),
+    )
 
 
 def _draw(plot: Path | None, outcome: Outcome, config: Config, *, backend: str) -> str:
@@ -150,14 +168,14 @@ def _draw(plot: Path | None, outcome: Outcome, config: Config, *, backend: str) 
     return ""
 
 
-def _plan(config: Config, record: RunRecord, settings: PpoSettings) -> Plan:
+def _plan(config: Config, record: RunRecord) -> Plan:
     return Plan(
         target=config.stop.mean_return,
         max_env_steps=record.max_env_steps,
         next_eval=growing if record.eval_env_steps is None else every(record.eval_env_steps),
         eval_episodes=config.stop.episodes,
         eval_seed=config.stop.seed,
-        turns=_turns(config, num_envs=settings.num_envs),
+        turns=_turns(config, num_envs=config.ppo.num_envs),
     )
 
 
@@ -165,21 +183,3 @@ def _turns(config: Config, *, num_envs: int) -> Sequence[Sequence[EnvVariant]]:
     """Share the envs out over all variants; with more variants than envs, over the next ones in turn."""
     tasks = env_tasks(config.env)
     return [env_variants(tasks[start : start + num_envs], num_envs) for start in range(0, len(tasks), num_envs)]
-
-
-def _default_model_file(config: Config, options: TrainOptions) -> Path:
-    """Return a file that only a run of the same settings writes, too.
-
-    The digest that peers compare would not do: it leaves out what each of them may choose, as the learning rate.
-    """
-    values = config.model_dump(mode="json")
-    settings = {
-        **{section: values[section] for section in ("run", "env", "model", "ppo", "stop")},
-        **{key: values["compute"][key] for key in ("device", "backend")},
-        "env_steps": options.max_env_steps,
-        "eval_steps": options.eval_env_steps,
-        **({} if options.start is None else {"from": options.start.origin.model_hash}),
-    }
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    name = f"{config.run.name}-{digest[:_DIGEST_DIGITS]}"
-    return Path(config.storage.data_dir) / "train" / name / MODEL_FILE
