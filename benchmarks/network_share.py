@@ -23,47 +23,20 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 import trio
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-_EVENT_LOOP = "event loop"
-_LOOP = (_EVENT_LOOP, "between steps")
-_OWNERS = (
-    (
-        "network",
-        (
-            "/peer/network/",
-            "/libp2p/",
-            "/noise/",
-            "/multiaddr/",
-            "/peer/services/blobs.py",
-            "/peer/services/received_blob.py",
-            "/peer/services/uploads.py",
-        ),
-    ),
-    (
-        "protocol",
-        (
-            "/peer/rounds/",
-            "/peer/wire/",
-            "/peer/membership/",
-            "/peer/admission/",
-            "/peer/services/conductor.py",
-            "/peer/services/exchanges.py",
-        ),
-    ),
-    ("rest of the peer", ("/peer/",)),
-)
+from benchmarks.task_watch import EVENT_LOOP, LOOP, Watch
+
+_ROOT = Path(__file__).resolve().parent.parent
 _TOP = 30
 _SETTINGS = (
     "model.hidden=[512,512,512]",
@@ -73,87 +46,6 @@ _SETTINGS = (
     "stop.mean_return=null",
     "log.format=json",
 )
-
-
-class Watch(trio.abc.Instrument):
-    """Charges the CPU time of steps of tasks, and of the loop between them, for `for_s`; writes that to `path`."""
-
-    def __init__(self, path: Path, *, go: Path, for_s: float) -> None:
-        self._path = path
-        self._go = go
-        self._for_s = for_s
-        self._looking = self._in_step = False
-        self._owners: defaultdict[str, float] = defaultdict(float)
-        self._functions: defaultdict[str, float] = defaultdict(float)
-        self._steps: Counter[str] = Counter()
-        self._turns = 0
-        self._last = 0.0
-
-    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002  # trio's signature
-        self._turns += self._looking
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002  # trio's signature
-        if self._looking:
-            self._charge(_LOOP)
-            self._in_step = True
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        if self._in_step:
-            self._in_step = False
-            self._charge(_whose(_awaiting(task.coro)) or (_EVENT_LOOP, task.name.rpartition(".")[2]))
-
-    def _charge(self, whose: tuple[str, str]) -> None:
-        now = time.thread_time()
-        self._owners[whose[0]] += now - self._last
-        self._functions[": ".join(whose)] += now - self._last
-        self._steps[": ".join(whose)] += 1
-        self._last = time.thread_time()  # finding out whom to charge is charged to nobody
-
-    def watch(self) -> None:
-        """Wait for the start and for the end, and write the result; in a thread of its own."""
-        main = threading.main_thread().ident
-        assert main is not None
-        clock = time.pthread_getcpuclockid(main)
-        while not self._go.exists():
-            time.sleep(0.1)
-        process = time.process_time()
-        start = self._last = time.clock_gettime(clock)
-        self._looking = True
-        time.sleep(self._for_s)
-        self._looking = False
-        watching = time.clock_gettime(clock) - start - sum(self._owners.values())
-        found = {
-            "cpu_s": time.process_time() - process - watching,
-            "main_thread_s": sum(self._owners.values()),
-            "owners": dict(self._owners),
-            "functions": dict(self._functions),
-            "steps": dict(self._steps),
-            "turns": self._turns,
-        }
-        self._path.write_text(json.dumps(found))
-
-
-def _awaiting(coroutine: Any) -> Iterator[CodeType]:  # Any: coroutines, generators and what else can be awaited
-    """Yield the code that a coroutine waits in, innermost first; only its own when it has ended."""
-    chain: list[CodeType] = []
-    while coroutine is not None:
-        for kind, awaited in (("cr", "cr_await"), ("ag", "ag_await"), ("gi", "gi_yieldfrom")):
-            if hasattr(coroutine, f"{kind}_code"):
-                chain.append(getattr(coroutine, f"{kind}_code"))
-                coroutine = getattr(coroutine, awaited)
-                break
-        else:
-            break
-    return reversed(chain)
-
-
-def _whose(codes: Iterator[CodeType]) -> tuple[str, str] | None:
-    """Return whose code the innermost known one is, and the function."""
-    for code in codes:
-        for owner, fragments in _OWNERS:
-            if any(fragment in code.co_filename for fragment in fragments):
-                return owner, f"{code.co_filename.rpartition('/')[2]}:{code.co_qualname}"
-    return None
 
 
 def run_peer(path: Path, go: Path, for_s: float, arguments: list[str]) -> None:
@@ -208,7 +100,7 @@ class Swarm:
             own += [f"network.addresses=[{addresses}]", "compute.threads=1"]
             watched = ["--peer", str(path), "--go", str(self.go), "--seconds", str(seconds), "--"]
             command = [sys.executable, __file__, *watched, "peer", *_SETTINGS, *own, *settings]
-            self._children.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT))
+            self._children.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT))
         for child in self._children:
             threading.Thread(target=self._read, args=(child,), daemon=True).start()
 
@@ -253,23 +145,28 @@ def measure(*, peers: int, seconds: float, settle_s: float, settings: list[str])
             found = [json.loads(path.read_text()) for path in swarm.results]
         finally:
             swarm.stop()
-    owners: Counter[str] = Counter()
-    functions: Counter[str] = Counter()
-    steps: Counter[str] = Counter()
-    for figures in found:
-        owners.update(figures["owners"])
-        functions.update(figures["functions"])
-        steps.update(figures["steps"])
+    return in_all(found, seconds=seconds, rounds=rounds)
+
+
+def in_all(found: list[dict[str, Any]], *, seconds: float, rounds: int) -> Share:  # Any: JSON, as `Watch` wrote it
+    """Add up the figures of all peers."""
+
+    def total(name: str) -> Counter[str]:
+        counter: Counter[str] = Counter()
+        for figures in found:
+            counter.update(figures[name])
+        return counter
+
     return Share(
-        peers=peers,
+        peers=len(found),
         seconds=seconds,
         rounds=rounds,
         cpu_s=sum(figures["cpu_s"] for figures in found),
         main_thread_s=sum(figures["main_thread_s"] for figures in found),
-        steps=dict(steps),
+        steps=dict(total("steps")),
         turns=sum(figures["turns"] for figures in found),
-        owners=dict(owners),
-        functions=dict(functions.most_common(_TOP)),
+        owners=dict(total("owners")),
+        functions=dict(total("functions").most_common(_TOP)),
     )
 
 
@@ -286,12 +183,12 @@ def wait_until(condition: Callable[[], bool], *, within_s: float, what: str, swa
 def report(share: Share) -> None:
     print(f"{share.peers} peers, {share.seconds:g} s, {share.rounds} rounds sealed")
     each = 1.0 / (share.seconds * share.peers)
-    steps = sum(count for name, count in share.steps.items() if name != ": ".join(_LOOP))
+    steps = sum(count for name, count in share.steps.items() if name != ": ".join(LOOP))
     print(f"a second and peer: {share.turns * each:.0f} turns of the event loop, {steps * each:.0f} steps of tasks")
     print(f"CPU time of all peers {share.cpu_s:.1f} s, of that in their main threads {share.main_thread_s:.1f} s")
     for owner, seconds in sorted(share.owners.items(), key=lambda item: -item[1]):
         print(f"  {owner:18s} {seconds:7.2f} s  {100 * seconds / share.cpu_s:6.2f} %")
-    low, high = share.part("network"), share.part("network", _EVENT_LOOP)
+    low, high = share.part("network"), share.part("network", EVENT_LOOP)
     print(f"network: {100 * low:.1f} % of all CPU time, {100 * high:.1f} % with all of the event loop")
     each = 1.0 / max(1, share.rounds * share.peers)
     print("a peer and round:")
@@ -313,7 +210,7 @@ def main() -> int:
         run_peer(arguments.peer, arguments.go, arguments.seconds, arguments.settings)
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the peers are to end, too
-    from benchmarks.machine import describe_machine
+    from benchmarks.machine import describe_machine  # loads NumPy, which a peer is to load by itself
 
     share = measure(
         peers=arguments.peers,
