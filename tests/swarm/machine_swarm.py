@@ -20,15 +20,8 @@ from peer.rounds.effects import (
     Equivocated,
     FetchPayload,
     FetchSnapshot,
-    Finalised,
-    FinalityWithdrawn,
-    ModelDiffers,
     OpenRound,
-    PieceDropped,
     Publish,
-    Refused,
-    SnapshotApplied,
-    Switched,
     SyncWith,
 )
 from peer.rounds.entry import Entry, genesis
@@ -237,7 +230,7 @@ class MachineSwarm:
 
     # Effects
 
-    def _carry_out(self, member: Member, effects: list[Effect]) -> None:  # noqa: C901, PLR0912  # one arm an effect
+    def _carry_out(self, member: Member, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
                 case Publish():
@@ -252,28 +245,10 @@ class MachineSwarm:
                     self._train(member, effect)
                 case Applied():
                     self.entries[effect.entry.digest] = effect.entry
-                case Finalised():
-                    member.learn_final(effect.entry)
-                case FinalityWithdrawn():
-                    member.unlearn_final(above=-1 if effect.final_round is None else effect.final_round)
                 case Equivocated():
                     self.conflicts.append(f"honest {effect.proof.peer[-6:]} was proven a liar: {effect.proof.what}")
-                case Refused():
-                    member.refused.append(effect)
-                case ModelDiffers():
-                    member.differs.append(effect)
-                case PieceDropped():
-                    member.dropped_steps += effect.env_steps
-                case Switched():
-                    member.switched += 1
-                    member.unlearn_final(above=effect.ancestor_round)
-                case SnapshotApplied():
-                    member.abandoned.append(effect.abandoned)
-                    is_known = effect.entry.held_of(member.identity.peer_id) > 0
-                    member.has_been_forgotten |= effect.entry.horizon > 0 and not is_known
-                    member.unlearn_final(above=-1)
                 case _:
-                    pass
+                    member.note(effect)
         if member.alive:
             self._wake_later(member)
 

@@ -5,7 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from peer.network.identity import Identity
-from peer.rounds.effects import ModelDiffers, Refused
+from peer.rounds.effects import (
+    Effect,
+    Finalised,
+    FinalityWithdrawn,
+    ModelDiffers,
+    PieceDropped,
+    Refused,
+    SnapshotApplied,
+    Switched,
+)
 from peer.rounds.entry import Entry
 from peer.rounds.machine import RoundMachine
 from peer.services.pace import Pace
@@ -72,9 +81,30 @@ class Member:
     paused_until: float = 0.0
     abandoned: list[Entry] = field(default_factory=list)
 
-    def learn_final(self, entry: Entry) -> None:
-        self.final[entry.round] = entry.digest
+    def note(self, effect: Effect) -> None:
+        """Remember what a machine tells; nothing that other members notice follows from it."""
+        match effect:
+            case Finalised():
+                self.final[effect.entry.round] = effect.entry.digest
+            case FinalityWithdrawn():
+                self._unlearn_final(above=-1 if effect.final_round is None else effect.final_round)
+            case Refused():
+                self.refused.append(effect)
+            case ModelDiffers():
+                self.differs.append(effect)
+            case PieceDropped():
+                self.dropped_steps += effect.env_steps
+            case Switched():
+                self.switched += 1
+                self._unlearn_final(above=effect.ancestor_round)
+            case SnapshotApplied():
+                self.abandoned.append(effect.abandoned)
+                is_known = effect.entry.held_of(self.identity.peer_id) > 0
+                self.has_been_forgotten |= effect.entry.horizon > 0 and not is_known
+                self._unlearn_final(above=-1)
+            case _:
+                pass
 
-    def unlearn_final(self, *, above: int) -> None:
+    def _unlearn_final(self, *, above: int) -> None:
         """Hold no round after `above` as final any more."""
         self.final = {number: digest for number, digest in self.final.items() if number <= above}
