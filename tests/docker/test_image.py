@@ -101,6 +101,8 @@ def test_byte_code_of_dependencies_and_package_is_compiled(client: Any) -> None:
         ("mkdir /tmp/s; echo /tmp/s >/tmp/murmur-slot", 1, "no heartbeat in /tmp/s yet"),
         ("mkdir /tmp/s; echo /tmp/s >/tmp/murmur-slot; touch /tmp/s/heartbeat", 0, "last heartbeat"),
         ("mkdir /tmp/s; echo /tmp/s >/tmp/murmur-slot; touch -d '-31 seconds' /tmp/s/heartbeat", 1, "31 s ago"),
+        # The clock was set back by a minute, and the peer has hung since.
+        ("mkdir /tmp/s; echo /tmp/s >/tmp/murmur-slot; touch -d '+1 minute' /tmp/s/heartbeat", 1, "last heartbeat"),
         # Another replica's heartbeat on the shared volume does not count.
         ("mkdir /tmp/s /tmp/t; echo /tmp/s >/tmp/murmur-slot; touch /tmp/t/heartbeat", 1, "no heartbeat"),
     ],
