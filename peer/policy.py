@@ -27,6 +27,8 @@ Actions = npt.NDArray[np.int64] | Floats
 
 _EPSILON = 1e-8
 """Added to variances, as the core does (murmur/rollout/running_moments.hpp)."""
+_MAX_SHIFT = 1e30
+"""Bound on the means that observations are shifted by, as in the core."""
 
 
 def _silu(x: Floats) -> Floats:
@@ -141,7 +143,8 @@ def _normalisation(file: ModelFile, env: EnvSpec) -> tuple[Floats, Floats]:
     moments = file.state.moments
     count, mean, m2 = (part[: env.obs_dim] for part in (moments.count, moments.mean, moments.m2))
     variance = np.divide(m2, count, out=np.ones_like(m2), where=count > 0)
-    return mean.astype(np.float32), (1.0 / np.sqrt(variance + _EPSILON)).astype(np.float32)
+    shift = np.clip(mean, -_MAX_SHIFT, _MAX_SHIFT).astype(np.float32)
+    return shift, (1.0 / np.sqrt(variance + _EPSILON)).astype(np.float32)
 
 
 def _unchanged(env: EnvSpec) -> tuple[Floats, Floats]:

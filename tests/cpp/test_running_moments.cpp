@@ -160,5 +160,21 @@ TEST(Normalizer, ConstantQuantityStaysFiniteAndNaNStaysVisible) {
   EXPECT_THROW(Normalizer(2).refresh(moments), std::invalid_argument);
 }
 
+TEST(Normalizer, StatisticsBeyondAFloatLeaveObservationsFinite) {
+  constexpr float kUnbounded = std::numeric_limits<float>::infinity();
+  for (const double mean : {1e100, -1e100}) {
+    for (const double m2 : {0.0, 1e100}) {
+      for (const float clip : {10.0F, kUnbounded}) {
+        Normalizer normalizer(1, clip);
+        normalizer.refresh(
+            RunningMoments(std::vector<double>{1.0}, std::vector<double>{mean}, std::vector<double>{m2}));
+        std::vector<float> rows = {4.0F, -1e20F};
+        normalizer.apply(rows, rows);
+        for (const float value : rows) EXPECT_TRUE(std::isfinite(value)) << mean << " " << m2 << " " << clip;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace murmur

@@ -78,6 +78,15 @@ def test_a_policy_can_be_given_to_workers_of_multiprocessing(tmp_path: Path) -> 
     assert again.log_std.tolist() == policy.log_std.tolist()
 
 
+def test_statistics_beyond_float32_leave_a_policy_that_acts(tmp_path: Path) -> None:
+    path = trained(tmp_path, *NETWORKS["normalised, unclipped"])
+    file = load_model(path)
+    file.state.moments.mean[:] = 1e99
+    del file.settings["model_hash"]
+    save_model(path, file)
+    assert np.isfinite(load_policy(path).outputs(np.zeros(4))).all()
+
+
 def test_observations_of_another_shape_are_refused(tmp_path: Path) -> None:
     policy = load_policy(trained(tmp_path))
     for shape in ((3,), (2, 5), (1, 2, 4), ()):

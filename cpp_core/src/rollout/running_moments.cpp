@@ -8,6 +8,14 @@
 
 namespace murmur {
 
+namespace {
+
+// Of what is subtracted, which float holds with room for the factor of at most 1e4: a mean that peers sent
+// may be beyond it, and infinity times a factor of 0 is NaN.
+constexpr double kMaxShift = 1e30;
+
+}  // namespace
+
 RunningMoments::RunningMoments(std::size_t size) : count_(size), mean_(size), m2_(size) {
   if (size == 0) throw_invalid("moments need at least one quantity");
 }
@@ -78,7 +86,7 @@ void Normalizer::refresh(const RunningMoments& moments) {
                   std::to_string(shift_.size()));
   }
   for (std::size_t i = 0; i < shift_.size(); ++i) {
-    shift_[i] = static_cast<float>(moments.mean()[i]);
+    shift_[i] = static_cast<float>(std::clamp(moments.mean()[i], -kMaxShift, kMaxShift));
     scale_[i] = static_cast<float>(1.0 / std::sqrt(moments.variance(i) + static_cast<double>(epsilon_)));
   }
 }

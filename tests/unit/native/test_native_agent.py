@@ -1,6 +1,7 @@
 """What the native agent adds to the core: tasks in turns, chunks that can be cancelled, files that cannot be half."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,13 @@ async def test_train_takes_about_the_time_asked_for_and_counts() -> None:
     assert math.isfinite(stats.mean_return)
     assert agent.env_steps == stats.env_steps
     assert agent.new_moments().count[0] == stats.env_steps
+
+
+async def test_statistics_beyond_float32_stop_no_training() -> None:
+    agent = make(settings=replace(SMALL, normalize_observations=True))
+    made_up = Moments(count=np.full(5, 100.0), mean=np.full(5, 1e99), m2=np.zeros(5))
+    agent.set_model(ModelState(params=agent.model().params, moments=made_up))
+    assert (await agent.train(seconds=0.05)).env_steps > 0
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan])
