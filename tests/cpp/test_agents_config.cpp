@@ -54,7 +54,9 @@ TEST(PpoConfig, NamesTheFieldThatIsOutOfRange) {
       {"value_clip_range", [](PpoConfig& c) { c.value_clip_range = -1.0; }},
       {"value_clip_range", [](PpoConfig& c) { c.value_clip_range = 1e-46; }},  // 0, which is off, as a float
       {"entropy_coef", [](PpoConfig& c) { c.entropy_coef = kNaN; }},
+      {"entropy_coef", [](PpoConfig& c) { c.entropy_coef = 1e39; }},  // infinite as a float
       {"value_coef", [](PpoConfig& c) { c.value_coef = -1.0; }},
+      {"value_coef", [](PpoConfig& c) { c.value_coef = 1e300; }},
       {"max_grad_norm", [](PpoConfig& c) { c.max_grad_norm = 0.0; }},
       {"learning_rate", [](PpoConfig& c) { c.learning_rate = 0.0; }},
       {"learning_rate", [](PpoConfig& c) { c.learning_rate = std::numeric_limits<double>::infinity(); }},
@@ -62,6 +64,7 @@ TEST(PpoConfig, NamesTheFieldThatIsOutOfRange) {
       {"target_kl", [](PpoConfig& c) { c.target_kl = -0.01; }},
       {"kl_penalty", [](PpoConfig& c) { c.kl_penalty = -0.1; }},
       {"kl_penalty", [](PpoConfig& c) { c.kl_penalty = kNaN; }},
+      {"kl_penalty", [](PpoConfig& c) { c.kl_penalty = 1e39; }},
       {"observation_clip", [](PpoConfig& c) { c.observation_clip = -1.0; }},
       {"reward_clip", [](PpoConfig& c) { c.reward_clip = kNaN; }},
       {"init_hidden_gain", [](PpoConfig& c) { c.init_hidden_gain = 0.0; }},

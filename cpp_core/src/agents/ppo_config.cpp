@@ -50,6 +50,12 @@ void check_bound(std::string_view field, double value) {
              "0 (off) or in [1.17549435e-38, 3.40282347e38]");
 }
 
+/// For weights of the loss, which may be small but, as a float, not infinite.
+void check_weight(std::string_view field, double value) {
+  check_real(field, value, value >= 0 && value <= static_cast<double>(std::numeric_limits<float>::max()),
+             "in [0, 3.40282347e38]");
+}
+
 void check_network(const PpoConfig& c) {
   check_count("hidden layers", static_cast<std::int64_t>(c.hidden.size()), 1, kMaxHiddenLayers);
   for (const std::int64_t units : c.hidden) check_count("hidden", units, 1, kMaxHiddenUnits);
@@ -81,10 +87,10 @@ void check_objective(const PpoConfig& c) {
   check_real("gae_lambda", c.gae_lambda, c.gae_lambda >= 0 && c.gae_lambda <= 1, "in [0, 1]");
   check_real("clip_range", c.clip_range, c.clip_range > 0 && c.clip_range <= 1, "in (0, 1]");
   check_bound("value_clip_range", c.value_clip_range);
-  check_real("entropy_coef", c.entropy_coef, c.entropy_coef >= 0, ">= 0");
-  check_real("value_coef", c.value_coef, c.value_coef >= 0, ">= 0");
+  check_weight("entropy_coef", c.entropy_coef);
+  check_weight("value_coef", c.value_coef);
   check_real("target_kl", c.target_kl, c.target_kl >= 0, ">= 0 (0 = off)");
-  check_real("kl_penalty", c.kl_penalty, c.kl_penalty >= 0, ">= 0 (0 = off)");
+  check_weight("kl_penalty", c.kl_penalty);
   check_bound("observation_clip", c.observation_clip);
   check_bound("reward_clip", c.reward_clip);
 }
