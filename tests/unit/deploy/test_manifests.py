@@ -153,6 +153,12 @@ def test_stack_finds_peers_by_name_and_gives_each_replica_a_volume() -> None:
     assert "{{.Task.Slot}}" in stack()["volumes"]["peer-data"]["name"]
 
 
+def test_replicas_of_a_run_without_end_may_come_back_with_their_machine() -> None:
+    """A peer that is stopped with its engine ends well, and `on-failure` leaves it down for good."""
+    assert stack()["services"]["peer"]["deploy"]["restart_policy"]["condition"] == "${PEER_RESTART:-on-failure}"
+    assert "PEER_RESTART=any" in (ROOT / "docs" / "deployment.md").read_text()
+
+
 def unit() -> Iterator[tuple[str, str]]:
     for line in (ROOT / "deploy" / "systemd" / "murmur-peer.service").read_text().splitlines():
         if match := re.fullmatch(r"(\w+)=(.*)", line):
