@@ -18,7 +18,7 @@ from peer.services.admission import AdmissionDesk
 from peer.services.card_exchange import CardExchange
 from peer.services.departures import Departures
 from peer.services.greeted_peers import GreetedPeers, PeersObserver
-from peer.services.handshakes import Handshakes
+from peer.services.greetings import Greetings
 from peer.services.partings import Partings
 from peer.services.service import TaskStatus
 from peer.services.sessions import SessionDesk
@@ -62,7 +62,7 @@ class Greeter:
         self._cards = CardExchange(transport, welcome, request_s=request_s)
         self._partings = Partings(transport, sink=sink, counters=counters)
         self._greeted = GreetedPeers(transport, sink=sink, names=names, counters=counters)
-        self._handshakes = Handshakes(
+        self._greetings = Greetings(
             transport,
             self._greeted,
             cards=self._cards,
@@ -78,7 +78,7 @@ class Greeter:
             cards=self._cards,
             partings=self._partings,
             sessions=sessions,
-            greet=self._handshakes.begin,
+            greet=self._greetings.begin,
         )
         self._nursery: trio.Nursery | None = None
 
@@ -142,15 +142,15 @@ class Greeter:
         await trio.lowlevel.checkpoint()
         try:
             self._twins.compare(peer, self._cards.check(peer, data), self._nursery)
-            self._handshakes.take_shown(peer, data)
+            self._greetings.take_shown(peer, data)
         except ProtocolError as error:
-            self._partings.tell(peer, error, host=self._handshakes.host_of(peer))
+            self._partings.tell(peer, error, host=self._greetings.host_of(peer))
         return self._cards.own(peer)
 
     def _take(self, event: TransportEvent, nursery: trio.Nursery) -> None:
         match event:
             case PeerConnected():
-                self._handshakes.begin(event.peer, nursery)
+                self._greetings.begin(event.peer, nursery)
             case PeerDisconnected(stopped=True):
                 self._greeted.remove_stopped(event.peer)
             case PeerDisconnected():
@@ -177,7 +177,7 @@ class Greeter:
                     self._twins.look_at(peer, session, nursery)
             missed = self.greeted - connected
             for peer in connected - self.greeted:
-                self._handshakes.begin(peer, nursery)
+                self._greetings.begin(peer, nursery)
 
     def _note_deaf(self, event: GossipFailing) -> None:
         """Tell of a peer that cannot be gossiped to; one that is not admitted, or not any more, shall not be."""

@@ -29,7 +29,7 @@ class TwinWatch:
         sessions: SessionDesk,
         greet: Callable[[PeerId, trio.Nursery], None],
     ) -> None:
-        """sessions: told of identities that run twice. greet: begins the handshake with a process that takes over."""
+        """sessions: told of identities that run twice. greet: greets a process that takes over."""
         self._transport = transport
         self._greeted = greeted
         self._cards = cards

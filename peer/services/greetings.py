@@ -15,13 +15,13 @@ from peer.types import PeerId, Seconds
 
 _CARD_TRIES = 4
 _TRIES = 7
-"""Of a handshake, in all; whoever has shown no card after `_CARD_TRIES` is sent away."""
+"""Of a greeting, in all; whoever has shown no card after `_CARD_TRIES` is sent away."""
 _PAUSE_S: Seconds = 0.5
 """Between two tries: a peer that has just started accepts connections a moment before it answers."""
 
 
-class Handshakes:
-    """Those under way, one a peer. Each ends with the peer greeted, sent away, or gone."""
+class Greetings:
+    """Those under way, one a peer. Each ends with the peer taken in, sent away, or gone."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Handshakes:
             nursery.start_soon(self._greet, peer)
 
     def host_of(self, peer: PeerId) -> str | None:
-        """Return where a peer whose handshake is under way was connected from; None for others."""
+        """Return where a peer who is being greeted was connected from; None for others."""
         return self._hosts.get(peer)
 
     def take_shown(self, peer: PeerId, data: bytes) -> None:
