@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from peer.errors import StorageError
-from peer.services.status import AdmissionStatus, GoneStatus, PeerStatus, Status
+from peer.services.status_answer import AdmissionStatus, GoneStatus, PeerStatus, Status
 from peer.services.status_socket import read_status
 from peer.storage.heartbeat import Heartbeat
 from peer.telemetry.plain_text import amount, number, plural, printable, size

@@ -9,7 +9,7 @@ import msgspec
 from peer.config.schema import Config
 from peer.doctor.finding import Finding
 from peer.errors import TransportError
-from peer.services.status import Status
+from peer.services.status_answer import Status
 from peer.services.status_socket import read_status
 from peer.settings import announced
 from peer.types import Seconds

@@ -7,7 +7,8 @@ import msgspec
 import trio
 
 from peer.errors import StorageError
-from peer.services.status import ProcessFacts, Running, Status, status_of
+from peer.services.status import ProcessFacts, Running, status_of
+from peer.services.status_answer import Status
 from peer.services.status_socket import serve_status
 from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.process_log import ProcessLog

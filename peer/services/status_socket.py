@@ -15,7 +15,7 @@ from typing import Never
 import msgspec
 import trio
 
-from peer.services.status import Status
+from peer.services.status_answer import Status
 from peer.storage_failures import storage_errors
 from peer.types import Seconds
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from peer.services.status import AdmissionStatus, DeniedStatus, GoneStatus, PeerStatus, Status
+from peer.services.status_answer import AdmissionStatus, DeniedStatus, GoneStatus, PeerStatus, Status
 from peer.status_page import SlotReport, page
 
 

@@ -9,7 +9,7 @@ from peer.config.schema import Config
 from peer.doctor import reachability_checks
 from peer.doctor.finding import Finding
 from peer.doctor.reachability_checks import check_announced
-from peer.services.status import Status
+from peer.services.status_answer import Status
 from tests.unit.services.statuses import status
 
 

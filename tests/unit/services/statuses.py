@@ -1,6 +1,6 @@
 """A status as a peer may tell it."""
 
-from peer.services.status import Status
+from peer.services.status_answer import Status
 
 
 def status(round_number: int = 7) -> Status:

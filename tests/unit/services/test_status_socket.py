@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from peer.errors import StorageError
-from peer.services.status import Status
+from peer.services.status_answer import Status
 from peer.services.status_socket import SOCKET_FILE, read_status, serve_status, short_path
 from tests.unit.services.statuses import status
 
