@@ -10,20 +10,18 @@ import numpy as np
 from peer.agents.native_agent import NativeAgent
 from peer.config.schema import Config
 from peer.errors import ProtocolError, StorageError
+from peer.history.chain_check import ChainCheck
 from peer.history.findings import Findings, ranges
 from peer.history.places import RunPlace
-from peer.history.record import Record, read_records
 from peer.history.replay import Replay
 from peer.network.identity import Identity
 from peer.round_parts import first_entry, round_parts
 from peer.rounds.entry import Entry
-from peer.rounds.manifest import check_manifest
 from peer.rounds.parts import Parts
-from peer.rounds.rules import RoundRules
 from peer.rounds.snapshot import decode_snapshot
 from peer.run_folder import run_folder_name
 from peer.settings import ppo_settings
-from peer.storage.journal_reader import JournalReader, open_journal_reader
+from peer.storage.journal_reader import open_journal_reader
 from peer.storage.model_file import MODEL_FILE, ModelFile, load_model
 from peer.storage.payloads import PAYLOADS_FOLDER, PayloadFolder
 from peer.storage.snapshots import SNAPSHOTS_FOLDER, Damage, SnapshotStore
@@ -53,7 +51,7 @@ def verify_run(place: RunPlace, config: Config) -> Findings:
         damage = journal.damage()
         if damage is not None:
             findings.problem(None, f"{place.journal.name} is damaged as a file, says SQLite: {printable(damage)}")
-        check = _ChainCheck(
+        check = ChainCheck(
             first_entry(config, agent), replay=replay, rules=parts.rules, findings=findings, snapshots=snapshots
         )
         check.run(journal, run=parts.run)
@@ -63,88 +61,6 @@ def verify_run(place: RunPlace, config: Config) -> Findings:
         _judge_model_file(model_file, replay.found, findings, ended=ended)
     _tell_unchecked(place, config, findings)
     return findings
-
-
-class _ChainCheck:
-    """Walks up the journal, one record after the other."""
-
-    def __init__(
-        self, start: Entry, *, replay: Replay, rules: RoundRules, findings: Findings, snapshots: list[Entry]
-    ) -> None:
-        self._start = start
-        self._rosters = {entry.digest: entry for entry in snapshots}
-        self._replay = replay
-        self._rules = rules
-        self._findings = findings
-        self._last: Entry | None = None
-        self._last_round = 0
-
-    def run(self, journal: JournalReader, *, run: bytes) -> None:
-        breaks = journal.breaks()
-        for record in read_records(journal.rows(newest_first=False), run=run):
-            self._take(record, is_break=record.round in breaks)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the chain's last round ends the run."""
-        return self._last is not None and bool(self._last.stop)
-
-    def _take(self, record: Record, *, is_break: bool) -> None:
-        parent = self._parent_of(record, is_break=is_break)
-        self._last, self._last_round = record.entry, record.round
-        if record.entry is None:
-            self._findings.problem(record.round, record.damage)
-            return
-        self._findings.manifests.append(record.round)
-        self._findings.headers += len(record.entry.admitted)
-        self._replay.follow(record.entry, linked=parent is not None and self._follows(parent, record.entry))
-
-    def _parent_of(self, record: Record, *, is_break: bool) -> Entry | None:
-        """Return what the record must build on, None where that is not known here."""
-        if self._last_round == 0:
-            return self._first_parent(record)
-        if is_break:
-            self._findings.unchecked.append(
-                f"what lies between rounds {self._last_round} and {record.round}: this peer took the state of round"
-                f" {record.round} over from others, or its disk had failed"
-            )
-            return None
-        if record.round != self._last_round + 1:
-            lost = ranges(range(self._last_round + 1, record.round))
-            self._findings.problem(None, f"rounds {lost} are missing: somebody removed them from the journal")
-            return None
-        return None if self._last is None else self._with_roster(self._last)
-
-    def _with_roster(self, entry: Entry) -> Entry | None:
-        """Return `entry` with its roster; None where a top manifest only hashes it and nothing else here tells it."""
-        if entry.roster:
-            return entry
-        known = self._rosters.get(entry.digest)
-        if known is None:
-            self._findings.unchecked.append(f"round {entry.round + 1} by the rules: the roster before it is not here")
-        return known
-
-    def _first_parent(self, record: Record) -> Entry | None:
-        if record.round == 1:
-            self._findings.from_start = True
-            self._replay.state = self._start.state
-            return self._start
-        self._findings.unchecked.append(f"rounds before {record.round}: the journal does not hold them any more")
-        return None
-
-    def _follows(self, parent: Entry, entry: Entry) -> bool:
-        if entry.parent != parent.digest:
-            text = "does not build on" if parent.round else "does not begin with the model and the settings of"
-            what = f"round {parent.round} before it" if parent.round else "this run"
-            self._findings.problem(entry.round, f"{text} {what}: one of them was replaced")
-            return False
-        try:
-            check_manifest(parent, entry, self._rules).settle(entry)
-        except ProtocolError as error:
-            self._findings.problem(entry.round, f"breaks the rules: {error.detail}")
-            return False
-        self._findings.links.append(entry.round)
-        return True
 
 
 def _snapshots(place: RunPlace, parts: Parts, findings: Findings) -> list[Entry]:
