@@ -9,7 +9,8 @@ from peer.config.schema import Config
 from peer.doctor.admission_checks import check_admission
 from peer.doctor.finding import Finding, failed
 from peer.doctor.machine_checks import check_clock, check_compute, check_disk, check_identities, check_open_files
-from peer.doctor.network_checks import check_peers, check_port
+from peer.doctor.peer_checks import check_peers
+from peer.doctor.port_check import check_port
 from peer.doctor.reachability_checks import check_announced
 from peer.network.libp2p_logging import quiet_libp2p_logging
 

@@ -1,4 +1,4 @@
-"""The doctor on the network: whatever answers, or does not, is told apart, and a healthy peer is left in peace."""
+"""The doctor at other peers: whatever answers, or does not, is told apart, and a healthy one is left in peace."""
 
 import random
 from collections.abc import AsyncIterator
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import trio
-from msgspec.structs import replace
 from trio.testing import MockClock
 
 from peer.admission.allow_list import AllowListFile, Authority, Listed, signed
@@ -16,9 +15,9 @@ from peer.admission.policy import AdmissionPolicy, FoundList
 from peer.agents.native_agent import NativeAgent
 from peer.config.digest import digest, section_hints
 from peer.config.schema import Config
-from peer.doctor import network_checks, reachability_checks
+from peer.doctor import peer_checks
 from peer.doctor.finding import Finding
-from peer.doctor.network_checks import check_peers, check_port
+from peer.doctor.peer_checks import check_peers
 from peer.network.identity import Identity
 from peer.network.key_file import load_or_create_identity
 from peer.network.libp2p_settings import Libp2pSettings
@@ -34,7 +33,6 @@ from peer.wire.envelope import seal
 from peer.wire.messages import PeerCard
 from peer.wire.sync import CARD_PROTOCOL
 from tests.unit.doctor.findings import only
-from tests.unit.services.statuses import status
 
 
 def config_for(*addresses: str, **sections: dict[str, object]) -> Config:
@@ -154,7 +152,7 @@ async def test_dead_addresses_are_waited_for_together_and_told_in_their_order(
         await trio.sleep(0.1 if address == addresses[0] else 10.0)
         return Finding(verdict="ok", subject="peer", text=address)
 
-    monkeypatch.setattr(network_checks._Visitor, "check", check)
+    monkeypatch.setattr(peer_checks._Visitor, "check", check)
     started = trio.current_time()
     await check_peers(config_for(*addresses), lambda found: told.append((trio.current_time() - started, found.text)))
     assert [text for _, text in told] == addresses
@@ -171,30 +169,3 @@ async def test_two_addresses_of_one_peer_are_both_found() -> None:
 
 async def test_no_address_at_all_is_only_a_warning() -> None:
     assert only(await findings_of(config_for())).verdict == "warn"
-
-
-async def test_a_taken_port_is_named() -> None:
-    with trio.socket.socket() as taken:
-        await taken.bind(("127.0.0.1", 0))
-        taken.listen(1)
-        network = {"listen_host": "127.0.0.1", "port": taken.getsockname()[1]}
-        finding = only([finding async for finding in check_port(Config.model_validate({"network": network}))])
-    assert finding.verdict == "fail"
-    assert str(network["port"]) in finding.text
-    assert "another network.port" in finding.next_step
-    free = only([finding async for finding in check_port(Config.model_validate({"network": network}))])
-    assert free.verdict == "warn"  # loopback: nobody else can reach it
-
-
-async def test_port_of_a_peer_that_runs_here_is_no_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Whoever asks the doctor about a peer that runs is told that all is well, by the exit code too."""
-    (tmp_path / "slot-0").mkdir()
-    with trio.socket.socket() as taken:
-        await taken.bind(("127.0.0.1", 0))
-        taken.listen(1)
-        port = taken.getsockname()[1]
-        running = replace(status(), addresses=[f"/ip4/127.0.0.1/tcp/{port}"])
-        monkeypatch.setattr(reachability_checks, "read_status", lambda _slot, *, timeout_s: running)  # noqa: ARG005
-        sections = {"network": {"listen_host": "127.0.0.1", "port": port}, "storage": {"data_dir": str(tmp_path)}}
-        finding = only([finding async for finding in check_port(Config.model_validate(sections))])
-    assert (finding.verdict, finding.text) == ("ok", f"127.0.0.1 port {port} is peer-1's, which runs here")
