@@ -12,7 +12,8 @@ from peer.native import AggregationKernels
 from peer.rounds.machine import Aggregate
 from peer.simulation.arguments import ended
 from peer.simulation.learner import Subject
-from peer.simulation.result import Result, result_of
+from peer.simulation.outcome import result_of
+from peer.simulation.result import Result
 from peer.simulation.scenario import Scenario
 from peer.simulation.swarm import Swarm
 from peer.simulation.toy import ToySubject

@@ -10,8 +10,8 @@ from peer.rounds.roster import seal_order
 from peer.rounds.rules import RoundRules
 from peer.simulation.arguments import ended
 from peer.simulation.attacks.attack import Letter
+from peer.simulation.outcome import result_of
 from peer.simulation.peer_life import PeerLife
-from peer.simulation.result import result_of
 from peer.simulation.scenario import Scenario
 from peer.simulation.swarm import RUN, Swarm
 from peer.simulation.toy import ToySubject

@@ -12,7 +12,7 @@ from peer.simulation.arguments import command, ended, parse_byzantine, parse_par
 from peer.simulation.attacks.registry import ATTACKS
 from peer.simulation.judge import SETTLE_S
 from peer.simulation.learner import Trained
-from peer.simulation.result import result_of
+from peer.simulation.outcome import result_of
 from peer.simulation.run import simulate
 from peer.simulation.scenario import Scenario
 from peer.simulation.swarm import Swarm
@@ -47,6 +47,12 @@ def test_json_of_a_run_has_exactly_the_promised_keys() -> None:
     assert found["bytes_per_peer_per_round"] > 8 * 300
     assert found["excluded"] == found["failures"] == []
     assert (found["seed"], found["sound"], found["replay"]) == (SMALL.seed, True, command(SMALL))
+
+
+def test_traffic_of_a_run_is_told_in_the_units_of_the_log() -> None:
+    """It came in units of 1024 bytes, under the names of others."""
+    result = replace(simulate(replace(SMALL, rounds=2)), bytes_per_peer_per_round=842_000)
+    assert "  traffic     842 KB sent by each peer in a round\n" in result.text()
 
 
 class Diverging(ToySubject):
