@@ -1,36 +1,22 @@
-"""The chain of sealed rounds on disk, as a SQLite table: append, replace a branch, read back, drop the old."""
+"""The chain of sealed rounds on disk, as a SQLite table: a round or a branch is added, and the old are dropped."""
 
-import os
 import sqlite3
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from peer.errors import StorageError
+from peer.storage.journal_database import failure, is_damage, move_aside, open_database, row_checksum
 from peer.storage_failures import storage_errors
 from peer.types import Digest
 
 JOURNAL_FILE = "journal.sqlite"
 """Its name in the folder of a run."""
 
-MAX_SET_ASIDE = 2
-"""Damaged journals that are kept beside it."""
-
-_SCHEMA_VERSION = 1
 _MIDDLE_ROUND = """
 SELECT round FROM manifests ORDER BY round LIMIT 1 OFFSET (SELECT (count(*) + 1) / 2 FROM manifests)
 """
-_DAMAGE_CODES = {
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_ERROR,  # a table of the right name with other columns
-    sqlite3.SQLITE_FORMAT,
-    sqlite3.SQLITE_IOERR_SHORT_READ,
-}
-_SIDE_FILES = ("-wal", "-shm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,19 +49,13 @@ class Journal:
         with storage_errors("use", path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._database = _open(path)
+            self._database = open_database(path)
         except sqlite3.Error as error:
-            if not _is_damage(error, path):
-                raise _failure("open", path, error) from error
-            self.set_aside = _move_aside(path)
+            if not is_damage(error, path):
+                raise failure("open", path, error) from error
+            self.set_aside = move_aside(path)
             with self._errors("create"):
-                self._database = _open(path)
-
-    def append(self, entries: Sequence[JournalEntry]) -> None:
-        """Add rounds, all or none; an entry of a round that is there replaces it. Raises: StorageError."""
-        with self._turn, self._errors("write"), self._transaction():
-            self._insert(entries)
-        self._shrink()
+                self._database = open_database(path)
 
     def replace_from(
         self, first_round: int, entries: Sequence[JournalEntry], *, previous: Digest | None = None
@@ -93,30 +73,6 @@ class Journal:
                 self._database.execute("INSERT INTO breaks VALUES (?)", (first_round,))
             self._insert(entries)
         self._shrink()
-
-    def read(self, first_round: int, last_round: int) -> list[JournalEntry]:
-        """Return the entries of first_round..last_round (both included) that are there, by round.
-
-        Raises: StorageError, also when an entry's checksum does not hold.
-        """
-        query = "SELECT round, digest, data, crc FROM manifests WHERE round BETWEEN ? AND ? ORDER BY round"
-        with self._turn, self._errors("read"):
-            rows = self._database.execute(query, (first_round, last_round)).fetchall()
-        for number, digest, data, crc in rows:
-            if row_checksum(number, digest, data) != crc:
-                raise StorageError(f"{self._path} is damaged: round {number}: its checksum does not match")
-        return [JournalEntry(round=row[0], digest=Digest(row[1]), data=row[2]) for row in rows]
-
-    def rounds(self) -> tuple[int, int] | None:
-        """Return the first and last round held, None when empty. Raises: StorageError."""
-        with self._turn, self._errors("read"):
-            first, last = self._database.execute("SELECT min(round), max(round) FROM manifests").fetchone()
-        return None if first is None else (first, last)
-
-    def compact(self, *, below_round: int) -> None:
-        """Drop rounds below `below_round` and give their space back to the disk. Raises: StorageError."""
-        with self._turn, self._errors("compact"):
-            self._drop_below(below_round)
 
     def close(self) -> None:
         """Write everything into the main file and close. Raises: StorageError."""
@@ -175,88 +131,4 @@ class Journal:
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise  # a caller's bug, not the disk's doing
         except sqlite3.Error as error:
-            raise _failure(operation, self._path, error) from error
-
-
-def row_checksum(number: int, digest: object, data: object) -> int:
-    """Cover the whole row. A damaged file may hold values of any type, which give a sum that never matches."""
-    if not isinstance(digest, bytes) or not isinstance(data, bytes):
-        return -1
-    return zlib.crc32(data, zlib.crc32(digest, zlib.crc32(number.to_bytes(8, signed=True))))
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    # Threads take turns by the journal's own lock, so SQLite's check of the thread is in the way.
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-    try:
-        database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table, else it has no effect
-        database.execute("PRAGMA journal_mode = WAL").fetchall()
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute("PRAGMA journal_size_limit = 4194304").fetchall()
-        _check_version(database)
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS manifests ("
-            "round INTEGER PRIMARY KEY, digest BLOB NOT NULL, data BLOB NOT NULL, crc INTEGER NOT NULL)"
-        )
-        database.execute("CREATE TABLE IF NOT EXISTS breaks (round INTEGER PRIMARY KEY)")
-        _check_content(database)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _check_version(database: sqlite3.Connection) -> None:
-    version = database.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0:
-        database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-    elif version != _SCHEMA_VERSION:
-        raise sqlite3.DatabaseError(f"schema version {version}, this program writes {_SCHEMA_VERSION}")
-
-
-def _check_content(database: sqlite3.Connection) -> None:
-    """Read everything once: SQLite notices a damaged page only when it meets it, and has no checksums."""
-    verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if verdict != "ok":
-        raise sqlite3.DatabaseError(str(verdict))
-    for number, digest, data, crc in database.execute("SELECT round, digest, data, crc FROM manifests"):
-        if row_checksum(number, digest, data) != crc:
-            raise sqlite3.DatabaseError(f"round {number}: its checksum does not match")
-
-
-def _is_damage(error: sqlite3.Error, path: Path) -> bool:
-    """Tell a bad file, which a new one replaces, from a bad disk (full, read-only, I/O errors)."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if code == sqlite3.SQLITE_READONLY:  # a damaged header can claim that too
-        return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
-    return code is None or code in _DAMAGE_CODES
-
-
-def _failure(operation: str, path: Path, error: sqlite3.Error) -> StorageError:
-    cause = str(error)
-    hints = {
-        "full": "free some space, or set storage.data_dir to another disk",
-        "readonly": "mount it writable, or set storage.data_dir to a folder that is",
-        "unable to open": "check that the folder exists and is writable",
-        "locked": "another process uses it: end that process",
-        "disk I/O": "check the disk (dmesg, smartctl)",
-    }
-    hint = next((step for word, step in hints.items() if word in cause), "restart the peer to begin a new journal")
-    return StorageError(f"cannot {operation} {path}: {cause}; {hint}")
-
-
-def _move_aside(path: Path) -> Path:
-    """Rename a damaged journal to `.corrupt-<n>`, and keep only the newest few of those."""
-    with storage_errors("move aside", path):
-        taken = sorted(
-            (int(old.name.rpartition("-")[2]), old)
-            for old in path.parent.glob(f"{path.name}.corrupt-*")
-            if old.name.rpartition("-")[2].isdecimal()
-        )
-        target = path.with_name(f"{path.name}.corrupt-{taken[-1][0] + 1 if taken else 1}")
-        path.rename(target)
-        for side in _SIDE_FILES:  # a stale log must not be replayed into the new file
-            path.with_name(path.name + side).unlink(missing_ok=True)
-        for _, old in taken[: len(taken) + 1 - MAX_SET_ASIDE]:
-            old.unlink(missing_ok=True)
-    return target
+            raise failure(operation, self._path, error) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from peer.errors import StorageError
-from peer.storage.journal import row_checksum
+from peer.storage.journal_database import row_checksum
 from peer.storage_failures import storage_errors
 
 _BUSY_S = 5.0

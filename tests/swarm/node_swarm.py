@@ -43,6 +43,7 @@ from peer.telemetry.sink import RecordingSink
 from peer.types import Digest, PeerId, Seconds, TrainStats
 from peer.wire.admission import ChallengeAnswer, encode
 from tests.in_place import in_place
+from tests.unit.storage.journals import held
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
@@ -301,11 +302,7 @@ class NodeSwarm:
         node = self.nodes[number]
         assert node.folder is not None, "the swarm was made without a folder"
         run = wire_run_id(node.config)
-        journal = Journal(node.folder / JOURNAL_FILE, max_bytes=1 << 24)
-        try:
-            entries = [decode_sealed(entry.data, run=run) for entry in journal.read(0, 1 << 40)]
-        finally:
-            journal.close()
+        entries = [decode_sealed(entry.data, run=run) for entry in held(node.folder / JOURNAL_FILE)]
         return [
             SealedRound(
                 number=entry.round,

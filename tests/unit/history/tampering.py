@@ -9,7 +9,7 @@ import msgspec
 from peer.network.identity import Identity
 from peer.round_parts import wire_run_id
 from peer.storage.atomic_file import read_framed, write_framed
-from peer.storage.journal import row_checksum
+from peer.storage.journal_database import row_checksum
 from peer.wire.envelope import Signed, open_as, seal
 from peer.wire.messages import Manifest
 from tests.unit.history.sealed_run import CONFIG

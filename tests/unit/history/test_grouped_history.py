@@ -17,6 +17,7 @@ from peer.storage.journal import Journal, JournalEntry
 from peer.storage.journal_reader import open_journal_reader
 from peer.telemetry.names import NameBook
 from tests.unit.history.sealed_run import CONFIG, ME, OTHER, make_run
+from tests.unit.storage.journals import held
 
 ROUNDS = 8
 
@@ -61,7 +62,7 @@ def test_a_group_seal_that_was_taken_out_of_the_journal_is_missed(folder: Path) 
     victim = records(folder)[-1]
     assert victim.entry is not None
     journal = Journal(place.journal, max_bytes=1 << 24)
-    (row,) = [entry for entry in journal.read(0, 1 << 40) if entry.round == ROUNDS]
+    (row,) = [entry for entry in held(place.journal) if entry.round == ROUNDS]
     cut = msgspec.msgpack.encode(msgspec.msgpack.decode(row.data)[:-1])
     journal.replace_from(
         ROUNDS, [JournalEntry(round=ROUNDS, digest=row.digest, data=cut)], previous=victim.entry.parent

@@ -19,6 +19,7 @@ from peer.storage.snapshots import SnapshotStore
 from peer.telemetry.disk_events import SnapshotSaved, StorageFailed, StorageRecovered
 from peer.telemetry.sink import RecordingSink
 from tests.unit.services.chains import RUN, SCHEMA, LoneChain, first_entry
+from tests.unit.storage.journals import held
 
 
 class Disk:
@@ -36,11 +37,11 @@ class Disk:
         self.write_s = 0.0
         self.writing = self.most_writing = 0
         self.sink = RecordingSink()
-        self.journal = Journal(folder / "journal.sqlite", max_bytes=1 << 24)
+        self.journal_file = folder / "journal.sqlite"
         self.snapshots = SnapshotStore(folder / "snapshots", keep=3)
         blocking: RunBlocking = self._write
         self.archive = Archive(
-            self.journal,
+            Journal(self.journal_file, max_bytes=1 << 24),
             self.snapshots,
             snapshot_every=snapshot_every,
             sink=self.sink,
@@ -63,7 +64,7 @@ class Disk:
             self.archive.observe(effect)
 
     def rounds(self) -> list[int]:
-        return [entry.round for entry in self.journal.read(0, 1 << 40)]
+        return [entry.round for entry in held(self.journal_file)]
 
     def saved(self) -> list[int]:
         return [event.round for event in self.sink.events if isinstance(event, SnapshotSaved)]
@@ -112,7 +113,7 @@ async def test_a_change_of_branch_overwrites_the_rounds_that_were_left(tmp_path:
     disk.see([effect for _ in range(2) for effect in other.seal(step=0.2)])
     await disk.archive.flush(other.machine.tip)
     assert disk.rounds() == [1, 2, 3, 4]
-    assert disk.journal.read(4, 4)[0].digest == other.machine.tip.digest
+    assert held(disk.journal_file)[3].digest == other.machine.tip.digest
     newest = disk.snapshots.load_newest().snapshot
     assert newest is not None
     assert newest.digest == other.machine.tip.digest

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from peer.errors import StorageError
-from peer.storage.journal import MAX_SET_ASIDE, Journal, JournalEntry
+from peer.storage.journal import Journal, JournalEntry
+from peer.storage.journal_database import MAX_SET_ASIDE
 from peer.types import Digest
 from tests.unit.storage.bad_disks import FullDisk, ReadOnlyDisk
+from tests.unit.storage.journals import append, held
 
 MIB = 1 << 20
 
@@ -37,78 +39,59 @@ def path(tmp_path: Path) -> Path:
 
 def test_entries_survive_closing(path: Path) -> None:
     journal = Journal(path, max_bytes=MIB)
-    journal.append(chain(1, 5))
-    journal.append([])
+    append(journal, chain(1, 5))
     journal.close()
     again = Journal(path, max_bytes=MIB)
     assert again.set_aside is None
-    assert again.read(0, 100) == chain(1, 5)
-    assert again.read(2, 3) == chain(2, 3)
-    assert again.read(6, 9) == []
-    assert again.rounds() == (1, 5)
+    assert held(path) == chain(1, 5)
     again.close()
 
 
 def test_new_journal_is_empty(path: Path) -> None:
     journal = Journal(path, max_bytes=MIB)
-    assert journal.rounds() is None
-    assert journal.read(0, 10) == []
-    journal.compact(below_round=5)
+    assert held(path) == []
     journal.close()
 
 
 def test_branch_replaces_everything_from_its_first_round_on(path: Path) -> None:
     journal = Journal(path, max_bytes=MIB)
-    journal.append(chain(1, 10))
+    append(journal, chain(1, 10))
     journal.replace_from(7, chain(7, 8, branch=1))
-    assert journal.read(0, 100) == chain(1, 6) + chain(7, 8, branch=1)
+    assert held(path) == chain(1, 6) + chain(7, 8, branch=1)
     journal.close()
 
 
 def test_failed_replacement_changes_nothing(path: Path) -> None:
     journal = Journal(path, max_bytes=MIB)
-    journal.append(chain(1, 10))
+    append(journal, chain(1, 10))
     bad = JournalEntry(round=8, digest=Digest(bytes(32)), data=None)  # type: ignore[arg-type]  # a caller's bug
     with pytest.raises(sqlite3.IntegrityError):
         journal.replace_from(7, [entry(7, branch=1), bad])
-    assert journal.read(0, 100) == chain(1, 10)
-    journal.append([entry(11)])
-    assert journal.rounds() == (1, 11)
-    journal.close()
-
-
-def test_compaction_drops_the_old_and_gives_space_back(path: Path) -> None:
-    journal = Journal(path, max_bytes=64 * MIB)
-    journal.append(chain(1, 400, size=5000))
-    journal.compact(below_round=2)
-    large = path.stat().st_size
-    journal.compact(below_round=390)
-    assert journal.rounds() == (390, 400)
-    assert path.stat().st_size < large / 10
+    assert held(path) == chain(1, 10)
+    append(journal, [entry(11)])
+    assert held(path) == chain(1, 11)
     journal.close()
 
 
 def test_size_is_bounded_and_the_newest_rounds_stay(path: Path) -> None:
     journal = Journal(path, max_bytes=MIB)
     for number in range(1, 1001):
-        journal.append([entry(number, size=5000)])
+        append(journal, [entry(number, size=5000)])
         if number % 50 == 0:
             total = sum(file.stat().st_size for file in path.parent.iterdir())
             assert total < MIB + 5 * MIB, "the file and its log"
-    rounds = journal.rounds()
-    assert rounds is not None
-    assert rounds[1] == 1000
-    assert 50 < rounds[1] - rounds[0] < 250
-    assert journal.read(*rounds) == chain(*rounds, size=5000)
+    found = held(path)
+    assert 50 < len(found) < 250
+    assert found == chain(1001 - len(found), 1000, size=5000)
     journal.close()
     assert path.stat().st_size <= MIB + 65_536
 
 
 def test_one_entry_beyond_the_bound_is_kept(path: Path) -> None:
     journal = Journal(path, max_bytes=MIB)
-    journal.append([entry(1)])
-    journal.append([entry(2, size=3 * MIB)])
-    assert journal.rounds() == (2, 2)
+    append(journal, [entry(1)])
+    append(journal, [entry(2, size=3 * MIB)])
+    assert [entry.round for entry in held(path)] == [2]
     journal.close()
 
 
@@ -118,7 +101,7 @@ def test_killed_writer_loses_nothing_that_was_appended(path: Path) -> None:
         "from tests.unit.storage.test_journal import *\n"
         "journal = Journal(Path(sys.argv[1]), max_bytes=MIB)\n"
         "for number in range(1, 10_000):\n"
-        "    journal.append([entry(number, size=30)]); print(number, flush=True)\n"
+        "    append(journal, [entry(number, size=30)]); print(number, flush=True)\n"
     )
     for target in (1, 20, 60):
         path.unlink(missing_ok=True)
@@ -130,12 +113,10 @@ def test_killed_writer_loses_nothing_that_was_appended(path: Path) -> None:
                 told = int(process.stdout.readline())
             process.send_signal(signal.SIGKILL)
         journal = Journal(path, max_bytes=MIB)
-        rounds = journal.rounds()
+        found = held(path)
         assert journal.set_aside is None
-        assert rounds is not None
-        assert rounds[0] == 1
-        assert rounds[1] >= told
-        assert journal.read(*rounds) == chain(*rounds, size=30)
+        assert len(found) >= told
+        assert found == chain(1, len(found), size=30)
         journal.close()
         for side in path.parent.glob("journal.db*"):
             side.unlink()
@@ -144,7 +125,7 @@ def test_killed_writer_loses_nothing_that_was_appended(path: Path) -> None:
 def test_any_damage_gives_true_entries_or_a_new_journal(path: Path) -> None:
     """Flip, cut, blank and replace bytes of the file 60 times; a wrong entry must never come out."""
     journal = Journal(path, max_bytes=MIB)
-    journal.append(chain(1, 100))
+    append(journal, chain(1, 100))
     journal.close()
     good, rng, set_aside = path.read_bytes(), random.Random(5), 0
     for _ in range(60):
@@ -155,13 +136,13 @@ def test_any_damage_gives_true_entries_or_a_new_journal(path: Path) -> None:
             path.with_name("journal.db-wal").write_bytes(rng.randbytes(rng.randrange(9000)))
         journal = Journal(path, max_bytes=MIB)
         if journal.set_aside is None:
-            assert journal.read(0, 1000) == chain(1, 100)
+            assert held(path) == chain(1, 100)
         else:
             set_aside += 1
             assert journal.set_aside.exists()
-            assert journal.rounds() is None
-        journal.append([entry(101)])
-        assert journal.read(101, 101) == [entry(101)]
+            assert held(path) == []
+        append(journal, [entry(101)])
+        assert held(path)[-1] == entry(101)
         journal.close()
     assert set_aside > 30
 
@@ -184,14 +165,14 @@ def damaged(good: bytes, rng: random.Random) -> bytes:
 
 def test_damage_outside_of_all_entries_is_noticed_before_anything_is_written_over_it(path: Path) -> None:
     journal = Journal(path, max_bytes=MIB)
-    journal.append(chain(1, 20))
+    append(journal, chain(1, 20))
     journal.close()
     content = bytearray(path.read_bytes())
     content[36:40] = (7).to_bytes(4, "big")  # pages that are free: there is none
     path.write_bytes(content)
     again = Journal(path, max_bytes=MIB)
     assert again.set_aside is not None
-    assert again.rounds() is None
+    assert held(path) == []
     again.close()
 
 
@@ -222,42 +203,41 @@ def test_database_of_another_program_or_version_is_moved_aside(path: Path, state
     database.close()
     journal = Journal(path, max_bytes=MIB)
     assert journal.set_aside == path.with_name("journal.db.corrupt-1")
-    journal.append([entry(1)])
+    append(journal, [entry(1)])
     journal.close()
 
 
 def test_full_disk_loses_no_round_that_was_there(full_disk: FullDisk) -> None:
     path = full_disk.folder / "journal.db"
     journal = Journal(path, max_bytes=MIB)
-    journal.append(chain(1, 3, size=50))
+    append(journal, chain(1, 3, size=50))
     full_disk.fill()
     with pytest.raises(StorageError, match=r"cannot (write|compact) .*/journal.db: "):
         append_one_by_one(journal, chain(4, 200, size=2000))
-    assert journal.read(1, 3) == chain(1, 3, size=50)
     full_disk.free()
-    last = journal.rounds()
-    assert last is not None
-    journal.append([entry(last[1] + 1, size=50)])
+    found = held(path)
+    assert found[:3] == chain(1, 3, size=50)
+    append(journal, [entry(len(found) + 1, size=50)])
     journal.close()
     again = Journal(path, max_bytes=MIB)
     assert again.set_aside is None
-    assert again.read(1, 3) == chain(1, 3, size=50)
+    assert held(path)[:-1] == found
     again.close()
 
 
 def append_one_by_one(journal: Journal, entries: list[JournalEntry]) -> None:
     for each in entries:
-        journal.append([each])
+        append(journal, [each])
 
 
 def test_read_only_disk_is_a_storage_error_and_nothing_is_moved(read_only_disk: ReadOnlyDisk) -> None:
     path = read_only_disk.folder / "journal.db"
     journal = Journal(path, max_bytes=MIB)
-    journal.append(chain(1, 3))
+    append(journal, chain(1, 3))
     journal.close()
     read_only_disk.protect()
     with pytest.raises(StorageError, match=r"cannot (open|write) .*/journal.db: "):
-        Journal(path, max_bytes=MIB).append([entry(4)])
+        append(Journal(path, max_bytes=MIB), [entry(4)])
     assert [file.name for file in read_only_disk.folder.glob("*.corrupt*")] == []
 
 
@@ -273,14 +253,15 @@ def test_threads_take_turns(path: Path) -> None:
 
     def work(offset: int) -> None:
         for number in range(offset, 200, 4):
-            journal.append([entry(number)])
-            journal.read(0, 5)
+            journal.replace_from(number, [entry(number)])
 
     threads = [threading.Thread(target=work, args=(offset,)) for offset in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert journal.read(0, 1000) == chain(0, 199)
+    found = held(path)
+    assert found == [entry(each.round) for each in found]
+    assert found[-1].round >= 196, "the last round of one of them"
     journal.close()
     assert os.listdir(path.parent) == ["journal.db"]  # noqa: PTH208  # names alone

@@ -92,7 +92,7 @@ def test_full_disk_still_gives_a_slot_that_exists(full_disk: FullDisk) -> None:
 
 def test_read_only_folder_is_refused_with_a_next_step(read_only_disk: ReadOnlyDisk) -> None:
     read_only_disk.protect()
-    with pytest.raises(StorageError, match=r"cannot use .*: (read-only file system|permission denied); (mount it|let this user)"):
+    with pytest.raises(StorageError, match=r"cannot use .*: [a-z -]+; (mount it|let this user) "):
         claim_slot(read_only_disk.folder / "data")
 
 
