@@ -74,9 +74,9 @@ struct Fixture {
       for (std::size_t k = 0; k < 3; ++k) base.push_back(3.0F * id + static_cast<float>(k));
     }
   }
-  UpdateStats run(std::int64_t env_steps = 0) {
+  UpdateStats run(std::int64_t env_steps = 0, std::uint64_t seed = 1) {
     PpoUpdate update(config, shape);
-    Rng rng(1);
+    Rng rng(seed);
     return update.run(backend, rollout, {base, {}}, env_steps, rng);
   }
 
@@ -104,6 +104,26 @@ TEST(PpoUpdate, EveryEpochTakesEverySampleOnceInAnotherOrder) {
     for (std::size_t i = 0; i < 24; ++i) EXPECT_EQ(order[i], static_cast<float>(i));
   }
   EXPECT_EQ(orders.size(), 3U);
+}
+
+TEST(PpoUpdate, EverySampleMayComeAnywhere) {
+  Fixture f;
+  f.config.epochs = 1;
+  f.config.minibatch_size = 24;
+  std::vector<int> firsts(24), lasts(24);
+  int in_place = 0;
+  for (std::uint64_t seed = 0; seed < 2400; ++seed) {
+    f.backend.samples.clear();
+    f.run(0, seed);
+    const std::vector<float>& order = f.backend.samples[0];
+    ++firsts[static_cast<std::size_t>(order.front())];
+    ++lasts[static_cast<std::size_t>(order.back())];
+    for (std::size_t i = 0; i < 24; ++i) in_place += order[i] == static_cast<float>(i) ? 1 : 0;
+  }
+  // 100 of each are expected, five deviations are 50; of samples where they were, one in every order.
+  for (const int count : firsts) EXPECT_NEAR(count, 100, 50);
+  for (const int count : lasts) EXPECT_NEAR(count, 100, 50);
+  EXPECT_NEAR(in_place, 2400, 250);
 }
 
 TEST(PpoUpdate, BaseOutputsComeWithTheirSamplesOrNotAtAll) {

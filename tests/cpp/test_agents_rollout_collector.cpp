@@ -118,6 +118,35 @@ TEST(RolloutCollector, ObservationsAreNormalisedAsSeenSoFarAndCountedOnce) {
   EXPECT_NEAR(f.buffer.observations[5], (3.0 - 4.0 / 3.0) / std::sqrt(11.0 / 9.0), 1e-5);
 }
 
+TEST(RolloutCollector, TheCriticSeesLastAndFollowingObservationsNormalisedToo) {
+  PpoConfig config;
+  config.normalize_observations = true;
+  for (const bool is_cut : {false, true}) {
+    Fixture f(
+        1, 2,
+        [=](std::size_t /*env*/, std::size_t step) {
+          return ScriptedStep{.observation = step == 2 ? 5.0F : 1.0F, .truncated = is_cut && step == 2};
+        },
+        config);
+    f.collect();  // 0 and 1 were seen: mean 0.5, deviation 0.5, so that 5 is 9 and 1 is 1
+    EXPECT_NEAR(f.buffer.advantages[1], 1.0 + kGamma * 19.0 - 11.0, 1e-4) << is_cut;
+  }
+}
+
+TEST(RolloutCollector, TheDiscountedReturnBeginsAnewWithEachEpisode) {
+  Fixture ended(1, 3, [](std::size_t /*env*/, std::size_t step) {
+    return ScriptedStep{.reward = 1.0F, .terminated = step == 2};
+  });
+  ended.collect();
+  EXPECT_NEAR(ended.moments.fresh().mean()[1], (1.0 + (1.0 + kGamma) + 1.0) / 3.0, 1e-6);
+  Fixture dropped(2, 1,
+                  [](std::size_t /*env*/, std::size_t /*step*/) { return ScriptedStep{.reward = 1.0F}; });
+  dropped.collect();
+  dropped.collector.assign_variants(std::vector<EnvVariant>{{{}, 0, 10, 2}});  // restarts the first env
+  dropped.collect();
+  EXPECT_NEAR(dropped.moments.fresh().mean()[1], (1.0 + 1.0 + 1.0 + (1.0 + kGamma)) / 4.0, 1e-6);
+}
+
 TEST(RolloutCollector, RewardsAreScaledByTheSpreadOfTheDiscountedReturn) {
   PpoConfig config;
   config.normalize_rewards = true;
