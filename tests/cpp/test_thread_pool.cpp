@@ -51,6 +51,22 @@ TEST(ThreadPool, EveryIndexIsVisitedOnce) {
   }
 }
 
+TEST(ThreadPool, TasksAreSharedOutEvenlyHoweverFewTheyAre) {
+  for (const int threads : {1, 2, 3, 8}) {
+    ThreadPool pool(threads);
+    const auto num_threads = static_cast<std::size_t>(threads);
+    for (const std::size_t n : {0UL, 1UL, 2UL, 3UL, 7UL, 16UL, 100UL}) {
+      std::vector<int> visits(n);
+      pool.parallel_tasks(n, [&](std::size_t begin, std::size_t end) noexcept {
+        EXPECT_LE(end - begin, (n + num_threads - 1) / num_threads)
+            << n << " tasks, " << threads << " threads";
+        for (std::size_t i = begin; i < end; ++i) ++visits[i];
+      });
+      for (const int count : visits) ASSERT_EQ(count, 1);
+    }
+  }
+}
+
 TEST(ThreadPool, ShardsDependOnSizesAlone) {
   const auto shards_of = [](ThreadPool& pool) {
     std::vector<std::size_t> ends(1000);

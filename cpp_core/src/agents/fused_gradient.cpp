@@ -7,10 +7,9 @@
 namespace murmur {
 namespace {
 
-constexpr std::size_t kMaxChunks = 16;   // bounds the memory of partial gradients
-constexpr std::size_t kMinChunk = 256;   // below, adding partial gradients costs more than a thread brings
-constexpr std::size_t kActGrain = 192;   // rows worth waking a second thread for
-constexpr std::size_t kTaskStride = 16;  // ThreadPool shards begin at multiples of this
+constexpr std::size_t kMaxChunks = 16;  // bounds the memory of partial gradients
+constexpr std::size_t kMinChunk = 256;  // below, adding partial gradients costs more than a thread brings
+constexpr std::size_t kActGrain = 192;  // rows worth waking a second thread for
 
 kernels::Nonlinearity nonlinearity(Activation activation) noexcept {
   switch (activation) {
@@ -75,15 +74,16 @@ PpoLossStats FusedGradient::compute(const float* params, const float* backward_w
   gradients_.resize(num_chunks * layout_.size());
   sums_.resize(parts * num_chunks);
   const Problem problem{params, backward_weights, batch, loss};
-  parallel(sums_.size() * kTaskStride, 1,
-           [&](FusedScratch& scratch, std::size_t begin, std::size_t end) noexcept {
-             for (std::size_t t = begin / kTaskStride; t * kTaskStride < end; ++t) {
-               const std::size_t from = t / parts * chunk;
-               const Shard shard{from, std::min(from + chunk, n), chunk_gradient(t / parts)};
-               const Part part = parts == 1 ? Part::kBoth : t % 2 == 0 ? Part::kPolicy : Part::kValue;
-               sums_[t] = differentiate(part, shard, problem, scratch);
-             }
-           });
+  std::atomic<std::size_t> next_scratch{0};
+  pool_->parallel_tasks(sums_.size(), [&](std::size_t begin, std::size_t end) noexcept {
+    FusedScratch& scratch = scratch_[next_scratch++];
+    for (std::size_t t = begin; t < end; ++t) {
+      const std::size_t from = t / parts * chunk;
+      const Shard shard{from, std::min(from + chunk, n), chunk_gradient(t / parts)};
+      const Part part = parts == 1 ? Part::kBoth : t % 2 == 0 ? Part::kPolicy : Part::kValue;
+      sums_[t] = differentiate(part, shard, problem, scratch);
+    }
+  });
   kernels::LossSums total;
   for (const kernels::LossSums& sums : sums_) add(total, sums);
   for (std::size_t c = 1; c < num_chunks; ++c)
@@ -94,25 +94,18 @@ PpoLossStats FusedGradient::compute(const float* params, const float* backward_w
   return mean_loss(to_stats(total), n, loss);
 }
 
-/// Call `body(scratch, begin, end)` for shards of [0, n) on the pool.
-template <class Body>
-void FusedGradient::parallel(std::size_t n, std::size_t grain, const Body& body) {
-  std::atomic<std::size_t> next_scratch{0};
-  pool_->parallel_for(n, grain, [&](std::size_t begin, std::size_t end) noexcept {
-    body(scratch_[next_scratch.fetch_add(1, std::memory_order_relaxed)], begin, end);
-  });
-}
-
 void FusedGradient::run(const FusedNetwork& net, const float* params, std::span<const float> observations,
                         std::size_t width, std::span<float> out) {
   const std::size_t obs_dim = spec().obs_dim;
-  parallel(observations.size() / obs_dim, kActGrain,
-           [&](FusedScratch& scratch, std::size_t begin, std::size_t end) noexcept {
-             for (std::size_t row = begin; row < end; row += kFusedBlock) {
-               net.forward(params, observations.data() + row * obs_dim, std::min(kFusedBlock, end - row),
-                           scratch, out.data() + row * width, Keep::kNothing);
-             }
-           });
+  const std::size_t rows = observations.size() / obs_dim;
+  std::atomic<std::size_t> next_scratch{0};
+  pool_->parallel_for(rows, kActGrain, [&](std::size_t begin, std::size_t end) noexcept {
+    FusedScratch& scratch = scratch_[next_scratch++];
+    for (std::size_t row = begin; row < end; row += kFusedBlock) {
+      net.forward(params, observations.data() + row * obs_dim, std::min(kFusedBlock, end - row), scratch,
+                  out.data() + row * width, Keep::kNothing);
+    }
+  });
 }
 
 kernels::LossSums FusedGradient::differentiate(Part part, const Shard& shard, const Problem& problem,

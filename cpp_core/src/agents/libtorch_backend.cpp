@@ -47,7 +47,6 @@ at::Device choose_device(Device wanted) {
 // CPU time per sample than with 16,384 rows at once; 512 are slower again, since every operation has a
 // price).
 constexpr std::size_t kChunkRows = 2048;
-constexpr std::size_t kTaskStride = 16;  // ThreadPool shards begin at multiples of this
 
 /// Samples [begin, end) of `batch`, with other advantages.
 PpoBatch part_of(const PpoBatch& batch, std::span<const float> advantages, std::size_t begin,
@@ -158,9 +157,9 @@ class LibtorchBackend final : public PpoBackend {
   void for_chunks(std::size_t n, const Body& body) {
     const std::size_t rows = chunk_rows(n), chunks = (n + rows - 1) / rows;
     std::vector<std::exception_ptr> errors(chunks);
-    pool_->parallel_for(chunks * kTaskStride, kTaskStride, [&](std::size_t begin, std::size_t end) noexcept {
+    pool_->parallel_tasks(chunks, [&](std::size_t begin, std::size_t end) noexcept {
       use_one_thread();
-      for (std::size_t c = begin / kTaskStride; c * kTaskStride < end; ++c) {
+      for (std::size_t c = begin; c < end; ++c) {
         try {
           body(c, c * rows, std::min(c * rows + rows, n));
         } catch (...) {

@@ -41,20 +41,22 @@ void check_shares(std::span<const double> shares, std::size_t count) {
   }
 }
 
-/// Call `loop(offset, n)` for runs that cover [0, size), and throw when one met a value out of range.
-template <class Loop>
-void for_finite_runs(ThreadPool& pool, std::size_t size, std::size_t grain, const Loop& loop) {
-  std::atomic<std::uint32_t> largest{0};
-  pool.parallel_for(size, grain, [&](std::size_t begin, std::size_t end) noexcept {
-    const std::uint32_t met = loop(begin, end - begin);
-    std::uint32_t known = largest.load();
-    while (known < met && !largest.compare_exchange_weak(known, met)) {
+/// The largest magnitude that any thread met, as bits.
+class LargestMet {
+ public:
+  void note(std::uint32_t bits) noexcept {
+    std::uint32_t known = bits_.load();
+    while (known < bits && !bits_.compare_exchange_weak(known, bits)) {
     }
-  });
-  if (largest.load() > std::bit_cast<std::uint32_t>(aggregation::kMaxMagnitude)) {
-    throw_invalid("a delta must be finite and within 32768");
   }
-}
+  void check() const {
+    if (bits_.load() > std::bit_cast<std::uint32_t>(aggregation::kMaxMagnitude))
+      throw_invalid("a delta must be finite and within 32768");
+  }
+
+ private:
+  std::atomic<std::uint32_t> bits_{0};
+};
 
 Pointers advanced(const Pointers& deltas, std::size_t count, std::size_t offset) noexcept {
   Pointers moved{};
@@ -73,7 +75,7 @@ Aggregation::Aggregation(std::shared_ptr<ThreadPool> pool, InstructionSet set)
 
 double Aggregation::l2_norm(Delta delta) const {
   std::vector<double> slices(num_slices(delta.size()));
-  pool_->parallel_for(slices.size(), [&](std::size_t begin, std::size_t end) noexcept {
+  pool_->parallel_tasks(slices.size(), [&](std::size_t begin, std::size_t end) noexcept {
     for (std::size_t s = begin; s < end; ++s) {
       slices[s] =
           kernels_.sum_of_squares(delta.data() + s * kSlice, std::min(kSlice, delta.size() - s * kSlice));
@@ -91,10 +93,13 @@ void Aggregation::weighted_sum(std::span<const Delta> deltas, std::span<const do
   check_size("out", deltas[0].size(), out.size());
   std::array<double, aggregation::kMaxDeltas> scaled{};
   for (std::size_t k = 0; k < shares.size(); ++k) scaled[k] = std::ldexp(shares[k], aggregation::kScaleBits);
-  for_finite_runs(*pool_, out.size(), kGrain, [&](std::size_t offset, std::size_t n) noexcept {
-    const Pointers from = advanced(pointers, deltas.size(), offset);
-    return kernels_.weighted_sum(from.data(), scaled.data(), deltas.size(), n, out.data() + offset);
+  LargestMet largest;
+  pool_->parallel_for(out.size(), kGrain, [&](std::size_t begin, std::size_t end) noexcept {
+    const Pointers from = advanced(pointers, deltas.size(), begin);
+    largest.note(
+        kernels_.weighted_sum(from.data(), scaled.data(), deltas.size(), end - begin, out.data() + begin));
   });
+  largest.check();
 }
 
 void Aggregation::squared_distances(std::span<const Delta> deltas, std::span<double> out) const {
@@ -103,16 +108,15 @@ void Aggregation::squared_distances(std::span<const Delta> deltas, std::span<dou
   check_size("out", count * count, out.size());
   const std::size_t slices = num_slices(size);
   std::vector<double> sums(slices * pairs);
-  for_finite_runs(*pool_, slices, 1, [&](std::size_t first, std::size_t num) noexcept {
-    std::uint32_t largest = 0;
-    for (std::size_t s = first; s < first + num; ++s) {
+  LargestMet largest;
+  pool_->parallel_tasks(slices, [&](std::size_t begin, std::size_t end) noexcept {
+    for (std::size_t s = begin; s < end; ++s) {
       const Pointers from = advanced(pointers, count, s * kSlice);
       const std::size_t length = std::min(kSlice, size - s * kSlice);
-      largest =
-          std::max(largest, kernels_.squared_distances(from.data(), count, length, sums.data() + s * pairs));
+      largest.note(kernels_.squared_distances(from.data(), count, length, sums.data() + s * pairs));
     }
-    return largest;
   });
+  largest.check();
   std::fill(out.begin(), out.end(), 0.0);
   std::size_t pair = 0;
   for (std::size_t i = 0; i < count; ++i) {
@@ -131,10 +135,12 @@ void Aggregation::trimmed_mean(std::span<const Delta> deltas, std::size_t trim, 
                   std::to_string(trim));
   }
   check_size("out", deltas[0].size(), out.size());
-  for_finite_runs(*pool_, out.size(), kGrain, [&](std::size_t offset, std::size_t n) noexcept {
-    const Pointers from = advanced(pointers, deltas.size(), offset);
-    return kernels_.trimmed_mean(from.data(), deltas.size(), trim, n, out.data() + offset);
+  LargestMet largest;
+  pool_->parallel_for(out.size(), kGrain, [&](std::size_t begin, std::size_t end) noexcept {
+    const Pointers from = advanced(pointers, deltas.size(), begin);
+    largest.note(kernels_.trimmed_mean(from.data(), deltas.size(), trim, end - begin, out.data() + begin));
   });
+  largest.check();
 }
 
 }  // namespace murmur

@@ -16,9 +16,6 @@ namespace murmur {
 
 namespace {
 
-// Shards begin at multiples of this: 16 floats are one cache line and one AVX-512 register.
-constexpr std::size_t kShardAlignment = 16;
-
 // Between two loops of a rollout lie a few microseconds; a futex sleep and wake costs about as much. Longer
 // spins would steal the core from another peer on the same machine.
 constexpr int kSpins = 2000;
@@ -103,19 +100,16 @@ void ThreadPool::stop() noexcept {
   for (std::thread& worker : crew_->workers) worker.join();
 }
 
-void ThreadPool::run(std::size_t n, std::size_t grain, void* fn, Body body) noexcept {
+void ThreadPool::run(std::size_t n, std::size_t shard_size, void* fn, Body body) noexcept {
   if (is_forked()) {
     body(fn, 0, n);
     return;
   }
   MURMUR_ASSERT(!busy_.exchange(true, std::memory_order_acquire) && "one parallel_for at a time");
-  const auto num_shards = static_cast<std::size_t>(num_threads_);
-  const std::size_t even = (n + num_shards - 1) / num_shards;
-  const std::size_t size = std::max({even, grain, std::size_t{1}});
   fn_ = fn;
   body_ = body;
   n_ = n;
-  shard_size_ = (size + kShardAlignment - 1) / kShardAlignment * kShardAlignment;
+  shard_size_ = shard_size;
   pending_.store(static_cast<std::uint32_t>(num_threads_ - 1), std::memory_order_relaxed);
   start_generation();
   run_shard(0);

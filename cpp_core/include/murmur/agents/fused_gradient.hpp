@@ -57,8 +57,6 @@ class FusedGradient {
   };
   enum class Part : std::uint8_t { kPolicy, kValue, kBoth };
 
-  template <class Body>
-  void parallel(std::size_t n, std::size_t grain, const Body& body);
   void run(const FusedNetwork& net, const float* params, std::span<const float> observations,
            std::size_t width, std::span<float> out);
   [[nodiscard]] float* chunk_gradient(std::size_t chunk) noexcept {
@@ -86,7 +84,7 @@ class FusedGradient {
   FusedNetwork critic_;
   FusedNetwork joint_;  // with a shared trunk only
   std::shared_ptr<ThreadPool> pool_;
-  std::vector<FusedScratch> scratch_;    // one a thread
+  std::vector<FusedScratch> scratch_;    // one a thread, taken in turn by the shards of a loop
   kernels::AlignedFloats gradients_;     // [chunks, packed]
   std::vector<kernels::LossSums> sums_;  // of each task
   std::vector<float> advantages_;        // [B], normalised

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -38,16 +39,7 @@ class ThreadPool {
   /// line.
   template <class Fn>
   void parallel_for(std::size_t n, std::size_t grain, Fn&& fn) noexcept {
-    using F = std::remove_reference_t<Fn>;
-    static_assert(std::is_nothrow_invocable_v<F&, std::size_t, std::size_t>, "workers must not throw");
-    if (n == 0) return;
-    if (num_threads_ == 1 || n <= grain) {
-      fn(std::size_t{0}, n);
-      return;
-    }
-    auto* address = const_cast<void*>(static_cast<const void*>(&fn));
-    run(n, grain, address,
-        [](void* f, std::size_t begin, std::size_t end) noexcept { (*static_cast<F*>(f))(begin, end); });
+    share_out(n, grain, kLine, static_cast<Fn&&>(fn));
   }
 
   template <class Fn>
@@ -55,11 +47,38 @@ class ThreadPool {
     parallel_for(n, 1, static_cast<Fn&&>(fn));
   }
 
+  /// Likewise for `n` tasks, each of which is worth a thread: shards begin anywhere, and differ in size by as
+  /// little as they can.
+  template <class Fn>
+  void parallel_tasks(std::size_t n, Fn&& fn) noexcept {
+    share_out(n, 1, 1, static_cast<Fn&&>(fn));
+  }
+
  private:
+  static constexpr std::size_t kLine = 16;  // floats: one cache line, one AVX-512 register
+
   struct Crew;  // the workers, and what they and the caller sleep on
 
   using Body = void (*)(void*, std::size_t, std::size_t) noexcept;
-  void run(std::size_t n, std::size_t grain, void* fn, Body body) noexcept;
+
+  /// `multiple`: where shards may begin.
+  template <class Fn>
+  void share_out(std::size_t n, std::size_t grain, std::size_t multiple, Fn&& fn) noexcept {
+    using F = std::remove_reference_t<Fn>;
+    static_assert(std::is_nothrow_invocable_v<F&, std::size_t, std::size_t>, "workers must not throw");
+    if (n == 0) return;
+    if (num_threads_ == 1 || n <= grain) {
+      fn(std::size_t{0}, n);
+      return;
+    }
+    const auto num_shards = static_cast<std::size_t>(num_threads_);
+    const std::size_t size = std::max((n + num_shards - 1) / num_shards, grain);
+    auto* address = const_cast<void*>(static_cast<const void*>(&fn));
+    run(n, (size + multiple - 1) / multiple * multiple, address,
+        [](void* f, std::size_t begin, std::size_t end) noexcept { (*static_cast<F*>(f))(begin, end); });
+  }
+
+  void run(std::size_t n, std::size_t shard_size, void* fn, Body body) noexcept;
   void run_shard(std::size_t index) noexcept;
   void work(std::size_t index) noexcept;
   void start_generation() noexcept;
