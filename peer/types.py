@@ -132,10 +132,6 @@ class TrainStats:
     wall_s: Seconds
     tasks: tuple[TaskReturn, ...] = ()
 
-    @property
-    def steps_per_s(self) -> float:
-        return self.env_steps / self.wall_s if self.wall_s > 0 else 0.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvTask:

@@ -123,16 +123,6 @@ class NoiseSession(BaseSession):
         self._begun = bytes(raw[begin:end])
         return end == len(raw)
 
-    async def read_exactly(self, size: int) -> memoryview:
-        """Return so many bytes, without a copy if they came in one message."""
-        part = await self.read_some(size)
-        if len(part) == size:
-            return part
-        whole = bytearray(part)
-        while len(whole) < size:
-            whole += await self.read_some(size - len(whole))
-        return memoryview(whole)
-
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything. Raises: ConnectionClosedError."""
         plain = memoryview(data)

@@ -48,9 +48,6 @@ class Remainders:
             if sequence == last_at_root or remainder.round > root_round
         }
 
-    def clear(self) -> None:
-        self._by_sequence.clear()
-
     def __len__(self) -> int:
         return len(self._by_sequence)
 

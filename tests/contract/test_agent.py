@@ -195,7 +195,6 @@ async def test_train_does_and_counts_steps_and_changes_the_model(make: Make) -> 
     assert stats.episodes >= 0
     assert math.isfinite(stats.mean_return) == (stats.episodes > 0)
     assert math.isfinite(stats.approx_kl)
-    assert stats.steps_per_s == pytest.approx(stats.env_steps / stats.wall_s)
     assert not np.array_equal(agent.model().params, before)
     assert np.isfinite(agent.model().params).all()
 

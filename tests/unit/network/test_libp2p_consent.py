@@ -23,7 +23,7 @@ from tests.unit.network.loopback import (
     peer_id,
     until,
 )
-from tests.unit.network.yamux_frames import ECHO, EMPTY_REQUEST, Frames, open_frames, theirs
+from tests.unit.network.yamux_frames import ECHO, EMPTY_REQUEST, Frames, open_frames, read_exactly, theirs
 
 
 @pytest.mark.parametrize("other", ["/murmur/nothing/1", "/meshsub/9.9.9"])
@@ -39,8 +39,8 @@ async def flags_of_data(frames: Frames, expected: bytes) -> int:
     """Wait for the frame that carries just `expected`, whatever comes before it."""
     with trio.fail_after(PATIENCE_S):
         while True:
-            _, kind, flags, _, length = HEADER.unpack(await frames.secured.read_exactly(HEADER.size))
-            if kind == DATA and bytes(await frames.secured.read_exactly(length)) == expected:
+            _, kind, flags, _, length = HEADER.unpack(await read_exactly(frames.secured, HEADER.size))
+            if kind == DATA and await read_exactly(frames.secured, length) == expected:
                 return int(flags)
 
 

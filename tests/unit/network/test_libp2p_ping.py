@@ -8,7 +8,7 @@ from peer.network.libp2p_ping import PING, PING_BYTES, ping
 from peer.network.libp2p_yamux import DATA, HEADER, WINDOW_UPDATE, muxer_of
 from peer.network.libp2p_yamux_stream import RST
 from tests.unit.network.loopback import PATIENCE_S, assert_serves, is_reset, open_attacker, open_peer, peer_id, until
-from tests.unit.network.yamux_frames import open_frames
+from tests.unit.network.yamux_frames import open_frames, read_exactly
 
 
 async def test_a_ping_comes_back_and_leaves_no_stream() -> None:
@@ -69,8 +69,8 @@ async def test_an_answer_without_end_is_not_read() -> None:
         number = 0
         with trio.fail_after(PATIENCE_S):
             while not number:
-                _, kind, _, stream, length = HEADER.unpack(await frames.secured.read_exactly(HEADER.size))
-                body = bytes(await frames.secured.read_exactly(length)) if kind == DATA and length else b""
+                _, kind, _, stream, length = HEADER.unpack(await read_exactly(frames.secured, HEADER.size))
+                body = await read_exactly(frames.secured, length) if kind == DATA and length else b""
                 number = stream if PING.encode() in body else 0
             await frames.send(DATA, data=b"\xff\xff\xff\xff\x07" + bytes(200_000), stream=number)
             await refused.wait()

@@ -19,6 +19,7 @@ from peer.network.libp2p_session import LENGTH_BYTES, MAC_BYTES, MAX_PLAINTEXT_B
 from peer.network.libp2p_tcp import CountedTcpStream
 from peer.network.libp2p_upgrade import secure
 from tests.unit.network.loopback import PATIENCE_S, settings
+from tests.unit.network.yamux_frames import read_exactly
 
 
 @asynccontextmanager
@@ -84,7 +85,7 @@ async def test_message_in_two_hundred_segments_arrives() -> None:
     async with open_sessions() as (one, other), trio.open_nursery() as nursery:
 
         async def read() -> None:
-            assert await other.read_exactly(len(message)) == message
+            assert await read_exactly(other, len(message)) == message
 
         nursery.start_soon(read)
         one._seal_into(memoryview(sealed), 0, message)

@@ -11,6 +11,7 @@ from peer.addresses import parse_tcp_address
 from peer.network.counters import new_counters
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_negotiation import proposal
+from peer.network.libp2p_session import NoiseSession
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.libp2p_upgrade import secure
 from peer.network.libp2p_yamux import (
@@ -55,10 +56,17 @@ class Frames:
         """Return flags, length and body of the next frame of a kind on a stream; the victim opens some, too."""
         with trio.fail_after(PATIENCE_S):
             while True:
-                _, found, flags, found_stream, length = HEADER.unpack(await self.secured.read_exactly(HEADER.size))
-                body = bytes(await self.secured.read_exactly(length)) if found == DATA and length else b""
+                _, found, flags, found_stream, length = HEADER.unpack(await read_exactly(self.secured, HEADER.size))
+                body = await read_exactly(self.secured, length) if found == DATA and length else b""
                 if (found, found_stream) == (kind, stream):
                     return flags, length, body
+
+
+async def read_exactly(session: NoiseSession, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        data += await session.read_some(size - len(data))
+    return data
 
 
 @asynccontextmanager
