@@ -60,7 +60,6 @@ class Membership:
         sink: EventSink,
         counters: Counters,
         rng: random.Random,
-        timing: Timing | None = None,
     ) -> None:
         """incarnation: higher than in any earlier life of this identity."""
         self._transport = transport
@@ -68,7 +67,7 @@ class Membership:
         self._give_up = give_up
         self._sink = sink
         self._counters = counters
-        self._timing = timing or Timing()
+        self._timing = Timing()
         self._peers: frozenset[PeerId] = frozenset()
         self._errands = 0
         self._nursery: trio.Nursery | None = None

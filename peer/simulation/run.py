@@ -4,7 +4,6 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
 
 from peer.common_model import aggregation
 from peer.config.schema import Config
@@ -53,8 +52,8 @@ def simulate(
 class ProgressLines:
     """Writes a line every other second of real time: where the swarm is, and how it is doing."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = spare_stderr(stream)
+    def __init__(self) -> None:
+        self._stream = spare_stderr()
         self._started = self._said = time.monotonic()
 
     def __call__(self, swarm: Swarm) -> None:
