@@ -25,19 +25,13 @@ from peer.network.gossip_frames import Frame, FrameReader, Kind, encode_message,
 from peer.network.libp2p_connections import ConnectionTable
 from peer.network.libp2p_guard import reset_stream
 from peer.network.libp2p_negotiation import proposal, read_consent
+from peer.network.libp2p_outbox import Outbox
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_upgrade import root_cause
 from peer.network.libp2p_yamux import muxer_of
-from peer.network.libp2p_yamux_stream import YamuxStream, muxed_stream
+from peer.network.libp2p_yamux_stream import muxed_stream
 from peer.network.transport import GossipFailing
 from peer.types import PeerId, Seconds
-
-OUTBOUND_FRAMES = 512
-OUTBOUND_BYTES = 4 * 1024 * 1024
-"""Waiting for one neighbour; then the newest is dropped and counted, and lazy pull or anti-entropy brings it later."""
-
-BATCH_BYTES = 64 * 1024
-"""What has been waiting goes out in one write of about this size: a small write costs as much as a large one."""
 
 MAX_STREAMS = 4
 """Of one neighbour at a time: one is enough, a second lives for a moment when it connects anew."""
@@ -83,7 +77,7 @@ class GossipStreams:
         self._rng = random.Random()
         self._gossip = Gossip(draw=self._draw)
         self._protocol = TProtocol(f"/murmur/gossip/1/{settings.run_id}")
-        self._outboxes: dict[PeerId, _Outbox] = {}
+        self._outboxes: dict[PeerId, Outbox] = {}
         self._scopes: dict[PeerId, trio.CancelScope] = {}
         self._listening: Counter[PeerId] = Counter()
         host.set_stream_handler(self._protocol, self._listen)
@@ -97,7 +91,7 @@ class GossipStreams:
         if self._nursery.cancel_scope.cancel_called:
             return
         for peer in sorted(neighbours - self._outboxes.keys()):
-            outbox, scope = _Outbox(), trio.CancelScope()
+            outbox, scope = Outbox(), trio.CancelScope()
             self._outboxes[peer], self._scopes[peer] = outbox, scope
             self._nursery.start_soon(self._speak, peer, outbox, scope)
 
@@ -127,7 +121,7 @@ class GossipStreams:
             return False
         return True
 
-    async def _speak(self, peer: PeerId, outbox: "_Outbox", scope: trio.CancelScope) -> None:
+    async def _speak(self, peer: PeerId, outbox: Outbox, scope: trio.CancelScope) -> None:
         """Write what comes into `outbox` until cancelled; a stream that breaks is opened anew, what it held is lost."""
         failures = 0
         with scope:
@@ -140,7 +134,7 @@ class GossipStreams:
                     self._connections.tell(GossipFailing(peer=peer, failures=failures, cause=root_cause(cause)))
                 await trio.sleep(PAUSES.wait_s(failures, self._rng))
 
-    async def _speak_once(self, peer: PeerId, outbox: "_Outbox") -> Exception:
+    async def _speak_once(self, peer: PeerId, outbox: Outbox) -> Exception:
         """Return why the stream did not open, or broke."""
         try:
             stream = await muxer_of(self._connections.newest_to(peer)).open_stream()
@@ -212,48 +206,3 @@ class _Ear:
     def feed(self, data: memoryview) -> None:
         for frame in self._reader.feed(data):
             self._take(frame)
-
-
-class _Outbox:
-    """What waits for one neighbour, in order; nothing does while the stream to it takes everything at once."""
-
-    def __init__(self) -> None:
-        self._in, self._out = trio.open_memory_channel[bytes](OUTBOUND_FRAMES)
-        self._bytes = 0
-        self._stream: YamuxStream | None = None
-
-    def put(self, frame: bytes) -> bool:
-        """Return whether it was sent, or there was room."""
-        if self._stream is not None and not self._bytes and self._stream.write_now(frame):
-            return True
-        if self._bytes + len(frame) > OUTBOUND_BYTES:
-            return False
-        try:
-            self._in.send_nowait(frame)
-        except trio.WouldBlock:
-            return False
-        self._bytes += len(frame)
-        return True
-
-    async def write_to(self, stream: YamuxStream) -> Never:
-        """Write frames as they come. Raises: why the stream broke."""
-        self._stream = stream
-        try:
-            while True:
-                batch = await self._take()
-                try:
-                    await stream.write(batch)
-                finally:
-                    self._bytes -= len(batch)
-        finally:
-            self._stream = None
-
-    async def _take(self) -> bytes:
-        """Wait for a frame; return it with those that wait behind it, up to about BATCH_BYTES."""
-        batch = bytearray(await self._out.receive())
-        while len(batch) < BATCH_BYTES:
-            try:
-                batch += self._out.receive_nowait()
-            except trio.WouldBlock:
-                break
-        return bytes(batch)

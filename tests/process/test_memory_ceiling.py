@@ -18,8 +18,8 @@ from peer.network.gossip_frames import Kind, encode_message, encode_names, messa
 from peer.network.identity import Identity
 from peer.network.libp2p_connector import MAX_HANDSHAKES
 from peer.network.libp2p_framing import header
-from peer.network.libp2p_gossip import OUTBOUND_BYTES
 from peer.network.libp2p_negotiation import proposal
+from peer.network.libp2p_outbox import OUTBOUND_BYTES
 from peer.network.libp2p_requests import PROTOCOL_PREFIX
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_yamux import MAX_UNREAD_BYTES

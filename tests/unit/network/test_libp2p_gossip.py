@@ -8,7 +8,8 @@ import trio
 import peer.network.libp2p_gossip
 from peer.network.discovery.backoff import RedialPolicy
 from peer.network.gossip_frames import Kind, encode_message, encode_names, message_id
-from peer.network.libp2p_gossip import MAX_STREAMS, OUTBOUND_BYTES, _Outbox
+from peer.network.libp2p_gossip import MAX_STREAMS
+from peer.network.libp2p_outbox import OUTBOUND_BYTES, Outbox
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.transport import MAX_GOSSIP_BYTES, GossipFailing, GossipMessage, TransportEvent
 from tests.unit.network.loopback import (
@@ -230,6 +231,6 @@ async def test_more_than_the_socket_takes_arrives_whole_and_in_order() -> None:
 
 @pytest.mark.parametrize(("frame_bytes", "room_for"), [(1, 512), (64 * 1024, 64), (0, 512)])
 def test_what_waits_for_one_neighbour_is_bounded_in_frames_and_in_bytes(frame_bytes: int, room_for: int) -> None:
-    outbox = _Outbox()
+    outbox = Outbox()
     assert [outbox.put(bytes(frame_bytes)) for _ in range(room_for + 1)] == [True] * room_for + [False]
     assert outbox.put(b"") is (room_for < 512)
