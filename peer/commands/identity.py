@@ -1,6 +1,7 @@
 """`murmur identity`: make, show, export and import the key that is a peer."""
 
 import getpass
+import os
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -87,7 +88,8 @@ def export_command(
     Example:
       murmur identity export runs/slot-0/identity.key --to peer-1.pem
     """
-    from peer.network.key_file import encrypt_identity, load_identity
+    from peer.network.key_export import encrypt_identity
+    from peer.network.key_file import load_identity
 
     try:
         identity = load_identity(file)
@@ -112,7 +114,8 @@ def import_command(
     Example:
       murmur identity import peer-1.pem --to runs/slot-0/identity.key
     """
-    from peer.network.key_file import MAX_PEM_BYTES, decrypt_identity, write_new_identity
+    from peer.network.key_export import MAX_PEM_BYTES, decrypt_identity
+    from peer.network.key_file import write_new_identity
 
     try:
         with file.open("rb") as stream:
@@ -157,6 +160,6 @@ def _first_line(file: Path) -> str:
 def _write_secret(path: Path, data: bytes) -> None:
     from peer.storage.atomic_file import write_atomic
 
-    if path.exists():
+    if os.path.lexists(path):  # a link that leads nowhere now, too
         raise StorageError(f"{path} exists already: name another file, or move it away")
     write_atomic(path, data, mode=0o600)

@@ -1,4 +1,4 @@
-"""The file of a peer's key, kept for ever, because a new key is a new peer to the swarm; and its encrypted copies.
+"""The file of a peer's key, kept for ever, because a new key is a new peer to the swarm.
 
 The file holds libp2p's own encoding (protobuf PrivateKey{type: Ed25519, data: seed[32] | public key[32]}), so other
 libp2p tools can read it. The public half is redundant and serves as a checksum: a damaged file is noticed.
@@ -8,15 +8,6 @@ import os
 import stat
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    PrivateFormat,
-    load_pem_private_key,
-)
-
 from peer.atomic_write import replace_file
 from peer.errors import StorageError
 from peer.network.identity import SEED_BYTES, Identity
@@ -24,8 +15,6 @@ from peer.storage_failures import describe, storage_errors
 
 KEY_FILE = "identity.key"
 """Its name in a peer's slot."""
-
-MAX_PEM_BYTES = 4096
 
 _PREFIX = bytes((0x08, 0x01, 0x12, 0x40))
 _PEM_PREFIX = b"-----BEGIN ENCRYPTED PRIVATE KEY"
@@ -79,30 +68,6 @@ def write_new_identity(path: Path, identity: Identity) -> None:
     if os.path.lexists(path):  # a link that leads nowhere now, too
         raise StorageError(f"{path} exists already: a key is never overwritten; name another file, or move it away")
     _write(path, identity)
-
-
-def encrypt_identity(identity: Identity, passphrase: str) -> bytes:
-    """Return the key as an encrypted PKCS #8 PEM (scrypt or PBKDF2, AES-256), which other tools read too.
-
-    Raises: ValueError for an empty passphrase.
-    """
-    if not passphrase:
-        raise ValueError("the passphrase is empty")
-    key = Ed25519PrivateKey.from_private_bytes(identity.secret_seed)
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode()))
-
-
-def decrypt_identity(pem: bytes, passphrase: str) -> Identity:
-    """Undo `encrypt_identity`. Raises: ValueError when the passphrase is wrong, or it is no such key."""
-    if b"ENCRYPTED PRIVATE KEY" not in pem[:MAX_PEM_BYTES] or len(pem) > MAX_PEM_BYTES:
-        raise ValueError("it is no encrypted private key (PEM) as `murmur identity export` writes it")
-    try:
-        key = load_pem_private_key(pem, passphrase.encode())
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ValueError("the passphrase is wrong, or the file is damaged") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError("it holds a key of another kind; peers have Ed25519 keys")
-    return Identity(key.private_bytes_raw())
 
 
 def _decode(raw: bytes, path: Path) -> Identity:

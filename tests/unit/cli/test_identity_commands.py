@@ -12,7 +12,8 @@ from typer.testing import CliRunner, Result
 
 from peer.commands.table import app
 from peer.network.identity import Identity
-from peer.network.key_file import decrypt_identity, encrypt_identity, load_identity
+from peer.network.key_export import decrypt_identity, encrypt_identity
+from peer.network.key_file import load_identity
 
 PASSPHRASE = "correct horse"
 
@@ -66,6 +67,14 @@ def test_an_export_comes_back_as_the_same_peer(key: Path, tmp_path: Path) -> Non
     assert murmur("import", pem, "--to", back, text=f"{PASSPHRASE}\n").exit_code == 0
     assert back.read_bytes() == key.read_bytes()
     assert stat.S_IMODE(back.stat().st_mode) == 0o600
+
+
+def test_an_export_does_not_replace_a_link_to_what_is_not_mounted(key: Path, tmp_path: Path) -> None:
+    """As a new key does not: the copy would be where its owner does not look for it."""
+    link = tmp_path / "backup.pem"
+    link.symlink_to(tmp_path / "stick" / "backup.pem")
+    refused = murmur("export", key, "--to", link, text=f"{PASSPHRASE}\n{PASSPHRASE}\n")
+    assert (refused.exit_code, "exists already" in refused.output, link.is_symlink()) == (2, True, True)
 
 
 @pytest.mark.parametrize("passphrase", ["", "wrong", PASSPHRASE + " "])
