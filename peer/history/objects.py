@@ -1,8 +1,8 @@
 """The same as `text`, for machines: one JSON object a round, or one for the sums."""
 
-import math
 from typing import Any
 
+from peer.finite import finite
 from peer.history.contributions import Totals
 from peer.history.record import Record
 from peer.rounds.entry import Entry, members_of
@@ -72,7 +72,7 @@ def _sealed(entry: Entry) -> Object:
         "model": entry.model.hex(),
         "score": entry.score,
         "env_steps": entry.env_steps,
-        "return": _finite(agreed_return(entry.deltas)),
+        "return": finite(agreed_return(entry.deltas)),
         "stop": entry.stop or None,
     }
 
@@ -85,7 +85,7 @@ def _admitted(header: Signed[DeltaHeader], names: NameBook) -> Object:
         "header": header.digest.hex(),
         "env_steps": said.env_steps,
         "steps_per_s": said.steps_per_s,
-        "return": _finite(said.mean_return),
+        "return": finite(said.mean_return),
         "approx_kl": said.approx_kl,
         "codec": said.codec,
         "payload": said.payload.hex(),
@@ -101,7 +101,7 @@ def _group(seal: Signed[GroupSeal], names: NameBook) -> Object:
         "sealer": seal.peer,
         "seal": seal.digest.hex(),
         "env_steps": said.env_steps,
-        "return": _finite(said.mean_return),
+        "return": finite(said.mean_return),
         "codec": said.codec,
         "payload": said.payload.hex(),
         "payload_bytes": said.payload_bytes,
@@ -115,7 +115,3 @@ def _group(seal: Signed[GroupSeal], names: NameBook) -> Object:
             for peer, member in zip(members_of(said), said.members, strict=True)
         ],
     }
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

@@ -1,11 +1,11 @@
 """What was learned since the last announcement and is not announced yet."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 
+from peer.finite import finite
 from peer.moments import merge
 from peer.rounds.machine import LocalWork
 from peer.types import Digest, EnvTask, ModelDelta, ModelSchema, Moments, Params, TaskReturn, TrainStats
@@ -63,9 +63,9 @@ class Progress:
             env_steps=self.env_steps,
             delta=self.delta,
             steps_per_s=round(self.env_steps / self.wall_s) if self.wall_s > 0 else 0,
-            approx_kl=_finite(self.kl / self.env_steps) or 0.0,
-            mean_return=_finite(self.returns / self.episodes) if self.episodes else None,
-            eval_return=None if eval_return is None else _finite(eval_return),
+            approx_kl=finite(self.kl / self.env_steps) or 0.0,
+            mean_return=finite(self.returns / self.episodes) if self.episodes else None,
+            eval_return=finite(eval_return),
             tasks=tuple(task.task_id for task in tasks)[:_MAX_TASKS],
         )
 
@@ -74,7 +74,3 @@ class Progress:
             TaskReturn(task_id=task_id, episodes=episodes, mean_return=returns / episodes)
             for task_id, (episodes, returns) in sorted(self.tasks.items())
         )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

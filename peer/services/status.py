@@ -1,12 +1,12 @@
 """The state of a running peer, read off its services for `murmur status`."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import trio
 
 import peer
+from peer.finite import finite
 from peer.network.transport import Transport
 from peer.rounds.entry import Entry
 from peer.rounds.machine import RoundMachine
@@ -92,8 +92,8 @@ def status_of(me: ProcessFacts, running: Running, log: ProcessLog) -> Status:
         lag=tip.round - machine.final_round,
         model=tip.model.hex(),
         env_steps=tip.env_steps,
-        mean_return=_finite(shown_return(tip)),
-        best_return=_finite(running.reporter.best_return),
+        mean_return=finite(shown_return(tip)),
+        best_return=finite(running.reporter.best_return),
         finished=machine.finished,
         waiting_for="nothing: the run has ended" if machine.finished else running.watch.waiting_for(),
         peers=_peers(me, tip, running, names),
@@ -174,7 +174,3 @@ def _peers(me: ProcessFacts, tip: Entry, running: Running, names: NameBook) -> l
 
 def _tenths(seconds: Seconds | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
