@@ -124,7 +124,10 @@ def _block(status: Status) -> str:
 def _doing(status: Status) -> str:
     if status.superseded:
         return f"  TAKES NO PART: {status.superseded}"
-    return "  the run has ended" if status.finished else f"  waiting for {status.waiting_for}"
+    if status.finished:
+        return "  the run has ended"
+    since = "" if status.open_s is None else f"; round {status.round + 1} is open since {_duration(status.open_s)}"
+    return f"  waiting for {status.waiting_for}{since}"
 
 
 def _reachability(status: Status) -> str:

@@ -107,6 +107,7 @@ def status_of(me: ProcessFacts, running: Running, log: ProcessLog) -> Status:
         denied=_denied(running.denial, names),
         admission=_admission(me, running),
         gone=_gone(running.greeter.departures, names),
+        open_s=None if machine.finished else _tenths(running.watch.open_s()),
     )
 
 

@@ -68,7 +68,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     round: of the tip, the last sealed one. lag: rounds of the tip that are not final yet. returns: None: unknown.
 
     announced: addresses that others are told. reached: those of them where others found us; None: nobody has told yet.
-    waiting_for: what the round in progress needs next. refused: messages dropped, by reason.
+    waiting_for: what the round in progress needs next. open_s: for how long it has been open, none sealed;
+    None: none is. refused: messages dropped, by reason.
     denied: peers that nobody takes in any more. gone: newest first.
     superseded: why this process takes no part any more, another one having its identity; "" while it does.
     local_health: 0 while the event loop runs in time, up to 8 when it is late: waits for others are that much longer.
@@ -106,3 +107,4 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     denied: list[DeniedStatus] = []  # msgspec copies it for every status
     admission: AdmissionStatus | None = None
     gone: list[GoneStatus] = []
+    open_s: float | None = None

@@ -57,6 +57,10 @@ class StuckWatch:
                 round_number = self._machine.tip.round + 1
                 self._sink.emit(Waiting(what=self.waiting_for(), since_s=now - self._opened_at, round=round_number))
 
+    def open_s(self) -> Seconds | None:
+        """Return for how long the round in progress has been open; None before the first one."""
+        return None if self._opened_at is None else trio.current_time() - self._opened_at + self._train_s
+
     def waiting_for(self) -> str:
         """Return what the round in progress needs next, in a user's words."""
         if self._is_minority:

@@ -36,6 +36,7 @@ def test_status_tells_of_a_swarm_and_of_one_that_hangs(murmur: Murmur, tmp_path:
     assert slot["name"] == first.named("peer_started")[0]["peer"] == "gpu-7"
     assert {event["remote_name"] for event in second.named("peer_joined")} == {"gpu-7"}
     assert slot["round"] >= 1
+    assert 0.0 <= slot["open_s"] < START_S
     assert slot["admission"] == {"swarm_key": None, "list_version": None, "listed": 0, "named": True}
 
     os.kill(first.pid, signal.SIGSTOP)

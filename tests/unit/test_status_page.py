@@ -31,6 +31,7 @@ def page_of(
     denied: Sequence[DeniedStatus] = (),
     admission: AdmissionStatus | None = None,
     gone: Sequence[GoneStatus] = (),
+    open_s: float | None = None,
 ) -> list[str]:
     status = Status(
         version="0.1.0",
@@ -65,6 +66,7 @@ def page_of(
         denied=list(denied),
         admission=admission,
         gone=list(gone),
+        open_s=open_s,
     )
     return page([SlotReport(slot=Path("slot-0"), status=status)]).splitlines()
 
@@ -74,6 +76,10 @@ def test_a_process_that_takes_no_part_says_why_instead_of_what_it_waits_for() ->
     assert "  TAKES NO PART: this identity runs twice" in lines
     assert not [line for line in lines if "waiting for" in line]
     assert "  waiting for the deltas of peer-2" in page_of()
+
+
+def test_a_round_that_does_not_end_shows_by_its_age() -> None:
+    assert "  waiting for the deltas of peer-2; round 4 is open since 10 min" in page_of(open_s=600.0)
 
 
 def test_a_peer_whose_identity_runs_twice_is_marked() -> None:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from peer.config.load import load_config
+from peer.services.status_answer import AdmissionStatus, PeerStatus, Status
 
 ROOT = Path(__file__).resolve().parents[3]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -157,6 +158,18 @@ def test_replicas_of_a_run_without_end_may_come_back_with_their_machine() -> Non
     """A peer that is stopped with its engine ends well, and `on-failure` leaves it down for good."""
     assert stack()["services"]["peer"]["deploy"]["restart_policy"]["condition"] == "${PEER_RESTART:-on-failure}"
     assert "PEER_RESTART=any" in (ROOT / "docs" / "deployment.md").read_text()
+
+
+def test_what_prometheus_is_given_is_told_by_a_status() -> None:
+    code = re.sub(r"#.*|\".*?\"", "", (ROOT / "deploy" / "prometheus" / "status.jq").read_text())
+    fields = {*Status.__struct_fields__, *PeerStatus.__struct_fields__, *AdmissionStatus.__struct_fields__}
+    counters = re.findall(r"\.counters\.(\w+)", code)
+    told = {*re.findall(r"\.([a-z_]+)", code.replace(".counters.", ". "))} - {"slot", "running", "key", "value"}
+    assert told - set(counters) <= fields
+    guide = (ROOT / "docs" / "user-guide.md").read_text()
+    assert not [name for name in counters if f"`{name}`" not in guide]
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    assert not [name for name in re.findall(r"swarm_\w+", code) if f"`{name}`" not in page]
 
 
 def unit() -> Iterator[tuple[str, str]]:

@@ -60,6 +60,15 @@ async def test_a_new_round_begins_the_count_anew(nursery: trio.Nursery, autojump
     assert scene.waiting() == []
 
 
+async def test_it_tells_for_how_long_a_round_has_been_open(autojump_clock: MockClock) -> None:
+    """Training time included: whoever watches a peer from outside sees by it that the rounds go on."""
+    scene = Scene()
+    await trio.sleep(60.0)
+    assert scene.watch.open_s() == 60.0
+    scene.watch.observe(scene.chain.opened())
+    assert scene.watch.open_s() == 0.0
+
+
 async def test_it_names_all_whose_deltas_are_missing(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     scene = Scene()
     machine = scene.chain.machine
