@@ -8,8 +8,7 @@ nobody reads, and runs two more tasks for each connection. The wire is that of t
 
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from struct import Struct
+from collections.abc import Awaitable, Callable, Iterable
 
 import trio
 from libp2p.abc import IMuxedConn, ISecureConn
@@ -22,25 +21,26 @@ from libp2p.stream_muxer.exceptions import MuxedConnUnavailable, MuxedStreamErro
 from multiaddr import Multiaddr
 
 from peer.errors import ProtocolError
-from peer.network.libp2p_session import MAX_PLAINTEXT_BYTES, NoiseSession
-from peer.network.libp2p_yamux_stream import ACK, FIN, HEADER_BYTES, RST, SYN, YamuxStream
+from peer.network.libp2p_session import NoiseSession
+from peer.network.libp2p_yamux_frames import (
+    DATA,
+    GO_AWAY,
+    HEADER,
+    NORMAL_TERMINATION,
+    PING,
+    VERSION,
+    WINDOW_UPDATE,
+    FrameReader,
+    data_messages,
+)
+from peer.network.libp2p_yamux_stream import ACK, FIN, RST, SYN, YamuxStream
 
 PROTOCOL_ID = TProtocol("/yamux/1.0.0")
-HEADER = Struct("!BBHII")  # version, type, flags, stream, length
-assert HEADER.size == HEADER_BYTES
-VERSION = 0
-DATA, WINDOW_UPDATE, PING, GO_AWAY = range(4)
-NORMAL_TERMINATION = 0
-"""Of a goodbye; other codes say what has gone wrong."""
-
 MAX_HALF_CLOSED = 256
 """Streams that we have closed and the other end has not; beyond it the oldest is reset."""
 
 MAX_UNREAD_BYTES = 4 * 1024 * 1024
 """On streams of the other end, together: 16 windows. Handlers read at once, so an honest peer has little unread."""
-
-FRAMES_AT_ONCE = 32
-"""Of one connection, before others have their turn: thousands of small ones may have come in one piece."""
 
 PIECES_AT_ONCE = 5
 """Of what is in the socket, taken in before others have their turn: a delta of a million bytes comes in one step."""
@@ -88,10 +88,9 @@ class YamuxConnection(IMuxedConn):
         self._nursery: trio.Nursery | None = None
         self._pings: deque[int] = deque(maxlen=_MAX_PINGS)
         self._answering = False
-        self._head = b""  # of a frame whose header is not whole
-        self._body: _Body | None = None  # of a frame of data that is not whole
-        self._frames_left = 0  # until others have their turn
-        self._put_off: deque[memoryview] = deque()  # come in, and not looked at
+        self._reader = FrameReader(self._begin_frame, self._take_data)
+        self._body: tuple[YamuxStream | None, int] = None, 0
+        """Of a frame of data that is not whole: its stream, None when that is not kept, and its flags."""
 
     @property
     def is_initiator(self) -> bool:
@@ -188,7 +187,7 @@ class YamuxConnection(IMuxedConn):
 
         increment: of the window; the other end is told first.
         """
-        await self._send(_data_messages(stream.stream_id, flags, before, data, increment))
+        await self._send(data_messages(stream.stream_id, flags, before, data, increment))
 
     def send_data_now(
         self, stream: YamuxStream, flags: int, data: memoryview, *, before: bytes = b"", increment: int = 0
@@ -200,7 +199,7 @@ class YamuxConnection(IMuxedConn):
         if self._nursery is None or self._writing.locked() or self._secured.has_unsent:
             return False
         try:
-            if not self._secured.write_messages_now(_data_messages(stream.stream_id, flags, before, data, increment)):
+            if not self._secured.write_messages_now(data_messages(stream.stream_id, flags, before, data, increment)):
                 self._nursery.start_soon(self._flush)
         except IOException:
             return False  # whoever reads or writes next will find out, too
@@ -251,59 +250,28 @@ class YamuxConnection(IMuxedConn):
 
     async def _take_frames(self) -> None:
         """Return when the connection is over, whichever end is to blame; the swarm is told by `on_close`."""
+        reader = self._reader
         try:
             while True:
-                self._frames_left = FRAMES_AT_ONCE
-                may_be_more, pieces = await self._secured.receive(self._take), 1
-                while may_be_more and pieces < PIECES_AT_ONCE and not self._put_off:
-                    may_be_more = self._secured.receive_now(self._take)
+                reader.begin_turn()
+                may_be_more, pieces = await self._secured.receive(reader.take), 1
+                while may_be_more and pieces < PIECES_AT_ONCE and not reader.has_put_off:
+                    may_be_more = self._secured.receive_now(reader.take)
                     pieces += 1
-                if self._put_off:
-                    await self._take_put_off()
+                while reader.has_put_off:
+                    await trio.lowlevel.checkpoint()
+                    reader.begin_turn()
+                    reader.take_put_off()
         except ProtocolError as error:
             self.breach = f"it broke the protocol: {error.detail}"
         except (IOException, _GoneAwayError):
             return
 
-    async def _take_put_off(self) -> None:
-        """Take all that was put off, others having their turns in between."""
-        while self._put_off:
-            await trio.lowlevel.checkpoint()
-            self._frames_left = FRAMES_AT_ONCE
-            while self._put_off and self._frames_left:
-                self._take_now(self._put_off.popleft())
-
-    def _take(self, data: memoryview) -> None:
-        """Take what comes next, or keep it until others have had their turn."""
-        if self._put_off:
-            self._put_off.append(data)
-        else:
-            self._take_now(data)
-
-    def _take_now(self, data: memoryview) -> None:
-        while data:
-            if self._body is not None:
-                data = self._take_body(self._body, data)
-            elif not self._frames_left:
-                self._put_off.appendleft(data)
-                return
-            else:
-                data = self._take_header(data)
-
-    def _take_header(self, data: memoryview) -> memoryview:
-        """Return what is behind it; nothing when it is not whole."""
-        missing = HEADER.size - len(self._head)
-        if len(data) < missing:
-            self._head += data
-            return data[:0]
-        version, kind, flags, stream_id, length = HEADER.unpack(self._head + data[:missing])
-        self._head = b""
-        self._frames_left -= 1
-        if version != VERSION:
-            raise ProtocolError("yamux_version", f"frame of version {version}")
+    def _begin_frame(self, kind: int, flags: int, stream_id: int, length: int) -> bool:
+        """Take a header; return whether `length` bytes of data follow."""
         if kind in (DATA, WINDOW_UPDATE):
-            self._begin_stream_frame(kind, flags, stream_id, length)
-        elif kind == PING:
+            return self._begin_stream_frame(kind, flags, stream_id, length)
+        if kind == PING:
             if self.admits_stray(0) and flags & SYN:
                 self._note_ping(length)
         elif kind == GO_AWAY:
@@ -311,9 +279,9 @@ class YamuxConnection(IMuxedConn):
             raise _GoneAwayError
         else:
             raise ProtocolError("yamux_type", f"frame of type {kind}")
-        return data[missing:]
+        return False
 
-    def _begin_stream_frame(self, kind: int, flags: int, stream_id: int, length: int) -> None:
+    def _begin_stream_frame(self, kind: int, flags: int, stream_id: int, length: int) -> bool:
         if flags & SYN:
             self._check_new(stream_id)
             self._streams[stream_id] = YamuxStream(self, self, stream_id, first_flags=ACK)
@@ -323,26 +291,24 @@ class YamuxConnection(IMuxedConn):
         if kind == DATA and stream is not None and length > stream.receivable:
             raise ProtocolError("yamux_window", f"{length} bytes where {stream.receivable} were allowed")
         if kind == DATA and length:
-            self._body = _Body(stream, flags, length)
-            return
+            self._body = stream, flags
+            return True
         if kind == WINDOW_UPDATE and stream is not None:
             stream.widen_sending(length)
         self._end_stream_frame(stream, flags)
+        return False
 
-    def _take_body(self, body: "_Body", data: memoryview) -> memoryview:
-        """Return what is behind it."""
-        part = data[: body.missing]
-        body.missing -= len(part)
-        if body.stream is None:
+    def _take_data(self, part: memoryview, missing: int) -> None:
+        """Take some of a frame's data. missing: bytes of it that have not come; 0: the frame is whole."""
+        stream, flags = self._body
+        if stream is None:
             self._note_stray(len(part))
-        elif (kept := body.stream.receive(part)) and body.stream.is_theirs:
+        elif (kept := stream.receive(part)) and stream.is_theirs:
             self._unread += kept
             if self._unread > MAX_UNREAD_BYTES:
                 raise ProtocolError("yamux_unread", f"{self._unread} bytes that nobody reads")
-        if not body.missing:
-            self._body = None
-            self._end_stream_frame(body.stream, body.flags)
-        return data[len(part) :]
+        if not missing:
+            self._end_stream_frame(stream, flags)
 
     def _end_stream_frame(self, stream: YamuxStream | None, flags: int) -> None:
         if stream is None:
@@ -391,36 +357,10 @@ class YamuxConnection(IMuxedConn):
             self._answering = False
 
 
-def _data_messages(
-    stream_id: int, flags: int, before: bytes, data: memoryview, increment: int
-) -> Iterator[bytes | memoryview]:
-    """Yield what to send, in messages of the session. What is large is not copied to come behind its header."""
-    update = b""
-    if increment:
-        update = HEADER.pack(VERSION, WINDOW_UPDATE, flags & ~FIN, stream_id, increment)
-        flags &= FIN
-    head = HEADER.pack(VERSION, DATA, flags, stream_id, len(before) + len(data))
-    start = MAX_PLAINTEXT_BYTES - len(update) - len(head) - len(before)
-    yield b"".join((update, head, before, data[:start]))
-    for begin in range(start, len(data), MAX_PLAINTEXT_BYTES):
-        yield data[begin : begin + MAX_PLAINTEXT_BYTES]
-
-
 def muxer_of(conn: SwarmConn) -> YamuxConnection:
     """Return what is under a connection of the swarm: streams of ours need nothing of what that keeps of each."""
     assert isinstance(conn.muxed_conn, YamuxConnection), "there is no other muxer"
     return conn.muxed_conn
-
-
-class _Body:
-    """Of a frame of data. missing: how many bytes have not come. stream: None when it is not kept."""
-
-    __slots__ = ("flags", "missing", "stream")
-
-    def __init__(self, stream: YamuxStream | None, flags: int, missing: int) -> None:
-        self.stream = stream
-        self.flags = flags
-        self.missing = missing
 
 
 class _GoneAwayError(Exception):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from peer.errors import ProtocolError
 from peer.network.libp2p_framing import header
-from peer.network.libp2p_yamux import DATA, GO_AWAY, HEADER, PING, WINDOW_UPDATE
+from peer.network.libp2p_yamux_frames import DATA, GO_AWAY, HEADER, PING, WINDOW_UPDATE
 from peer.network.libp2p_yamux_stream import ACK, FIN, RST, SYN
 from peer.network.transport import MAX_GOSSIP_BYTES, MAX_MESSAGE_BYTES
 

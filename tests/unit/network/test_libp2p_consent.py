@@ -6,11 +6,7 @@ import trio.testing
 from libp2p.custom_types import TProtocol
 
 from peer.network.libp2p_negotiation import proposal
-from peer.network.libp2p_yamux import (
-    DATA,
-    HEADER,
-    WINDOW_UPDATE,
-)
+from peer.network.libp2p_yamux_frames import DATA, HEADER, WINDOW_UPDATE
 from peer.network.libp2p_yamux_stream import (
     ACK,
     FIN,

@@ -5,7 +5,8 @@ import trio
 
 from peer.errors import ProtocolError
 from peer.network.libp2p_ping import PING, PING_BYTES, ping
-from peer.network.libp2p_yamux import DATA, HEADER, WINDOW_UPDATE, muxer_of
+from peer.network.libp2p_yamux import muxer_of
+from peer.network.libp2p_yamux_frames import DATA, HEADER, WINDOW_UPDATE
 from peer.network.libp2p_yamux_stream import RST
 from tests.unit.network.loopback import PATIENCE_S, assert_serves, is_reset, open_attacker, open_peer, peer_id, until
 from tests.unit.network.yamux_frames import open_frames, read_exactly

@@ -19,13 +19,12 @@ from peer.addresses import parse_tcp_address
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_requests import DOWNLOAD_WINDOW_BYTES
 from peer.network.libp2p_session import LENGTH_BYTES, MAC_BYTES
-from peer.network.libp2p_yamux import (
+from peer.network.libp2p_yamux import LEAST_INCREMENT, MAX_HALF_CLOSED
+from peer.network.libp2p_yamux_frames import (
     DATA,
     FRAMES_AT_ONCE,
     GO_AWAY,
     HEADER,
-    LEAST_INCREMENT,
-    MAX_HALF_CLOSED,
     NORMAL_TERMINATION,
     PING,
     WINDOW_UPDATE,

@@ -13,12 +13,8 @@ import peer.network.libp2p_tcp
 import peer.network.libp2p_yamux_stream
 from peer.network.libp2p_negotiation import proposal
 from peer.network.libp2p_tcp import CountedTcpStream
-from peer.network.libp2p_yamux import (
-    DATA,
-    MAX_UNREAD_BYTES,
-    PING,
-    WINDOW_UPDATE,
-)
+from peer.network.libp2p_yamux import MAX_UNREAD_BYTES
+from peer.network.libp2p_yamux_frames import DATA, PING, WINDOW_UPDATE
 from peer.network.libp2p_yamux_stream import (
     INITIAL_WINDOW_BYTES,
     MAX_WRITE_BYTES,

@@ -14,11 +14,8 @@ from peer.network.libp2p_negotiation import proposal
 from peer.network.libp2p_session import NoiseSession
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.libp2p_upgrade import secure
-from peer.network.libp2p_yamux import (
-    DATA,
-    HEADER,
-    YamuxConnection,
-)
+from peer.network.libp2p_yamux import YamuxConnection
+from peer.network.libp2p_yamux_frames import DATA, HEADER
 from peer.network.transport import MAX_MESSAGE_BYTES
 from peer.types import PeerId
 from tests.unit.network.loopback import (
