@@ -159,10 +159,10 @@ class RunFolder:
         newest = max(self._other_folders(), key=lambda folder: folder.stat().st_mtime, default=None)
         if newest is None:
             return
-        if not newest.name.endswith(_VERSION_SUFFIX):
+        about = read_about(newest)
+        if not newest.name.endswith(_VERSION_SUFFIX) or (about is not None and _is_of_other_keys(about)):
             self._sink.emit(OtherVersionKept(path=str(newest), remedy=_AFRESH))
             return
-        about = read_about(newest)
         differing = None if about is None else differing_keys(about.settings, self._config)
         if differing:
             self._sink.emit(OtherSettingsKept(path=str(newest), keys=differing, remedy=_AFRESH))
@@ -178,6 +178,15 @@ class RunFolder:
 
     def _tell_damage(self, path: Path, cause: str, remedy: str) -> None:
         self._sink.emit(StateDamaged(path=str(path), cause=cause, remedy=remedy))
+
+
+def _is_of_other_keys(about: About) -> bool:
+    """Tell whether a version with fewer keys marked (=), or with others, wrote it: nobody has changed those."""
+    try:
+        config = Config.model_validate_json(about.settings)
+    except ValueError:
+        return True
+    return bool(differing_keys(about.settings, config))
 
 
 def _description(config: Config, entry: Entry) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """`murmur log`, without its command line: which folder, what of it, and in which form."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +17,10 @@ from peer.history.record import Record, read_records
 from peer.history.text import known_peers, record_lines, totals_lines
 from peer.storage.journal_reader import open_journal_reader
 from peer.types import PeerId
+from peer.wire.limits import PROTOCOL_VERSION
+
+_VERSION = re.compile(r"-v(\d+)$")
+"""The end of the name of a run's folder (`peer.run_folder`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,7 @@ def verify_lines(place: RunPlace, options: LogOptions) -> tuple[list[str], bool]
     from peer.history.verdict import verdict_lines, verdict_object
     from peer.history.verify import verify_run  # loads the core, which showing the chain has no need of
 
+    _refuse_other_version(place)
     if options.config is None:
         config = _own_config(place)
     else:
@@ -81,6 +87,16 @@ def place_line(place: RunPlace) -> str:
     return f"{place.folder}{owner}{more}"
 
 
+def _refuse_other_version(place: RunPlace) -> None:
+    """No message of another protocol can be checked, and each would look like a forged one."""
+    told = _VERSION.search(place.folder.name)
+    if told is not None and int(told[1]) != PROTOCOL_VERSION:
+        raise ConfigError(
+            f"{place.folder} is of protocol version {told[1]}, this program checks {PROTOCOL_VERSION}: use the version that"
+            " wrote it"
+        )
+
+
 def _own_config(place: RunPlace) -> Config:
     if place.about is None:
         raise StorageError(
@@ -88,12 +104,18 @@ def _own_config(place: RunPlace) -> Config:
             " run's configuration (--config)"
         )
     try:
-        return Config.model_validate_json(place.about.settings)
+        config = Config.model_validate_json(place.about.settings)
     except ValueError as error:
         raise ConfigError(
             f"{place.folder}/about.json holds settings that this version does not know: give the run's configuration"
             f" (--config), or use the version that wrote it ({str(error).splitlines()[0]})"
         ) from error
+    missing = differing_keys(place.about.settings, config)
+    if missing:  # its chain begins with the digest of the keys that there were, and would look like a replaced one
+        raise ConfigError(
+            f"{place.folder}/about.json was written by another version, which had no {', '.join(missing)}: use that one"
+        )
+    return config
 
 
 def _refuse_other_run(place: RunPlace, config: Config) -> None:

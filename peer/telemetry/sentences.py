@@ -308,7 +308,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     ),
     disk_events.StateDamaged: lambda e, _: f"{e.path} is damaged: {e.cause}; {e.remedy}",
     disk_events.OtherVersionKept: lambda e, _: (
-        f"{e.path} is this run's state of another protocol version; it stays as it is; {e.remedy}"
+        f"{e.path} is this run's state of another version of the program; it stays as it is; {e.remedy}"
     ),
     disk_events.OtherSettingsKept: lambda e, _: (
         f"{_listed(e.keys)} changed, marked (=): the state under the earlier settings stays in {e.path}; {e.remedy}"

@@ -1,18 +1,22 @@
 """The model that a peer leaves in the folder of its run: with each snapshot, at a stop and at the end."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 import trio
 
+from peer.config.digest import agreed_text
 from peer.history.places import find_run
 from peer.history.verify import verify_run
 from peer.run_folder import RunFolder, run_folder_name
+from peer.storage.about_file import About, write_about
 from peer.storage.model_file import load_model
 from peer.telemetry.disk_events import ModelSaved, OtherSettingsKept, OtherVersionKept, StateDamaged
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
+from peer.wire.limits import PROTOCOL_VERSION
 from tests.unit.history.sealed_run import CONFIG, Pair
 
 
@@ -127,6 +131,22 @@ def test_upgraded_program_says_where_the_state_of_the_version_before_stays(
     (told,) = sink.events
     assert isinstance(told, OtherVersionKept)
     assert Path(told.path).name == f"{CONFIG.run.name}-0badcafe{version}"
+
+
+def test_key_that_is_new_in_this_version_is_not_called_a_changed_setting(
+    tmp_path: Path, sink: RecordingSink, pair: Pair
+) -> None:
+    """Nobody has changed it, and nothing that one can set brings the earlier state back."""
+    settings = json.loads(agreed_text(CONFIG))
+    del settings["round"]["merge"]
+    older = tmp_path / "slot-0" / f"{CONFIG.run.name}-0badcafe-v{PROTOCOL_VERSION}"
+    older.mkdir(parents=True)
+    write_about(older, About(peer="me", name="peer-1", settings=json.dumps(settings)))
+    with RunFolder(tmp_path / "slot-0", CONFIG, sink=sink) as folder:
+        assert folder.restore(pair.agent) is None
+    (told,) = sink.events
+    assert isinstance(told, OtherVersionKept)
+    assert told.path == str(older)
 
 
 def test_peer_that_is_killed_leaves_the_model_of_its_newest_snapshot(

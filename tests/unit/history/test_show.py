@@ -1,6 +1,7 @@
 """`murmur log` as its user meets it: what is shown, of which folder, and what a mistake is answered with."""
 
 import json
+import re
 import shutil
 import signal
 import sqlite3
@@ -245,6 +246,18 @@ def test_mistakes_are_answered_with_what_there_is(data_dir: Path, tmp_path: Path
     assert "settings that this version does not know" in refused("--data-dir", data_dir, "--verify")
     (run_folder(data_dir) / "journal.sqlite").write_bytes(b"no database at all" * 100)
     assert "cannot be read as a journal" in refused("--data-dir", data_dir)
+
+
+def test_what_another_version_wrote_is_not_called_wrong(data_dir: Path) -> None:
+    """It would be, in every round: nothing of another protocol can be read, and other keys give another first digest."""
+    folder = run_folder(data_dir)
+    about = json.loads((folder / ABOUT_FILE).read_text())
+    settings = json.loads(about["settings"])
+    del settings["round"]["merge"]
+    (folder / ABOUT_FILE).write_text(json.dumps({**about, "settings": json.dumps(settings)}))
+    assert "another version, which had no round.merge: use that one" in refused("--data-dir", data_dir, "--verify")
+    folder.rename(folder.with_name(re.sub(r"-v\d+$", "-v4", folder.name)))
+    assert "is of protocol version 4, this program checks" in refused("--data-dir", data_dir, "--verify")
 
 
 def test_journal_is_read_while_its_peer_writes_and_from_a_copy_of_that_moment(data_dir: Path, tmp_path: Path) -> None:
