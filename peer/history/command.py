@@ -92,7 +92,7 @@ def _refuse_other_version(place: RunPlace) -> None:
     told = _VERSION.search(place.folder.name)
     if told is not None and int(told[1]) != PROTOCOL_VERSION:
         raise ConfigError(
-            f"{place.folder} is of protocol version {told[1]}, this program checks {PROTOCOL_VERSION}: use the version that"
+            f"{place.folder} is of protocol version {told[1]}, this program checks {PROTOCOL_VERSION}: use the one that"
             " wrote it"
         )
 

@@ -52,8 +52,8 @@ class StateDamaged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherVersionKept(Event):
-    """State of this run was found that another version wrote, of another protocol or with other keys marked (=), and left
-    as it is. remedy: what is used instead."""
+    """State of this run was found that another version wrote, and left as it is: one of another protocol, or with other
+    keys marked (=). remedy: what is used instead."""
 
     level: ClassVar[Level] = "warning"
     path: str
