@@ -249,7 +249,7 @@ def test_mistakes_are_answered_with_what_there_is(data_dir: Path, tmp_path: Path
 
 
 def test_what_another_version_wrote_is_not_called_wrong(data_dir: Path) -> None:
-    """It would be, in every round: nothing of another protocol can be read, and other keys give another first digest."""
+    """It would be, in every round: another protocol cannot be read, and other keys give another first digest."""
     folder = run_folder(data_dir)
     about = json.loads((folder / ABOUT_FILE).read_text())
     settings = json.loads(about["settings"])
