@@ -21,6 +21,7 @@ from peer.services.allow_lists import AllowListDesk
 from peer.services.book_keeping import BookKeeper
 from peer.services.conductor import Conductor
 from peer.services.denial import DenialDesk
+from peer.services.dial_back import DialBackDesk
 from peer.services.discovery import Seeker
 from peer.services.greeting import Greeter
 from peer.services.loneliness import LonelinessWatch
@@ -28,7 +29,7 @@ from peer.services.meeting import Meeting
 from peer.services.membership import Membership
 from peer.services.pace import Pace
 from peer.services.peer_exchange import PeerExchange
-from peer.services.reachability import DialBackDesk, Reachability
+from peer.services.reachability import Reachability
 from peer.services.relay import Relay
 from peer.services.reporting import Reporter, Robustness
 from peer.services.sessions import SessionDesk

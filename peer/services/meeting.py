@@ -7,8 +7,9 @@ import trio
 from peer.network.discovery.book import AddressBook
 from peer.network.transport import Transport
 from peer.services.book_keeping import BookKeeper
+from peer.services.dial_back import DialBackDesk
 from peer.services.peer_exchange import PeerExchange
-from peer.services.reachability import DialBackDesk, Reachability
+from peer.services.reachability import Reachability
 from peer.services.service import TaskStatus
 from peer.types import PeerId
 from peer.wire.sync import DIAL_BACK_PROTOCOL

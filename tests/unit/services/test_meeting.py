@@ -16,9 +16,10 @@ from peer.network.discovery.book import MAX_FAILURES, AddressBook
 from peer.network.identity import Identity
 from peer.network.transport import Origin
 from peer.services.book_keeping import BookKeeper
+from peer.services.dial_back import DIAL_S, DialBackDesk
 from peer.services.meeting import Meeting
 from peer.services.peer_exchange import PeerExchange
-from peer.services.reachability import DIAL_S, DialBackDesk, Reachability
+from peer.services.reachability import Reachability
 from peer.services.welcome import Welcome
 from peer.telemetry.counters import Counters
 from peer.telemetry.disk_events import StateDamaged, StorageFailed
