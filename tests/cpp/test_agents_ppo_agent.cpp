@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -10,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "expect_message.hpp"
@@ -134,6 +136,20 @@ TEST(PpoAgent, TrainDoesWholeIterationsAtLeastOneAndHonoursBothLimits) {
   EXPECT_MESSAGE(static_cast<void>(agent->evaluate(0, 1)), std::invalid_argument, "episodes");
 }
 
+TEST(PpoAgent, TrainBeginsNoIterationOfWhichLessThanHalfFits) {
+  PpoConfig config = small_config();
+  config.num_envs = 1;
+  config.rollout_steps = config.minibatch_size = 2;
+  const EnvFactory make_env = [](std::size_t n, std::uint64_t /*seed*/) {
+    return std::make_unique<ScriptedEnv>(n, [](std::size_t /*env*/, std::size_t /*step*/) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(15));
+      return ScriptedStep{};
+    });
+  };
+  PpoAgent agent(config, make_env, &ScalarBackend::make);
+  EXPECT_EQ(agent.train(1'000'000'000, 0.040).env_steps, 2) << "an iteration takes 0.03 s or more";
+}
+
 TEST(PpoAgent, MeanReturnIsNaNWhileNoEpisodeHasEnded) {
   const auto agent = make_agent("Pendulum-v1", small_config());
   const TrainStats stats = agent->train(1, kForever);
@@ -215,6 +231,21 @@ TEST(PpoAgent, KlPenaltyKeepsThePolicyNearTheOneOfSetModel) {
   }
 }
 
+TEST(PpoAgent, EverySetModelMovesThePolicyThatTheKlPenaltyHoldsOnTo) {
+  PpoConfig config = small_config();
+  config.epochs = 1;
+  config.minibatch_size = 96;  // one a rollout, so that its KL is that of the policy before the step
+  config.learning_rate = 0.02;
+  config.kl_penalty = 1e-9;
+  config.normalize_observations = false;  // then the base looks at what the policy looks at
+  const auto agent = make_agent("CartPole-v1", config);
+  for (int round = 0; round < 3; ++round) {
+    agent->set_model(params_of(*agent), agent->moments().in_use());
+    EXPECT_NEAR(agent->train(1, kForever).base_kl, 0.0, 1e-6) << round;
+    EXPECT_GT(agent->train(1, kForever).base_kl, 1e-5) << round;
+  }
+}
+
 TEST(PpoAgent, CheckpointsHoldThePolicyThatTheKlPenaltyHoldsOnTo) {
   PpoConfig config = small_config();
   config.kl_penalty = 1.0;
@@ -226,6 +257,9 @@ TEST(PpoAgent, CheckpointsHoldThePolicyThatTheKlPenaltyHoldsOnTo) {
   EXPECT_EQ(second->save(), first->save());
   EXPECT_EQ(first->train(200, kForever).base_kl, second->train(200, kForever).base_kl);
   EXPECT_EQ(second->save(), first->save());
+  const std::vector<std::byte> without = make_agent("Pendulum-v1", config)->save();
+  second->load(without);
+  EXPECT_EQ(second->save(), without) << "a base that was there is gone";
 }
 
 TEST(PpoAgent, KlPenaltyIsOfNoEffectWhereItIsZero) {
