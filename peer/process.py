@@ -49,12 +49,11 @@ from peer.settings import (
     transport_settings,
 )
 from peer.storage.allow_list_file import ALLOW_LIST_FILE, AllowListFiles
-from peer.storage.atomic_file import write_atomic
 from peer.storage.boots import BOOTS_FILE, Boot, count_boot, raise_boot
 from peer.storage.heartbeat import Heartbeat
 from peer.storage.names_file import load_names
 from peer.storage.proofs_file import PROOFS_FILE
-from peer.storage.slots import Slot, claim_slot
+from peer.storage.slots import Slot, claim_slot, tell_slot
 from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.peer_events import OwnIdentityRunsTwice
 from peer.telemetry.process_events import Announcing, Listening, LookingFor, ShutdownStarted
@@ -138,7 +137,8 @@ class PeerProcess:
                 folder.save_model(root)
             self._report.already_finished(root, folder)
             return
-        self._tell_health_check()
+        if self._config.storage.slot_file is not None:
+            tell_slot(self._slot.path, file=Path(self._config.storage.slot_file))
         quiet_libp2p_logging()
         with keeping(*heeded(*STOP_SIGNALS)) as early:
             trio.run(self._take_part, _Start(folder=folder, boot=boot, agent=agent, root=root), early)
@@ -267,8 +267,3 @@ class PeerProcess:
     async def _tell_refused(self, transport: Libp2pTransport) -> Never:
         period_s = self._config.log.waiting_every_s
         await tell_refused_forever(transport, self._log.counters, period_s=period_s, sink=self._sink)
-
-    def _tell_health_check(self) -> None:
-        """Leave our folder's path where a health check looks for it (docker/healthcheck.sh)."""
-        if self._config.storage.slot_file is not None:
-            write_atomic(Path(self._config.storage.slot_file), f"{self._slot.path.resolve()}\n".encode())

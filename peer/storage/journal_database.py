@@ -82,7 +82,7 @@ def failure(operation: str, path: Path, error: sqlite3.Error) -> StorageError:
     cause = str(error)
     hints = {
         "full": "free some space, or set storage.data_dir to another disk",
-        "readonly": "mount it writable, or set storage.data_dir to a folder that is",
+        "readonly": "let this user write it (chown, chmod), mount it writable, or set another storage.data_dir",
         "unable to open": "check that the folder exists and is writable",
         "locked": "another process uses it: end that process",
         "disk I/O": "check the disk (dmesg, smartctl)",

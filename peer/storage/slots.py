@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from peer.errors import StorageError
-from peer.storage.atomic_file import remove_leftovers
+from peer.storage.atomic_file import remove_leftovers, write_atomic
 from peer.storage_failures import storage_errors
 
 MAX_SLOTS = 4096
@@ -72,6 +72,22 @@ def claim_slot(data_dir: Path, index: int | None = None) -> Slot:
             " lowest free one)"
         )
     raise StorageError(f"all {MAX_SLOTS} slots in {data_dir} are taken: give some peers another storage.data_dir")
+
+
+def tell_slot(slot: Path, *, file: Path) -> None:
+    """Leave the path of a slot in `file`, where a health check looks for it (docker/healthcheck.sh).
+
+    Raises: StorageError that names the setting, as another storage.data_dir would change nothing.
+    """
+    try:
+        write_atomic(file, f"{slot.resolve()}\n".encode())
+    except StorageError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        why = (error.__cause__.strerror or str(error.__cause__)).lower()
+        raise StorageError(
+            f"cannot write storage.slot_file {file}: {why}; mount a tmpfs there, or name a file that can be written"
+        ) from error
 
 
 def free_slots(data_dir: Path, count: int) -> list[int]:

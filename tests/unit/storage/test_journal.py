@@ -13,7 +13,7 @@ import pytest
 
 from peer.errors import StorageError
 from peer.storage.journal import Journal, JournalEntry
-from peer.storage.journal_database import MAX_SET_ASIDE
+from peer.storage.journal_database import MAX_SET_ASIDE, failure
 from peer.types import Digest
 from tests.unit.storage.bad_disks import FullDisk, ReadOnlyDisk
 from tests.unit.storage.journals import append, held
@@ -228,6 +228,12 @@ def test_full_disk_loses_no_round_that_was_there(full_disk: FullDisk) -> None:
 def append_one_by_one(journal: Journal, entries: list[JournalEntry]) -> None:
     for each in entries:
         append(journal, [each])
+
+
+def test_journal_that_may_not_be_written_is_told_as_that_too(path: Path) -> None:
+    """SQLite has one word for a disk that is read-only and for a file of another user, as after a restore by root."""
+    refused = sqlite3.OperationalError("attempt to write a readonly database")
+    assert "let this user write it (chown, chmod), mount it writable, or" in str(failure("open", path, refused))
 
 
 def test_read_only_disk_is_a_storage_error_and_nothing_is_moved(read_only_disk: ReadOnlyDisk) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from peer.errors import StorageError
 from peer.storage import slots
-from peer.storage.slots import claim_slot, free_slots
+from peer.storage.slots import claim_slot, free_slots, tell_slot
 from tests.unit.storage.bad_disks import FullDisk, ReadOnlyDisk
 
 CLAIM = (
@@ -106,3 +106,15 @@ def test_all_slots_taken_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(slots, "MAX_SLOTS", 2)
     with claim_slot(tmp_path), claim_slot(tmp_path), pytest.raises(StorageError, match=r"all 2 slots in .* are taken"):
         claim_slot(tmp_path)
+
+
+def test_health_check_finds_the_slot_where_the_setting_says(tmp_path: Path) -> None:
+    tell_slot(tmp_path / "slot-3", file=tmp_path / "told")
+    assert (tmp_path / "told").read_text() == f"{tmp_path / 'slot-3'}\n"
+
+
+def test_slot_file_that_cannot_be_written_is_told_as_the_setting_that_it_is(tmp_path: Path) -> None:
+    """A container without its tmpfs: another storage.data_dir, which is the advice elsewhere, would change nothing."""
+    with pytest.raises(StorageError, match=r"storage\.slot_file .*: not a directory; mount a tmpfs there") as raised:
+        tell_slot(tmp_path / "slot-3", file=Path(__file__) / "told")
+    assert "data_dir" not in str(raised.value)
