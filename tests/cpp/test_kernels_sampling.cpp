@@ -18,14 +18,12 @@ struct Draw {
   friend bool operator==(const Draw&, const Draw&) = default;
 };
 
-Draw draw(const KernelSet& set, const std::vector<float>& policy, std::size_t outputs,
-          const std::vector<float>& log_std, std::uint64_t seed) {
+/// uniforms: as many as `Sample` says.
+Draw draw_by(const KernelSet& set, const std::vector<float>& policy, std::size_t outputs,
+             const std::vector<float>& log_std, const std::vector<float>& uniforms) {
   const std::size_t rows = policy.size() / outputs;
   const bool discrete = log_std.empty();
-  const std::size_t pairs = num_gaussian_pairs(policy.size());
-  std::vector<float> uniforms(discrete ? rows : 2 * pairs), scratch(kHeadScratch * outputs + 2 * pairs);
-  Rng rng(seed);
-  for (float& u : uniforms) u = rng.uniform();
+  std::vector<float> scratch(kHeadScratch * outputs + uniforms.size());
   Draw out{std::vector<float>(discrete ? rows : policy.size()), std::vector<float>(rows)};
   const Sample sample{.rows = rows,
                       .outputs = outputs,
@@ -37,6 +35,15 @@ Draw draw(const KernelSet& set, const std::vector<float>& policy, std::size_t ou
                       .scratch = scratch.data()};
   discrete ? set.sample_categorical(sample) : set.sample_gaussian(sample);
   return out;
+}
+
+Draw draw(const KernelSet& set, const std::vector<float>& policy, std::size_t outputs,
+          const std::vector<float>& log_std, std::uint64_t seed) {
+  const std::size_t count = log_std.empty() ? policy.size() / outputs : 2 * num_gaussian_pairs(policy.size());
+  std::vector<float> uniforms(count);
+  Rng rng(seed);
+  for (float& u : uniforms) u = rng.uniform();
+  return draw_by(set, policy, outputs, log_std, uniforms);
 }
 
 std::vector<float> repeat(const std::vector<float>& row, std::size_t times) {
@@ -61,6 +68,17 @@ TEST(SampleCategorical, FrequenciesAndLogProbabilitiesAreThoseOfTheSoftmax) {
   for (std::size_t j = 0; j < logits.size(); ++j) {
     const double p = std::exp(static_cast<double>(logits[j])) / total;
     EXPECT_NEAR(count[j] / kDraws, p, 5.0 * std::sqrt(p / kDraws) + 1e-9) << j;  // five sigma
+  }
+}
+
+TEST(SampleCategorical, TheEndsOfTheDrawTakeNoChoiceThatIsImpossible) {
+  const float no = -200.0F;  // its exponential is 0
+  for (const KernelSet* set : available_kernels()) {
+    for (const float end : {0.0F, 1.0F - 0x1p-24F}) {
+      EXPECT_EQ(draw_by(*set, {no, 0.0F, 0.0F, no}, 2, {}, {end, end}).actions,
+                (std::vector<float>{1.0F, 0.0F}));
+      EXPECT_EQ(draw_by(*set, {no, no, 0.0F}, 3, {}, {end}).actions, (std::vector<float>{2.0F})) << set->name;
+    }
   }
 }
 

@@ -21,7 +21,7 @@ MURMUR_HOST_DEVICE constexpr float absolute(float x) noexcept {
   return x < 0.0F ? -x : x;
 }
 
-/// tanh within 4 ulp; NaN stays NaN. Rational minimax approximation of Eigen (generic_fast_tanh_float).
+/// tanh within 5 ulp; NaN stays NaN. Rational minimax approximation of Eigen (generic_fast_tanh_float).
 MURMUR_HOST_DEVICE inline float tanh(float x) noexcept {
   const float t = clamp(x, -7.99881172180175781F, 7.99881172180175781F);
   const float y = t * t;

@@ -10,7 +10,8 @@ struct SinCos {
   float cos;
 };
 
-/// Sine and cosine of `x` in radians, within 2 ulp for |x| <= 8192; less exact beyond, NaN for NaN.
+/// Sine and cosine of `x` in radians, off by less than 1e-7 for |x| <= 8192 (so that at their zeros but 0 few
+/// digits are right); less exact beyond, NaN for NaN.
 ///
 /// Own code instead of libm: only + - * and integer operations, so the result is the same on every CPU and C
 /// library, and branch-free, so a loop over it vectorises. Polynomials on [-pi/4, pi/4] and the three-part
@@ -41,7 +42,8 @@ struct SinCos64 {
   double cos;
 };
 
-/// The same in double precision, within 2 ulp for |x| <= 1e6: for dynamics that amplify rounding errors.
+/// The same in double precision, off by less than 2e-16 for |x| <= 1e6: for dynamics that amplify rounding
+/// errors.
 /// Source: Cephes, sin.c.
 [[nodiscard]] constexpr SinCos64 sincos(double x) noexcept {
   constexpr double kRounder = 6755399441055744.0;  // 1.5 * 2^52
