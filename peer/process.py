@@ -31,7 +31,7 @@ from peer.open_files import raise_open_files
 from peer.peer_parts import PeerParts
 from peer.process_report import ProcessReport
 from peer.rounds.entry import Entry
-from peer.run_folder import RunFolder
+from peer.run_folder import RunFolder, run_folder_name
 from peer.services.book_keeping import BOOK_FILE
 from peer.services.free_memory import keep_returning_free_memory
 from peer.services.heartbeat import beat_forever
@@ -73,7 +73,8 @@ def run_process(config: Config, *, age: Callable[[], Seconds]) -> None:
     """
     raise_open_files()
     with ExitStack() as stack:
-        slot = stack.enter_context(claim_slot(Path(config.storage.data_dir), config.storage.slot))
+        data_dir, wanted = Path(config.storage.data_dir), config.storage.slot
+        slot = stack.enter_context(claim_slot(data_dir, wanted, holding=run_folder_name(config)))
         name = peer_name(config) or slot.name
         identity = load_or_create_identity(slot.path / KEY_FILE)
         admission = admission_policy(config, slot.path)

@@ -1,4 +1,4 @@
-"""One folder a peer: the lowest free `slot-N` of the data folder, held by a file lock while the process lives.
+"""One folder a peer: a free `slot-N` of the data folder, held by a file lock while the process lives.
 
 Replicas of one container share a volume and know nothing of each other; the lock sorts them out, and a replica
 that is restarted finds the identity of the one that died, because the kernel drops a lock with its process.
@@ -46,14 +46,17 @@ class Slot:
         self.close()
 
 
-def claim_slot(data_dir: Path, index: int | None = None) -> Slot:
+def claim_slot(data_dir: Path, index: int | None = None, *, holding: str = "") -> Slot:
     """Create `data_dir` if missing, and lock a slot of it. index: which one; None: the lowest that nobody holds.
+
+    holding: a folder of a run; slots in which it stands come first. So peers of two runs that share `data_dir` find
+    their states again in whatever order they start.
 
     Raises: StorageError when the folder cannot be written, the slot is taken, or every slot is.
     """
     with storage_errors("use", data_dir):
         data_dir.mkdir(parents=True, exist_ok=True)
-    for candidate in range(MAX_SLOTS) if index is None else (index,):
+    for candidate in _in_line(data_dir, holding) if index is None else (index,):
         path = data_dir / f"slot-{candidate}"
         with storage_errors("use", path):
             lock = _try_lock(path)
@@ -94,6 +97,12 @@ def free_slots(data_dir: Path, count: int) -> list[int]:
     """Return the lowest slots that nobody holds now. Raises: StorageError as `claim_slot` does."""
     with ExitStack() as stack:
         return [stack.enter_context(claim_slot(data_dir)).index for _ in range(count)]
+
+
+def _in_line(data_dir: Path, holding: str) -> list[int]:
+    numbers = [path.parent.name.removeprefix("slot-") for path in data_dir.glob(f"slot-*/{holding}")] if holding else []
+    held = {int(number) for number in numbers if number.isdecimal()}
+    return sorted(range(MAX_SLOTS), key=lambda number: number not in held)
 
 
 def _try_lock(folder: Path) -> int | None:

@@ -108,6 +108,20 @@ def test_all_slots_taken_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
         claim_slot(tmp_path)
 
 
+def test_peers_of_two_runs_find_their_slots_again_in_any_order(tmp_path: Path) -> None:
+    """Else one began anew, with the other's identity, and said nothing of its state in the other slot."""
+    for slot, run in (("slot-0", "run-a"), ("slot-1", "run-b"), ("slot-old", "run-b")):
+        (tmp_path / slot / run).mkdir(parents=True)
+    with claim_slot(tmp_path, holding="run-b") as second, claim_slot(tmp_path, holding="run-a") as first:
+        assert (first.index, second.index) == (0, 1)
+        with claim_slot(tmp_path, holding="run-b") as newcomer:
+            assert newcomer.index == 2
+    with claim_slot(tmp_path, holding="run-c") as another:
+        assert another.index == 0
+    with claim_slot(tmp_path, 0, holding="run-b") as told:
+        assert told.index == 0
+
+
 def test_health_check_finds_the_slot_where_the_setting_says(tmp_path: Path) -> None:
     tell_slot(tmp_path / "slot-3", file=tmp_path / "told")
     assert (tmp_path / "told").read_text() == f"{tmp_path / 'slot-3'}\n"
