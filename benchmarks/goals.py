@@ -7,7 +7,8 @@ from pathlib import Path
 
 from peer.config.load import load_config
 from peer.config.schema import Config
-from peer.native import PpoSettings, known_envs
+from peer.known_envs import KnownEnvs
+from peer.native import PpoSettings
 from peer.settings import ppo_settings
 from peer.types import PeerId
 
@@ -48,7 +49,7 @@ class Goal:
 
     def configured(self, overrides: Sequence[str]) -> Config:
         files = [CONFIGS / "config.yaml", *([CONFIGS / self.preset] if self.preset else [])]
-        return load_config(files, {}, ["compute.threads=1", "compute.device=cpu", *overrides], known_envs=known_envs())
+        return load_config(files, {}, ["compute.threads=1", "compute.device=cpu", *overrides], known_envs=KnownEnvs())
 
 
 def settings_of(config: Config) -> PpoSettings:

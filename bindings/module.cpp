@@ -37,6 +37,7 @@ PYBIND11_MODULE(_core, m) {
   pybind11::register_exception<murmur::BlobError>(m, "BlobError", PyExc_ValueError).attr("__doc__") =
       "A checkpoint is damaged, cut short, or of another kind, version or shape.";
   murmur::python::bind_envs(m);
+  murmur::python::bind_foreign_envs(m);
   murmur::python::bind_agents(m);
   murmur::python::bind_codec(m);
   murmur::python::bind_aggregation(m);

@@ -5,6 +5,7 @@
 namespace murmur::python {
 
 void bind_envs(pybind11::module_& m);
+void bind_foreign_envs(pybind11::module_& m);
 void bind_agents(pybind11::module_& m);
 void bind_codec(pybind11::module_& m);
 void bind_aggregation(pybind11::module_& m);

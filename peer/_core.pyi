@@ -1,6 +1,6 @@
 """Types of the C++ core, as bindings/ makes it. Import it through peer.native only."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,17 @@ class EnvVariant:
 
 def env_names() -> list[str]: ...
 def env_spec(name: str) -> EnvSpec: ...
+def register_python_env(
+    *,
+    name: str,
+    obs_dim: int,
+    num_actions: int,
+    action_low: Sequence[float],
+    action_high: Sequence[float],
+    max_episode_steps: int,
+    params: Sequence[tuple[str, float, float, float, str]],
+    batch_type: Callable[[_F32, _F32, _F32, _U8, _U8, _U8], object],
+) -> EnvSpec: ...
 
 class VectorEnv:
     def __init__(self, name: str, num_envs: int, seed: int, threads: int = 1) -> None: ...

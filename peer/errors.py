@@ -39,3 +39,7 @@ class IdentityInUseError(TransportError):
 
 class StorageError(MurmurationError):
     """The disk did not do what was asked (full, read-only, corrupt file); the last good state is untouched."""
+
+
+class EnvFailedError(MurmurationError):
+    """An environment that is written in Python raised, or broke Gymnasium's rules: nothing can be trained in it."""

@@ -9,6 +9,9 @@ from pathlib import Path
 from peer.errors import StorageError
 from peer.native import NonFiniteError, PpoAgent, PpoSettings, make_ppo_agent
 from peer.policy_description import check_size, described_settings
+from peer.python_envs.names import is_python_env
+from peer.python_envs.registration import register_env
+from peer.python_envs.trust import register_env_of_file
 from peer.storage.model_file import ModelFile, check_named, load_model
 from peer.telemetry.plain_text import printable
 
@@ -57,26 +60,39 @@ class Evaluation:
         )
 
 
-def evaluate_file(path: Path, *, episodes: int, seed: int, device: str) -> Evaluation:
+def evaluate_file(path: Path, *, episodes: int, seed: int, device: str, env: str | None = None) -> Evaluation:
     """Play greedy episodes with the policy in `path`.
 
+    env: its environment; None: whatever the file says, but for one that has a module of somebody imported.
     Raises: StorageError when the file cannot be used as a policy, or holds another model than it names; ValueError
-    when `device` cannot.
+    when `device` or `env` cannot; EnvFailedError.
     """
     file = load_model(path)
+    _make_known(path, file.settings.get("env", ""), env)
     try:
-        env, settings = file.settings["env"], described_settings(file.settings)
-        agent = _agent(env, replace(settings, device="cpu"), file)  # what fails here, fails for what the file holds
+        name, settings = file.settings["env"], described_settings(file.settings)
+        agent = _agent(name, replace(settings, device="cpu"), file)  # what fails here, fails for what the file holds
     except (KeyError, ValueError, TypeError) as error:
         raise StorageError(f"{path} does not fit its own description: {printable(str(error))}") from error
     check_named(path, file)
     if device != "cpu":
-        agent = _agent(env, replace(settings, device=device), file)
+        agent = _agent(name, replace(settings, device=device), file)
     try:
         returns = agent.evaluate_returns(episodes, seed)
     except NonFiniteError as error:
         raise StorageError(f"{path} holds a policy that cannot act: {error}") from error
     return Evaluation(model=path, told=file.settings, seed=seed, returns=returns)
+
+
+def _make_known(path: Path, described: str, given: str | None) -> None:
+    """Have the core know the environment that the file describes. Raises: ValueError."""
+    named = printable(described)
+    if given is None:
+        register_env_of_file(described, file=path, consent=f"say --env {named}")
+    elif given != described:
+        raise ValueError(f"--env {given} contradicts {path}, which was trained in {named}")
+    elif is_python_env(given):
+        register_env(given)
 
 
 def _agent(env: str, settings: PpoSettings, file: ModelFile) -> PpoAgent:

@@ -1,6 +1,6 @@
 """The native environments as a `gymnasium.vector.VectorEnv`, for trainers other than ours.
 
-Needs Gymnasium (`pip install gymnasium`); nothing else in the peer imports this module.
+Nothing else in the peer imports this module. To train in Gymnasium's own environments: peer/python_envs.
 
     env = NativeVectorEnv("CartPole-v1", num_envs=1024)
     observations, info = env.reset(seed=1)

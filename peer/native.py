@@ -6,7 +6,6 @@ Python's torch.
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,10 +30,9 @@ from peer._core import (
     encode_top_k,
     env_names,
     env_spec,
+    register_python_env,
 )
 from peer._core import TrainStats as PpoTrainStats
-from peer.config.envs import EnvSpec as ConfigEnvSpec
-from peer.config.envs import ParamRange
 from peer.types import Moments, Vector64
 
 __all__ = [
@@ -53,8 +51,8 @@ __all__ = [
     "VectorEnv",
     "env_names",
     "env_spec",
-    "known_envs",
     "make_ppo_agent",
+    "register_python_env",
     "to_moments",
 ]
 
@@ -114,19 +112,6 @@ def make_ppo_agent(env_name: str, settings: PpoSettings) -> PpoAgent:
         value = getattr(settings, field.name)
         setattr(config, field.name, list(value) if isinstance(value, tuple) else value)
     return PpoAgent(env_name, config)
-
-
-def known_envs() -> Mapping[str, ConfigEnvSpec]:
-    """Return what the configuration must know of every environment, by name."""
-    return {
-        name: ConfigEnvSpec(
-            params={
-                param.name: ParamRange(default=param.default_value, low=param.low, high=param.high)
-                for param in env_spec(name).params
-            }
-        )
-        for name in env_names()
-    }
 
 
 def to_moments(arrays: tuple[Vector64, Vector64, Vector64]) -> Moments:

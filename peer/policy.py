@@ -9,16 +9,15 @@ Nothing else in the peer imports this module.
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any  # Any: fields of a policy, each of a type of its own
 
 import numpy as np
 import numpy.typing as npt
 
 from peer.errors import StorageError
-from peer.native import EnvSpec, PpoSettings, env_spec
-from peer.policy_description import described_settings
+from peer.native import PpoSettings
+from peer.policy_description import PolicyEnv, described_env, described_settings
 from peer.storage.model_file import ModelFile, check_named, load_model
 from peer.telemetry.plain_text import printable
 
@@ -51,18 +50,13 @@ class Policy:
     training; empty for discrete ones. shift, scale, clip: observations are seen as clip((o - shift) * scale).
     """
 
-    env: EnvSpec
+    env: PolicyEnv
     activation: str
     layers: tuple[tuple[Floats, Floats], ...]
     log_std: Floats
     shift: Floats
     scale: Floats
     clip: float
-
-    def __reduce__(self) -> tuple[Callable[..., "Policy"], tuple[object, ...]]:
-        """Have the environment go by its name: workers of multiprocessing take a policy, too."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "env"}
-        return _again, (self.env.name, parts)
 
     def act(self, observations: npt.ArrayLike) -> Actions:
         """Return greedy actions: int64[N], or float32[N, A] within the bounds; without N for one observation.
@@ -91,11 +85,6 @@ class Policy:
         return x @ weight.T + bias
 
 
-def _again(env: str, parts: dict[str, Any]) -> Policy:
-    """Make a policy from what `Policy.__reduce__` gives."""
-    return Policy(env=env_spec(env), **parts)
-
-
 def load_policy(path: str | Path) -> Policy:
     """Read the policy from a `model.safetensors`.
 
@@ -104,14 +93,14 @@ def load_policy(path: str | Path) -> Policy:
     path = Path(path)
     file = load_model(path)
     try:
-        policy = _policy(file, env_spec(file.settings["env"]), described_settings(file.settings))
+        policy = _policy(file, described_env(file.settings), described_settings(file.settings))
     except (KeyError, ValueError, TypeError) as error:
         raise StorageError(f"{path} does not fit its own description: {printable(str(error))}") from error
     check_named(path, file)
     return policy
 
 
-def _policy(file: ModelFile, env: EnvSpec, settings: PpoSettings) -> Policy:
+def _policy(file: ModelFile, env: PolicyEnv, settings: PpoSettings) -> Policy:
     if settings.activation not in _ACTIVATIONS:
         raise ValueError(f"unknown activation {settings.activation!r}")
     if file.state.moments.mean.size != env.obs_dim + 1:
@@ -139,7 +128,7 @@ def _policy(file: ModelFile, env: EnvSpec, settings: PpoSettings) -> Policy:
     )
 
 
-def _normalisation(file: ModelFile, env: EnvSpec) -> tuple[Floats, Floats]:
+def _normalisation(file: ModelFile, env: PolicyEnv) -> tuple[Floats, Floats]:
     moments = file.state.moments
     count, mean, m2 = (part[: env.obs_dim] for part in (moments.count, moments.mean, moments.m2))
     variance = np.divide(m2, count, out=np.ones_like(m2), where=count > 0)
@@ -147,5 +136,5 @@ def _normalisation(file: ModelFile, env: EnvSpec) -> tuple[Floats, Floats]:
     return shift, (1.0 / np.sqrt(variance + _EPSILON)).astype(np.float32)
 
 
-def _unchanged(env: EnvSpec) -> tuple[Floats, Floats]:
+def _unchanged(env: PolicyEnv) -> tuple[Floats, Floats]:
     return np.zeros(env.obs_dim, np.float32), np.ones(env.obs_dim, np.float32)

@@ -19,7 +19,7 @@ from peer.admission.policy import AdmissionPolicy
 from peer.agents.native_agent import NativeAgent
 from peer.config.schema import Config
 from peer.early_signals import STOP_SIGNALS, EarlySignals, heeded, keeping
-from peer.errors import StorageError
+from peer.errors import EnvFailedError, StorageError
 from peer.native import AggregationKernels
 from peer.network.discovery.source import closing_sources
 from peer.network.identity import Identity
@@ -56,7 +56,13 @@ from peer.storage.proofs_file import PROOFS_FILE
 from peer.storage.slots import Slot, claim_slot, tell_slot
 from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.peer_events import OwnIdentityRunsTwice
-from peer.telemetry.process_events import Announcing, Listening, LookingFor, ShutdownStarted
+from peer.telemetry.process_events import (
+    Announcing,
+    EnvironmentFailed,
+    Listening,
+    LookingFor,
+    ShutdownStarted,
+)
 from peer.telemetry.process_log import ProcessLog, open_log
 from peer.types import Seconds
 
@@ -142,7 +148,11 @@ class PeerProcess:
             tell_slot(self._slot.path, file=Path(self._config.storage.slot_file))
         quiet_libp2p_logging()
         with keeping(*heeded(*STOP_SIGNALS)) as early:
-            trio.run(self._take_part, _Start(folder=folder, boot=boot, agent=agent, root=root), early)
+            try:
+                trio.run(self._take_part, _Start(folder=folder, boot=boot, agent=agent, root=root), early)
+            except* EnvFailedError as failed:
+                self._sink.emit(EnvironmentFailed(cause=str(_first(failed))))
+                sys.exit(1)
 
     async def _take_part(self, start: _Start, early: EarlySignals) -> None:
         """Be part of the swarm. The transport is the outermost block: what it raises must not come in a group."""
@@ -268,3 +278,8 @@ class PeerProcess:
     async def _tell_refused(self, transport: Libp2pTransport) -> Never:
         period_s = self._config.log.waiting_every_s
         await tell_refused_forever(transport, self._log.counters, period_s=period_s, sink=self._sink)
+
+
+def _first(group: BaseExceptionGroup[EnvFailedError]) -> EnvFailedError:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

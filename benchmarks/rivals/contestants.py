@@ -22,7 +22,7 @@ class Scenario:
 class Contestant:
     """requirements: name of its environment; empty: ours. program: in this folder. arguments: more for it.
 
-    envs: those that it can train on.
+    envs: those that it can train on. module: of environments in Python; empty: the core's own.
     """
 
     name: str
@@ -30,11 +30,17 @@ class Contestant:
     program: str = ""
     arguments: tuple[str, ...] = ()
     envs: tuple[str, ...] = ("CartPole-v1", "Pendulum-v1")
+    module: str = ""
+
+    def env_of(self, scenario: Scenario) -> str:
+        """Return the environment as it names it."""
+        return f"{self.module}:{scenario.env}" if self.module else scenario.env
 
 
 CONTESTANTS = (
     Contestant(name=OURS),
     Contestant(name="Murmuration, libtorch back end", arguments=("--backend", "libtorch")),
+    Contestant(name="Murmuration, Gymnasium's env in Python", module="gymnasium"),
     Contestant(name="Stable-Baselines3 2.9", requirements="stable-baselines3", program="run_stable_baselines3.py"),
     Contestant(
         name="CleanRL loop, Gymnasium 1.4",

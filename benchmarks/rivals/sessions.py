@@ -31,7 +31,7 @@ class Session(Protocol):
 
 def open_session(contestant: Contestant, scenario: Scenario) -> Session:
     """Start the contestant and let it warm up. Raises: ContestantError, InstallError."""
-    options = ["--env", scenario.env, "--setting", scenario.setting, "--threads", str(scenario.threads)]
+    options = ["--env", contestant.env_of(scenario), "--setting", scenario.setting, "--threads", str(scenario.threads)]
     options += contestant.arguments
     if not contestant.requirements:
         return OurSession(contestant.name, options)

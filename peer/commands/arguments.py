@@ -64,9 +64,9 @@ def whole_number(text: str) -> int:
 
 def load(files: list[Path] | None, overrides: list[str] | None) -> "Config":
     from peer.config.load import load_config  # here and below: -h and --version must not wait for what they never use
-    from peer.native import known_envs
+    from peer.known_envs import KnownEnvs
 
-    return or_exit(lambda: load_config(config_files(files), os.environ, overrides or [], known_envs=known_envs()))
+    return or_exit(lambda: load_config(config_files(files), os.environ, overrides or [], known_envs=KnownEnvs()))
 
 
 def load_over(base: "Base", files: list[Path] | None, overrides: list[str] | None) -> "Config":
@@ -75,9 +75,9 @@ def load_over(base: "Base", files: list[Path] | None, overrides: list[str] | Non
     Raises: ConfigError.
     """
     from peer.config.load import load_config
-    from peer.native import known_envs
+    from peer.known_envs import KnownEnvs
 
-    return load_config(files or [], os.environ, overrides or [], base=base, known_envs=known_envs())
+    return load_config(files or [], os.environ, overrides or [], base=base, known_envs=KnownEnvs())
 
 
 def default_settings() -> "Config":

@@ -21,6 +21,14 @@ def eval_command(
     episodes: Annotated[int, typer.Option(min=1, max=100_000, help="Greedy episodes to average.")] = 20,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the episodes.")] = 1_000_000_000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    env: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The environment, such as my_package:Grid-v0: needed where the file names one whose module is neither "
+            "ours nor Gymnasium's, since that is imported.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, all returns in it.")] = False,
 ) -> None:
     """Evaluate a saved model by greedy episodes on fixed seeds. Prints mean return, standard deviation and range.
@@ -40,5 +48,5 @@ def eval_command(
     file = exits.or_exit(lambda: find_model(model))
     if file != model:
         typer.echo(file, err=True)
-    result = exits.or_exit(lambda: evaluate_file(file, episodes=episodes, seed=seed, device=device))
+    result = exits.or_exit(lambda: evaluate_file(file, episodes=episodes, seed=seed, device=device, env=env))
     exits.tell(result.json() if json else result.text())

@@ -9,7 +9,7 @@ from typing import NoReturn, TypeVar
 
 import typer
 
-from peer.errors import ConfigError, StorageError, TransportError
+from peer.errors import ConfigError, EnvFailedError, StorageError, TransportError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -18,9 +18,12 @@ T = TypeVar("T")
 
 
 def or_exit(action: Callable[[], T]) -> T:
-    """Turn an expected failure into its message and exit code 2; a bug keeps its traceback."""
+    """Turn an expected failure into its message and exit code 2, or 1 once it had begun; a bug keeps its traceback."""
     try:
         return action()
+    except EnvFailedError as error:
+        typer.echo(f"murmur: {error}", err=True)
+        raise typer.Exit(EXIT_FAILED) from error
     except (ConfigError, StorageError, TransportError, ValueError) as error:
         typer.echo(f"murmur: {error}", err=True)
         raise typer.Exit(EXIT_USAGE) from error

@@ -1,10 +1,11 @@
 """What the configuration must know of an environment: its name, its parameters and their ranges.
 
-The table is filled by whoever knows the environments (the C++ core's registry); this package only checks.
+The catalogue is made by whoever knows the environments (peer/known_envs.py); this package only checks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +15,7 @@ class ParamRange:
     default: float
     low: float
     high: float
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,3 +23,17 @@ class EnvSpec:
     """The parameters that a variant of this environment may change, by name."""
 
     params: Mapping[str, ParamRange]
+
+
+class EnvCatalogue(Protocol):
+    """The environments that can be trained in."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names to choose from; there may be more than can be listed."""
+
+    def find(self, name: str) -> EnvSpec | None:
+        """Return what is known of the environment; None where there is none of the name.
+
+        Raises: ValueError saying why the one of that name cannot be used.
+        """

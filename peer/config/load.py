@@ -18,7 +18,7 @@ from peer.config.describe import (
     names,
     strip,
 )
-from peer.config.envs import EnvSpec
+from peer.config.envs import EnvCatalogue, EnvSpec
 from peer.config.likeness import nearest, surely_meant
 from peer.config.schema import Config
 from peer.config.sources import Base, dotted_keys, key_named, read_sources
@@ -33,11 +33,11 @@ def load_config(
     overrides: Sequence[str],
     *,
     base: Base | None = None,
-    known_envs: Mapping[str, EnvSpec] | None = None,
+    known_envs: EnvCatalogue | None = None,
 ) -> Config:
     """Return the configuration: defaults < base < files in order < `MURMUR_SECTION__KEY` < `section.key=value`.
 
-    known_envs: every environment there is, by name; None leaves env.name and the variants' params unchecked.
+    known_envs: the environments there are; None leaves env.name and the variants' params unchecked.
     Raises: ConfigError whose message has one line a problem: place, key, what was expected, what came, what
     was probably meant.
     """
@@ -134,14 +134,27 @@ def _latest(root: tree.Branch, section: tree.Path, keys: Sequence[str]) -> tree.
     return max(given, key=lambda origin: origin.layer, default=node.origin)
 
 
-def _unknown_envs(root: tree.Branch, config: Config, known: Mapping[str, EnvSpec]) -> Iterator[str]:
-    spec = known.get(config.env.name)
-    if spec is None:
-        _, node = tree.find(root, ("env", "name"))
-        near = nearest(config.env.name, known)
-        hint = f"; did you mean {near}?" if near else ""
-        yield f"{node.origin.text}: env.name: unknown env {config.env.name!r}{hint} (known: {names(known)})"
+def _unknown_envs(root: tree.Branch, config: Config, known: EnvCatalogue) -> Iterator[str]:
+    name = config.env.name
+    _, node = tree.find(root, ("env", "name"))
+    where = f"{node.origin.text}: env.name"
+    try:
+        spec = known.find(name)
+    except ValueError as error:
+        yield f"{where}: {name} cannot be used: {error}"
         return
+    if spec is None:
+        near = nearest(name, known.names)
+        hint = f"; did you mean {near}?" if near else ""
+        yield (
+            f"{where}: unknown env {name!r}{hint} (known: {names(known.names)}; those of Gymnasium as module:id, such"
+            " as gymnasium:LunarLander-v3)"
+        )
+        return
+    yield from _unknown_params(root, config, spec)
+
+
+def _unknown_params(root: tree.Branch, config: Config, spec: EnvSpec) -> Iterator[str]:
     for variant, settings in config.env.variants.items():
         for param, value in settings.params.items():
             path, node = tree.find(root, ("env", "variants", variant, "params", param))
@@ -153,6 +166,8 @@ def _unknown_envs(root: tree.Branch, config: Config, known: Mapping[str, EnvSpec
                 yield f"{where}: {config.env.name} has no parameter {param!r}; {hint}"
             elif not limits.low <= value <= limits.high:
                 yield f"{where}: expected a number from {limits.low} to {limits.high}, got {value}"
+            elif limits.is_whole and value != int(value):
+                yield f"{where}: expected a whole number, got {value}"
 
 
 def _without_empty_headings(node: tree.Node, path: tree.Path = ()) -> tree.Plain:

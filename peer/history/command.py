@@ -15,6 +15,7 @@ from peer.history.objects import record_object, totals_object
 from peer.history.places import RunPlace, find_run
 from peer.history.record import Record, read_records
 from peer.history.text import known_peers, record_lines, totals_lines
+from peer.storage.about_file import ABOUT_FILE
 from peer.storage.journal_reader import open_journal_reader
 from peer.types import PeerId
 from peer.wire.limits import PROTOCOL_VERSION
@@ -63,10 +64,13 @@ def verify_lines(place: RunPlace, options: LogOptions) -> tuple[list[str], bool]
     """Return the verdict and whether it is good. Raises: StorageError, ConfigError."""
     from peer.history.verdict import verdict_lines, verdict_object
     from peer.history.verify import verify_run  # loads the core, which showing the chain has no need of
+    from peer.python_envs.trust import register_env_of_file
 
     _refuse_other_version(place)
     if options.config is None:
         config = _own_config(place)
+        consent = "give the run's configuration (--config)"
+        register_env_of_file(config.env.name, file=place.folder / ABOUT_FILE, consent=consent)
     else:
         config = options.config()
         _refuse_other_run(place, config)

@@ -10,6 +10,7 @@ from peer.config.schema import Config
 from peer.config.sources import Base
 from peer.errors import ConfigError, StorageError
 from peer.native import CheckpointError, PpoAgent
+from peer.python_envs.names import imports_foreign_module
 from peer.solo.curve_file import CURVE_FILE, is_curve
 from peer.solo.options import TrainOptions
 from peer.solo.run_state import RunRecord, RunState, config_of, load_run_state, model_of, settings_of, state_file
@@ -110,6 +111,15 @@ def resume_last(data_dir: Path, load: LoadOver) -> Resumption:
     )
 
 
+def _require_consent(path: Path, before: Config, load: LoadOver) -> None:
+    """Raises: ConfigError where the run would have a module imported that the user has not named."""
+    name = before.env.name
+    if imports_foreign_module(name) and load(Base(source=str(path), lines=[])).env.name != name:
+        raise ConfigError(
+            f"env.name: {path} was trained with {name}; say env.name={name} if that module is yours: it is imported"
+        )
+
+
 def _states(data_dir: Path) -> list[Path]:
     with storage_errors("look for runs in", data_dir):
         found = data_dir.glob(f"train/*/{state_file(Path(MODEL_FILE)).name}")
@@ -130,6 +140,7 @@ def _way_out(model_file: Path) -> str:
 def _resumption(path: Path, state: RunState, load: LoadOver) -> Resumption:
     model_file = model_of(path)
     before = config_of(state.record, source=path)
+    _require_consent(path, before, load)
     config = load(Base(source=str(path), lines=differing(before, bases=[Config()])))
     problems = list(_problems(before, config, model_file))
     if problems:

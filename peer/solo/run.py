@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from peer.errors import EnvFailedError
 from peer.native import EnvVariant, NonFiniteError, PpoTrainStats
 from peer.solo.schedule import EvalSchedule
 from peer.solo.updates import GatheredUpdates, UpdateMeans, UpdateStats
@@ -14,7 +15,7 @@ CHUNK_S = 0.25
 """The longest that a stop request waits and a display stands still. Chunks end between iterations, so that how a run
 is cut into them changes nothing in it."""
 
-StopReason = Literal["return", "env_steps", "interrupted", "diverged"]
+StopReason = Literal["return", "env_steps", "interrupted", "diverged", "env_failed"]
 
 
 class Learner(Protocol):
@@ -92,7 +93,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Why a run ended, and where. cause: the core's words when it diverged."""
+    """Why a run ended, and where. cause: what was wrong when it diverged, or the environment failed."""
 
     reason: StopReason
     progress: Progress
@@ -140,6 +141,8 @@ class Run:
             return Outcome(reason=self._train(), progress=self.progress)
         except NonFiniteError as error:
             return Outcome(reason="diverged", progress=self.progress, cause=str(error))
+        except EnvFailedError as error:
+            return Outcome(reason="env_failed", progress=self.progress, cause=str(error))
 
     def standing(self) -> Standing:
         """Return where the run is. Called between chunks, as from `trained` and `evaluated`, or after `train`."""

@@ -9,7 +9,7 @@ from peer.config.likeness import nearest
 from peer.config.load import load_config
 from peer.config.schema import Config
 from peer.config.sources import Base
-from peer.native import known_envs
+from peer.known_envs import KnownEnvs
 
 _ALGORITHM = (
     "model.hidden=[64,64]",
@@ -98,7 +98,7 @@ def _load(options: BenchOptions, preset: Sequence[str]) -> Config:
 
 
 def _read(base: Base, overrides: Sequence[str]) -> Config:
-    return load_config([], {}, overrides, base=base, known_envs=known_envs())
+    return load_config([], {}, overrides, base=base, known_envs=KnownEnvs())
 
 
 def _chosen(options: BenchOptions) -> dict[str, tuple[str, object]]:

@@ -8,6 +8,7 @@ from peer.config.schema import Config
 from peer.errors import ConfigError, StorageError
 from peer.native import PpoAgent
 from peer.policy_description import check_size, describe_policy, described_settings
+from peer.python_envs.names import imports_foreign_module
 from peer.solo.run_state import Origin
 from peer.storage.model_file import ModelFile, check_named, load_model
 from peer.telemetry.plain_text import printable
@@ -39,8 +40,13 @@ class StartModel:
 
     @property
     def usual(self) -> tuple[str, ...]:
+        """An environment that would have a module imported is the user's to name, and not the file's."""
+        given = [line for line in self.settings if not line.startswith("env.name=") or self._env_is_harmless()]
         run = self.model.settings.get("run", "")
-        return (*self.settings, f"run.name={run}") if _RUN_NAME.fullmatch(run) else self.settings
+        return (*given, f"run.name={run}") if _RUN_NAME.fullmatch(run) else tuple(given)
+
+    def _env_is_harmless(self) -> bool:
+        return not imports_foreign_module(self.model.settings["env"])
 
     @property
     def origin(self) -> Origin:
@@ -50,14 +56,15 @@ class StartModel:
         """Raises: ConfigError with a line for every setting that makes another policy of the same numbers."""
         wanted = dict(line.split("=", 1) for line in self.settings)
         own = dict(line.split("=", 1) for line in _settings(describe_policy(config)))
-        problems = [
-            f"{key}: {self.path} was trained with {wanted[key]}, got {own[key]}; leave {key} out, or set it to"
-            f" {wanted[key]}"
-            for key in wanted
-            if wanted[key] != own[key]
-        ]
+        problems = [self._differs(key, own[key], wanted[key]) for key in wanted if wanted[key] != own[key]]
         if problems:
             raise ConfigError("\n".join(problems))
+
+    def _differs(self, key: str, own: str, wanted: str) -> str:
+        way_out = f"leave {key} out, or set it to {wanted}"
+        if key == "env.name" and not self._env_is_harmless():
+            way_out = f"say {key}={wanted} if that module is yours: it is imported"
+        return f"{key}: {self.path} was trained with {wanted}, got {own}; {way_out}"
 
     def give(self, agent: PpoAgent) -> None:
         """Give `agent` the weights and the statistics; its optimizer begins afresh. Raises: StorageError."""

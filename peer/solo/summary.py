@@ -7,6 +7,7 @@ from pathlib import Path
 
 from peer.config.schema import Config
 from peer.native import PpoSettings
+from peer.python_envs.names import imports_foreign_module
 from peer.solo.backend import parse_backend
 from peer.solo.curve_file import CurveFile, point_values
 from peer.solo.keeper import Keeper, previous_file
@@ -14,13 +15,15 @@ from peer.solo.run import Outcome
 from peer.solo.run_state import RunRecord, state_file
 from peer.types import Seconds
 
-_EXIT_DIVERGED = 1
+_FAILURES = ("diverged", "env_failed")
+_EXIT_FAILED = 1
 
 _HEADLINES = {
     "return": "solved",
     "env_steps": "stopped at the bound on env steps",
     "interrupted": "interrupted",
     "diverged": "training diverged",
+    "env_failed": "the environment failed",
 }
 
 
@@ -52,7 +55,7 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        return _EXIT_DIVERGED if self.outcome.reason == "diverged" else 0
+        return _EXIT_FAILED if self.outcome.reason in _FAILURES else 0
 
     def text(self) -> str:
         """Return a few lines: how it ended, how fast it was, where the model is."""
@@ -68,8 +71,10 @@ class Summary:
                 f"  cause: {self.outcome.cause}; a lower ppo.learning_rate or ppo.max_grad_norm may help."
                 f" The saved model is the one of env step {self.model_env_steps:,}"
             )
+        if self.outcome.reason == "env_failed":
+            lines.append(f"  cause: {self.outcome.cause}")
         replaced = f"; what was there is kept as {previous_file(self.model_file)}" if self.keeper.replaced else ""
-        lines.append(f"  model: {self.model_file} (murmur eval {shlex.quote(str(self.model_file))}){replaced}")
+        lines.append(f"  model: {self.model_file} ({self._how_to_evaluate()}){replaced}")
         lines += self._how_to_go_on()
         if self.curve_file.path is not None:
             lines.append(f"  every evaluation: {self.curve_file.failure or self.curve_file.path}")
@@ -112,6 +117,11 @@ class Summary:
             allow_nan=False,
         )
 
+    def _how_to_evaluate(self) -> str:
+        env = self.config.env.name
+        named = f" --env {shlex.quote(env)}" if imports_foreign_module(env) else ""
+        return f"murmur eval {shlex.quote(str(self.model_file))}{named}"
+
     def _how_to_go_on(self) -> list[str]:
         if self.keeper.failure:
             return [f"  its state is not saved, so this run cannot go on from here: {self.keeper.failure}"]
@@ -119,12 +129,15 @@ class Summary:
         more = {
             "return": " stop.mean_return=null" if idle else None,
             "interrupted": "",
+            "env_failed": "",
             "env_steps": f" --env-steps {2 * self.outcome.progress.env_steps}",
             "diverged": f" ppo.learning_rate={self.settings.learning_rate / 2:g}",
         }[self.outcome.reason]
         if more is None:
             return []
-        return [f"  to go on: murmur train --resume -o {shlex.quote(str(self.model_file))}{more}"]
+        env = self.config.env.name
+        named = f" {shlex.quote(f'env.name={env}')}" if imports_foreign_module(env) else ""
+        return [f"  to go on: murmur train --resume -o {shlex.quote(str(self.model_file))}{named}{more}"]
 
     def _last_greedy(self) -> float | None:
         curve = self.outcome.progress.curve

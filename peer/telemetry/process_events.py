@@ -112,6 +112,14 @@ class ShutdownStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentFailed(Event):
+    """The environment, which is written in Python, raised: the peer stops, with exit code 1."""
+
+    level: ClassVar[Level] = "error"
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(Event):
     """The summary of a run.
 

@@ -176,6 +176,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     process_events.RunningLate: _running_late,
     process_events.Waiting: lambda e, _: f"round {e.round}: waiting for {e.what} since {duration(e.since_s)}",
     process_events.ShutdownStarted: lambda e, _: f"stopping: {e.cause}",
+    process_events.EnvironmentFailed: lambda e, _: f"stopping, as nothing can be trained: {e.cause}",
     process_events.RunFinished: _finished,
     process_events.RunAlreadyFinished: lambda e, _: (
         f"nothing to do: this run finished before ({e.reason}): return {number(e.mean_return)}"

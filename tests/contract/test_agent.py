@@ -14,13 +14,14 @@ from peer.agents.numpy_agent import NumpyAgent
 from peer.errors import StorageError
 from peer.moments import merge
 from peer.native import PpoSettings
+from peer.python_envs.registration import register_env
 from peer.types import EnvTask, ModelState, Moments
 
 Make = Callable[..., Agent]
 """local_seed: of the peer's own randomness. wide: a model of another shape."""
 
 
-def native(*, local_seed: int = 1, wide: bool = False) -> Agent:
+def native(*, local_seed: int = 1, wide: bool = False, env: str = "CartPole-v1") -> Agent:
     settings = PpoSettings(
         hidden=(16,) if wide else (8,),
         num_envs=4,
@@ -29,14 +30,24 @@ def native(*, local_seed: int = 1, wide: bool = False) -> Agent:
         local_seed=local_seed,
         normalize_observations=True,
     )
-    return NativeAgent("CartPole-v1", settings=settings)
+    return NativeAgent(env, settings=settings)
+
+
+def native_with_python_env(*, local_seed: int = 1, wide: bool = False) -> Agent:
+    env = "gymnasium:Pendulum-v1"
+    register_env(env)
+    return native(local_seed=local_seed, wide=wide, env=env)
 
 
 def tiny(*, local_seed: int = 1, wide: bool = False) -> Agent:
     return NumpyAgent(num_params=32 if wide else 16, local_seed=local_seed)
 
 
-AGENTS: dict[str, tuple[Make, str]] = {"native": (native, "length"), "numpy": (tiny, "noise")}
+AGENTS: dict[str, tuple[Make, str]] = {
+    "native": (native, "length"),
+    "native, env in Python": (native_with_python_env, "g"),
+    "numpy": (tiny, "noise"),
+}
 """How to make one, and a parameter of its environment."""
 
 

@@ -70,6 +70,7 @@ class ScriptedEnv final : public VectorEnv {
       out.observations[i] = observations_[i];
     }
   }
+  void rest(std::size_t i) noexcept override { resting.push_back(i); }
   /// Restarts the first env, whatever it is asked for.
   std::vector<std::size_t> assign_variants(std::span<const EnvVariant> variants) override {
     std::size_t env = 0;
@@ -87,6 +88,8 @@ class ScriptedEnv final : public VectorEnv {
   }
   void save(BlobWriter& writer) const override { writer.put("scripted", observations_); }
   void load(BlobReader& reader) override { reader.get("scripted", observations_); }
+
+  std::vector<std::size_t> resting;  // as they were sent to rest
 
  private:
   void restart(std::size_t i) noexcept {

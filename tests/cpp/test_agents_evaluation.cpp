@@ -29,6 +29,14 @@ struct Fixture {
   ModelMoments moments{1};
 };
 
+TEST(Evaluation, EachEnvRestsOnceItsEpisodeHasEnded) {
+  Fixture f;
+  ScriptedEnv env(3,
+                  [](std::size_t i, std::size_t step) { return ScriptedStep{.terminated = step == 3 - i}; });
+  EXPECT_EQ(evaluate_greedy(f.backend, f.moments, false, env).returns.size(), 3U);
+  EXPECT_EQ(env.resting, (std::vector<std::size_t>{2, 1, 0}));
+}
+
 TEST(Evaluation, TheFirstEpisodeOfEachEnvCountsAndNoOther) {
   Fixture f;
   // Env i ends an episode every i + 1 steps; from its second one on, steps are worth a hundred times more.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from peer.config.load import load_config
-from peer.native import known_envs
+from peer.known_envs import KnownEnvs
 from peer.solo.options import TrainOptions
 from peer.solo.train import train_solo
 
@@ -39,7 +39,7 @@ def test_environments_step_as_the_guide_says(tmp_path: Path) -> None:
 
 def _solved(folder: Path) -> Path:
     path = folder / "model.safetensors"
-    train_solo(load_config([], {}, [], known_envs=known_envs()), TrainOptions(model_file=path))
+    train_solo(load_config([], {}, [], known_envs=KnownEnvs()), TrainOptions(model_file=path))
     return path
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from peer.config.load import load_config
 from peer.config.schema import Config
-from peer.native import PpoSettings, known_envs, make_ppo_agent
+from peer.known_envs import KnownEnvs
+from peer.native import PpoSettings, make_ppo_agent
 from peer.settings import peer_name, pinned_cpus, ppo_settings, threads, usable_cores
 from peer.types import PeerId
 
@@ -19,7 +20,7 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def config(*overrides: str) -> Config:
-    return load_config([], {}, list(overrides), known_envs=known_envs())
+    return load_config([], {}, list(overrides), known_envs=KnownEnvs())
 
 
 def test_end_of_a_long_machine_name_is_what_a_peer_is_called() -> None:

@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ import pytest
 from peer.config.load import load_config
 from peer.errors import StorageError
 from peer.evaluation import evaluate_file
-from peer.native import VectorEnv, env_names, env_spec, known_envs
+from peer.known_envs import KnownEnvs
+from peer.native import VectorEnv, env_names, env_spec
 from peer.policy import Policy, load_policy
 from peer.solo.options import TrainOptions
 from peer.solo.train import train_solo
@@ -30,7 +33,7 @@ NETWORKS = {
 def trained(folder: Path, *overrides: str) -> Path:
     path = folder / "model.safetensors"
     small = ["model.hidden=[16,8]", "compute.device=cpu", "stop.mean_return=null", "stop.episodes=1"]
-    config = load_config([], {}, [*small, *overrides], known_envs=known_envs())
+    config = load_config([], {}, [*small, *overrides], known_envs=KnownEnvs())
     train_solo(config, TrainOptions(max_env_steps=2048, eval_env_steps=2048, model_file=path))
     return path
 
@@ -85,6 +88,37 @@ def test_statistics_beyond_float32_leave_a_policy_that_acts(tmp_path: Path) -> N
     del file.settings["model_hash"]
     save_model(path, file)
     assert np.isfinite(load_policy(path).outputs(np.zeros(4))).all()
+
+
+@pytest.mark.parametrize("env_name", ["gymnasium:CartPole-v1", "gymnasium:Pendulum-v1"])
+def test_a_policy_of_an_environment_in_python_needs_no_gymnasium(tmp_path: Path, env_name: str) -> None:
+    path = trained(tmp_path, f"env.name={env_name}")
+    expected = evaluate_file(path, episodes=EPISODES, seed=SEED, device="cpu").returns
+    policy = load_policy(path)
+    assert returns_of(policy, env_name) == pytest.approx(expected, rel=1e-2)
+    program = f"""
+import sys
+from peer.policy import load_policy
+policy = load_policy({str(path)!r})
+print(policy.act([0.1] * policy.env.obs_dim), policy.env.name, policy.env.action_high, "gymnasium" in sys.modules)
+"""
+    alone = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    said = f"{policy.act([0.1] * policy.env.obs_dim)} {env_name} {policy.env.action_high} False"
+    assert alone.stdout.strip() == said
+
+
+@pytest.mark.parametrize(
+    "told", [{"observation_dim": "x"}, {"num_actions": "-1"}, {"num_actions": "0"}, {"action_low": "1"}]
+)
+def test_description_of_an_environment_in_python_that_makes_no_sense_is_refused(
+    tmp_path: Path, told: dict[str, str]
+) -> None:
+    path = trained(tmp_path, "env.name=gymnasium:CartPole-v1")
+    file = load_model(path)
+    file.settings.update(told)
+    save_model(path, file)
+    with pytest.raises(StorageError, match="does not fit its own description"):
+        load_policy(path)
 
 
 def test_observations_of_another_shape_are_refused(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ Evaluation evaluate_greedy(PpoBackend& backend, const ModelMoments& moments, boo
     for (std::size_t i = 0; i < n; ++i) {
       if (ended[i] || (step.terminated[i] == 0 && step.truncated[i] == 0)) continue;
       ended[i] = true;
+      env.rest(i);
       result.returns[i] = static_cast<double>(step.episode_returns[i]);
       result.mean_return += result.returns[i];
       --running;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -37,12 +39,93 @@ constexpr std::array kEnvs = {
     entry<Acrobot>(),  entry<Pendulum>(),
 };
 
-const Entry& find_entry(std::string_view name) {
+const Entry* find_own(std::string_view name) {
   const auto* found = std::ranges::find_if(kEnvs, [&](const Entry& e) { return e.spec->name == name; });
-  if (found == kEnvs.end()) {
-    throw_invalid("unknown env '" + std::string(name) + "', known are " + suggest_name(name, env_names()));
+  return found == kEnvs.end() ? nullptr : found;
+}
+
+/// An environment of others, and the memory that its spec points to.
+class Foreign {
+ public:
+  Foreign(const EnvSpec& spec, EnvMaker make) : make_(std::move(make)), spec_(spec) {
+    spec_.name = keep(spec.name);
+    spec_.action_low = keep(spec.action_low);
+    spec_.action_high = keep(spec.action_high);
+    spec_.obs_low = keep(spec.obs_low);
+    spec_.obs_high = keep(spec.obs_high);
+    for (ParamSpec param : spec.params) {
+      param.name = keep(param.name);
+      param.meaning = keep(param.meaning);
+      params_.push_back(param);
+    }
+    spec_.params = params_;
   }
-  return *found;
+  Foreign(const Foreign&) = delete;
+  Foreign& operator=(const Foreign&) = delete;
+
+  [[nodiscard]] const EnvSpec& spec() const noexcept { return spec_; }
+  [[nodiscard]] const EnvMaker& make() const noexcept { return make_; }
+
+ private:
+  std::string_view keep(std::string_view text) { return texts_.emplace_back(text); }
+  std::span<const float> keep(std::span<const float> numbers) {
+    return numbers_.emplace_back(numbers.begin(), numbers.end());
+  }
+
+  EnvMaker make_;
+  EnvSpec spec_;
+  std::deque<std::string> texts_;  // deques: what is added moves nothing
+  std::deque<std::vector<float>> numbers_;
+  std::vector<ParamSpec> params_;
+};
+
+class ForeignEnvs {
+ public:
+  const EnvSpec& add(const EnvSpec& spec, EnvMaker make) {
+    const std::lock_guard lock(mutex_);
+    if (search(spec.name) != nullptr)
+      throw_invalid("env '" + std::string(spec.name) + "' is registered already");
+    return envs_.emplace_back(spec, std::move(make)).spec();
+  }
+  /// Null if there is none of that name.
+  const Foreign* find(std::string_view name) {
+    const std::lock_guard lock(mutex_);
+    return search(name);
+  }
+
+ private:
+  const Foreign* search(std::string_view name) const {
+    const auto found = std::ranges::find_if(envs_, [&](const Foreign& e) { return e.spec().name == name; });
+    return found == envs_.end() ? nullptr : &*found;
+  }
+
+  std::mutex mutex_;
+  std::deque<Foreign> envs_;
+};
+
+/// Never destroyed: makers may hold what must not be touched when the process ends, as objects of Python.
+ForeignEnvs& foreign_envs() {
+  static auto* const envs = new ForeignEnvs();
+  return *envs;
+}
+
+[[noreturn]] void throw_unknown(std::string_view name) {
+  throw_invalid("unknown env '" + std::string(name) + "', known are " + suggest_name(name, env_names()));
+}
+
+void check_spec(const EnvSpec& spec) {
+  const std::string start = "env '" + std::string(spec.name) + "': ";
+  if (find_own(spec.name) != nullptr) throw_invalid(start + "the core has one of that name");
+  if (spec.obs_dim < 1) throw_invalid(start + "obs_dim must be at least 1");
+  if (spec.max_episode_steps < 1) throw_invalid(start + "max_episode_steps must be at least 1");
+  if (spec.action_kind == ActionKind::kDiscrete) {
+    if (spec.num_actions < 1) throw_invalid(start + "num_actions must be at least 1");
+    if (spec.action_dim != 1) throw_invalid(start + "a discrete action has action_dim 1");
+    return;
+  }
+  if (spec.action_dim < 1) throw_invalid(start + "action_dim must be at least 1");
+  check_size("action_low", spec.action_dim, spec.action_low.size());
+  check_size("action_high", spec.action_dim, spec.action_high.size());
 }
 
 std::size_t find_param(const EnvSpec& spec, std::string_view name) {
@@ -65,7 +148,14 @@ std::vector<std::string_view> env_names() {
 }
 
 const EnvSpec& env_spec(std::string_view name) {
-  return *find_entry(name).spec;
+  if (const Entry* own = find_own(name)) return *own->spec;
+  if (const Foreign* foreign = foreign_envs().find(name)) return foreign->spec();
+  throw_unknown(name);
+}
+
+const EnvSpec& register_env(const EnvSpec& spec, EnvMaker make) {
+  check_spec(spec);
+  return foreign_envs().add(spec, std::move(make));
 }
 
 std::unique_ptr<VectorEnv> make_vector_env(std::string_view name, std::size_t num_envs, std::uint64_t seed,
@@ -74,7 +164,10 @@ std::unique_ptr<VectorEnv> make_vector_env(std::string_view name, std::size_t nu
     throw_invalid("this processor has no " + std::string(to_text(set)) + ", its best is " +
                   std::string(to_text(best_instruction_set())));
   }
-  return find_entry(name).make(num_envs, seed, std::move(pool), set);
+  if (const Entry* own = find_own(name)) return own->make(num_envs, seed, std::move(pool), set);
+  if (const Foreign* foreign = foreign_envs().find(name))
+    return foreign->make()(foreign->spec(), num_envs, seed);
+  throw_unknown(name);
 }
 
 std::vector<double> resolve_params(const EnvSpec& spec,

@@ -10,15 +10,30 @@ from peer.config.load import load_config
 from peer.config.schema import Config
 from peer.errors import ConfigError
 
-KNOWN_ENVS = {
+_SPECS = {
     "CartPole-v1": EnvSpec(
         params={
             "length": ParamRange(default=0.5, low=0.01, high=10.0),
+            "links": ParamRange(default=1, low=1, high=9, is_whole=True),
             "masspole": ParamRange(default=0.1, low=0.001, high=100.0),
         }
     ),
     "Pendulum-v1": EnvSpec(params={"g": ParamRange(default=10.0, low=0.1, high=100.0)}),
 }
+
+
+class TwoEnvs:
+    """Implements `EnvCatalogue`. A third one is known, and cannot be used."""
+
+    names = tuple(_SPECS)
+
+    def find(self, name: str) -> EnvSpec | None:
+        if name == "broken:Env-v0":
+            raise ValueError("it has no time limit")
+        return _SPECS.get(name)
+
+
+KNOWN_ENVS = TwoEnvs()
 
 REPOSITORY = Path(__file__).parents[3]
 

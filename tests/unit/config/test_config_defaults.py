@@ -12,7 +12,7 @@ from peer.config.schema import Config
 from peer.config.sources import dotted_keys
 from peer.config.tree import plain, walk
 from peer.config.yaml_tree import read_yaml
-from peer.native import known_envs
+from peer.known_envs import KnownEnvs
 from tests.unit.config.config_files import KNOWN_ENVS, REPOSITORY
 
 CONFIGS = REPOSITORY / "configs"
@@ -58,7 +58,7 @@ def test_marks_of_equal_keys_match_the_digest() -> None:
 
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.name)
 def test_preset_loads_and_holds_only_what_differs(file: Path) -> None:
-    config = load_config([REFERENCE, file], {}, [], known_envs=known_envs())
+    config = load_config([REFERENCE, file], {}, [], known_envs=KnownEnvs())
     assert config == load_config([file], {}, [])
     if file == REFERENCE:
         return

@@ -248,15 +248,24 @@ def test_all_problems_are_told_up_to_a_bound(tmp_path: Path) -> None:
     [
         (
             "env: {name: CartPole}",
-            "env.name: unknown env 'CartPole'; did you mean CartPole-v1? (known: CartPole-v1, Pendulum-v1)",
+            "env.name: unknown env 'CartPole'; did you mean CartPole-v1? (known: CartPole-v1, Pendulum-v1; those of"
+            " Gymnasium as module:id, such as gymnasium:LunarLander-v3)",
         ),
         (
             "env: {variants: {a: {params: {lenght: 1}}}}",
             "env.variants.a.params.lenght: CartPole-v1 has no parameter 'lenght'; did you mean length?",
         ),
         (
+            "env: {name: 'broken:Env-v0'}",
+            "env.name: broken:Env-v0 cannot be used: it has no time limit",
+        ),
+        (
+            "env: {variants: {a: {params: {links: 1.5}}}}",
+            "env.variants.a.params.links: expected a whole number, got 1.5",
+        ),
+        (
             "env: {variants: {a: {params: {zzz: 1}}}}",
-            "env.variants.a.params.zzz: CartPole-v1 has no parameter 'zzz'; its parameters are length, masspole",
+            "env.variants.a.params.zzz: CartPole-v1 has no parameter 'zzz'; its parameters are length, links, masspole",
         ),
         (
             "env: {variants: {a: {params: {length: 11}}}}",

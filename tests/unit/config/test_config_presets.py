@@ -6,7 +6,8 @@ import pytest
 
 from peer.config.load import load_config
 from peer.config.schema import Config
-from peer.native import PpoSettings, env_names, known_envs, make_ppo_agent
+from peer.known_envs import KnownEnvs
+from peer.native import PpoSettings, env_names, make_ppo_agent
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 BASE = CONFIGS / "config.yaml"
@@ -14,7 +15,7 @@ PRESETS = sorted(path for path in CONFIGS.glob("*.yaml") if path != BASE)
 
 
 def load(path: Path) -> Config:
-    return load_config([BASE, path], {}, [], known_envs=known_envs())
+    return load_config([BASE, path], {}, [], known_envs=KnownEnvs())
 
 
 def test_every_environment_has_a_preset() -> None:

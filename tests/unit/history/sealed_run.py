@@ -8,7 +8,7 @@ import trio
 from peer.agents.native_agent import NativeAgent
 from peer.config.load import load_config
 from peer.config.schema import Config
-from peer.native import known_envs
+from peer.known_envs import KnownEnvs
 from peer.network.identity import Identity
 from peer.round_parts import first_entry, round_parts
 from peer.rounds.effects import Effect, Publish
@@ -22,7 +22,7 @@ from peer.wire.messages import decode_announcement
 
 ME, OTHER = Identity.for_tests(1), Identity.for_tests(2)
 CONFIG: Config = load_config(
-    [], {}, ["model.hidden=[3]", "round.snapshot_every=4", "stop.mean_return=null"], known_envs=known_envs()
+    [], {}, ["model.hidden=[3]", "round.snapshot_every=4", "stop.mean_return=null"], known_envs=KnownEnvs()
 )
 
 

@@ -20,7 +20,6 @@ from peer.native import (
     StepArrays,
     VectorEnv,
     env_spec,
-    known_envs,
     make_ppo_agent,
 )
 
@@ -210,15 +209,6 @@ def test_unknown_env_names_the_nearest() -> None:
         make_ppo_agent("CartPol-v1", SMALL)
     with pytest.raises(ValueError, match="Pendulum-v1"):
         env_spec("Pendulun-v1")
-
-
-def test_known_envs_match_the_specs() -> None:
-    for name, known in known_envs().items():
-        for param in env_spec(name).params:
-            entry = known.params[param.name]
-            assert (entry.default, entry.low, entry.high) == (param.default_value, param.low, param.high)
-            assert entry.low <= entry.default <= entry.high
-            assert param.meaning
 
 
 def test_actions_are_checked_before_the_envs_move() -> None:

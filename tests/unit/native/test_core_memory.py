@@ -97,6 +97,32 @@ time.sleep(0.2)
 """)
 
 
+@pytest.mark.parametrize("work", ["time.sleep(0.05)", "sum(range(100_000))"])
+def test_a_process_ends_while_a_daemon_thread_trains_in_an_environment_in_python(work: str) -> None:
+    """The thread is in the environment's own code, with the GIL or waiting for it, when the interpreter ends."""
+    run(f"""
+import threading, time
+import gymnasium as gym
+from peer import _core
+from peer.python_envs.registration import register_env
+
+class Slow(gym.Env):
+    observation_space = gym.spaces.Box(0.0, 1.0, (1,))
+    action_space = gym.spaces.Discrete(2)
+    def reset(self, *, seed=None, options=None):
+        return [0.5], {{}}
+    def step(self, action):
+        {work}
+        return [0.5], 0.0, False, False, {{}}
+
+gym.register("Slow-v0", Slow, max_episode_steps=10)
+register_env("gymnasium:Slow-v0")
+agent = _core.PpoAgent("gymnasium:Slow-v0", _core.PpoConfig())
+threading.Thread(target=lambda: agent.train(2**62, 60.0), daemon=True).start()
+time.sleep(0.3)
+""")
+
+
 def test_a_process_forked_from_one_that_computes_with_libtorch_ends() -> None:
     """No thread of its own computes, however many do in the one that it was forked from."""
     run("""

@@ -12,7 +12,8 @@ from peer.config.load import load_config
 from peer.config.schema import Config
 from peer.config.sources import Base
 from peer.errors import ConfigError, StorageError
-from peer.native import known_envs, make_ppo_agent
+from peer.known_envs import KnownEnvs
+from peer.native import make_ppo_agent
 from peer.settings import ppo_settings
 from peer.solo import keeper, run
 from peer.solo.display import LineDisplay
@@ -43,7 +44,7 @@ WHOLE = TrainOptions(max_env_steps=1280, eval_env_steps=256)
 
 def small(*overrides: str, base: Base | None = None) -> Config:
     given = [*overrides] if base is not None else [*SMALL, *BOUNDED, *overrides]
-    return load_config([], {}, given, base=base, known_envs=known_envs())
+    return load_config([], {}, given, base=base, known_envs=KnownEnvs())
 
 
 def resume(

@@ -9,7 +9,7 @@ from peer.config.load import load_config
 from peer.config.schema import Config
 from peer.config.sources import Base
 from peer.errors import ConfigError, StorageError
-from peer.native import known_envs
+from peer.known_envs import KnownEnvs
 from peer.solo.options import TrainOptions
 from peer.solo.start_model import load_start_model
 from peer.solo.train import train_solo
@@ -21,7 +21,7 @@ NETWORK = ("model.hidden=[8]", "model.activation=relu", "ppo.normalize_observati
 
 
 def config(*overrides: str, base: Base | None = None) -> Config:
-    return load_config([], {}, [*SMALL, *BOUNDED, *overrides], base=base, known_envs=known_envs())
+    return load_config([], {}, [*SMALL, *BOUNDED, *overrides], base=base, known_envs=KnownEnvs())
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from peer.config.load import load_config
 from peer.config.schema import Config
 from peer.errors import StorageError
 from peer.evaluation import evaluate_file
-from peer.native import NonFiniteError, PpoAgent, PpoTrainStats, known_envs, make_ppo_agent
+from peer.known_envs import KnownEnvs
+from peer.native import NonFiniteError, PpoAgent, PpoTrainStats, make_ppo_agent
 from peer.settings import ppo_settings
 from peer.solo import train
 from peer.solo.display import LineDisplay
@@ -32,7 +33,7 @@ SMALL = ("ppo.num_envs=4", "ppo.rollout_steps=16", "ppo.minibatch_size=32", "mod
 
 def small(*overrides: str) -> Config:
     bounded = ["stop.mean_return=null", "stop.episodes=2", "compute.device=cpu"]
-    return load_config([], {}, [*SMALL, *bounded, *overrides], known_envs=known_envs())
+    return load_config([], {}, [*SMALL, *bounded, *overrides], known_envs=KnownEnvs())
 
 
 def model_bytes(path: Path) -> bytes:
@@ -308,7 +309,7 @@ def test_settings_beside_the_model_train_it_once_more(tmp_path: Path) -> None:
     summary = train_solo(config, TrainOptions(max_env_steps=128))
     path = summary.model_file.with_name("settings.yaml")
     assert path.read_text().startswith("# Trained by murmur train -c settings.yaml --env-steps 128\n")
-    again = load_config([path], {}, [f"storage.data_dir={tmp_path}"], known_envs=known_envs())
+    again = load_config([path], {}, [f"storage.data_dir={tmp_path}"], known_envs=KnownEnvs())
     assert again == config
     first = model_bytes(summary.model_file)
     assert train_solo(again, TrainOptions(max_env_steps=128)).model_file == summary.model_file

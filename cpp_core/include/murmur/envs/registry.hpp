@@ -1,9 +1,10 @@
 #pragma once
 // The table of environments. Explicit, because static initialisers in a static library are dropped by
-// linkers.
+// linkers. A program may add environments of its own while it runs.
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,8 +18,20 @@
 
 namespace murmur {
 
-/// The names of all environments, in the order of the table.
+/// The names of the core's own environments, in the order of the table.
 [[nodiscard]] std::vector<std::string_view> env_names();
+
+/// Makes `num_envs` envs of the default variant, freshly reset from `seed`.
+using EnvMaker =
+    std::function<std::unique_ptr<VectorEnv>(const EnvSpec&, std::size_t num_envs, std::uint64_t seed)>;
+
+/// Add an environment that is not part of the core; from now on `env_spec` and `make_vector_env` know its
+/// name. What `spec` points to is copied, and kept, like `make`, until the process ends. Callable from any
+/// thread.
+///
+/// Returns the spec that is kept. Throws std::invalid_argument when the name is known already, or the spec is
+/// none: no observation, no action, bounds of another number than the action's, or no time limit.
+const EnvSpec& register_env(const EnvSpec& spec, EnvMaker make);
 
 /// Return the spec of env `name`. Throws std::invalid_argument naming the nearest known name.
 [[nodiscard]] const EnvSpec& env_spec(std::string_view name);

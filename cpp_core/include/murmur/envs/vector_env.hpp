@@ -54,6 +54,9 @@ struct EnvVariant {
 ///
 /// Same seed, same actions: same bytes, for any number of threads. An episode is fixed by its seed, which the
 /// env draws from its variant's range with a stream of its own.
+///
+/// The core's own environments do not fail once they are made. Those of others (`register_env`) may throw
+/// what they like where it does not say noexcept; the batch is then good for nothing but to be destroyed.
 class VectorEnv {
  public:
   static constexpr std::size_t kMaxEnvs = std::size_t{1} << 22U;
@@ -66,7 +69,7 @@ class VectorEnv {
   [[nodiscard]] std::size_t num_envs() const noexcept { return num_envs_; }
 
   /// Restart every env and every random stream from `seed`; variants stay.
-  virtual void reset(std::uint64_t seed) noexcept = 0;
+  virtual void reset(std::uint64_t seed) = 0;
 
   /// Write the current observation of every env, [N, D]: after construction, `reset`, `set_state` or
   /// `assign_variants`.
@@ -76,9 +79,13 @@ class VectorEnv {
   /// Actions from outside the core must pass here first: `step` itself trusts them.
   void check_actions(std::span<const float> actions) const;
 
-  /// Move every env on by one action, [N, A]; a discrete action is its index. Allocates nothing.
-  /// Sizes of `actions` and `out` are asserted; their memory must not overlap.
-  virtual void step(std::span<const float> actions, const StepOutput& out) noexcept = 0;
+  /// Move every env on by one action, [N, A]; a discrete action is its index. The core's own allocate
+  /// nothing. Sizes of `actions` and `out` are asserted; their memory must not overlap.
+  virtual void step(std::span<const float> actions, const StepOutput& out) = 0;
+
+  /// Take note that nobody will look at env `i` until the next `reset`: where a step is dear, `step` may
+  /// leave its rows as they are.
+  virtual void rest(std::size_t /*i*/) noexcept {}
 
   /// Share the envs out over `variants`, whose counts must sum to N. An env whose variant (parameters and
   /// seed range) is still wanted keeps its running episode; the others restart.
@@ -106,7 +113,7 @@ class VectorEnv {
   virtual void load(BlobReader& reader) = 0;
 
  protected:
-  /// Throws std::invalid_argument unless 1 <= num_envs <= kMaxEnvs.
+  /// `spec` must outlive the batch. Throws std::invalid_argument unless 1 <= num_envs <= kMaxEnvs.
   VectorEnv(const EnvSpec& spec, std::size_t num_envs);
 
  private:

@@ -1,0 +1,92 @@
+"""Environments with Gymnasium's interface as a batch: what the core steps where its own are columns of numbers.
+
+Seeds, lengths and returns of episodes are the core's business (bindings/python_vector_env.hpp).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from peer.errors import EnvFailedError
+from peer.python_envs.failures import told
+from peer.python_envs.python_env import Params, PythonEnv
+from peer.python_envs.spaces import Env, Floats
+
+Flags = npt.NDArray[np.uint8]
+
+
+class EnvBatch:
+    """N environments that work on the core's arrays. Nobody else may keep these: they are written again and again."""
+
+    def __init__(
+        self,
+        kind: PythonEnv,
+        actions: Floats,
+        observations: Floats,
+        rewards: Floats,
+        terminated: Flags,
+        truncated: Flags,
+        resting: Flags,
+    ) -> None:
+        """actions: [N, A], what `step` does. observations: [N, D], what it leads to; `reset` writes one row.
+
+        rewards, terminated, truncated: [N], likewise. resting: [N], 1 where `step` shall pass over an environment.
+        """
+        self._kind = kind
+        self._actions = actions
+        self._observations = observations
+        self._rewards = rewards
+        self._terminated = terminated
+        self._truncated = truncated
+        self._resting = resting
+        self._envs: list[Env] = []
+        self._params: list[Params] = []
+        self._row = (kind.observation_dim,)
+
+    def build(self, index: int, params: Mapping[str, float]) -> None:
+        """Have environment `index`, which exists or is the next one, be of these parameters. Raises: EnvFailedError."""
+        wanted = tuple(params.items())
+        if index == len(self._envs):
+            self._envs.append(self._kind.take(wanted))
+            self._params.append(wanted)
+        elif self._params[index] != wanted:
+            env = self._kind.take(wanted)
+            self._kind.give_back(self._params[index], self._envs[index])
+            self._envs[index], self._params[index] = env, wanted
+
+    def reset(self, index: int, seed: int) -> None:
+        """Begin an episode. Raises: EnvFailedError."""
+        try:
+            observation, _ = self._envs[index].reset(seed=seed)
+            self._observe(index, observation)
+        except Exception as error:
+            raise EnvFailedError(f"{self._kind.name} failed in reset(seed={seed}): {told(error)}") from error
+
+    def step(self) -> None:
+        """Move every environment on by its action. Raises: EnvFailedError."""
+        resting = self._resting.tolist()
+        for index, action in enumerate(self._kind.actions.of(self._actions)):
+            if resting[index]:
+                continue
+            try:
+                observation, reward, terminated, truncated, _ = self._envs[index].step(action)
+                self._observe(index, observation)
+                self._rewards[index] = reward
+                self._terminated[index] = bool(terminated)
+                self._truncated[index] = bool(truncated)
+            except Exception as error:
+                raise EnvFailedError(f"{self._kind.name} failed in step({action}): {told(error)}") from error
+
+    def close(self) -> None:
+        """Leave the environments to who needs some next."""
+        for params, env in zip(self._params, self._envs, strict=True):
+            self._kind.give_back(params, env)
+        self._envs.clear()
+        self._params.clear()
+
+    def _observe(self, index: int, observation: npt.ArrayLike) -> None:
+        row = np.asarray(observation)
+        if row.shape != self._row:
+            raise ValueError(f"observations have shape {self._row}, got {row.shape}")
+        self._observations[index] = row

@@ -1,0 +1,76 @@
+"""What a variant may set in an environment that is written in Python: the numbers that its constructor takes."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any  # Any: whatever an environment takes
+
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+
+_LARGEST_WHOLE = 2**53
+"""Of those that a double holds exactly, as all numbers of the configuration are."""
+
+_LARGEST = 1.7976931348623157e308
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A keyword argument whose default is a number or a switch; its values are of the same kind."""
+
+    name: str
+    default: bool | int | float
+
+    @property
+    def low(self) -> float:
+        return -self.high if not isinstance(self.default, bool) else 0.0
+
+    @property
+    def high(self) -> float:
+        if isinstance(self.default, bool):
+            return 1.0
+        return float(_LARGEST_WHOLE) if isinstance(self.default, int) else _LARGEST
+
+    @property
+    def is_whole(self) -> bool:
+        return not isinstance(self.default, float)
+
+    @property
+    def meaning(self) -> str:
+        kind = "switch, 0 or 1" if isinstance(self.default, bool) else f"a number as {self.default!r}"
+        return f"keyword argument of the environment's constructor: {kind}"
+
+    def value(self, number: float) -> bool | int | float:
+        """Return `number` as the constructor wants it. Raises: ValueError when a whole one is wanted."""
+        if not self.is_whole:
+            return number
+        if number != int(number):
+            raise ValueError(f"parameter {self.name!r} must be a whole number, got {number}")
+        return bool(number) if isinstance(self.default, bool) else int(number)
+
+
+def parameters_of(spec: EnvSpec) -> tuple[Parameter, ...]:
+    """Return them in the constructor's order. What is registered for the environment goes before its own default."""
+    given = dict(_numbers(spec.kwargs))
+    own = dict(_numbers(_defaults(_creator(spec))))
+    return tuple(Parameter(name=name, default=default) for name, default in {**own, **given}.items())
+
+
+def _creator(spec: EnvSpec) -> Callable[..., Any]:
+    entry = spec.entry_point
+    if entry is None:
+        raise ValueError("it has no constructor for one environment (entry_point)")
+    return load_env_creator(entry) if isinstance(entry, str) else entry
+
+
+def _defaults(creator: Callable[..., Any]) -> Mapping[str, object]:
+    try:
+        signature = inspect.signature(creator)
+    except (TypeError, ValueError):  # written in C, without one
+        return {}
+    return {name: parameter.default for name, parameter in signature.parameters.items()}
+
+
+def _numbers(values: Mapping[str, object]) -> Iterator[tuple[str, bool | int | float]]:
+    for name, value in values.items():
+        if isinstance(value, (bool, int, float)):
+            yield name, value

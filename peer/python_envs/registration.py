@@ -1,0 +1,49 @@
+"""Make environments that are written in Python known to the core."""
+
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from peer.native import register_python_env
+
+if TYPE_CHECKING:
+    from peer.python_envs.python_env import PythonEnv
+
+_REGISTERING = threading.Lock()
+_registered: "dict[str, PythonEnv]" = {}
+
+
+def register_env(name: str) -> "PythonEnv":
+    """Have the core know the environment `name`, such as "gymnasium:LunarLander-v3" or "my_package:Grid-v0".
+
+    Modules are looked for in the working directory, too, after all other places. Registering a name again does nothing.
+    Raises: ValueError saying why there is none, or why nothing can be trained in it.
+    """
+    with _REGISTERING:
+        if name not in _registered:
+            _registered[name] = _register(name)
+        return _registered[name]
+
+
+def _register(name: str) -> "PythonEnv":
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+    from peer.python_envs.batch import EnvBatch  # loads Gymnasium, which the core's own environments do without
+    from peer.python_envs.python_env import find_python_env
+
+    found = find_python_env(name)
+    register_python_env(
+        name=name,
+        obs_dim=found.observation_dim,
+        num_actions=found.actions.num_choices,
+        action_low=found.actions.low.tolist(),
+        action_high=found.actions.high.tolist(),
+        max_episode_steps=found.max_episode_steps,
+        params=[
+            (each.name, float(each.default), each.low, each.high, each.meaning) for each in found.parameters.values()
+        ],
+        batch_type=partial(EnvBatch, found),
+    )
+    return found

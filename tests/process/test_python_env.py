@@ -1,0 +1,141 @@
+"""A user's own environment, in a module beside where `murmur` runs: trained, evaluated, gone on with, and failing."""
+
+import re
+
+import pytest
+
+from tests.process.murmur import FAST, START_S, Murmur
+
+CORRIDOR = '''
+import gymnasium as gym
+import numpy as np
+
+
+class Corridor(gym.Env):
+    """Walk to the right end; a trap door opens after so many steps, if it is one of those corridors."""
+
+    observation_space = gym.spaces.Discrete(8)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, length: int = 4, trap_after: int = 0):
+        self.length, self.trap_after, self.steps = length, trap_after, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.at = 0
+        return self.at, {}
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps == self.trap_after:
+            raise RuntimeError("the trap door opened")
+        self.at = max(0, self.at + (1 if action else -1))
+        return self.at, 1.0 if self.at == self.length else -0.01, self.at == self.length, False, {}
+
+
+gym.register("Corridor-v0", Corridor, max_episode_steps=30)
+gym.register("Trapped-v0", Corridor, max_episode_steps=30, kwargs={"trap_after": 5000})
+print("the module of the user was imported")
+'''
+
+NAME = "corridors:Corridor-v0"
+BEST = "stop.mean_return=0.97"
+
+
+@pytest.fixture
+def murmur_with_env(murmur: Murmur) -> Murmur:
+    (murmur.folder / "corridors.py").write_text(CORRIDOR)
+    return murmur
+
+
+def outcome(murmur: Murmur, *arguments: str) -> tuple[int, str]:
+    process = murmur.run(*arguments)
+    return process.wait(within_s=START_S), process.output
+
+
+def test_a_learner_is_trained_evaluated_and_gone_on_with(murmur_with_env: Murmur) -> None:
+    murmur, consent = murmur_with_env, f"env.name={NAME}"
+    code, output = outcome(murmur, "train", consent, "-o", "model.safetensors", "--env-steps", "4096", BEST)
+    assert code == 0, output
+    assert f"{NAME}: solved; greedy return 1.0" in output
+    assert f"murmur eval model.safetensors --env {NAME}" in output
+
+    code, output = outcome(murmur, "eval", "model.safetensors", "--env", NAME)
+    assert code == 0, output
+    assert f"{NAME}: mean return 1.0 over 20 greedy episodes" in output
+
+    resumed = ("train", "--resume", "-o", "model.safetensors", "stop.mean_return=null", "--env-steps", "9000")
+    code, output = outcome(murmur, *resumed, consent)
+    assert code == 0, output
+    code, output = outcome(murmur, "train", "--from", "model.safetensors", consent, "-o", "next.safetensors", BEST)
+    assert code == 0, output
+    assert f"{NAME} | 0 env steps | greedy return 1.0" in output
+
+
+def test_no_module_is_imported_because_a_file_says_so(murmur_with_env: Murmur) -> None:
+    murmur = murmur_with_env
+    made = outcome(murmur, "train", f"env.name={NAME}", "-o", "model.safetensors", "--env-steps", "512")
+    assert made[0] == 0
+    for arguments, way_out in (
+        (("eval", "model.safetensors"), f"say --env {NAME}"),
+        (("train", "--resume", "-o", "model.safetensors"), f"say env.name={NAME} if that module is yours"),
+        (("train", "--from", "model.safetensors"), f"say env.name={NAME} if that module is yours"),
+        (("eval", "model.safetensors", "--env", "gymnasium:CartPole-v1"), "contradicts model.safetensors"),
+    ):
+        code, output = outcome(murmur, *arguments)
+        assert code == 2, output
+        assert way_out in output
+        assert "was imported" not in output
+
+
+def test_a_swarm_learns_in_it_and_its_chain_can_be_checked(murmur_with_env: Murmur) -> None:
+    murmur = murmur_with_env
+    variants = "env.variants={short: {params: {length: 2}}, long: {}}"
+    swarm = murmur.run("up", "-n", "2", *FAST, f"env.name={NAME}", variants, BEST, "storage.data_dir=runs")
+    assert swarm.wait(within_s=START_S) == 0, swarm.output
+    finished = swarm.named("run_finished")
+    assert [event["reason"] for event in finished] == ["solved", "solved"]
+    assert len({event["model"] for event in finished}) == 1
+    assert {task for event in swarm.named("tasks_assigned") for task in event["tasks"]} == {"short", "long"}
+
+    code, output = outcome(murmur, "log", "--verify", "--data-dir", "runs")
+    assert code == 2, output
+    assert "give the run's configuration (--config)" in output
+    assert "was imported" not in output
+    settings = murmur.folder / "settings.yaml"
+    settings.write_text(_as_file(f"env.name={NAME}", variants, BEST, *FAST))
+    code, output = outcome(murmur, "log", "--verify", "--data-dir", "runs", "-c", str(settings))
+    assert code == 0, output
+    assert "good: nothing contradicts the chain" in output
+
+
+def test_a_peer_whose_environment_fails_says_where_and_ends(murmur_with_env: Murmur) -> None:
+    peer = murmur_with_env.peer("a", "env.name=corridors:Trapped-v0")
+    assert peer.wait(within_s=START_S) == 1, peer.output
+    (failed,) = peer.named("environment_failed")
+    place = re.escape(str(murmur_with_env.folder / "corridors.py"))
+    assert re.fullmatch(
+        rf"corridors:Trapped-v0 failed in step\([01]\): RuntimeError: the trap door opened \({place}:\d+\)",
+        failed["cause"],
+    )
+    assert "Traceback" not in peer.output
+
+
+def test_a_learner_whose_environment_fails_keeps_what_it_learned(murmur_with_env: Murmur) -> None:
+    arguments = ("train", "env.name=corridors:Trapped-v0", "stop.mean_return=null", "-o", "model.safetensors")
+    code, output = outcome(murmur_with_env, *arguments)
+    assert code == 1, output
+    assert "corridors:Trapped-v0: the environment failed; greedy return" in output
+    assert "cause: corridors:Trapped-v0 failed in step" in output
+    assert "Traceback" not in output
+    assert (murmur_with_env.folder / "model.safetensors").exists()
+
+
+def _as_file(*lines: str) -> str:
+    """Return `section.key=value` lines as a file of settings."""
+    sections: dict[str, str] = {}
+    for line in lines:
+        key, _, value = line.partition("=")
+        section, _, name = key.partition(".")
+        sections[section] = sections.get(section, f"{section}:\n") + f"  {name}: {value}\n"
+    return "".join(sections.values())
