@@ -117,6 +117,20 @@ TEST(SampleGaussian, MomentsTailsAndLogProbabilitiesAreThoseOfTheNormal) {
   EXPECT_NEAR(cross / kDraws, 0.0, 5.0 * sigma);
 }
 
+TEST(SampleGaussian, BothNumbersOfAPairOfDrawsAreIndependent) {
+  constexpr std::size_t kPairs = 64'000;
+  static_assert(num_gaussian_pairs(2 * kPairs) == kPairs, "number i and number kPairs + i come of one pair");
+  const std::vector<float> z = draw(best_kernels(), std::vector<float>(2 * kPairs), 1, {0.0F}, 4).actions;
+  double product = 0.0, squares = 0.0;
+  for (std::size_t i = 0; i < kPairs; ++i) {
+    const auto a = static_cast<double>(z[i]), b = static_cast<double>(z[kPairs + i]);
+    product += a * b;
+    squares += (a * a - 1.0) * (b * b - 1.0);
+  }
+  EXPECT_NEAR(product / kPairs, 0.0, 5.0 / std::sqrt(kPairs));  // five sigma, whose squares' product has 2
+  EXPECT_NEAR(squares / kPairs, 0.0, 10.0 / std::sqrt(kPairs));
+}
+
 TEST(Sampling, EverySetGivesTheSameBytes) {
   Rng rng(4);
   for (const std::size_t outputs : {1, 2, 3, 7}) {
