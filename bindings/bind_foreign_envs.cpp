@@ -55,6 +55,7 @@ const EnvSpec& register_python_env(const std::string& name, std::size_t obs_dim,
 }  // namespace
 
 void bind_foreign_envs(py::module_& m) {
+  m.attr("MAX_PYTHON_ENVS") = PythonVectorEnv::kMaxPythonEnvs;
   m.def("register_python_env", &register_python_env, py::kw_only(), py::arg("name"), py::arg("obs_dim"),
         py::arg("num_actions"), py::arg("action_low"), py::arg("action_high"), py::arg("max_episode_steps"),
         py::arg("params"), py::arg("batch_type"), py::return_value_policy::reference,

@@ -64,6 +64,9 @@ class EnvVariant:
 
 def env_names() -> list[str]: ...
 def env_spec(name: str) -> EnvSpec: ...
+
+MAX_PYTHON_ENVS: int
+
 def register_python_env(
     *,
     name: str,

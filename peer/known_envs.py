@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from peer.config.envs import EnvSpec, ParamRange
-from peer.native import env_names, env_spec
+from peer.native import MAX_PYTHON_ENVS, env_names, env_spec
 from peer.python_envs.names import is_python_env
 from peer.python_envs.registration import register_env
 
@@ -21,7 +21,8 @@ class KnownEnvs:
                 params={
                     each.name: ParamRange(default=each.default, low=each.low, high=each.high, is_whole=each.is_whole)
                     for each in register_env(name).parameters.values()
-                }
+                },
+                max_envs=MAX_PYTHON_ENVS,
             )
         if name not in env_names():
             return None

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from peer._core import Aggregation as AggregationKernels
-from peer._core import BlobError as CheckpointError
 from peer._core import (
+    MAX_PYTHON_ENVS,
     EnvSpec,
     EnvVariant,
     NonFiniteError,
@@ -32,10 +31,13 @@ from peer._core import (
     env_spec,
     register_python_env,
 )
+from peer._core import Aggregation as AggregationKernels
+from peer._core import BlobError as CheckpointError
 from peer._core import TrainStats as PpoTrainStats
 from peer.types import Moments, Vector64
 
 __all__ = [
+    "MAX_PYTHON_ENVS",
     "AggregationKernels",
     "CheckpointError",
     "EnvSpec",

@@ -20,9 +20,10 @@ class ParamRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvSpec:
-    """The parameters that a variant of this environment may change, by name."""
+    """params: what a variant of this environment may change, by name. max_envs: that run at once; None: any number."""
 
     params: Mapping[str, ParamRange]
+    max_envs: int | None = None
 
 
 class EnvCatalogue(Protocol):

@@ -152,6 +152,8 @@ def _unknown_envs(root: tree.Branch, config: Config, known: EnvCatalogue) -> Ite
         )
         return
     yield from _unknown_params(root, config, spec)
+    if spec.max_envs is not None:
+        yield from _too_many_envs(root, config, spec.max_envs)
 
 
 def _unknown_params(root: tree.Branch, config: Config, spec: EnvSpec) -> Iterator[str]:
@@ -168,6 +170,16 @@ def _unknown_params(root: tree.Branch, config: Config, spec: EnvSpec) -> Iterato
                 yield f"{where}: expected a number from {limits.low} to {limits.high}, got {value}"
             elif limits.is_whole and value != int(value):
                 yield f"{where}: expected a whole number, got {value}"
+
+
+def _too_many_envs(root: tree.Branch, config: Config, most: int) -> Iterator[str]:
+    for path, count in ((("ppo", "num_envs"), config.ppo.num_envs), (("stop", "episodes"), config.stop.episodes)):
+        if count > most:
+            _, node = tree.find(root, path)
+            yield (
+                f"{node.origin.text}: {dotted(path)}: expected at most {most}, as {config.env.name} runs in Python,"
+                f" got {count}"
+            )
 
 
 def _without_empty_headings(node: tree.Node, path: tree.Path = ()) -> tree.Plain:

@@ -1,5 +1,6 @@
 """Make environments that are written in Python known to the core."""
 
+import contextlib
 import sys
 import threading
 from functools import partial
@@ -33,7 +34,8 @@ def _register(name: str) -> "PythonEnv":
     from peer.python_envs.batch import EnvBatch  # loads Gymnasium, which the core's own environments do without
     from peer.python_envs.python_env import find_python_env
 
-    found = find_python_env(name)
+    with contextlib.redirect_stdout(sys.stderr):  # modules may greet; stdout is for logs and results
+        found = find_python_env(name)
     register_python_env(
         name=name,
         obs_dim=found.observation_dim,

@@ -1,5 +1,6 @@
 """The image by itself: size, user, what is in it and what is not, the health check, and answers to bad input."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,20 @@ while queue:
         except PackageNotFoundError:
             print("missing", need)
 print("walked", len(seen))
+"""
+
+PYTHON_ENV = """
+import gymnasium as gym
+
+class Still(gym.Env):
+    observation_space = gym.spaces.Box(0.0, 1.0, (1,))
+    action_space = gym.spaces.Discrete(2)
+    def reset(self, *, seed=None, options=None):
+        return [0.5], {}
+    def step(self, action):
+        return [0.5], 1.0, False, False, {}
+
+gym.register("Still-v0", Still, max_episode_steps=10)
 """
 
 
@@ -134,3 +149,25 @@ def test_data_folder_of_another_user_is_named_without_traceback(client: Any) -> 
     assert code != 0
     assert "/data" in output
     assert "Traceback" not in output
+
+
+def test_a_module_beside_the_peer_brings_an_environment_in_python(client: Any, tmp_path: Path) -> None:
+    """As docs/python-environments.md has it mounted."""
+    tmp_path.chmod(0o755)
+    module = tmp_path / "my_envs.py"
+    module.write_text(PYTHON_ENV)
+    code, output = run(
+        client,
+        *(
+            "train",
+            "env.name=my_envs:Still-v0",
+            "stop.mean_return=null",
+            "--env-steps",
+            "512",
+            "-o",
+            "/tmp/m.safetensors",
+        ),
+        volumes={str(module): {"bind": "/home/peer/my_envs.py", "mode": "ro"}},
+    )
+    assert code == 0, output
+    assert "my_envs:Still-v0: stopped at the bound on env steps" in output

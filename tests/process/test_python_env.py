@@ -1,6 +1,9 @@
 """A user's own environment, in a module beside where `murmur` runs: trained, evaluated, gone on with, and failing."""
 
+import json
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -107,6 +110,15 @@ def test_a_swarm_learns_in_it_and_its_chain_can_be_checked(murmur_with_env: Murm
     code, output = outcome(murmur, "log", "--verify", "--data-dir", "runs", "-c", str(settings))
     assert code == 0, output
     assert "good: nothing contradicts the chain" in output
+
+
+def test_results_are_not_mixed_with_what_a_module_prints(murmur_with_env: Murmur) -> None:
+    command = [sys.executable, "-m", "peer.cli", "train", f"env.name={NAME}", "--env-steps", "512", "--json"]
+    done = subprocess.run(
+        command, cwd=murmur_with_env.folder, capture_output=True, text=True, check=True, timeout=START_S
+    )
+    assert json.loads(done.stdout)["env"] == NAME
+    assert "was imported" in done.stderr
 
 
 def test_a_peer_whose_environment_fails_says_where_and_ends(murmur_with_env: Murmur) -> None:

@@ -18,7 +18,7 @@ _SPECS = {
             "masspole": ParamRange(default=0.1, low=0.001, high=100.0),
         }
     ),
-    "Pendulum-v1": EnvSpec(params={"g": ParamRange(default=10.0, low=0.1, high=100.0)}),
+    "Pendulum-v1": EnvSpec(params={"g": ParamRange(default=10.0, low=0.1, high=100.0)}, max_envs=24),
 }
 
 

@@ -285,6 +285,19 @@ def test_env_and_its_params_are_checked_against_the_table(tmp_path: Path, text: 
     assert refusal(tmp_path, text) == f"a.yaml:1: {message}"
 
 
+def test_an_env_of_which_few_may_run_at_once_bounds_batch_and_evaluation(tmp_path: Path) -> None:
+    assert load(
+        tmp_path,
+        "env: {name: Pendulum-v1}\nppo: {num_envs: 24}\nstop: {episodes: 24}",
+        overrides=["ppo.minibatch_size=96"],
+    )
+    text = "env: {name: Pendulum-v1}\nppo: {num_envs: 32}\nstop: {episodes: 25}"
+    assert refusal(tmp_path, text).splitlines() == [
+        "a.yaml:2: ppo.num_envs: expected at most 24, as Pendulum-v1 runs in Python, got 32",
+        "a.yaml:3: stop.episodes: expected at most 24, as Pendulum-v1 runs in Python, got 25",
+    ]
+
+
 def test_bounds_of_an_env_param_are_allowed_values(tmp_path: Path) -> None:
     for value in (0.01, 10.0):
         config = load(tmp_path, f"env: {{variants: {{a: {{params: {{length: {value}}}}}}}}}")

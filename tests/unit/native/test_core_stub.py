@@ -20,6 +20,8 @@ def stub_members() -> dict[str, set[str]]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             members[""].add(node.name)
+        if isinstance(node, ast.AnnAssign):
+            members[""].add(ast.unparse(node.target))
         if isinstance(node, ast.ClassDef):
             methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
             fields = {ast.unparse(item.target) for item in node.body if isinstance(item, ast.AnnAssign)}
