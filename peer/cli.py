@@ -2,18 +2,34 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 from peer.early_signals import heeded
 
+_STDOUT, _STDERR = 1, 2
+
 
 def main() -> None:
     """Entry point of the console script."""
+    _occupy_closed_streams()
     with _quiet_at_interrupt():
         from peer.commands.table import app  # takes a third of a second
     app(prog_name="murmur")
+
+
+def _occupy_closed_streams() -> None:
+    """Have /dev/null stand for standard streams that were closed (`>&-`), as nobody looks out for there being none.
+
+    Files of ours would get their numbers, too, and take in whatever a library prints.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(descriptor)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(_STDOUT, "w")
 
 
 @contextmanager

@@ -173,6 +173,18 @@ def test_peer_whose_reader_went_away_trains_on_and_stops_cleanly(murmur: Murmur)
         peer.wait()
 
 
+def test_peer_without_a_standard_output_trains_as_others_do(murmur: Murmur) -> None:
+    """A supervisor had closed it (`>&-`): the peer ended at once, with the traceback of a bug."""
+    settings = (*FAST, "stop.mean_return=null", "stop.max_rounds=2", "network.listen_host=127.0.0.1", "network.port=0")
+    command = [sys.executable, "-m", "peer.cli", "peer", *settings]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&-', "sh", *command],
+        cwd=murmur.folder, stderr=subprocess.PIPE, text=True, timeout=START_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(murmur.folder.glob("runs/slot-0/cartpole-*/model.safetensors"))
+
+
 def test_wall_clock_that_jumps_by_hours_changes_nothing(murmur: Murmur) -> None:
     (murmur.folder / "sitecustomize.py").write_text(WILD_CLOCK)
     path = os.pathsep.join([str(murmur.folder), *sys.path])

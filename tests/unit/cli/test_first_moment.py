@@ -50,3 +50,11 @@ def test_interrupt_that_is_ignored_changes_nothing(
     done = interrupted(preexec=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("murmuration ")
+
+
+def test_files_of_ours_do_not_get_the_numbers_of_streams_that_were_closed() -> None:
+    program = "import os, sys; from peer.cli import main; sys.argv = ['murmur', '--version']\n" + (
+        "try: main()\nexcept SystemExit: os._exit(os.open('/dev/zero', os.O_RDONLY))"
+    )
+    done = subprocess.run(["sh", "-c", f'{sys.executable} -c "{program}" <&- >&- 2>&-'], timeout=60, check=False)
+    assert done.returncode > 2
