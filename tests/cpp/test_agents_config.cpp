@@ -51,6 +51,7 @@ TEST(PpoConfig, NamesTheFieldThatIsOutOfRange) {
       {"gamma", [](PpoConfig& c) { c.gamma = kNaN; }},
       {"gae_lambda", [](PpoConfig& c) { c.gae_lambda = -0.1; }},
       {"clip_range", [](PpoConfig& c) { c.clip_range = 0.0; }},
+      {"clip_range", [](PpoConfig& c) { c.clip_range = 1e-46; }},  // 0 as a float
       {"value_clip_range", [](PpoConfig& c) { c.value_clip_range = -1.0; }},
       {"value_clip_range", [](PpoConfig& c) { c.value_clip_range = 1e-46; }},  // 0, which is off, as a float
       {"entropy_coef", [](PpoConfig& c) { c.entropy_coef = kNaN; }},
@@ -58,7 +59,9 @@ TEST(PpoConfig, NamesTheFieldThatIsOutOfRange) {
       {"value_coef", [](PpoConfig& c) { c.value_coef = -1.0; }},
       {"value_coef", [](PpoConfig& c) { c.value_coef = 1e300; }},
       {"max_grad_norm", [](PpoConfig& c) { c.max_grad_norm = 0.0; }},
+      {"max_grad_norm", [](PpoConfig& c) { c.max_grad_norm = 1e-300; }},
       {"learning_rate", [](PpoConfig& c) { c.learning_rate = 0.0; }},
+      {"learning_rate", [](PpoConfig& c) { c.learning_rate = 1e-46; }},  // would never learn
       {"learning_rate", [](PpoConfig& c) { c.learning_rate = std::numeric_limits<double>::infinity(); }},
       {"schedule_env_steps", [](PpoConfig& c) { c.schedule_env_steps = 0; }},
       {"target_kl", [](PpoConfig& c) { c.target_kl = -0.01; }},

@@ -85,7 +85,8 @@ void check_batch(const PpoConfig& c) {
 void check_objective(const PpoConfig& c) {
   check_real("gamma", c.gamma, c.gamma >= 0 && c.gamma <= 1, "in [0, 1]");
   check_real("gae_lambda", c.gae_lambda, c.gae_lambda >= 0 && c.gae_lambda <= 1, "in [0, 1]");
-  check_real("clip_range", c.clip_range, c.clip_range > 0 && c.clip_range <= 1, "in (0, 1]");
+  check_real("clip_range", c.clip_range, is_normal_float(c.clip_range) && c.clip_range <= 1,
+             "in [1.17549435e-38, 1]");
   check_bound("value_clip_range", c.value_clip_range);
   check_weight("entropy_coef", c.entropy_coef);
   check_weight("value_coef", c.value_coef);
@@ -96,8 +97,10 @@ void check_objective(const PpoConfig& c) {
 }
 
 void check_optimizer(const PpoConfig& c) {
-  check_real("max_grad_norm", c.max_grad_norm, c.max_grad_norm > 0, "> 0");
-  check_real("learning_rate", c.learning_rate, c.learning_rate > 0 && c.learning_rate <= 1, "in (0, 1]");
+  check_real("max_grad_norm", c.max_grad_norm, is_normal_float(c.max_grad_norm),
+             "in [1.17549435e-38, 3.40282347e38]");
+  check_real("learning_rate", c.learning_rate, is_normal_float(c.learning_rate) && c.learning_rate <= 1,
+             "in [1.17549435e-38, 1]");
   if (c.schedule_env_steps < 1) refuse("schedule_env_steps", ">= 1", c.schedule_env_steps);
   check_real("adam_beta1", c.adam_beta1, c.adam_beta1 >= 0 && c.adam_beta1 < 1, "in [0, 1)");
   check_real("adam_beta2", c.adam_beta2, c.adam_beta2 >= 0 && c.adam_beta2 < 1, "in [0, 1)");
