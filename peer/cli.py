@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from peer.early_signals import heeded
+from peer.python_envs.open_envs import close_all
 
 _STDOUT, _STDERR = 1, 2
 
@@ -17,7 +18,10 @@ def main() -> None:
     _occupy_closed_streams()
     with _quiet_at_interrupt():
         from peer.commands.table import app  # takes a third of a second
-    app(prog_name="murmur")
+    try:
+        app(prog_name="murmur")
+    finally:
+        close_all()
 
 
 def _occupy_closed_streams() -> None:

@@ -4,12 +4,14 @@ Seeds, lengths and returns of episodes are the core's business (bindings/python_
 """
 
 from collections.abc import Mapping
+from typing import Any  # Any: whatever an environment returns
 
 import numpy as np
 import numpy.typing as npt
 
 from peer.errors import EnvFailedError
-from peer.python_envs.failures import told
+from peer.python_envs.failures import FAILURES, told
+from peer.python_envs.printing import printing_to_stderr
 from peer.python_envs.python_env import Params, PythonEnv
 from peer.python_envs.spaces import Env, Floats
 
@@ -47,24 +49,38 @@ class EnvBatch:
     def build(self, index: int, params: Mapping[str, float]) -> None:
         """Have environment `index`, which exists or is the next one, be of these parameters. Raises: EnvFailedError."""
         wanted = tuple(params.items())
-        if index == len(self._envs):
-            self._envs.append(self._kind.take(wanted))
-            self._params.append(wanted)
-        elif self._params[index] != wanted:
-            env = self._kind.take(wanted)
-            self._kind.give_back(self._params[index], self._envs[index])
-            self._envs[index], self._params[index] = env, wanted
+        with printing_to_stderr:
+            if index == len(self._envs):
+                self._envs.append(self._kind.take(wanted))
+                self._params.append(wanted)
+            elif self._params[index] != wanted:
+                env = self._kind.take(wanted)
+                self._kind.give_back(self._params[index], self._envs[index])
+                self._envs[index], self._params[index] = env, wanted
 
     def reset(self, index: int, seed: int) -> None:
         """Begin an episode. Raises: EnvFailedError."""
         try:
-            observation, _ = self._envs[index].reset(seed=seed)
+            with printing_to_stderr:
+                observation, _ = self._envs[index].reset(seed=seed)
             self._observe(index, observation)
-        except Exception as error:
+        except FAILURES as error:
             raise EnvFailedError(f"{self._kind.name} failed in reset(seed={seed}): {told(error)}") from error
 
     def step(self) -> None:
         """Move every environment on by its action. Raises: EnvFailedError."""
+        with printing_to_stderr:
+            self._step()
+
+    def close(self) -> None:
+        """Leave the environments to who needs some next."""
+        with printing_to_stderr:
+            for params, env in zip(self._params, self._envs, strict=True):
+                self._kind.give_back(params, env)
+        self._envs.clear()
+        self._params.clear()
+
+    def _step(self) -> None:
         resting = self._resting.tolist()
         for index, action in enumerate(self._kind.actions.of(self._actions)):
             if resting[index]:
@@ -72,18 +88,17 @@ class EnvBatch:
             try:
                 observation, reward, terminated, truncated, _ = self._envs[index].step(action)
                 self._observe(index, observation)
-                self._rewards[index] = reward
+                self._reward(index, reward)
                 self._terminated[index] = bool(terminated)
                 self._truncated[index] = bool(truncated)
-            except Exception as error:
+            except FAILURES as error:
                 raise EnvFailedError(f"{self._kind.name} failed in step({action}): {told(error)}") from error
 
-    def close(self) -> None:
-        """Leave the environments to who needs some next."""
-        for params, env in zip(self._params, self._envs, strict=True):
-            self._kind.give_back(params, env)
-        self._envs.clear()
-        self._params.clear()
+    def _reward(self, index: int, reward: Any) -> None:
+        try:
+            self._rewards[index] = reward
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"a reward must be one number, got {reward!r}") from error
 
     def _observe(self, index: int, observation: npt.ArrayLike) -> None:
         row = np.asarray(observation)

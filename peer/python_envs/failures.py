@@ -1,18 +1,28 @@
 """What went wrong in somebody else's code, in a line."""
 
-import importlib
+import sysconfig
 import traceback
 from pathlib import Path
 
 import gymnasium
 
-_NOT_THEIRS = (*(str(Path(file).parent) for file in (__file__, gymnasium.__file__, importlib.__file__)), "<frozen")
-"""Where Gymnasium's code is, ours, and that which imports: whoever reads wants the line of their own."""
+_NOT_THEIRS = (*(str(Path(file).parent) for file in (__file__, gymnasium.__file__)), "<frozen")
+"""Where Gymnasium's code is, and ours: whoever reads wants the line of their own."""
+
+_OF_PYTHON = sysconfig.get_path("stdlib")
+"""Likewise Python's own; packages may be installed below it."""
+
+FAILURES = (Exception, SystemExit)
+"""What environments fail with. A script that is imported, and reads our command line, exits: that fails as well."""
 
 
-def told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """Return kind and message of an error, and the place in the code of whoever wrote the environment, if any."""
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if not frame.filename.startswith(_NOT_THEIRS)]
+    theirs = [frame for frame in frames if not _is_others(frame.filename)]
     place = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
     return f"{type(error).__name__}: {error}{place}"
+
+
+def _is_others(file: str) -> bool:
+    return file.startswith(_NOT_THEIRS) or (file.startswith(_OF_PYTHON) and "-packages" not in file)

@@ -1,16 +1,20 @@
 """What a variant may set in an environment that is written in Python: the numbers that its constructor takes."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any  # Any: whatever an environment takes
 
-from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.envs.registration import EnvSpec, load_env_creator, make
 
 _LARGEST_WHOLE = 2**53
 """Of those that a double holds exactly, as all numbers of the configuration are."""
 
 _LARGEST = 1.7976931348623157e308
+
+_OF_GYMNASIUM = frozenset(inspect.signature(make).parameters)
+"""Arguments that `gymnasium.make` keeps to itself: the constructor never sees them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +26,15 @@ class Parameter:
 
     @property
     def low(self) -> float:
-        return -self.high if not isinstance(self.default, bool) else 0.0
+        return 0.0 if isinstance(self.default, bool) else min(-self._usual_bound, float(self.default))
 
     @property
     def high(self) -> float:
-        if isinstance(self.default, bool):
-            return 1.0
+        return 1.0 if isinstance(self.default, bool) else max(self._usual_bound, float(self.default))
+
+    @property
+    def _usual_bound(self) -> float:
+        """What the default may lie beyond, as "no limit" does."""
         return float(_LARGEST_WHOLE) if isinstance(self.default, int) else _LARGEST
 
     @property
@@ -72,5 +79,10 @@ def _defaults(creator: Callable[..., Any]) -> Mapping[str, object]:
 
 def _numbers(values: Mapping[str, object]) -> Iterator[tuple[str, bool | int | float]]:
     for name, value in values.items():
-        if isinstance(value, (bool, int, float)):
+        if name not in _OF_GYMNASIUM and isinstance(value, (bool, int, float)) and _is_number(value):
             yield name, value
+
+
+def _is_number(value: float) -> bool:
+    """Say whether the core can hold `value`, and tell it from others."""
+    return abs(value) <= _LARGEST or value in (math.inf, -math.inf)

@@ -1,6 +1,7 @@
 """One environment that is written in Python: what the core must know of it, and how more of it are made."""
 
 import importlib
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any  # Any: what constructors take
@@ -9,8 +10,9 @@ import gymnasium as gym
 from gymnasium.spaces import flatdim
 
 from peer.errors import EnvFailedError
-from peer.python_envs.failures import told
+from peer.python_envs.failures import FAILURES, told
 from peer.python_envs.names import module_of
+from peer.python_envs.open_envs import close, opened
 from peer.python_envs.parameters import Parameter, parameters_of
 from peer.python_envs.spaces import Actions, Env, actions_of, with_flat_observations
 
@@ -30,27 +32,36 @@ class PythonEnv:
     max_episode_steps: int
     parameters: Mapping[str, Parameter]
     _idle: list[tuple[Params, Env]] = field(default_factory=list)
+    _choosing: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, params: Params) -> Env:
         """Return an environment that must be reset first.
 
         Raises: ValueError for a value that its parameter cannot take, EnvFailedError.
         """
-        for index, (idle, env) in enumerate(self._idle):
-            if idle == params:
-                del self._idle[index]
-                return env
+        if (kept := self._take_idle(params)) is not None:
+            return kept
         values = {name: self.parameters[name].value(number) for name, number in params}
         try:
             return _make(self.name, values)
-        except Exception as error:
+        except FAILURES as error:
             raise EnvFailedError(f"{self.name} cannot be made with {dict(params)}: {told(error)}") from error
 
     def give_back(self, params: Params, env: Env) -> None:
         """Keep `env` for who asks next; close the one that was longest of no use."""
-        self._idle.append((params, env))
-        if len(self._idle) > _MAX_IDLE:
-            self._idle.pop(0)[1].close()
+        with self._choosing:
+            self._idle.append((params, env))
+            longest = self._idle.pop(0)[1] if len(self._idle) > _MAX_IDLE else None
+        if longest is not None:
+            close(longest)
+
+    def _take_idle(self, params: Params) -> Env | None:
+        with self._choosing:  # batches of several threads may want one
+            for index, (idle, env) in enumerate(self._idle):
+                if idle == params:
+                    del self._idle[index]
+                    return env
+        return None
 
 
 def find_python_env(name: str) -> PythonEnv:
@@ -61,22 +72,37 @@ def find_python_env(name: str) -> PythonEnv:
     try:
         importlib.import_module(module_of(name))
         env = _make(name, {})
-    except Exception as error:
+    except FAILURES as error:
         raise ValueError(told(error)) from error
+    try:
+        found = _described(name, env)
+    except ValueError:
+        close(env)
+        raise
+    found.give_back((), env)
+    return found
+
+
+def _described(name: str, env: Env) -> PythonEnv:
     spec = env.spec
     assert spec is not None  # gymnasium.make sets it
     if spec.max_episode_steps is None:
         raise ValueError("it has no time limit, and may never end: register it with max_episode_steps")
-    found = PythonEnv(
+    return PythonEnv(
         name=name,
         observation_dim=flatdim(env.observation_space),
         actions=actions_of(env),
         max_episode_steps=spec.max_episode_steps,
         parameters={parameter.name: parameter for parameter in parameters_of(spec)},
     )
-    found.give_back((), env)
-    return found
 
 
 def _make(name: str, params: Mapping[str, Any]) -> Env:
-    return with_flat_observations(gym.make(name, disable_env_checker=True, **params))
+    env: Env = gym.make(name, disable_env_checker=True, **params)
+    try:
+        flat = with_flat_observations(env)
+    except ValueError:
+        close(env)
+        raise
+    opened(flat)
+    return flat

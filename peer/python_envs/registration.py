@@ -1,6 +1,5 @@
 """Make environments that are written in Python known to the core."""
 
-import contextlib
 import sys
 import threading
 from functools import partial
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peer.native import register_python_env
+from peer.python_envs.names import imports_foreign_module
+from peer.python_envs.printing import printing_to_stderr
 
 if TYPE_CHECKING:
     from peer.python_envs.python_env import PythonEnv
@@ -19,7 +20,8 @@ _registered: "dict[str, PythonEnv]" = {}
 def register_env(name: str) -> "PythonEnv":
     """Have the core know the environment `name`, such as "gymnasium:LunarLander-v3" or "my_package:Grid-v0".
 
-    Modules are looked for in the working directory, too, after all other places. Registering a name again does nothing.
+    Modules are looked for in the working directory, too, after all other places; but none that only Gymnasium asks for,
+    as the name may come from a file that came with them. Registering a name again does nothing.
     Raises: ValueError saying why there is none, or why nothing can be trained in it.
     """
     with _REGISTERING:
@@ -29,12 +31,12 @@ def register_env(name: str) -> "PythonEnv":
 
 
 def _register(name: str) -> "PythonEnv":
-    if (here := str(Path.cwd())) not in sys.path:
+    if imports_foreign_module(name) and (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
     from peer.python_envs.batch import EnvBatch  # loads Gymnasium, which the core's own environments do without
     from peer.python_envs.python_env import find_python_env
 
-    with contextlib.redirect_stdout(sys.stderr):  # modules may greet; stdout is for logs and results
+    with printing_to_stderr:
         found = find_python_env(name)
     register_python_env(
         name=name,

@@ -53,7 +53,7 @@ class Choice:
         return np.zeros(0, np.float32)
 
     def of(self, actions: Floats) -> Iterator[Any]:
-        return iter(actions[:, 0].astype(np.int64).tolist())
+        return iter(actions[:, 0].astype(self.space.dtype))
 
 
 @dataclass(frozen=True, slots=True)

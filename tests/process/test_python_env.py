@@ -10,6 +10,8 @@ import pytest
 from tests.process.murmur import FAST, START_S, Murmur
 
 CORRIDOR = '''
+import threading
+
 import gymnasium as gym
 import numpy as np
 
@@ -22,6 +24,11 @@ class Corridor(gym.Env):
 
     def __init__(self, length: int = 4, trap_after: int = 0):
         self.length, self.trap_after, self.steps = length, trap_after, 0
+        self.left = threading.Event()
+        threading.Thread(target=self.left.wait).start()  # Python waits for it when it ends
+
+    def close(self):
+        self.left.set()
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -30,6 +37,7 @@ class Corridor(gym.Env):
 
     def step(self, action):
         self.steps += 1
+        print("a step")
         if self.steps == self.trap_after:
             raise RuntimeError("the trap door opened")
         self.at = max(0, self.at + (1 if action else -1))
@@ -119,6 +127,7 @@ def test_results_are_not_mixed_with_what_a_module_prints(murmur_with_env: Murmur
     )
     assert json.loads(done.stdout)["env"] == NAME
     assert "was imported" in done.stderr
+    assert "a step" in done.stderr
 
 
 def test_a_peer_whose_environment_fails_says_where_and_ends(murmur_with_env: Murmur) -> None:

@@ -1,5 +1,7 @@
 """Environments with Gymnasium's interface, one for each thing that they may do. Importing this registers them."""
 
+import math
+import sys
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -14,6 +16,7 @@ class Corridor(gym.Env[Any, Any]):
     """A walk to the right end. It counts its steps, all of its kind together, and can be told to misbehave."""
 
     walked: ClassVar[int] = 0
+    closed: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -23,6 +26,13 @@ class Corridor(gym.Env[Any, Any]):
         backwards: bool = False,
         fails_at_step: int = 0,
         fails_in_reset: bool = False,
+        exits_in_reset: bool = False,
+        wide: bool = False,
+        patience: float = math.inf,
+        most: int = sys.maxsize,
+        unset: float = math.nan,
+        vast: int = 10**400,
+        max_episode_steps: int = 3,
         render_mode: str | None = None,
     ) -> None:
         if length < 1:
@@ -31,13 +41,17 @@ class Corridor(gym.Env[Any, Any]):
         self.fails_at_step, self.fails_in_reset = fails_at_step, fails_in_reset
         self.steps = 0
         self.render_mode = render_mode
-        self.observation_space = Box(-np.inf, np.inf, (2,), np.float32)
+        self.exits_in_reset, self.patience, self.most, self.unset = exits_in_reset, patience, most, unset
+        self.vast, self.limit = vast, max_episode_steps
+        self.observation_space = Box(-np.inf, np.inf, (70_000 if wide else 2,), np.float32)
         self.action_space = Discrete(2)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
         if self.fails_in_reset:
             raise RuntimeError("the door is locked")
+        if self.exits_in_reset:
+            sys.exit("nobody is here")
         self.at = 0
         return self._seen(), {}
 
@@ -50,6 +64,9 @@ class Corridor(gym.Env[Any, Any]):
             action = 1 - action
         self.at = max(0, self.at + (1 if action != self.backwards else -1))
         return self._seen(), 1.0 if self.at >= self.length else -0.01, self.at >= self.length, False, {}
+
+    def close(self) -> None:
+        Corridor.closed += 1
 
     def _seen(self) -> Any:
         return np.array([self.at, self.length], np.float32)
@@ -94,6 +111,7 @@ _FIXED: dict[str, dict[str, Any]] = {
     "Growing-v0": {"observations": Sequence(Discrete(2)), "actions": Discrete(2)},
     "Lying-v0": {"observations": ROW, "actions": Discrete(2), "observation": np.zeros(3, np.float32)},
     "Worthless-v0": {"observations": ROW, "actions": Discrete(2), "observation": np.zeros(2), "reward": None},
+    "Twofold-v0": {"observations": ROW, "actions": Discrete(2), "observation": np.zeros(2), "reward": [1.0, 2.0]},
     "Hazy-v0": {"observations": ROW, "actions": Discrete(2), "observation": np.array([0.0, np.nan])},
 }
 
@@ -104,6 +122,8 @@ gym.register("LongCorridor-v0", _CORRIDOR, max_episode_steps=LIMIT, kwargs={"len
 gym.register("Slippery-v0", _CORRIDOR, max_episode_steps=LIMIT, kwargs={"slip": 0.5})
 gym.register("Collapsing-v0", _CORRIDOR, max_episode_steps=LIMIT, kwargs={"fails_at_step": 50})
 gym.register("Locked-v0", _CORRIDOR, max_episode_steps=LIMIT, kwargs={"fails_in_reset": True})
+gym.register("Deserted-v0", _CORRIDOR, max_episode_steps=LIMIT, kwargs={"exits_in_reset": True})
+gym.register("Wide-v0", _CORRIDOR, max_episode_steps=LIMIT, kwargs={"wide": True})
 gym.register("Endless-v0", _CORRIDOR)
 for _id, _kwargs in _FIXED.items():
     gym.register(_id, _FIXED_ENV, max_episode_steps=LIMIT, kwargs=_kwargs)

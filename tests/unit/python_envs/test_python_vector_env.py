@@ -1,10 +1,14 @@
 """A batch of environments in Python does what Gymnasium's environments do one by one."""
 
+import math
+import sys
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.spaces import Discrete
 
 from peer.errors import EnvFailedError
 from peer.native import CheckpointError, EnvVariant, NonFiniteError, PpoSettings, VectorEnv, env_spec, make_ppo_agent
@@ -78,7 +82,11 @@ def test_what_the_core_knows_of_an_environment() -> None:
         ("backwards", 0.0),
         ("fails_at_step", 0.0),
         ("fails_in_reset", 0.0),
-    ]
+        ("exits_in_reset", 0.0),
+        ("wide", 0.0),
+        ("patience", math.inf),
+        ("most", float(sys.maxsize)),
+    ]  # not those that the core cannot hold, or that Gymnasium keeps to itself
     register_env("gymnasium:Pendulum-v1")
     spec = env_spec("gymnasium:Pendulum-v1")
     assert (spec.discrete, spec.num_actions, spec.action_low.tolist(), spec.action_high.tolist()) == (
@@ -144,6 +152,14 @@ def test_observations_and_actions_of_other_shapes_are_flattened() -> None:
     assert envs.spec.action_low.tolist() == [-1.0, -2.0]
 
 
+def test_a_choice_comes_as_the_number_that_the_space_draws() -> None:
+    envs = batch(name("Choosing-v0"), 1)
+    Fixed.actions.clear()
+    all_do(envs, 3.0)
+    (action,) = Fixed.actions
+    assert (type(action), action.item()) == (type(Discrete(4).sample()), 3)
+
+
 @pytest.mark.parametrize(
     ("env", "message"),
     [
@@ -168,10 +184,37 @@ def test_a_module_that_cannot_be_imported_is_told() -> None:
         register_env("no_such_module:Env-v0")
 
 
+def test_a_module_that_exits_when_it_is_imported_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "exiting_module.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=r"^SystemExit: 0 \(.*exiting_module.py:2\)$"):
+        register_env("exiting_module:Env-v0")
+
+
+def test_the_place_of_an_error_is_not_in_pythons_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "misreading_module.py").write_text('import json\njson.loads("{")\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=r"misreading_module.py:2\)$"):
+        register_env("misreading_module:Env-v0")
+
+
+def test_nothing_in_the_working_directory_is_imported_for_gymnasiums_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory may be one that came with a model which names such an environment."""
+    (tmp_path / "jax.py").write_text("from pathlib import Path\nPath(__file__).with_name('ran').touch()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(ValueError, match="jax"):
+        register_env("gymnasium:phys2d/CartPole-v1")
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("env", "message"),
     [
         ("Lying-v0", r"failed in reset\(seed=\d+\): ValueError: observations have shape \(2,\), got \(3,\)"),
+        ("Deserted-v0", r"failed in reset\(seed=\d+\): SystemExit: nobody is here \(.*sample_envs.py:\d+\)"),
         ("Locked-v0", r"failed in reset\(seed=\d+\): RuntimeError: the door is locked \(.*sample_envs.py:\d+\)"),
     ],
 )
@@ -189,6 +232,11 @@ def test_what_fails_in_a_step_names_environment_action_and_place() -> None:
     ) as caught:
         all_do(envs, RIGHT)
     assert "sample_envs.py:" in str(caught.value)
+
+
+def test_a_reward_that_is_no_number_is_told() -> None:
+    with pytest.raises(EnvFailedError, match=r"ValueError: a reward must be one number, got \[1\.0, 2\.0\]"):
+        all_do(batch(name("Twofold-v0"), 1), LEFT)
 
 
 def test_what_a_constructor_refuses_is_told_with_the_parameters() -> None:
