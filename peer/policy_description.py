@@ -72,9 +72,14 @@ def described_env(description: Mapping[str, str]) -> PolicyEnv:
         action_low=_bounds(description["action_low"]),
         action_high=_bounds(description["action_high"]),
     )
-    if env.obs_dim < 1 or env.num_actions < 0 or env.action_low.shape != env.action_high.shape or env.action_dim < 1:
+    if env.obs_dim < 1 or env.num_actions < 0 or not _are_bounds(env) or env.action_dim < 1:
         raise ValueError("observation_dim, num_actions, action_low and action_high are of no environment")
     return env
+
+
+def _are_bounds(env: PolicyEnv) -> bool:
+    low, high = env.action_low, env.action_high
+    return low.shape == high.shape and bool((low <= high).all())  # NaN is no bound, either
 
 
 def _described(spec: EnvSpec) -> dict[str, str]:

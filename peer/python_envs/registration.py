@@ -1,5 +1,6 @@
 """Make environments that are written in Python known to the core."""
 
+import contextlib
 import sys
 import threading
 from functools import partial
@@ -31,8 +32,8 @@ def register_env(name: str) -> "PythonEnv":
 
 
 def _register(name: str) -> "PythonEnv":
-    if imports_foreign_module(name) and (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)
+    if imports_foreign_module(name):
+        _search_working_directory()
     from peer.python_envs.batch import EnvBatch  # loads Gymnasium, which the core's own environments do without
     from peer.python_envs.python_env import find_python_env
 
@@ -51,3 +52,9 @@ def _register(name: str) -> "PythonEnv":
         batch_type=partial(EnvBatch, found),
     )
     return found
+
+
+def _search_working_directory() -> None:
+    with contextlib.suppress(FileNotFoundError):  # it was removed
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.append(here)

@@ -108,7 +108,15 @@ print(policy.act([0.1] * policy.env.obs_dim), policy.env.name, policy.env.action
 
 
 @pytest.mark.parametrize(
-    "told", [{"observation_dim": "x"}, {"num_actions": "-1"}, {"num_actions": "0"}, {"action_low": "1"}]
+    "told",
+    [
+        {"observation_dim": "x"},
+        {"num_actions": "-1"},
+        {"num_actions": "0"},
+        {"action_low": "1"},
+        {"num_actions": "0", "action_low": "nan,0", "action_high": "1,1"},
+        {"num_actions": "0", "action_low": "1,1", "action_high": "0,0"},
+    ],
 )
 def test_description_of_an_environment_in_python_that_makes_no_sense_is_refused(
     tmp_path: Path, told: dict[str, str]

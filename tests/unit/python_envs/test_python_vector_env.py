@@ -198,6 +198,15 @@ def test_the_place_of_an_error_is_not_in_pythons_own_code(tmp_path: Path, monkey
         register_env("misreading_module:Env-v0")
 
 
+def test_a_working_directory_that_was_removed_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ValueError, match="No module named 'module_of_nowhere'"):
+        register_env("module_of_nowhere:Env-v0")
+    monkeypatch.chdir(tmp_path)
+
+
 def test_nothing_in_the_working_directory_is_imported_for_gymnasiums_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
