@@ -95,9 +95,16 @@ def with_flat_observations(env: Env) -> Env:
     Raises: ValueError where that cannot be, or makes too many.
     """
     space = env.observation_space
-    if not space.is_np_flattenable:
+    if not _can_be_flattened(space):
         raise ValueError(f"observations must be of a fixed number of numbers, got {space}")
     size = flatdim(space)
     if not 1 <= size <= MAX_OBSERVATION_DIM:
         raise ValueError(f"observations must be 1 to {MAX_OBSERVATION_DIM} numbers, got {size}: {space}")
     return env if isinstance(space, Box) and len(space.shape) == 1 else FlattenObservation(env)
+
+
+def _can_be_flattened(space: gym.Space[Any]) -> bool:
+    try:
+        return space.is_np_flattenable
+    except NotImplementedError:  # a kind of space that Gymnasium does not know, alone or within another
+        return False

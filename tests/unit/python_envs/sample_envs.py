@@ -93,6 +93,11 @@ class Fixed(gym.Env[Any, Any]):
 ROW = Box(-1.0, 1.0, (2,), np.float32)
 PAIR = Box(np.array([[-1.0, -2.0]]), np.array([[1.0, 2.0]]), dtype=np.float64)
 
+
+class Missions(gym.Space[str]):
+    """Of a package's own kind, as MiniGrid's are."""
+
+
 _FIXED: dict[str, dict[str, Any]] = {
     "Choosing-v0": {"observations": Discrete(3), "actions": Discrete(4), "observation": 2},
     "Shaped-v0": {
@@ -108,6 +113,7 @@ _FIXED: dict[str, dict[str, Any]] = {
     "Late-v0": {"observations": ROW, "actions": Discrete(3, start=1)},
     "Many-v0": {"observations": ROW, "actions": MultiDiscrete([2, 2])},
     "Huge-v0": {"observations": Box(0, 1, (300, 300)), "actions": Discrete(2)},
+    "Missionary-v0": {"observations": Dict({"mission": Missions(), "row": ROW}), "actions": Discrete(2)},
     "Growing-v0": {"observations": Sequence(Discrete(2)), "actions": Discrete(2)},
     "Lying-v0": {"observations": ROW, "actions": Discrete(2), "observation": np.zeros(3, np.float32)},
     "Worthless-v0": {"observations": ROW, "actions": Discrete(2), "observation": np.zeros(2), "reward": None},

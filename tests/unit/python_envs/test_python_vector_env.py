@@ -167,6 +167,7 @@ def test_a_choice_comes_as_the_number_that_the_space_draws() -> None:
         ("Many-v0", r"got MultiDiscrete\(\[2 2\]\)"),
         ("Huge-v0", "must be 1 to 65536 numbers, got 90000"),
         ("Growing-v0", "must be of a fixed number of numbers, got Sequence"),
+        ("Missionary-v0", r"must be of a fixed number of numbers, got Dict\('mission': .*Missions"),
         ("Endless-v0", "it has no time limit, and may never end: register it with max_episode_steps"),
         ("Coridor-v0", "NameNotFound: .*Did you mean: `Corridor`"),
     ],
