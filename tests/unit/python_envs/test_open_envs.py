@@ -10,8 +10,9 @@ from tests.unit.python_envs.sample_envs import Corridor, name
 
 @pytest.fixture(autouse=True)
 def nothing_left_open() -> None:
-    register_env(name("Corridor-v0"))  # makes one, the first time
+    kind = register_env(name("Corridor-v0"))  # makes one, the first time
     close_all()
+    kind._idle.clear()  # closed, too
     Corridor.closed = 0
 
 
