@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.process.murmur import ENDLESS, FAST, START_S, Event, Murmur, MurmurProcess, identity_of
+from tests.process.murmur import ENDLESS, FAST, ROUND_S, START_S, Event, Murmur, MurmurProcess, identity_of
 
 
 def _of(events: list[Event], peer: str, name: str) -> list[Event]:
@@ -104,6 +104,16 @@ def _is_running(pid: int) -> bool:
     return state != "Z"
 
 
+def _line_with(swarm: MurmurProcess, words: str) -> str:
+    """Return the one line that holds the words: it is another process's than those of the peers, and may come later."""
+    deadline = time.monotonic() + ROUND_S
+    while not (found := [line for line in swarm.lines if words in line]):
+        assert time.monotonic() < deadline, swarm.output
+        time.sleep(0.05)
+    (line,) = found
+    return line
+
+
 def test_up_tells_at_once_which_peer_was_killed_and_the_others_go_on(murmur: Murmur) -> None:
     swarm = murmur.run("up", "--peers", "2", *ENDLESS)
     swarm.wait_for("round_sealed", lambda event: event["admitted"] == 2, within_s=START_S)
@@ -111,7 +121,7 @@ def test_up_tells_at_once_which_peer_was_killed_and_the_others_go_on(murmur: Mur
     os.kill(int(children[0]), signal.SIGKILL)
     rounds = len(swarm.events)
     swarm.wait_for("round_sealed", lambda event: event["roster"] == 1, after=rounds)
-    (told,) = [line for line in swarm.lines if "ended with signal SIGKILL" in line]
+    told = _line_with(swarm, "ended with signal SIGKILL")
     survivor = swarm.named("round_sealed")[-1]["peer"]
     killed = "peer-2" if survivor == "peer-1" else "peer-1"
     start = f"murmur: {killed} ended with signal SIGKILL; to start it again: murmur "
