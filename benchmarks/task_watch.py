@@ -56,10 +56,10 @@ class Watch(trio.abc.Instrument):
         self._turns = 0
         self._last = 0.0
 
-    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002  # trio's signature
+    def before_io_wait(self, _timeout: float) -> None:
         self._turns += self._looking
 
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002  # trio's signature
+    def before_task_step(self, _task: trio.lowlevel.Task) -> None:
         if self._looking:
             self._charge(LOOP)
             self._in_step = True

@@ -34,7 +34,7 @@ async def test_port_of_a_peer_that_runs_here_is_no_failure(monkeypatch: pytest.M
         taken.listen(1)
         port = taken.getsockname()[1]
         running = replace(status(), addresses=[f"/ip4/127.0.0.1/tcp/{port}"])
-        monkeypatch.setattr(reachability_checks, "read_status", lambda _slot, *, timeout_s: running)  # noqa: ARG005
+        monkeypatch.setattr(reachability_checks, "read_status", lambda _slot, **_: running)
         sections = {"network": {"listen_host": "127.0.0.1", "port": port}, "storage": {"data_dir": str(tmp_path)}}
         finding = only([finding async for finding in check_port(Config.model_validate(sections))])
     assert (finding.verdict, finding.text) == ("ok", f"127.0.0.1 port {port} is peer-1's, which runs here")

@@ -75,7 +75,7 @@ def test_running_peer_whose_identity_another_process_has_is_a_failure(
 ) -> None:
     (tmp_path / "slot-0").mkdir()
     resting = replace(status(), superseded="this identity runs twice")
-    monkeypatch.setattr(reachability_checks, "read_status", lambda _slot, *, timeout_s: resting)  # noqa: ARG005
+    monkeypatch.setattr(reachability_checks, "read_status", lambda _slot, **_: resting)
     finding = list(check_announced(config(tmp_path, announce=("/ip4/192.0.2.7/tcp/1",))))[-1]
     assert finding.verdict == "fail"
     assert "takes no part" in finding.text
