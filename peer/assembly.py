@@ -39,6 +39,7 @@ from peer.services.loneliness import LonelinessWatch
 from peer.services.punctuality import watch_punctuality
 from peer.services.relay import Relay
 from peer.services.status import Running
+from peer.services.tensorboard import TensorBoardKeeper
 from peer.services.training import Trainer
 from peer.services.training_state import TrainingStateKeeper
 from peer.telemetry.sink import EventSink
@@ -56,6 +57,7 @@ class Services:
     relay: Relay
     archive: Archive | None
     training_state: TrainingStateKeeper | None
+    tensorboard: TensorBoardKeeper | None
     sink: EventSink
     running: Running
     watch_addresses: Callable[[], Awaitable[Never]] | None
@@ -81,6 +83,8 @@ class Services:
             await nursery.start(self.archive.serve)
         if self.training_state is not None:
             await nursery.start(self.training_state.serve)
+        if self.tensorboard is not None:
+            await nursery.start(self.tensorboard.serve)
 
     async def save(self) -> None:
         """Write to disk what the next life goes on from."""
@@ -90,6 +94,8 @@ class Services:
         await self.running.denial.save()
         if self.archive is not None:
             await self.archive.flush(self.running.machine.tip)
+        if self.tensorboard is not None:
+            await self.tensorboard.save()
 
 
 def assemble(config: Config, parts: PeerParts, machine: RoundMachine, *, observer: Observer) -> Services:
@@ -109,6 +115,8 @@ def assemble(config: Config, parts: PeerParts, machine: RoundMachine, *, observe
     if training_state is not None:
         conductor.add_observers(training_state)
     conductor.add_observers(denial)
+    if parts.tensorboard is not None:
+        parts.tensorboard.take_lag_from(lambda: machine.tip.round - machine.final_round)
     conductor.allow(lists.allowed)
     conductor.deny(denial.denied)
     welcome = make_welcome(config, parts)
@@ -141,6 +149,7 @@ def assemble(config: Config, parts: PeerParts, machine: RoundMachine, *, observe
         relay=serve_blobs(parts, conductor, greeter),
         archive=parts.archive,
         training_state=training_state,
+        tensorboard=parts.tensorboard,
         sink=parts.sink,
         running=running,
         watch_addresses=_address_watch(config, parts, running),

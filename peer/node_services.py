@@ -127,6 +127,7 @@ def make_training_state(config: Config, parts: PeerParts) -> TrainingStateKeeper
 def make_trainer(
     config: Config, parts: PeerParts, conductor: Conductor, *, keeper: TrainingStateKeeper | None
 ) -> Trainer:
+    tasks = env_tasks(config.env)
     return Trainer(
         parts.agent,
         TrainingPlan(
@@ -134,8 +135,9 @@ def make_trainer(
             eval_every=config.round.eval_every,
             eval_episodes=config.stop.episodes,
             eval_seed=config.stop.seed,
+            has_variants=len(tasks) > 1,
         ),
-        RosterTaskPlan(parts.signer.peer_id, env_tasks(config.env), sink=parts.sink, names=parts.names),
+        RosterTaskPlan(parts.signer.peer_id, tasks, sink=parts.sink, names=parts.names),
         pace=Pace(parts.signer.peer_id, train_s=config.round.train_s, env_steps=config.round.env_steps),
         announcer=conductor,
         keeper=keeper,

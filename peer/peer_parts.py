@@ -16,6 +16,7 @@ from peer.services.allow_lists import AllowListStore
 from peer.services.archive import Archive
 from peer.services.blocking import RunBlocking, in_thread
 from peer.services.status import Running
+from peer.services.tensorboard import TensorBoardKeeper
 from peer.telemetry.counters import Counters
 from peer.telemetry.names import NameBook
 from peer.telemetry.sink import EventSink
@@ -37,6 +38,7 @@ class PeerParts:
 
     archive, state_file, book_file, denied_file: what is kept between lives, None where nothing is: the chain, the state
     of the optimizer, the peers that were met, the proofs against others.
+    tensorboard: what writes figures for TensorBoard, which is `sink`, too; None: nobody.
     blocking: how the disk is written to; the archive has its own.
 
     newer_boot: told the boot number of a newer process with our identity.
@@ -59,6 +61,7 @@ class PeerParts:
     root: Entry | None = None
     archive: Archive | None = None
     state_file: Path | None = None
+    tensorboard: TensorBoardKeeper | None = None
     kernels: Kernels | None = None
     ready: Callable[[], None] = lambda: None
     running: Callable[[Running], None] = lambda _: None

@@ -64,6 +64,7 @@ from peer.telemetry.process_events import (
     ShutdownStarted,
 )
 from peer.telemetry.process_log import ProcessLog, open_log
+from peer.tensorboard_run import check_tensorboard, make_tensorboard
 from peer.types import Seconds
 
 _REMIND_S: Seconds = 60.0
@@ -133,6 +134,7 @@ class PeerProcess:
         self._report = ProcessReport(config, slot, peer_id=identity.peer_id, sink=log.sink, age=age)
 
     def run(self, folder: RunFolder) -> None:
+        check_tensorboard(self._config)
         announced(self._config, port=0)  # a wrong network.interface is the user's to hear of before anything is done
         boot = count_boot(self._slot.path / BOOTS_FILE, unix_time_s=int(time.time()))
         settings = ppo_settings(self._config, self._identity.peer_id, slot=self._slot.index)
@@ -207,24 +209,34 @@ class PeerProcess:
             self._sink.emit(newer)
 
     def _parts(self, start: _Start, transport: Libp2pTransport, *, running: Callable[[Running], None]) -> PeerParts:
-        folder = start.folder
+        folder, root = start.folder, start.root
+        tensorboard = make_tensorboard(
+            self._config,
+            self._identity.peer_id,
+            name=self._name,
+            boot=start.boot.number,
+            env_steps=0 if root is None else root.env_steps,
+            sink=self._sink,
+            traffic=transport.counters,
+        )
         find_announced = partial(announced, self._config, port=bound_port(transport.listen_addresses))
         return PeerParts(
             agent=start.agent,
             transport=transport,
             signer=self._identity,
             sources=discovery_sources(self._config, transport),
-            sink=self._sink,
+            sink=tensorboard or self._sink,
             names=self._log.names,
             counters=self._log.counters,
             rng=random.Random(os.urandom(16)),
             name=self._name,
             boot=start.boot.number,
-            root=start.root,
+            root=root,
             admission=self._admission,
             allow_lists=self._allow_lists(),
             archive=folder.archive,
             state_file=folder.training_file,
+            tensorboard=tensorboard,
             announced=find_announced(),
             current_addresses=find_announced,
             book_file=folder.path / BOOK_FILE,

@@ -1,7 +1,8 @@
 """Plain values that every layer speaks: identities, digests, and the model as NumPy arrays."""
 
+import math
 from dataclasses import dataclass, field
-from typing import NewType
+from typing import NewType, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -118,11 +119,51 @@ class Contribution:
     env_steps: int | None = None
 
 
+class UpdateFigures(Protocol):
+    """By what a PPO update is judged. base_kl, entropy, approx_kl: nats.
+
+    value_loss: half the squared error, in units of the (normalised) return. base_kl: from the policy that
+    ppo.kl_penalty holds on to; 0 without one.
+    """
+
+    @property
+    def policy_loss(self) -> float: ...
+    @property
+    def value_loss(self) -> float: ...
+    @property
+    def entropy(self) -> float: ...
+    @property
+    def approx_kl(self) -> float: ...
+    @property
+    def clip_fraction(self) -> float: ...
+    @property
+    def base_kl(self) -> float: ...
+    @property
+    def explained_variance(self) -> float: ...
+    @property
+    def learning_rate(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateStats:
+    """`UpdateFigures` as means over updates; explained_variance and learning_rate: of the last. NaN: there was none."""
+
+    policy_loss: float = math.nan
+    value_loss: float = math.nan
+    entropy: float = math.nan
+    approx_kl: float = math.nan
+    clip_fraction: float = math.nan
+    base_kl: float = math.nan
+    explained_variance: float = math.nan
+    learning_rate: float = math.nan
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainStats:
     """What one stretch of local training did. `mean_return` is NaN while no episode has ended.
 
     tasks: what the episodes brought, task by task; none for a task without one. Empty where an agent has no tasks.
+    updates: likewise without a value where an agent makes no such updates.
     """
 
     env_steps: int
@@ -131,6 +172,7 @@ class TrainStats:
     approx_kl: float
     wall_s: Seconds
     tasks: tuple[TaskReturn, ...] = ()
+    updates: UpdateStats = UpdateStats()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

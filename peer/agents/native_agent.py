@@ -8,6 +8,7 @@ from pathlib import Path
 import trio
 
 from peer.agents.priority import DEFAULT_NICE, give_way, made_giving_way
+from peer.agents.updates import UpdateMeans
 from peer.errors import StorageError
 from peer.native import (
     CheckpointError,
@@ -159,6 +160,9 @@ def _summarize(chunks: list[PpoTrainStats], tasks: tuple[EnvTask, ...]) -> Train
     env_steps = sum(chunk.env_steps for chunk in chunks)
     episodes = sum(chunk.episodes for chunk in chunks)
     returns = sum(chunk.mean_return * chunk.episodes for chunk in chunks if chunk.episodes)
+    updates = UpdateMeans()
+    for chunk in chunks:
+        updates.add(chunk, env_steps=chunk.env_steps)
     return TrainStats(
         env_steps=env_steps,
         episodes=episodes,
@@ -166,6 +170,7 @@ def _summarize(chunks: list[PpoTrainStats], tasks: tuple[EnvTask, ...]) -> Train
         approx_kl=sum(chunk.approx_kl * chunk.env_steps for chunk in chunks) / env_steps,
         wall_s=sum(chunk.wall_s for chunk in chunks),
         tasks=tuple(_task_returns(chunks, tasks)),
+        updates=updates.take(),
     )
 
 

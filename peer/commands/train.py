@@ -46,6 +46,14 @@ def train_command(
             "beside the model, if -o does not say where that goes.",
         ),
     ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write what TensorBoard shows into a folder of the run's own in FOLDER: <run.name>_1, _2 and so on. "
+            "With --resume, default: where the run has written so far.",
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -77,6 +85,7 @@ def train_command(
       murmur train  CartPole-v1 to a mean return of 475
       murmur train -c configs/pendulum.yaml --plot pendulum.png
       murmur train --env-steps 100000 stop.mean_return=null run.seed=7
+      murmur train --tensorboard tb     then: tensorboard --logdir tb
       murmur train --resume --env-steps 200000
       murmur train --from runs/slot-0 ppo.learning_rate=1e-4
     """
@@ -90,7 +99,12 @@ def train_command(
     from peer.solo.train import go_on, train_solo
 
     options = TrainOptions(
-        max_env_steps=env_steps, eval_env_steps=eval_steps, model_file=model, plot=plot, curve_file=curve
+        max_env_steps=env_steps,
+        eval_env_steps=eval_steps,
+        model_file=model,
+        plot=plot,
+        curve_file=curve,
+        tensorboard=tensorboard,
     )
     if resume:
         found = exits.or_exit(lambda: _run_to_go_on_with(model, config, overrides))

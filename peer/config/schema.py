@@ -322,6 +322,7 @@ class LogConfig(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     time: bool = False
     waiting_every_s: Period = 5.0
+    tensorboard: Annotated[str, Field(pattern=r"^[^\x00]+\z", description="a folder")] | None = None
 
 
 class Config(Section):

@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from peer.agents.updates import UpdateMeans
 from peer.finite import finite
 from peer.moments import merge
 from peer.rounds.machine import LocalWork
@@ -30,6 +31,7 @@ class Progress:
     kl: float = 0.0
     tasks: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Of each task: episodes and the sum of their returns."""
+    updates: UpdateMeans = field(default_factory=UpdateMeans)
 
     @classmethod
     def none(cls, schema: ModelSchema) -> Self:
@@ -44,6 +46,7 @@ class Progress:
         self.env_steps += stats.env_steps
         self.wall_s += stats.wall_s
         self.kl += stats.approx_kl * stats.env_steps
+        self.updates.add(stats.updates, env_steps=stats.env_steps)
         if stats.episodes:
             self.returns += stats.mean_return * stats.episodes
             self.episodes += stats.episodes

@@ -4,13 +4,15 @@ The trainer never waits for the network before it trains on. When a round is rep
 kept, and training goes on from the new base.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Never, Protocol
 
 import numpy as np
 import trio
 
+from peer.agents.action_std import action_std
 from peer.agents.agent import Agent
 from peer.moments import merge_all
 from peer.rounds.effects import OpenRound
@@ -21,7 +23,7 @@ from peer.services.pace import Pace
 from peer.services.progress import Progress
 from peer.services.service import TaskStatus
 from peer.services.training_state import TrainingStateKeeper
-from peer.telemetry.round_events import Evaluated, RoundStarted, TasksTrained, TrainingDiverged
+from peer.telemetry.round_events import Evaluated, RoundStarted, RoundTrained, TasksTrained, TrainingDiverged
 from peer.telemetry.sink import EventSink
 from peer.types import Digest, EnvTask, ModelDelta, ModelState, Moments, Params, Seconds
 
@@ -47,13 +49,14 @@ class TrainingPlan:
     """What is done beside training, and after it.
 
     ahead_s: how long to train on at most while the seal of an announced round is awaited. eval_every: rounds between
-    two greedy evaluations of the base model.
+    two greedy evaluations of the base model. has_variants: there are several tasks, so that it is told how each fares.
     """
 
     ahead_s: Seconds = 0.0
     eval_every: int
     eval_episodes: int
     eval_seed: int
+    has_variants: bool = False
 
 
 class Announcer(Protocol):
@@ -99,6 +102,7 @@ class Trainer:
         self._steps_per_s = 0.0
         self.waited_s: Seconds = 0.0
         """Time in which the trainer had nothing to do because the network had not moved on."""
+        self._told_waited_s: Seconds = 0.0
 
     def open_round(self, opened: OpenRound) -> None:
         """Have the round trained for; its time runs already, also when the running slice ends later."""
@@ -240,6 +244,7 @@ class Trainer:
         if is_replaced or not progress.env_steps:
             return False
         work = progress.work(opened.base.digest, eval_return=eval_return, tasks=self._assigned)
+        self._tell_trained(opened.round, progress)
         self._tell_tasks(opened.round, progress)
         # Before the announcement: it may seal the round, and the next one opens inside this call.
         self._progress, self._rounds_open = Progress.none(self._agent.schema), 0
@@ -249,10 +254,26 @@ class Trainer:
             raise ArithmeticError(str(error)) from error
         return True
 
+    def _tell_trained(self, round_number: int, progress: Progress) -> None:
+        waited_s, self._told_waited_s = self.waited_s - self._told_waited_s, self.waited_s
+        std = action_std(self._agent.schema.tensors, self._agent.model().params)
+        self._sink.emit(
+            RoundTrained(
+                round=round_number,
+                env_steps=progress.env_steps,
+                train_s=progress.wall_s,
+                waited_s=waited_s,
+                episodes=progress.episodes,
+                mean_return=progress.returns / progress.episodes if progress.episodes else math.nan,
+                std=math.nan if std is None else std,
+                **asdict(progress.updates.take()),
+            )
+        )
+
     def _tell_tasks(self, round_number: int, progress: Progress) -> None:
         """Say how each variant fares: the mean over several would hide one that is being forgotten."""
         returns = progress.task_returns()
-        if len(returns) > 1:
+        if returns and self._plan.has_variants:
             self._sink.emit(
                 TasksTrained(
                     round=round_number,

@@ -44,6 +44,7 @@ class Resumption:
             curve_file = before.curve_file
         if options.curve_file is not None:
             curve_file = os.path.relpath(options.curve_file, model_file.parent)
+        tensorboard = before.tensorboard if same_name else None
         standing = before.standing
         if options.eval_env_steps not in (None, before.eval_env_steps):
             standing = replace(standing, next_eval=standing.env_steps)  # the new schedule begins here
@@ -55,6 +56,7 @@ class Resumption:
             eval_env_steps=options.eval_env_steps or before.eval_env_steps,
             model_name=model_file.name,
             curve_file=curve_file,
+            tensorboard=tensorboard,
             own_folder=own_folder,
             standing=standing,
         )

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from peer.agents.updates import GatheredUpdates, UpdateMeans
 from peer.errors import EnvFailedError
 from peer.native import EnvVariant, NonFiniteError, PpoTrainStats
 from peer.solo.schedule import EvalSchedule
-from peer.solo.updates import GatheredUpdates, UpdateMeans, UpdateStats
-from peer.types import Seconds
+from peer.types import Seconds, UpdateStats
 
 CHUNK_S = 0.25
 """The longest that a stop request waits and a display stands still. Chunks end between iterations, so that how a run
@@ -109,11 +109,12 @@ class Run:
         plan: Plan,
         *,
         stop: Callable[[], bool],
-        trained: Callable[[Progress], None],
+        trained: Callable[[Progress, PpoTrainStats], None],
         evaluated: Callable[[Progress], None],
         standing: Standing | None = None,
     ) -> None:
-        """stop: asked between chunks. trained, evaluated: called after every chunk, and after every evaluation.
+        """stop: asked between chunks. trained, evaluated: called after every chunk, with what it did, and after every
+        evaluation.
 
         standing: where to go on; the learner is as it was then. None: at the beginning.
         """
@@ -187,14 +188,15 @@ class Run:
         while (left := env_steps - self.progress.env_steps) > 0:
             if self._stop():
                 return False
-            self._add(self._learner.train(left, CHUNK_S))
-            self._trained(self.progress)
+            stats = self._learner.train(left, CHUNK_S)
+            self._add(stats)
+            self._trained(self.progress, stats)
         return True
 
     def _add(self, stats: PpoTrainStats) -> None:
         self.progress.env_steps += stats.env_steps
         self.progress.train_s += stats.wall_s
-        self._updates.add(stats)
+        self._updates.add(stats, env_steps=stats.env_steps)
         if stats.episodes:
             self._returns += stats.mean_return * stats.episodes
             self._episodes += stats.episodes

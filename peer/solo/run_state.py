@@ -42,8 +42,8 @@ class RunRecord:
 
     settings: by section and key, as JSON. changes: what was set otherwise on the way, in words. max_env_steps,
     eval_env_steps: as in `TrainOptions`. model_name: of its file, which a copy has not, nor what was set aside.
-    curve_file: seen from the model's folder. own_folder: whether the folder is the run's alone. backend: what computed
-    last.
+    curve_file, tensorboard: seen from the model's folder. own_folder: whether the folder is the run's alone.
+    backend: what computed last.
     """
 
     settings: Mapping[str, Mapping[str, Any]]  # Any: whatever JSON holds
@@ -53,6 +53,7 @@ class RunRecord:
     origin: Origin | None = None
     model_name: str
     curve_file: str | None = None
+    tensorboard: str | None = None
     own_folder: bool = False
     backend: str = ""
     wall_s: Seconds = 0.0

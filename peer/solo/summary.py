@@ -13,6 +13,7 @@ from peer.solo.curve_file import CurveFile, point_values
 from peer.solo.keeper import Keeper, previous_file
 from peer.solo.run import Outcome
 from peer.solo.run_state import RunRecord, state_file
+from peer.solo.tensorboard import TensorBoardRun
 from peer.types import Seconds
 
 _FAILURES = ("diverged", "env_failed")
@@ -46,6 +47,7 @@ class Summary:
     resumed: bool
     keeper: Keeper
     curve_file: CurveFile
+    tensorboard: TensorBoardRun
     plot: Path | None
     plot_failure: str = ""
 
@@ -78,6 +80,9 @@ class Summary:
         lines += self._how_to_go_on()
         if self.curve_file.path is not None:
             lines.append(f"  every evaluation: {self.curve_file.failure or self.curve_file.path}")
+        if (run := self.tensorboard.folder) is not None:
+            how = f"tensorboard --logdir {shlex.quote(str(run.parent))} (run {run.name})"
+            lines.append(f"  TensorBoard: {self.tensorboard.failure or how}")
         if self.plot is not None:
             lines.append(f"  learning curve: {self.plot_failure or self.plot}")
         return "\n".join(lines)
@@ -111,6 +116,7 @@ class Summary:
                 "resumed_at_env_steps": self.record.standing.env_steps if self.resumed else None,
                 "began_with": None if self.record.origin is None else self.record.origin.file,
                 "curve_file": str(self.curve_file.path) if self.curve_file.path else None,
+                "tensorboard": None if self.tensorboard.folder is None else str(self.tensorboard.folder),
                 "plot": None if self.plot is None or self.plot_failure else str(self.plot),
                 "curve": [point_values(point) for point in progress.curve],
             },

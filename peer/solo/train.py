@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from peer.agents.action_std import action_std
 from peer.agents.native_agent import env_variants
 from peer.config.schema import Config
 from peer.errors import StorageError
-from peer.native import EnvVariant, PpoAgent, make_ppo_agent
+from peer.native import EnvVariant, PpoAgent, PpoTrainStats, make_ppo_agent
 from peer.settings import ppo_settings
 from peer.solo.curve_file import CURVE_FILE, CurveFile
 from peer.solo.display import make_display
@@ -22,8 +23,11 @@ from peer.solo.run_files import RunFiles, default_model_file, what_is_replaced
 from peer.solo.run_state import RunRecord, settings_of
 from peer.solo.schedule import every, growing
 from peer.solo.summary import Summary
+from peer.solo.tensorboard import TensorBoardRun, begin_folder, folder_to_go_on_in
 from peer.tasks.catalogue import env_tasks
 from peer.telemetry.plain_text import printable
+from peer.telemetry.scalar_tags import settings_text
+from peer.tensorboard_run import loss_weights
 from peer.types import PeerId, Seconds
 
 _SOLO = PeerId("solo")
@@ -39,6 +43,7 @@ class _Ready:
     record: RunRecord
     files: RunFiles
     curve: CurveFile
+    tensorboard: TensorBoardRun
     keeper: Keeper
 
 
@@ -50,6 +55,9 @@ def train_solo(config: Config, options: TrainOptions, *, tell: Callable[[str], N
     model_file = options.model_file or default_model_file(config, options)
     own_folder = options.model_file is None
     curve_file = options.curve_file or (model_file.with_name(CURVE_FILE) if own_folder else None)
+    files = RunFiles(model=model_file, curve=curve_file, plot=options.plot)
+    files.check(None if options.start is None else options.start.path)
+    tensorboard = _own_tensorboard(config, options)
     record = RunRecord(
         settings=settings_of(config),
         max_env_steps=options.max_env_steps,
@@ -57,11 +65,10 @@ def train_solo(config: Config, options: TrainOptions, *, tell: Callable[[str], N
         origin=None if options.start is None else options.start.origin,
         model_name=model_file.name,
         curve_file=None if curve_file is None else os.path.relpath(curve_file, model_file.parent),
+        tensorboard=None if tensorboard is None else os.path.relpath(tensorboard, model_file.parent),
         own_folder=own_folder,
         standing=Standing(),
     )
-    files = RunFiles(model=model_file, curve=curve_file, plot=options.plot)
-    files.check(None if options.start is None else options.start.path)
     if (earlier := what_is_replaced(model_file)) is not None:
         tell(earlier)
     curve = files.open(config, record)
@@ -69,7 +76,17 @@ def train_solo(config: Config, options: TrainOptions, *, tell: Callable[[str], N
     if options.start is not None:
         options.start.give(agent)
     keeper = Keeper(config, agent, model_file, record)
-    return _train_and_save(_Ready(config=config, agent=agent, record=record, files=files, curve=curve, keeper=keeper))
+    return _train_and_save(
+        _Ready(
+            config=config,
+            agent=agent,
+            record=record,
+            files=files,
+            curve=curve,
+            tensorboard=_tensorboard(tensorboard, config, agent, record),
+            keeper=keeper,
+        )
+    )
 
 
 def go_on(resumption: Resumption, options: TrainOptions, *, tell: Callable[[str], None] = lambda _: None) -> Summary:
@@ -82,6 +99,14 @@ def go_on(resumption: Resumption, options: TrainOptions, *, tell: Callable[[str]
     curve_file = None if record.curve_file is None else model_file.parent / record.curve_file
     files = RunFiles(model=model_file, curve=curve_file, plot=options.plot)
     files.check(None)
+    tensorboard = _own_tensorboard(config, options)
+    if tensorboard is not None:
+        record = replace(record, tensorboard=os.path.relpath(tensorboard, model_file.parent))
+    elif record.tensorboard is not None:
+        before_folder = model_file.parent / record.tensorboard
+        tensorboard = folder_to_go_on_in(before_folder)
+        if tensorboard is None:
+            tell(f"murmur: {before_folder} has no TensorBoard files any more, so none are written; see --tensorboard")
     agent = make_ppo_agent(config.env.name, ppo_settings(config, _SOLO))
     resumption.restore(agent)
     curve = files.open(config, record)
@@ -94,7 +119,34 @@ def go_on(resumption: Resumption, options: TrainOptions, *, tell: Callable[[str]
             " differ in the last digits from those of one back end alone"
         )
     keeper = Keeper(config, agent, model_file, record, resumed=True)
-    return _train_and_save(_Ready(config=config, agent=agent, record=record, files=files, curve=curve, keeper=keeper))
+    return _train_and_save(
+        _Ready(
+            config=config,
+            agent=agent,
+            record=record,
+            files=files,
+            curve=curve,
+            tensorboard=_tensorboard(tensorboard, config, agent, record),
+            keeper=keeper,
+        )
+    )
+
+
+def _own_tensorboard(config: Config, options: TrainOptions) -> Path | None:
+    return None if options.tensorboard is None else begin_folder(options.tensorboard, config.run.name)
+
+
+def _tensorboard(folder: Path | None, config: Config, agent: PpoAgent, record: RunRecord) -> TensorBoardRun:
+    tasks = env_tasks(config.env)
+    names, num_envs = [task.task_id for task in tasks], config.ppo.num_envs
+    return TensorBoardRun(
+        folder,
+        begins_at=record.standing.env_steps,
+        text=settings_text(settings_of(config)),
+        weights=loss_weights(config),
+        turns=[names[start : start + num_envs] for start in range(0, len(names), num_envs)],
+        std=lambda: action_std(agent.tensors, agent.get_params()),
+    )
 
 
 def _train_and_save(ready: _Ready) -> Summary:
@@ -115,13 +167,16 @@ def _train(ready: _Ready, interrupt: Interrupt) -> Outcome:
         before_s=record.wall_s,
     )
 
-    def trained(progress: Progress) -> None:
-        keeper.save_if_due(run.standing())
+    def trained(progress: Progress, stats: PpoTrainStats) -> None:
+        standing = run.standing()
+        keeper.save_if_due(standing)
+        ready.tensorboard.trained(progress, stats, turn=standing.turn)
         display.trained(progress)
 
     def evaluated(progress: Progress) -> None:
         keeper.keep(run.standing())
         ready.curve.add(progress.curve[-1])
+        ready.tensorboard.evaluated(progress)
         display.evaluated(progress)
 
     run = Run(
@@ -134,6 +189,7 @@ def _train(ready: _Ready, interrupt: Interrupt) -> Outcome:
     )
     with display:
         outcome = interrupt.while_doing(run.train)
+    ready.tensorboard.close(outcome.progress)
     if outcome.reason != "diverged":
         keeper.keep(run.standing())
     return outcome
@@ -152,6 +208,7 @@ def _summary(ready: _Ready, outcome: Outcome, *, wall_s: Seconds) -> Summary:
         resumed=ready.keeper.resumed,
         keeper=ready.keeper,
         curve_file=ready.curve,
+        tensorboard=ready.tensorboard,
         plot=ready.files.plot,
         plot_failure=_draw(ready.files.plot, outcome, ready.config, backend=ready.agent.backend_name),
     )

@@ -15,6 +15,33 @@ class RoundStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoundTrained(Event):
+    """What this peer's training came to that is announced for a round: sums and means since the announcement before.
+
+    train_s: seconds of training. waited_s: seconds without work, as the network had not moved on. mean_return: of the
+    training episodes that ended; NaN when none did. std: of the actions at the end; NaN where they are discrete. The
+    others are `peer.types.UpdateFigures`, as means over the updates.
+    """
+
+    level: ClassVar[Level] = "debug"
+    round: int
+    env_steps: int
+    train_s: Seconds
+    waited_s: Seconds
+    episodes: int
+    mean_return: float
+    policy_loss: float
+    value_loss: float
+    entropy: float
+    approx_kl: float
+    clip_fraction: float
+    base_kl: float
+    explained_variance: float
+    learning_rate: float
+    std: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TasksTrained(Event):
     """What the training of a round brought on each of this peer's tasks, where there are several.
 

@@ -244,6 +244,10 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     ),
     peer_events.InputRefused: _input_refused,
     round_events.RoundStarted: lambda e, _: f"round {e.round} started on {short(e.base)}",
+    round_events.RoundTrained: lambda e, _: (
+        f"round {e.round}: trained {plural(e.env_steps, 'env step')} in {duration(e.train_s)}, training return"
+        f" {number(e.mean_return)} over {plural(e.episodes, 'episode')}; waited {duration(e.waited_s)} for the network"
+    ),
     round_events.TasksTrained: lambda e, _: (
         f"round {e.round}: training return "
         + ", ".join(f"{number(value)} on {task}" for task, value in zip(e.tasks, e.mean_returns, strict=True))

@@ -116,6 +116,7 @@ VALUES = {
     "log.level": ("info", "debug"),
     "log.time": ("false", "true"),
     "log.waiting_every_s": ("5.0", "1"),
+    "log.tensorboard": ("null", "x"),
 }
 """For each key two valid values. The first ones make a whole configuration, so that tuning a default changes no
 test here."""

@@ -41,7 +41,7 @@ def test_empty_variant_gives_its_defaults(tmp_path: Path) -> None:
         ("ppo.lr: 1e-3", "a.yaml:1: ppo.lr: unknown key; did you mean learning_rate: below ppo:?"),
         (
             "log:\n  zzz: 1",
-            "a.yaml:2: log.zzz: unknown key; the keys of log are format, level, time, waiting_every_s",
+            "a.yaml:2: log.zzz: unknown key; the keys of log are format, level, tensorboard, time, waiting_every_s",
         ),
         (
             "zzz: 1",

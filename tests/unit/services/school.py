@@ -19,7 +19,19 @@ from peer.services.pace import Pace
 from peer.services.training import Trainer, TrainingPlan
 from peer.services.training_state import TrainingStateKeeper
 from peer.telemetry.sink import RecordingSink
-from peer.types import Digest, EnvTask, ModelDelta, ModelState, Moments, Params, PeerId, Seconds, TaskReturn, TrainStats
+from peer.types import (
+    Digest,
+    EnvTask,
+    ModelDelta,
+    ModelState,
+    Moments,
+    Params,
+    PeerId,
+    Seconds,
+    TaskReturn,
+    TrainStats,
+    UpdateStats,
+)
 from tests.in_place import in_place
 
 TASK = EnvTask(task_id="standard", params=(), seed_start=0, seed_end=10)
@@ -79,6 +91,22 @@ class TwoTaskAgent(StepAgent):
         return replace(stats, tasks=(b, a))
 
 
+class OneTaskAgent(StepAgent):
+    """Ends one episode of task a in each slice."""
+
+    async def train(self, *, seconds: Seconds) -> TrainStats:
+        stats = await super().train(seconds=seconds)
+        return replace(stats, tasks=(TaskReturn(task_id="a", episodes=1, mean_return=10.0),))
+
+
+class LosingAgent(StepAgent):
+    """Has figures of its updates, the same in each slice."""
+
+    async def train(self, *, seconds: Seconds) -> TrainStats:
+        stats = await super().train(seconds=seconds)
+        return replace(stats, updates=UpdateStats(policy_loss=-0.25, learning_rate=3e-4))
+
+
 class School:
     """A trainer, and whom it announces to: `opens` a round on a base of the test's choice."""
 
@@ -91,6 +119,7 @@ class School:
         blocking: RunBlocking = in_place,
         agent: StepAgent | None = None,
         ahead_s: float = 0.0,
+        has_variants: bool = True,
     ) -> None:
         self.agent = agent or StepAgent()
         self.sink = RecordingSink()
@@ -104,7 +133,9 @@ class School:
             self.keeper = TrainingStateKeeper(self.agent, state_file, every=10, sink=self.sink, blocking=blocking)
         self.trainer = Trainer(
             self.agent,
-            TrainingPlan(ahead_s=ahead_s, eval_every=eval_every, eval_episodes=20, eval_seed=7),
+            TrainingPlan(
+                ahead_s=ahead_s, eval_every=eval_every, eval_episodes=20, eval_seed=7, has_variants=has_variants
+            ),
             OneTask(),
             pace=Pace(ME, train_s=train_s, env_steps=None),
             announcer=self,
@@ -163,9 +194,16 @@ async def school(
     blocking: RunBlocking = in_place,
     agent: StepAgent | None = None,
     ahead_s: float = 0.0,
+    has_variants: bool = True,
 ) -> AsyncIterator[School]:
     made = School(
-        train_s=train_s, eval_every=eval_every, state_file=state_file, blocking=blocking, agent=agent, ahead_s=ahead_s
+        train_s=train_s,
+        eval_every=eval_every,
+        state_file=state_file,
+        blocking=blocking,
+        agent=agent,
+        ahead_s=ahead_s,
+        has_variants=has_variants,
     )
     async with trio.open_nursery() as nursery:
         if made.keeper is not None:

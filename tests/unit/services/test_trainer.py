@@ -8,10 +8,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from peer.telemetry.round_events import Evaluated, TasksTrained, TrainingDiverged
+from peer.telemetry.round_events import Evaluated, RoundTrained, TasksTrained, TrainingDiverged
 from peer.types import Digest
 from peer.wire.messages import RosterEntry
-from tests.unit.services.school import ME, TwoTaskAgent, piece, school
+from tests.unit.services.school import ME, LosingAgent, OneTaskAgent, TwoTaskAgent, piece, school
 
 
 async def test_a_round_is_announced_once_when_its_time_is_over(autojump_clock: MockClock) -> None:
@@ -37,12 +37,45 @@ async def test_the_returns_of_several_tasks_are_told_task_by_task(autojump_clock
         ]
 
 
-async def test_one_task_needs_no_line_of_its_own(autojump_clock: MockClock) -> None:
-    async with school() as made:
+async def test_the_return_on_one_task_of_several_is_told_too(autojump_clock: MockClock) -> None:
+    async with school(agent=OneTaskAgent()) as made:
+        made.opens(3)
+        await trio.sleep(20.0)
+        slices = len(made.agent.slices)
+        assert made.told(TasksTrained) == [
+            TasksTrained(round=3, tasks=("a",), episodes=(slices,), mean_returns=(10.0,))
+        ]
+
+
+async def test_the_only_task_of_a_run_needs_no_line_of_its_own(autojump_clock: MockClock) -> None:
+    async with school(agent=OneTaskAgent(), has_variants=False) as made:
         made.opens(3)
         await trio.sleep(20.0)
         assert made.announced
         assert made.told(TasksTrained) == []
+
+
+async def test_what_training_came_to_is_told_with_each_announcement(autojump_clock: MockClock) -> None:
+    async with school(agent=LosingAgent()) as made:
+        made.opens(1)
+        await trio.sleep(10.0)
+        made.opens(2)
+        await trio.sleep(10.0)
+        first, second = made.told(RoundTrained)
+        assert isinstance(first, RoundTrained)
+        assert isinstance(second, RoundTrained)
+        works = [work for _, work in made.announced]
+        assert [(each.round, each.env_steps) for each in (first, second)] == [
+            (1, works[0].env_steps),
+            (2, works[1].env_steps),
+        ]
+        assert (first.mean_return, second.mean_return) == (works[0].mean_return, works[1].mean_return)
+        assert first.episodes + second.episodes == len(made.agent.slices)
+        assert (first.policy_loss, first.learning_rate) == (-0.25, 3e-4)
+        assert math.isnan(first.std)
+        assert first.waited_s == 0.0
+        assert second.waited_s == pytest.approx(8.0, abs=0.3)
+        assert first.train_s == pytest.approx(2.0, abs=0.1)
 
 
 async def test_training_starts_from_what_the_codec_left_out_and_does_not_announce_it(autojump_clock: MockClock) -> None:

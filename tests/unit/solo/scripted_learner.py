@@ -21,6 +21,7 @@ class Stats:
     entropy: float = 0.0
     approx_kl: float = 0.0
     clip_fraction: float = 0.0
+    base_kl: float = 0.0
     explained_variance: float = 0.0
     learning_rate: float = 0.0
 

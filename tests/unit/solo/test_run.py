@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from peer.native import EnvVariant
+from peer.native import EnvVariant, PpoTrainStats
 from peer.solo.run import Outcome, Plan, Progress, Run, Standing
 from peer.solo.schedule import every
 from tests.unit.solo.scripted_learner import ScriptedLearner
@@ -35,7 +35,7 @@ def run(learner: ScriptedLearner, wanted: Plan, *, stop_after: int = 10**9) -> O
     """Run to the end; stop_after: chunks after which a stop is requested."""
     chunks = 0
 
-    def trained(_progress: Progress) -> None:
+    def trained(_progress: Progress, _stats: PpoTrainStats) -> None:
         nonlocal chunks
         chunks += 1
 
@@ -134,7 +134,7 @@ def run_on(learner: ScriptedLearner, wanted: Plan, standing: Standing | None, *,
         learner,
         wanted,
         stop=lambda: next(left, None) is None,
-        trained=lambda _: None,
+        trained=lambda _progress, _stats: None,
         evaluated=lambda _: None,
         standing=standing,
     )
@@ -174,7 +174,7 @@ def test_a_lower_goal_is_not_reached_by_what_a_former_model_was_worth() -> None:
         learner,
         plan(target=300.0, max_env_steps=400),
         stop=lambda: False,
-        trained=lambda _: None,
+        trained=lambda _progress, _stats: None,
         evaluated=lambda _: None,
         standing=first,
     )

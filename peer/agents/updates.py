@@ -1,28 +1,11 @@
-"""The figures by which PPO's updates are judged, over all updates between two evaluations."""
+"""The figures by which PPO's updates are judged, over all updates of a stretch of training."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from peer.native import PpoTrainStats
+from peer.types import UpdateFigures, UpdateStats
 
 _OF_THE_LAST = ("explained_variance", "learning_rate")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateStats:
-    """Means over the updates; explained_variance and learning_rate: of the last. NaN where there was none.
-
-    entropy, approx_kl: nats. value_loss: half the squared error, in units of the (normalised) return.
-    """
-
-    policy_loss: float = math.nan
-    value_loss: float = math.nan
-    entropy: float = math.nan
-    approx_kl: float = math.nan
-    clip_fraction: float = math.nan
-    explained_variance: float = math.nan
-    learning_rate: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +30,12 @@ class UpdateMeans:
     def gathered(self) -> GatheredUpdates:
         return GatheredUpdates(env_steps=self._env_steps, sums=dict(self._sums))
 
-    def add(self, stats: PpoTrainStats) -> None:
-        self._env_steps += stats.env_steps
+    def add(self, figures: UpdateFigures, *, env_steps: int) -> None:
+        """figures: of one chunk of so many env steps."""
+        self._env_steps += env_steps
         for name in self._sums:
-            value: float = getattr(stats, name)
-            self._sums[name] = value if name in _OF_THE_LAST else self._sums[name] + stats.env_steps * value
+            value: float = getattr(figures, name)
+            self._sums[name] = value if name in _OF_THE_LAST else self._sums[name] + env_steps * value
 
     def take(self) -> UpdateStats:
         """Return what was gathered since the last call."""
