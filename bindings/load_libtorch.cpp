@@ -80,6 +80,11 @@ class GatedBackend final : public PpoBackend {
     backend_->enter();
   }
 
+  void leave() noexcept override {
+    const ExitGate::Pass pass(gate);
+    backend_->leave();
+  }
+
   void act(std::span<const float> observations, std::span<float> policy) override {
     const ExitGate::Pass pass(gate);
     backend_->act(observations, policy);

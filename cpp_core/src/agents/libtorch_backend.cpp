@@ -7,7 +7,6 @@
 // Parameters and Adam live in host memory; the networks read a copy that is renewed after every step. On the
 // CPU that copy costs a microsecond, and it keeps one code path for both devices.
 #include <ATen/Context.h>
-#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -29,6 +28,7 @@
 #include "murmur/agents/non_finite.hpp"
 #include "murmur/agents/ppo_backend.hpp"
 #include "murmur/base/check.hpp"
+#include "torch_threads.hpp"
 
 namespace murmur {
 namespace {
@@ -102,7 +102,8 @@ class LibtorchBackend final : public PpoBackend {
 
   [[nodiscard]] bool starts_threads() const noexcept override { return true; }
 
-  void enter() override { use_one_thread(); }
+  void enter() override { callers_threads_ = set_torch_threads(1); }
+  void leave() noexcept override { set_torch_threads(callers_threads_); }
 
   void act(std::span<const float> observations, std::span<float> policy) override {
     infer(observations, policy, [this](const at::Tensor& rows) { return net_.policy(rows); });
@@ -143,22 +144,21 @@ class LibtorchBackend final : public PpoBackend {
 
   [[nodiscard]] std::size_t obs_dim() const noexcept { return net_.layout().spec().obs_dim; }
 
-  /// One thread inside an operation: at RL's sizes a second one costs more than it brings, and a reduction
-  /// split over threads would change the bytes. The setting belongs to the calling thread.
-  static void use_one_thread() { at::set_num_threads(1); }
-
   /// Rows of every chunk but the last, of n rows. A GPU takes all at once.
   [[nodiscard]] std::size_t chunk_rows(std::size_t n) const noexcept {
     return device_.is_cpu() ? kChunkRows : n;
   }
 
   /// Call `body(chunk, begin, end)` for the chunks of n rows on the pool, and throw what the first one threw.
+  ///
+  /// One thread inside an operation: at RL's sizes a second one costs more than it brings, and a reduction
+  /// split over threads would change the bytes.
   template <class Body>
   void for_chunks(std::size_t n, const Body& body) {
     const std::size_t rows = chunk_rows(n), chunks = (n + rows - 1) / rows;
     std::vector<std::exception_ptr> errors(chunks);
     pool_->parallel_tasks(chunks, [&](std::size_t begin, std::size_t end) noexcept {
-      use_one_thread();
+      set_torch_threads(1);
       for (std::size_t c = begin; c < end; ++c) {
         try {
           body(c, c * rows, std::min(c * rows + rows, n));
@@ -286,6 +286,7 @@ class LibtorchBackend final : public PpoBackend {
   std::vector<float> advantages_;  // [B], of the whole minibatch, normalised if asked to
   std::vector<Chunk> chunks_;
   AdamState adam_;
+  int callers_threads_ = 1;  // between `enter` and `leave`
 };
 
 }  // namespace

@@ -90,7 +90,7 @@ TrainStats PpoAgent::train(std::int64_t max_env_steps, double max_seconds) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   const PinnedScope pinned(callers_cpus());
-  backend_->enter();
+  const BackendScope scope(*backend_);
   TrainStats stats;
   RolloutTally tally;
   std::int64_t iterations = 0;
@@ -149,7 +149,7 @@ Evaluation PpoAgent::play_greedily(std::int64_t episodes, std::uint64_t seed) {
                   std::to_string(episodes));
   }
   const PinnedScope pinned(callers_cpus());
-  backend_->enter();
+  const BackendScope scope(*backend_);
   const std::unique_ptr<VectorEnv> env = make_env_(static_cast<std::size_t>(episodes), seed);
   return evaluate_greedy(*backend_, moments_, config_.normalize_observations, *env);
 }

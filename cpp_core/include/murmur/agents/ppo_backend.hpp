@@ -46,6 +46,8 @@ class PpoBackend {
   /// Prepare the calling thread (thread counts of the math library and the like). Called before a run of
   /// calls.
   virtual void enter() = 0;
+  /// Leave the thread as it was before `enter`: it may be one of a program that uses that library, too.
+  virtual void leave() noexcept {}
 
   /// Run the actor on `observations` [N, D] and write logits or means into `policy` [N, A].
   virtual void act(std::span<const float> observations, std::span<float> policy) = 0;
@@ -67,6 +69,18 @@ class PpoBackend {
   /// must not outlive it.
   [[nodiscard]] virtual std::unique_ptr<DeviceTrainer> make_trainer(const PpoConfig& config,
                                                                     const RolloutCollector& collector);
+};
+
+/// A run of calls of a back end by one thread, for as long as it lives.
+class BackendScope {
+ public:
+  explicit BackendScope(PpoBackend& backend) : backend_(backend) { backend_.enter(); }
+  ~BackendScope() { backend_.leave(); }
+  BackendScope(const BackendScope&) = delete;
+  BackendScope& operator=(const BackendScope&) = delete;
+
+ private:
+  PpoBackend& backend_;
 };
 
 /// Throw std::invalid_argument, naming the array, unless `batch` has samples of a network of this `spec`.
