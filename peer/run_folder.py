@@ -12,7 +12,7 @@ from typing import Self
 
 from peer.agents.agent import Agent
 from peer.common_model import common_schema
-from peer.config.digest import agreed_text, differing_keys, digest
+from peer.config.digest import agreed_text, differences, digest
 from peer.config.schema import Config
 from peer.errors import ProtocolError, StorageError
 from peer.policy_description import describe_policy
@@ -163,9 +163,9 @@ class RunFolder:
         if not newest.name.endswith(_VERSION_SUFFIX) or (about is not None and _is_of_other_keys(about)):
             self._sink.emit(OtherVersionKept(path=str(newest), remedy=_AFRESH))
             return
-        differing = None if about is None else differing_keys(about.settings, self._config)
-        if differing:
-            self._sink.emit(OtherSettingsKept(path=str(newest), keys=differing, remedy=_AFRESH))
+        differing = None if about is None else differences(about.settings, self._config)
+        if differing is not None and differing.changed:
+            self._sink.emit(OtherSettingsKept(path=str(newest), keys=differing.changed, remedy=_AFRESH))
 
     def _other_folders(self) -> list[Path]:
         """Return the folders of this run that are of other settings or versions; the first versions named none."""
@@ -186,7 +186,8 @@ def _is_of_other_keys(about: About) -> bool:
         config = Config.model_validate_json(about.settings)
     except ValueError:
         return True
-    return bool(differing_keys(about.settings, config))
+    differing = differences(about.settings, config)
+    return differing is None or differing.is_of_other_keys
 
 
 def _description(config: Config, entry: Entry) -> dict[str, str]:

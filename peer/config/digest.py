@@ -18,6 +18,7 @@ Free to differ:
 
 import hashlib
 import json
+from dataclasses import dataclass
 
 from peer.config.schema import Config
 from peer.types import Digest
@@ -54,6 +55,24 @@ AGREED_KEYS: dict[str, tuple[str, ...]] = {
 _HINT_BYTES = 2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differences:
+    """How an `agreed_text` differs from a configuration.
+
+    changed: agreed keys that both have, with other values. missing: those that the text has not, as a version wrote it
+    that did not know them yet: nobody has set them. has_unknown: whether it has keys that this version does not know.
+    """
+
+    changed: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    has_unknown: bool = False
+
+    @property
+    def is_of_other_keys(self) -> bool:
+        """Whether another version wrote the text: whatever is set, this one gives it another digest."""
+        return bool(self.missing) or self.has_unknown
+
+
 def digest(config: Config) -> Digest:
     """Return SHA-256 over the agreed keys. Equal configurations give equal bytes on every machine."""
     text = "murmuration config 1\n" + agreed_text(config)
@@ -73,21 +92,17 @@ def agreed_text(config: Config) -> str:
     return _canonical(_agreed(config))
 
 
-def differing_keys(told: str, config: Config) -> tuple[str, ...] | None:
-    """Return the agreed keys in which `told`, an `agreed_text`, differs from `config`; None where it is the same, or
-    nothing that can be read; () where it has keys that this version does not know."""
+def differences(told: str, config: Config) -> Differences | None:
+    """Return in what `told`, an `agreed_text`, differs from `config`; None where it is nothing that can be read."""
     try:
-        other = json.loads(told)
-    except ValueError:
+        other = _flat(json.loads(told))
+    except (ValueError, AttributeError, RecursionError):
         return None
-    own = json.loads(agreed_text(config))
-    if other == own:
-        return None
-    return tuple(
-        f"{section}.{key}"
-        for section, keys in AGREED_KEYS.items()
-        for key in keys
-        if own[section][key] != _at(other, section, key)
+    own = _flat(json.loads(agreed_text(config)))
+    return Differences(
+        changed=tuple(key for key, value in own.items() if key in other and other[key] != value),
+        missing=tuple(key for key in own if key not in other),
+        has_unknown=bool(other.keys() - own.keys()),
     )
 
 
@@ -112,9 +127,11 @@ def differing_sections(own: bytes, other: bytes) -> tuple[str, ...]:
     )
 
 
-def _at(settings: object, section: str, key: str) -> object:
-    values = settings.get(section) if isinstance(settings, dict) else None
-    return values.get(key) if isinstance(values, dict) else None
+def _flat(settings: dict[str, dict[str, object]]) -> dict[str, object]:
+    """Return the values by section.key, in the order of AGREED_KEYS. Raises: AttributeError where there are none."""
+    found = {f"{section}.{key}": value for section, values in settings.items() for key, value in values.items()}
+    known = [f"{section}.{key}" for section, keys in AGREED_KEYS.items() for key in keys]
+    return {key: found[key] for key in (*known, *found) if key in found}
 
 
 def _agreed(config: Config) -> dict[str, dict[str, object]]:

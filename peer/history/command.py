@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from peer.config.digest import differing_keys
+from peer.config.digest import Differences, differences
 from peer.config.schema import Config
 from peer.errors import ConfigError, StorageError
 from peer.history.contributions import sum_up
@@ -114,11 +114,7 @@ def _own_config(place: RunPlace) -> Config:
             f"{place.folder}/about.json holds settings that this version does not know: give the run's configuration"
             f" (--config), or use the version that wrote it ({str(error).splitlines()[0]})"
         ) from error
-    missing = differing_keys(place.about.settings, config)
-    if missing:  # its chain begins with the digest of the keys that there were, and would look like a replaced one
-        raise ConfigError(
-            f"{place.folder}/about.json was written by another version, which had no {', '.join(missing)}: use that one"
-        )
+    _refuse_other_keys(place, differences(place.about.settings, config))
     return config
 
 
@@ -127,14 +123,22 @@ def _refuse_other_run(place: RunPlace, config: Config) -> None:
 
     Nothing rests on what the folder says here: whoever writes another run's settings into it gets no check for it.
     """
-    differing = None if place.about is None else differing_keys(place.about.settings, config)
-    if differing is None:
+    differing = None if place.about is None else differences(place.about.settings, config)
+    _refuse_other_keys(place, differing)
+    if differing is not None and differing.changed:
+        raise ConfigError(
+            f"{place.folder} is of a run with other settings than those given with --config: they differ in"
+            f" {', '.join(differing.changed)}; name the other run's folder (--run, --data-dir), or leave out --config"
+            " to check it against the settings that it names itself"
+        )
+
+
+def _refuse_other_keys(place: RunPlace, differing: Differences | None) -> None:
+    """The chain begins with the digest of the keys that there were, and would look like a replaced one."""
+    if differing is None or not differing.is_of_other_keys:
         return
-    raise ConfigError(
-        f"{place.folder} is of a run with other settings than those given with --config: they differ in"
-        f" {', '.join(differing) or 'keys that this version does not know'}; name the other run's folder (--run,"
-        " --data-dir), or leave out --config to check it against the settings that it names itself"
-    )
+    keys = f"had no {', '.join(differing.missing)}" if differing.missing else "had keys that this one does not know"
+    raise ConfigError(f"{place.folder}/{ABOUT_FILE} was written by another version, which {keys}: use that one")
 
 
 def _of_peer(records: Iterator[Record], place: RunPlace, wanted: str | None) -> Iterator[Record]:

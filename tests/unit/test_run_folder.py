@@ -133,12 +133,14 @@ def test_upgraded_program_says_where_the_state_of_the_version_before_stays(
     assert Path(told.path).name == f"{CONFIG.run.name}-0badcafe{version}"
 
 
+@pytest.mark.parametrize("key", ["round.merge", "stop.max_rounds"])
 def test_key_that_is_new_in_this_version_is_not_called_a_changed_setting(
-    tmp_path: Path, sink: RecordingSink, pair: Pair
+    tmp_path: Path, sink: RecordingSink, pair: Pair, key: str
 ) -> None:
-    """Nobody has changed it, and nothing that one can set brings the earlier state back."""
+    """Nobody has changed it, and nothing that one can set brings the earlier state back. One of the two is null."""
     settings = json.loads(agreed_text(CONFIG))
-    del settings["round"]["merge"]
+    section, name = key.split(".")
+    del settings[section][name]
     older = tmp_path / "slot-0" / f"{CONFIG.run.name}-0badcafe-v{PROTOCOL_VERSION}"
     older.mkdir(parents=True)
     write_about(older, About(peer="me", name="peer-1", settings=json.dumps(settings)))

@@ -1,11 +1,14 @@
 """The digest that the handshake compares: sensitive to what must be equal, and to nothing else."""
 
+import json
+
 import pytest
 
 from peer.config.digest import (
     AGREED_KEYS,
+    Differences,
     agreed_text,
-    differing_keys,
+    differences,
     differing_sections,
     digest,
     run_id,
@@ -186,10 +189,22 @@ def test_run_id_depends_on_the_name_alone() -> None:
 
 def test_keys_that_differ_are_named_from_the_text_of_the_other_settings() -> None:
     told = agreed_text(load_config([], {}, ["run.seed=2", "stop.episodes=7", "compute.nice=1"]))
-    assert differing_keys(told, Config()) == ("run.seed", "stop.episodes")
-    assert differing_keys(agreed_text(Config()), Config()) is None
-    assert differing_keys("no JSON", Config()) is None
-    assert differing_keys(told.replace('"run":{', '"run":{"new":1,'), load_config([], {}, ["run.seed=2"])) == (
-        "stop.episodes",
-    )
-    assert differing_keys("[]", Config()) != ()
+    assert differences(told, Config()) == Differences(changed=("run.seed", "stop.episodes"))
+    assert differences(agreed_text(Config()), Config()) == Differences()
+    for text in ("no JSON", "[]", '{"run": 1}', "[" * 100_000):
+        assert differences(text, Config()) is None, text[:20]
+
+
+def test_keys_that_only_one_version_knows_are_told_from_changed_ones() -> None:
+    """Also one that is null by default: no value tells that the other version had no such key."""
+    settings = json.loads(agreed_text(load_config([], {}, ["run.seed=2", "stop.max_rounds=null"])))
+    del settings["round"]["merge"], settings["stop"]["max_rounds"]
+    older = differences(json.dumps(settings), Config())
+    assert older is not None
+    assert older == Differences(changed=("run.seed",), missing=("round.merge", "stop.max_rounds"))
+    assert older.is_of_other_keys
+    settings = json.loads(agreed_text(Config()))
+    newer = differences(json.dumps({**settings, "run": {**settings["run"], "new": None}}), Config())
+    assert newer is not None
+    assert newer == Differences(has_unknown=True)
+    assert newer.is_of_other_keys

@@ -248,7 +248,7 @@ def test_mistakes_are_answered_with_what_there_is(data_dir: Path, tmp_path: Path
     assert "cannot be read as a journal" in refused("--data-dir", data_dir)
 
 
-def test_what_another_version_wrote_is_not_called_wrong(data_dir: Path) -> None:
+def test_what_another_version_wrote_is_not_called_wrong(data_dir: Path, tmp_path: Path) -> None:
     """It would be, in every round: another protocol cannot be read, and other keys give another first digest."""
     folder = run_folder(data_dir)
     about = json.loads((folder / ABOUT_FILE).read_text())
@@ -256,6 +256,10 @@ def test_what_another_version_wrote_is_not_called_wrong(data_dir: Path) -> None:
     del settings["round"]["merge"]
     (folder / ABOUT_FILE).write_text(json.dumps({**about, "settings": json.dumps(settings)}))
     assert "another version, which had no round.merge: use that one" in refused("--data-dir", data_dir, "--verify")
+    config = tmp_path / "config.yaml"  # with every key, of which none that was there has changed
+    config.write_text(json.dumps(json.loads(about["settings"])))
+    given = refused("--data-dir", data_dir, "--verify", "--config", config)
+    assert "another version, which had no round.merge: use that one" in given
     folder.rename(folder.with_name(re.sub(r"-v\d+$", "-v4", folder.name)))
     assert "is of protocol version 4, this program checks" in refused("--data-dir", data_dir, "--verify")
 
