@@ -14,6 +14,7 @@ from peer.python_envs.names import imports_foreign_module
 from peer.solo.curve_file import CURVE_FILE, is_curve
 from peer.solo.options import TrainOptions
 from peer.solo.run_state import RunRecord, RunState, config_of, load_run_state, model_of, settings_of, state_file
+from peer.solo.writer_lock import require_no_writer
 from peer.storage.model_file import MODEL_FILE
 from peer.storage_failures import storage_errors
 
@@ -61,6 +62,16 @@ class Resumption:
             standing=standing,
         )
 
+    def require_unchanged(self) -> None:
+        """Raises: StorageError when another process has gone on with the run since it was read here."""
+        path = state_file(self.model_file)
+        try:
+            is_same = _load(path).record.standing.env_steps == self.state.record.standing.env_steps
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            raise StorageError(f"{path} was replaced meanwhile, by another murmur train or by hand: try once more")
+
     def restore(self, agent: PpoAgent) -> None:
         """Bring `agent` to where the run ended. Raises: StorageError."""
         path, record = state_file(self.model_file), self.state.record
@@ -87,6 +98,7 @@ def resume_at(model_file: Path, load: LoadOver) -> Resumption:
     try:
         state = _load(path)
     except FileNotFoundError:
+        require_no_writer(model_file)
         raise StorageError(f"there is no run to go on with: {path} is missing{_way_out(model_file)}") from None
     return _resumption(path, state, load)
 

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import shlex
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from peer.solo.options import TrainOptions
 from peer.solo.plot import check_plot
 from peer.solo.run_state import RunRecord, state_file
 from peer.solo.settings_file import SETTINGS_FILE, save_settings
+from peer.solo.writer_lock import sole_writer
 from peer.storage.model_file import MODEL_FILE
 from peer.storage_failures import check_writable_file
 from peer.telemetry.plain_text import printable
@@ -47,6 +50,15 @@ class RunFiles:
         check_writable_file("write the state of the run", state)
         if self.curve is not None:
             check_writable_file("write the learning curve", self.curve)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs from these files in this block. Raises: StorageError naming the process that writes one."""
+        with ExitStack() as stack:
+            for option, path in (("-o", self.model), ("--curve", self.curve), ("--plot", self.plot)):
+                if path is not None:
+                    stack.enter_context(sole_writer(path, option=option))
+            yield
 
     def open(self, config: Config, record: RunRecord) -> CurveFile:
         """Write what is known from the beginning; return the curve, to write on. Raises: StorageError."""

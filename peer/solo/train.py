@@ -57,6 +57,28 @@ def train_solo(config: Config, options: TrainOptions, *, tell: Callable[[str], N
     curve_file = options.curve_file or (model_file.with_name(CURVE_FILE) if own_folder else None)
     files = RunFiles(model=model_file, curve=curve_file, plot=options.plot)
     files.check(None if options.start is None else options.start.path)
+    with files.held():
+        return _train_and_save(_begun(config, options, files, own_folder=own_folder, tell=tell))
+
+
+def go_on(resumption: Resumption, options: TrainOptions, *, tell: Callable[[str], None] = lambda _: None) -> Summary:
+    """Train on as if the run had not ended; what `options` leaves open is as before.
+
+    Raises: as above, also when the state cannot be used.
+    """
+    record = resumption.record(options)
+    curve_file = None if record.curve_file is None else resumption.model_file.parent / record.curve_file
+    files = RunFiles(model=resumption.model_file, curve=curve_file, plot=options.plot)
+    files.check(None)
+    with files.held():
+        resumption.require_unchanged()
+        return _train_and_save(_resumed(resumption, record, options, files, tell=tell))
+
+
+def _begun(
+    config: Config, options: TrainOptions, files: RunFiles, *, own_folder: bool, tell: Callable[[str], None]
+) -> _Ready:
+    model_file, curve_file = files.model, files.curve
     tensorboard = _own_tensorboard(config, options)
     record = RunRecord(
         settings=settings_of(config),
@@ -76,29 +98,21 @@ def train_solo(config: Config, options: TrainOptions, *, tell: Callable[[str], N
     if options.start is not None:
         options.start.give(agent)
     keeper = Keeper(config, agent, model_file, record)
-    return _train_and_save(
-        _Ready(
-            config=config,
-            agent=agent,
-            record=record,
-            files=files,
-            curve=curve,
-            tensorboard=_tensorboard(tensorboard, config, agent, record),
-            keeper=keeper,
-        )
+    return _Ready(
+        config=config,
+        agent=agent,
+        record=record,
+        files=files,
+        curve=curve,
+        tensorboard=_tensorboard(tensorboard, config, agent, record),
+        keeper=keeper,
     )
 
 
-def go_on(resumption: Resumption, options: TrainOptions, *, tell: Callable[[str], None] = lambda _: None) -> Summary:
-    """Train on as if the run had not ended; what `options` leaves open is as before.
-
-    Raises: as above, also when the state cannot be used.
-    """
+def _resumed(
+    resumption: Resumption, record: RunRecord, options: TrainOptions, files: RunFiles, *, tell: Callable[[str], None]
+) -> _Ready:
     config, model_file, before = resumption.config, resumption.model_file, resumption.state.record
-    record = resumption.record(options)
-    curve_file = None if record.curve_file is None else model_file.parent / record.curve_file
-    files = RunFiles(model=model_file, curve=curve_file, plot=options.plot)
-    files.check(None)
     tensorboard = _own_tensorboard(config, options)
     if tensorboard is not None:
         record = replace(record, tensorboard=os.path.relpath(tensorboard, model_file.parent))
@@ -119,16 +133,14 @@ def go_on(resumption: Resumption, options: TrainOptions, *, tell: Callable[[str]
             " differ in the last digits from those of one back end alone"
         )
     keeper = Keeper(config, agent, model_file, record, resumed=True)
-    return _train_and_save(
-        _Ready(
-            config=config,
-            agent=agent,
-            record=record,
-            files=files,
-            curve=curve,
-            tensorboard=_tensorboard(tensorboard, config, agent, record),
-            keeper=keeper,
-        )
+    return _Ready(
+        config=config,
+        agent=agent,
+        record=record,
+        files=files,
+        curve=curve,
+        tensorboard=_tensorboard(tensorboard, config, agent, record),
+        keeper=keeper,
     )
 
 

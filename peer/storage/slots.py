@@ -4,7 +4,6 @@ Replicas of one container share a volume and know nothing of each other; the loc
 that is restarted finds the identity of the one that died, because the kernel drops a lock with its process.
 """
 
-import fcntl
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,9 +13,11 @@ from typing import Self
 
 from peer.errors import StorageError
 from peer.storage.atomic_file import remove_leftovers, write_atomic
+from peer.storage.file_lock import noted_holder, try_lock
 from peer.storage_failures import storage_errors
 
 MAX_SLOTS = 4096
+LOCK_FILE = "lock"
 
 
 @dataclass(slots=True)
@@ -70,9 +71,11 @@ def claim_slot(data_dir: Path, index: int | None = None, *, holding: str = "") -
             raise
         return slot
     if index is not None:
+        path = data_dir / f"slot-{index}"
+        holder = noted_holder(path / LOCK_FILE)
         raise StorageError(
-            f"another process holds {data_dir / f'slot-{index}'}: stop it, or take another storage.slot (null: the"
-            " lowest free one)"
+            f"another process{'' if holder is None else f' ({holder})'} holds {path}: stop it, or take another"
+            " storage.slot (null: the lowest free one)"
         )
     raise StorageError(f"all {MAX_SLOTS} slots in {data_dir} are taken: give some peers another storage.data_dir")
 
@@ -108,26 +111,4 @@ def _in_line(data_dir: Path, holding: str) -> list[int]:
 def _try_lock(folder: Path) -> int | None:
     """Return a descriptor that holds the folder's lock, or None when another process holds it."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / "lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), path.stat()):
-            _note_holder(descriptor)
-            return descriptor
-    except (BlockingIOError, FileNotFoundError):
-        pass  # held by another process, or deleted under our hands
-    except BaseException:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
-    return None
-
-
-def _note_holder(descriptor: int) -> None:
-    """Leave the process id for people who look; a full disk must not cost us the lock."""
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    except OSError:
-        return
+    return try_lock(folder / LOCK_FILE)

@@ -30,7 +30,9 @@ def test_slots_are_taken_from_the_lowest_and_named(tmp_path: Path) -> None:
 def test_slot_that_is_asked_for_is_taken_or_refused(tmp_path: Path) -> None:
     with claim_slot(tmp_path, 2) as slot:
         assert (slot.index, slot.path) == (2, tmp_path / "slot-2")
-        with pytest.raises(StorageError, match=r"another process holds .*/slot-2: stop it, or take another storage"):
+        with pytest.raises(
+            StorageError, match=r"another process \(\d+\) holds .*/slot-2: stop it, or take another storage"
+        ):
             claim_slot(tmp_path, 2)
         assert not (tmp_path / "slot-0").exists()
 

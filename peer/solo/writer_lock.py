@@ -1,0 +1,59 @@
+"""One `murmur train` at a time writes a file: two at once would take it from each other, and spoil both's work."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from peer.errors import StorageError
+from peer.storage.file_lock import noted_holder, try_lock
+from peer.storage_failures import describe
+
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+def lock_file(file: Path) -> Path:
+    """Return what is locked in the stead of `file`, which is replaced by another one whenever it is written."""
+    return file.with_name(f".{file.name}.lock")
+
+
+@contextmanager
+def sole_writer(file: Path, *, option: str) -> Iterator[None]:
+    """Be the only one that writes `file` in this block. On a file system that has no locks nobody can be kept from it.
+
+    option: what names the file on the command line. Raises: StorageError naming the process that writes it.
+    """
+    lock = lock_file(file)
+    try:
+        descriptor = try_lock(lock)
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            raise StorageError(describe("lock", lock, error)) from error
+        yield
+        return
+    if descriptor is None:
+        raise StorageError(f"{_who_writes(file)}: wait for its end, or stop it, or name another file ({option})")
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)  # while it is held: who has opened it meanwhile finds that it is no longer there
+        os.close(descriptor)
+
+
+def require_no_writer(file: Path) -> None:
+    """Raises: StorageError naming the process that writes `file`."""
+    lock = lock_file(file)
+    try:
+        descriptor = try_lock(lock) if lock.exists() else -1
+    except OSError:
+        return
+    if descriptor is None:
+        raise StorageError(f"{_who_writes(file)}: wait for its end, or stop it")
+    if descriptor >= 0:
+        os.close(descriptor)
+
+
+def _who_writes(file: Path) -> str:
+    holder = noted_holder(lock_file(file)) or "unknown"  # a full disk holds no note
+    return f"another murmur train, process {holder}, is writing {file}"

@@ -1,0 +1,49 @@
+"""A file that one process holds a lock on while it lives: the kernel drops it with the process, however that ends.
+
+The process's id stands in the file, for people who look.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+_MAX_NOTE_BYTES = 32
+
+
+def try_lock(path: Path) -> int | None:
+    """Return a descriptor that holds the lock until it is closed; None when another process holds it.
+
+    path: made when it is missing. Raises: OSError.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            _note_holder(descriptor)
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass  # held by another process, or deleted under our hands
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def noted_holder(path: Path) -> int | None:
+    """Return the id of the process that has last locked `path`; None where it does not say so."""
+    try:
+        with path.open("rb") as file:
+            note = file.read(_MAX_NOTE_BYTES).strip()
+    except OSError:
+        return None
+    return int(note) if note.isdigit() else None
+
+
+def _note_holder(descriptor: int) -> None:
+    """Leave the process id for people who look; a full disk must not cost us the lock."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError:
+        return
