@@ -43,3 +43,7 @@ class StorageError(MurmurationError):
 
 class EnvFailedError(MurmurationError):
     """An environment that is written in Python raised, or broke Gymnasium's rules: nothing can be trained in it."""
+
+
+class EnvStoppedError(MurmurationError):
+    """An environment that is written in Python made no further step, because we were asked to stop: nothing failed."""

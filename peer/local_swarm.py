@@ -21,6 +21,8 @@ STOP_S = 20.0
 """Long enough to end the training chunk in progress and save; then a peer that hangs is killed, and named."""
 
 _LOOK_S = 0.05
+_AGAIN_S = 0.5
+"""Between a Ctrl-C and one that is another: `timeout` and terminals that close send two in a row."""
 _CANNOT_START = 2
 _OWN_KEYS = ("network.listen_host", "network.port", "network.peer_name", "network.addresses", "storage.slot")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -58,6 +60,7 @@ class LocalSwarm:
         self._log = InterleavedLog(config.log.format, on_closed=self._stop)
         self._children: list[subprocess.Popen[str]] = []
         self._stopping = False
+        self._stopped_at = 0.0
         self._slots: list[int] = []
         self._commands: list[list[str]] = []
 
@@ -146,10 +149,18 @@ class LocalSwarm:
             return f"{well} of {plural(len(codes), 'peer')} ended well"
         return "the peer ended well" if well == 1 else f"all {plural(well, 'peer')} ended well"
 
-    def _on_signal(self, _number: int, _frame: object) -> None:
-        self._stop()
+    def _on_signal(self, number: int, _frame: object) -> None:
+        """A later Ctrl-C is passed on as it is, to peers that wait for an environment which may hang."""
+        if number == signal.SIGINT and self._stopping and time.monotonic() - self._stopped_at >= _AGAIN_S:
+            for child in self._children:
+                if child.poll() is None:
+                    child.send_signal(signal.SIGINT)
+        else:
+            self._stop()
 
     def _stop(self) -> None:
+        if not self._stopping:
+            self._stopped_at = time.monotonic()
         self._stopping = True
         for child in self._children:
             if child.poll() is None:

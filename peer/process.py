@@ -30,6 +30,8 @@ from peer.node import Outcome, run_peer
 from peer.open_files import raise_open_files
 from peer.peer_parts import PeerParts
 from peer.process_report import ProcessReport
+from peer.python_envs.names import is_python_env
+from peer.python_envs.stopping import STEP_IN_PROGRESS
 from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder, run_folder_name
 from peer.services.book_keeping import BOOK_FILE
@@ -66,6 +68,8 @@ from peer.telemetry.process_events import (
 from peer.telemetry.process_log import ProcessLog, open_log
 from peer.tensorboard_run import check_tensorboard, make_tensorboard
 from peer.types import Seconds
+
+_AGAIN_S: Seconds = 0.5
 
 _REMIND_S: Seconds = 60.0
 """Between two lines in the log of a process that takes no part any more."""
@@ -275,10 +279,18 @@ class PeerProcess:
         self._report.finished(outcome, model_path=path, traffic=transport.counters())
 
     async def _stop_on_signal(self, signals: AsyncIterator[int], run_scope: trio.CancelScope) -> None:
-        """End the run cleanly: state saved, exit code 0. More signals of the kind change nothing."""
+        """End the run cleanly: state saved, exit code 0. More signals of the kind change nothing.
+
+        Where an environment in Python is waited for, which may hang, a later Ctrl-C ends the process at once. Only some
+        time after, as whoever stops several processes may send one twice.
+        """
+        waits_for = STEP_IN_PROGRESS if is_python_env(self._config.env.name) else ""
         async for number in signals:
             if not run_scope.cancel_called:
-                self._sink.emit(ShutdownStarted(cause=signal.Signals(number).name))
+                self._sink.emit(ShutdownStarted(cause=signal.Signals(number).name, waits_for=waits_for))
+                asked_at = trio.current_time()
+            elif waits_for and number == signal.SIGINT and trio.current_time() - asked_at >= _AGAIN_S:
+                os._exit(128 + number)  # what is on disk is whole
             run_scope.cancel()
 
     async def _keep_names(self, folder: Path) -> Never:

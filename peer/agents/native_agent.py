@@ -2,14 +2,17 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import trio
 
 from peer.agents.priority import DEFAULT_NICE, give_way, made_giving_way
 from peer.agents.updates import UpdateMeans
-from peer.errors import StorageError
+from peer.errors import EnvStoppedError, StorageError
 from peer.native import (
     CheckpointError,
     EnvVariant,
@@ -20,12 +23,15 @@ from peer.native import (
     make_ppo_agent,
     to_moments,
 )
+from peer.python_envs.stopping import stoppable
 from peer.types import Digest, EnvTask, ModelSchema, ModelState, Moments, Seconds, TaskReturn, TrainStats
 
 _CHUNK_S = 0.5
 """Cancellation waits for the running chunk; half a second keeps a peer's clean stop brisk."""
 
 _NO_STEP_LIMIT = 2**62
+
+T = TypeVar("T")
 
 
 class NativeAgent:
@@ -99,8 +105,7 @@ class NativeAgent:
         done: list[PpoTrainStats] = []
         left_s = seconds
         for chunks_left in range(chunks, 0, -1):
-            # Not abandoned on cancel: the thread works on this agent, so the caller must get it back at rest.
-            stats = await trio.to_thread.run_sync(self._train_chunk, max(left_s, 1e-6) / chunks_left)
+            stats = await _in_thread(partial(self._train_chunk, max(left_s, 1e-6) / chunks_left))
             done.append(stats)
             left_s -= stats.wall_s
             if left_s <= 0:
@@ -108,7 +113,7 @@ class NativeAgent:
         return _summarize(done, self._turn)
 
     async def evaluate(self, *, episodes: int, seed: int) -> float:
-        return await trio.to_thread.run_sync(self._evaluate, episodes, seed)
+        return await _in_thread(partial(self._evaluate, episodes, seed))
 
     def _train_chunk(self, seconds: Seconds) -> PpoTrainStats:
         give_way(self._nice)  # the thread is trio's, which keeps it for other work that can wait as well: disks
@@ -139,6 +144,39 @@ class NativeAgent:
         self._core.assign_variants(env_variants(turn, self._num_envs))
         self._turn, self._turn_is_over = turn, False
         self._first_task = (self._first_task + count) % len(self._tasks)
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Do `work` in a thread. Once we are cancelled, environments that are written in Python make no further step.
+
+    The thread is not abandoned: it works on the agent, and the caller must get that back at rest.
+    """
+    cancelled = threading.Event()
+
+    def stoppable_work() -> T:
+        with stoppable(cancelled.is_set):
+            return work()
+
+    while True:
+        cancelled.clear()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_set_when_cancelled, cancelled)
+            try:
+                return await trio.to_thread.run_sync(stoppable_work)
+            except Exception as error:  # raised below, where no nursery puts it into a group
+                failure = error
+            finally:
+                nursery.cancel_scope.cancel()
+        if not isinstance(failure, EnvStoppedError):
+            raise failure
+        # Else an earlier call was stopped, in an iteration that was not its first: this one has not begun.
+
+
+async def _set_when_cancelled(event: threading.Event) -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        event.set()
 
 
 def env_variants(tasks: tuple[EnvTask, ...], num_envs: int) -> list[EnvVariant]:

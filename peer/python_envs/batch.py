@@ -14,6 +14,11 @@ from peer.python_envs.failures import FAILURES, told
 from peer.python_envs.printing import printing_to_stderr
 from peer.python_envs.python_env import Params, PythonEnv
 from peer.python_envs.spaces import Env, Floats
+from peer.python_envs.stopping import (
+    require_no_interrupt_of_ours,
+    require_not_stopped,
+    require_not_stopped_by_now,
+)
 
 Flags = npt.NDArray[np.uint8]
 
@@ -47,7 +52,11 @@ class EnvBatch:
         self._row = (kind.observation_dim,)
 
     def build(self, index: int, params: Mapping[str, float]) -> None:
-        """Have environment `index`, which exists or is the next one, be of these parameters. Raises: EnvFailedError."""
+        """Have environment `index`, which exists or is the next one, be of these parameters.
+
+        Raises: EnvFailedError; EnvStoppedError, as the others do.
+        """
+        require_not_stopped()
         wanted = tuple(params.items())
         with printing_to_stderr:
             if index == len(self._envs):
@@ -60,12 +69,13 @@ class EnvBatch:
 
     def reset(self, index: int, seed: int) -> None:
         """Begin an episode. Raises: EnvFailedError."""
+        require_not_stopped()
         try:
             with printing_to_stderr:
                 observation, _ = self._envs[index].reset(seed=seed)
             self._observe(index, observation)
         except FAILURES as error:
-            raise EnvFailedError(f"{self._kind.name} failed in reset(seed={seed}): {told(error)}") from error
+            raise self._failed(f"reset(seed={seed})", error) from error
 
     def step(self) -> None:
         """Move every environment on by its action. Raises: EnvFailedError."""
@@ -85,6 +95,7 @@ class EnvBatch:
         for index, action in enumerate(self._kind.actions.of(self._actions)):
             if resting[index]:
                 continue
+            require_not_stopped()
             try:
                 observation, reward, terminated, truncated, _ = self._envs[index].step(action)
                 self._observe(index, observation)
@@ -92,7 +103,13 @@ class EnvBatch:
                 self._terminated[index] = bool(terminated)
                 self._truncated[index] = bool(truncated)
             except FAILURES as error:
-                raise EnvFailedError(f"{self._kind.name} failed in step({action}): {told(error)}") from error
+                raise self._failed(f"step({action})", error) from error
+
+    def _failed(self, call: str, error: BaseException) -> EnvFailedError:
+        """Return what to raise for it. Raises: EnvStoppedError, KeyboardInterrupt when it was no failure."""
+        require_no_interrupt_of_ours(error)
+        require_not_stopped_by_now()
+        return EnvFailedError(f"{self._kind.name} failed in {call}: {told(error)}")
 
     def _reward(self, index: int, reward: Any) -> None:
         try:

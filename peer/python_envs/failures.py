@@ -12,8 +12,9 @@ _NOT_THEIRS = (*(str(Path(file).parent) for file in (__file__, gymnasium.__file_
 _OF_PYTHON = sysconfig.get_path("stdlib")
 """Likewise Python's own; packages may be installed below it."""
 
-FAILURES = (Exception, SystemExit)
-"""What environments fail with. A script that is imported, and reads our command line, exits: that fails as well."""
+FAILURES = (Exception, SystemExit, KeyboardInterrupt)
+"""What environments fail with. A script that is imported, and reads our command line, exits: that fails as well. The
+last may be the user's: see `stopping.require_no_interrupt_of_ours`."""
 
 
 def told(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from peer.python_envs.names import module_of
 from peer.python_envs.open_envs import close, opened
 from peer.python_envs.parameters import Parameter, parameters_of
 from peer.python_envs.spaces import Actions, Env, actions_of, with_flat_observations
+from peer.python_envs.stopping import keeping_signal_handlers, require_no_interrupt_of_ours
 
 _MAX_IDLE = 256
 """Environments kept for the next evaluation; to make them anew each time may take longer than their episodes."""
@@ -45,6 +46,7 @@ class PythonEnv:
         try:
             return _make(self.name, values)
         except FAILURES as error:
+            require_no_interrupt_of_ours(error)
             raise EnvFailedError(f"{self.name} cannot be made with {dict(params)}: {told(error)}") from error
 
     def give_back(self, params: Params, env: Env) -> None:
@@ -70,9 +72,11 @@ def find_python_env(name: str) -> PythonEnv:
     Raises: ValueError saying why none can be made, or not be learned in.
     """
     try:
-        importlib.import_module(module_of(name))
+        with keeping_signal_handlers():
+            importlib.import_module(module_of(name))
         env = _make(name, {})
     except FAILURES as error:
+        require_no_interrupt_of_ours(error)
         raise ValueError(told(error)) from error
     try:
         found = _described(name, env)
@@ -98,7 +102,8 @@ def _described(name: str, env: Env) -> PythonEnv:
 
 
 def _make(name: str, params: Mapping[str, Any]) -> Env:
-    env: Env = gym.make(name, disable_env_checker=True, **params)
+    with keeping_signal_handlers():
+        env: Env = gym.make(name, disable_env_checker=True, **params)
     try:
         flat = with_flat_observations(env)
     except ValueError:

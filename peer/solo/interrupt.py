@@ -1,4 +1,7 @@
-"""Ctrl-C as a request: the running chunk ends, what was learned is saved, and the command ends well."""
+"""Ctrl-C as a request: the running chunk ends, what was learned is saved, and the command ends well.
+
+Environments that are written in Python stop between two steps, as a chunk of slow ones may take minutes.
+"""
 
 import os
 import signal
@@ -13,10 +16,11 @@ import trio
 
 from peer.early_signals import STOP_SIGNALS, heeded
 from peer.errors import StorageError
+from peer.python_envs.stopping import STEP_IN_PROGRESS, stoppable
 
 T = TypeVar("T")
 
-_ASKED = b"murmur: stopping, and saving what was learned; Ctrl-C once more ends at once, at the last evaluation\n"
+_ASKED = "murmur: stopping{when}, and saving what was learned; Ctrl-C once more ends at once, at the last evaluation\n"
 _AGAIN_S = 0.5
 
 
@@ -27,9 +31,13 @@ class Interrupt:
     ignored before, as SIGHUP under `nohup`, is ignored further on.
     """
 
-    def __init__(self, at_last: Callable[[], None]) -> None:
-        """at_last: what remains to be done before a second Ctrl-C ends the process; a StorageError of it is told."""
+    def __init__(self, at_last: Callable[[], None], *, python_env: bool = False) -> None:
+        """at_last: what remains to be done before a second Ctrl-C ends the process; a StorageError of it is told.
+
+        python_env: whether it is one that is waited for, of which nobody knows how long a step takes.
+        """
         self._at_last = at_last
+        self._asked = _ASKED.format(when=f" when {STEP_IN_PROGRESS}" if python_env else "").encode()
         self._requested_at: float | None = None
         self._before: dict[signal.Signals, object] = {}
 
@@ -38,7 +46,12 @@ class Interrupt:
 
     def while_doing(self, work: Callable[[], T]) -> T:
         """Do `work` in another thread: in the one that Python handles signals in, they would wait for the core."""
-        done: T = trio.run(trio.to_thread.run_sync, work)
+
+        def stoppable_work() -> T:
+            with stoppable(self.requested):
+                return work()
+
+        done: T = trio.run(trio.to_thread.run_sync, stoppable_work)
         return done
 
     def __enter__(self) -> Self:
@@ -56,7 +69,7 @@ class Interrupt:
         now = time.monotonic()
         if self._requested_at is None:
             self._requested_at = now
-            _say(_ASKED)
+            _say(self._asked)
         elif number == signal.SIGINT and now - self._requested_at >= _AGAIN_S:
             try:
                 self._at_last()

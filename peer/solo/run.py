@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from peer.agents.updates import GatheredUpdates, UpdateMeans
-from peer.errors import EnvFailedError
+from peer.errors import EnvFailedError, EnvStoppedError
 from peer.native import EnvVariant, NonFiniteError, PpoTrainStats
 from peer.solo.schedule import EvalSchedule
 from peer.types import Seconds, UpdateStats
@@ -144,6 +144,8 @@ class Run:
             return Outcome(reason="diverged", progress=self.progress, cause=str(error))
         except EnvFailedError as error:
             return Outcome(reason="env_failed", progress=self.progress, cause=str(error))
+        except EnvStoppedError:
+            return Outcome(reason="interrupted", progress=self.progress)
 
     def standing(self) -> Standing:
         """Return where the run is. Called between chunks, as from `trained` and `evaluated`, or after `train`."""

@@ -10,6 +10,7 @@ from peer.agents.native_agent import env_variants
 from peer.config.schema import Config
 from peer.errors import StorageError
 from peer.native import EnvVariant, PpoAgent, PpoTrainStats, make_ppo_agent
+from peer.python_envs.names import is_python_env
 from peer.settings import ppo_settings
 from peer.solo.curve_file import CURVE_FILE, CurveFile
 from peer.solo.display import make_display
@@ -162,7 +163,7 @@ def _tensorboard(folder: Path | None, config: Config, agent: PpoAgent, record: R
 
 
 def _train_and_save(ready: _Ready) -> Summary:
-    with Interrupt(at_last=ready.keeper.save_trained) as interrupt:
+    with Interrupt(at_last=ready.keeper.save_trained, python_env=is_python_env(ready.config.env.name)) as interrupt:
         outcome = _train(ready, interrupt)
         wall_s = ready.keeper.wall_s
         ready.keeper.save()

@@ -108,7 +108,10 @@ class RunningLate(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShutdownStarted(Event):
+    """The peer was told to stop. waits_for: what may take long before it does, in words; empty: nothing."""
+
     cause: str
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

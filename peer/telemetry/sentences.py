@@ -175,7 +175,9 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     process_events.SealingAlone: _sealing_alone,
     process_events.RunningLate: _running_late,
     process_events.Waiting: lambda e, _: f"round {e.round}: waiting for {e.what} since {duration(e.since_s)}",
-    process_events.ShutdownStarted: lambda e, _: f"stopping: {e.cause}",
+    process_events.ShutdownStarted: lambda e, _: (
+        f"stopping: {e.cause}" + (f", when {e.waits_for}; Ctrl-C once more ends at once" if e.waits_for else "")
+    ),
     process_events.EnvironmentFailed: lambda e, _: f"stopping, as nothing can be trained: {e.cause}",
     process_events.RunFinished: _finished,
     process_events.RunAlreadyFinished: lambda e, _: (

@@ -96,6 +96,16 @@ class MurmurProcess:
                 assert not self._ended, f"ended ({self._process.poll()}) without {event}:\n{self.output}"
                 self._news.wait(left)
 
+    def wait_for_line(self, part: str, *, within_s: float = ROUND_S) -> None:
+        """Wait for a line of output that holds `part`."""
+        deadline = time.monotonic() + within_s
+        with self._news:
+            while not any(part in line for line in self.lines):
+                left = deadline - time.monotonic()
+                assert left > 0, f"no line with {part!r} within {within_s:g} s of\n{self.output}"
+                assert not self._ended, f"ended ({self._process.poll()}) without {part!r}:\n{self.output}"
+                self._news.wait(left)
+
     def wait_for_round(self, number: int, *, within_s: float = START_S) -> Event:
         """Return the first sealed round that is at least `number`."""
         return self.wait_for("round_sealed", lambda event: bool(event["round"] >= number), within_s=within_s)

@@ -2,8 +2,10 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -11,6 +13,7 @@ from tests.process.murmur import FAST, START_S, Murmur
 
 CORRIDOR = '''
 import threading
+import time
 
 import gymnasium as gym
 import numpy as np
@@ -44,6 +47,17 @@ class Corridor(gym.Env):
         return self.at, 1.0 if self.at == self.length else -0.01, self.at == self.length, False, {}
 
 
+class Slow(Corridor):
+    """Each step takes a while; in a rollout of 1,024 of them, minutes."""
+
+    def step(self, action):
+        print("a slow step")
+        time.sleep(self.length)
+        return super().step(action)
+
+
+gym.register("Slow-v0", Slow, max_episode_steps=30, kwargs={"length": 1})
+gym.register("Hanging-v0", Slow, max_episode_steps=30, kwargs={"length": 10_000})
 gym.register("Corridor-v0", Corridor, max_episode_steps=30)
 gym.register("Trapped-v0", Corridor, max_episode_steps=30, kwargs={"trap_after": 5000})
 print("the module of the user was imported")
@@ -150,6 +164,34 @@ def test_a_learner_whose_environment_fails_keeps_what_it_learned(murmur_with_env
     assert "cause: corridors:Trapped-v0 failed in step" in output
     assert "Traceback" not in output
     assert (murmur_with_env.folder / "model.safetensors").exists()
+
+
+def test_ctrl_c_waits_for_a_step_of_a_slow_environment_and_not_for_its_rollout(murmur_with_env: Murmur) -> None:
+    learner = murmur_with_env.run("train", "env.name=corridors:Slow-v0", "-o", "model.safetensors")
+    learner.wait_for_line("a slow step", within_s=START_S)
+    learner.send(signal.SIGINT)
+    learner.wait_for_line("murmur: stopping when the environment has ended the step that it is in", within_s=START_S)
+    assert learner.wait(within_s=START_S) == 0, learner.output
+    assert "corridors:Slow-v0: interrupted" in learner.output
+    assert (murmur_with_env.folder / "model.safetensors").exists()
+
+    peer = murmur_with_env.peer("a", "env.name=corridors:Slow-v0")
+    peer.wait_for_line("a slow step", within_s=START_S)
+    assert peer.stop(signal.SIGINT) == 0
+    (stopping,) = peer.named("shutdown_started")
+    assert stopping["waits_for"] == "the environment has ended the step that it is in"
+    assert "Traceback" not in peer.output
+
+
+@pytest.mark.parametrize("command", [("peer", "network.port=0"), ("up", "-n", "1")])
+def test_second_ctrl_c_ends_a_peer_whose_environment_hangs(murmur_with_env: Murmur, command: tuple[str, ...]) -> None:
+    hanging = murmur_with_env.run(*command, *FAST, "env.name=corridors:Hanging-v0")
+    hanging.wait_for_line("a slow step", within_s=START_S)
+    hanging.send(signal.SIGINT)
+    hanging.wait_for("shutdown_started")
+    time.sleep(0.7)
+    hanging.send(signal.SIGINT)
+    assert hanging.wait(within_s=10.0) == 128 + signal.SIGINT, hanging.output
 
 
 def _as_file(*lines: str) -> str:

@@ -87,6 +87,7 @@ TrainStats PpoAgent::train(std::int64_t max_env_steps, double max_seconds) {
   if (max_env_steps < 1)
     throw_invalid("max_env_steps must be at least 1, got " + std::to_string(max_env_steps));
   if (!(max_seconds > 0.0)) throw_invalid("max_seconds must be positive, got " + to_text(max_seconds));
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   const PinnedScope pinned(callers_cpus());
@@ -95,7 +96,15 @@ TrainStats PpoAgent::train(std::int64_t max_env_steps, double max_seconds) {
   RolloutTally tally;
   std::int64_t iterations = 0;
   do {
-    train_once(stats, tally);
+    try {
+      train_once(stats, tally);
+    } catch (const NonFiniteError&) {
+      throw;
+    } catch (...) {
+      if (iterations == 0) throw;
+      failure_ = std::current_exception();
+      break;
+    }
     ++iterations;
     stats.wall_s = std::chrono::duration<double>(Clock::now() - start).count();
     // Another iteration only if at least half of it fits: on average the time asked for is the time taken.
@@ -130,9 +139,21 @@ void PpoAgent::train_once(TrainStats& stats, RolloutTally& tally) {
 
 UpdateStats PpoAgent::iterate(RolloutTally& tally) {
   if (trainer_) return trainer_->iterate(collector_, moments_, tally, env_steps_, shuffle_rng_);
-  collector_.collect(*backend_, moments_, rollout_, tally);
+  collect(tally);
   return update_.run(*backend_, rollout_, base_policy_.outputs(*backend_, rollout_), env_steps_,
                      shuffle_rng_);
+}
+
+void PpoAgent::collect(RolloutTally& tally) {
+  const ModelMoments moments = moments_;
+  const RolloutTally before = tally;
+  try {
+    collector_.collect(*backend_, moments_, rollout_, tally);
+  } catch (...) {
+    moments_ = moments;
+    tally = before;
+    throw;
+  }
 }
 
 double PpoAgent::evaluate(std::int64_t episodes, std::uint64_t seed) {
@@ -260,6 +281,7 @@ void PpoAgent::load(std::span<const std::byte> bytes) {
     set_base_policy(base_params);
     env_steps_ = env_steps;
     shuffle_rng_ = Rng::from_state({state, increment});
+    failure_ = nullptr;
   } catch (const std::invalid_argument& error) {
     throw BlobError(std::string("checkpoint holds a value that no agent writes: ") + error.what());
   }

@@ -2,6 +2,8 @@
 
 import math
 import sys
+import threading
+import time
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -72,6 +74,28 @@ class Corridor(gym.Env[Any, Any]):
         return np.array([self.at, self.length], np.float32)
 
 
+class Slow(gym.Env[Any, Any]):
+    """Each step takes a moment. It tells of those that it has begun, and can be interrupted by itself."""
+
+    begun: ClassVar[threading.Semaphore] = threading.Semaphore(0)
+    observation_space = Box(-1.0, 1.0, (1,), np.float32)
+    action_space = Discrete(2)
+
+    def __init__(self, step_s: float = 0.1, *, is_interrupted: bool = False) -> None:
+        self.step_s, self.is_interrupted = step_s, is_interrupted
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        Slow.begun.release()
+        if self.is_interrupted:
+            raise KeyboardInterrupt
+        time.sleep(self.step_s)
+        return np.zeros(1, np.float32), 0.0, False, False, {}
+
+
 class Fixed(gym.Env[Any, Any]):
     """Spaces as given, observations too; it remembers what it was told to do."""
 
@@ -131,6 +155,8 @@ gym.register("Locked-v0", _CORRIDOR, max_episode_steps=LIMIT, kwargs={"fails_in_
 gym.register("Deserted-v0", _CORRIDOR, max_episode_steps=LIMIT, kwargs={"exits_in_reset": True})
 gym.register("Wide-v0", _CORRIDOR, max_episode_steps=LIMIT, kwargs={"wide": True})
 gym.register("Endless-v0", _CORRIDOR)
+gym.register("Slow-v0", f"{MODULE}:Slow", max_episode_steps=LIMIT)
+gym.register("Interrupted-v0", f"{MODULE}:Slow", max_episode_steps=LIMIT, kwargs={"is_interrupted": True})
 for _id, _kwargs in _FIXED.items():
     gym.register(_id, _FIXED_ENV, max_episode_steps=LIMIT, kwargs=_kwargs)
 

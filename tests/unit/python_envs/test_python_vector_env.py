@@ -270,16 +270,27 @@ def settings() -> PpoSettings:
     return PpoSettings(hidden=(8,), num_envs=4, rollout_steps=16, minibatch_size=32, device="cpu")
 
 
-def test_training_is_the_same_for_any_number_of_threads_and_stops_where_an_environment_fails() -> None:
+def test_training_is_the_same_for_every_learner_of_one_seed() -> None:
     register_env(CORRIDOR)
     one, two = (make_ppo_agent(CORRIDOR, settings()) for _ in range(2))
     for agent in (one, two):
         agent.train(512, 60.0)
     assert np.array_equal(one.get_params(), two.get_params())
+
+
+def test_iterations_before_an_environment_fails_count_and_the_one_in_which_it_does_leaves_nothing() -> None:
+    """4 environments of 16 steps an iteration, which fail in their 50th step: in the fourth iteration."""
     register_env(name("Collapsing-v0"))
-    failing = make_ppo_agent(name("Collapsing-v0"), settings())
-    with pytest.raises(EnvFailedError):
-        failing.train(10_000, 60.0)
+    failing, bounded = (make_ppo_agent(name("Collapsing-v0"), settings()) for _ in range(2))
+    stats, expected = failing.train(10_000, 60.0), bounded.train(3 * 64, 60.0)
+    assert (stats.env_steps, failing.env_steps) == (3 * 64, 3 * 64)
+    assert (stats.episodes, stats.mean_return) == (expected.episodes, expected.mean_return)
+    assert np.array_equal(failing.get_params(), bounded.get_params())
+    for kept, wanted in zip(failing.moments(), bounded.moments(), strict=True):
+        assert np.array_equal(kept, wanted)
+    with pytest.raises(EnvFailedError, match="the floor gave way"):
+        failing.train(64, 60.0)
+    assert failing.env_steps == 3 * 64
 
 
 @pytest.mark.parametrize(("env", "culprit"), [("Hazy-v0", "observation"), ("Worthless-v0", "reward")])

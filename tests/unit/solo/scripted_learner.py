@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from peer.errors import EnvStoppedError
 from peer.native import EnvVariant, NonFiniteError, PpoTrainStats
 
 
@@ -30,13 +31,14 @@ class Stats:
 class ScriptedLearner:
     """Trains iterations of `iteration` env steps in 0.5 s each; the greedy return is `score(env_steps)`.
 
-    episodes: (count, mean return) of each iteration in turn; then none end. diverges_at: env steps.
+    episodes: (count, mean return) of each iteration in turn; then none end. diverges_at, stopped_at: env steps.
     """
 
     iteration: int = 100
     score: Callable[[int], float] = float
     episodes: list[tuple[int, float]] = field(default_factory=list)
     diverges_at: int | None = None
+    stopped_at: int | None = None
     env_steps: int = 0
     evaluated: list[tuple[int, int, int]] = field(default_factory=list)
     assigned: list[tuple[EnvVariant, ...]] = field(default_factory=list)
@@ -48,6 +50,8 @@ class ScriptedLearner:
         self.asked.append(max_env_steps)
         if self.diverges_at is not None and self.env_steps >= self.diverges_at:
             raise NonFiniteError("the loss is NaN")
+        if self.stopped_at is not None and self.env_steps >= self.stopped_at:
+            raise EnvStoppedError
         self.env_steps += self.iteration
         count, mean = self.episodes.pop(0) if self.episodes else (0, math.nan)
         return cast(PpoTrainStats, Stats(env_steps=self.iteration, episodes=count, mean_return=mean, wall_s=0.5))

@@ -186,3 +186,10 @@ def test_a_run_at_its_end_is_neither_trained_nor_evaluated_again() -> None:
     standing = run_on(learner, plan(max_env_steps=400), None, chunks=99).standing()
     assert run_on(learner, plan(max_env_steps=400), standing, chunks=99).standing() == standing
     assert [steps for steps, _, _ in learner.evaluated] == [0, 200, 400]
+
+
+def test_environment_that_was_stopped_between_two_steps_ends_a_run_as_an_interrupt_does() -> None:
+    outcome = run(ScriptedLearner(stopped_at=300), plan(max_env_steps=10_000))
+    assert outcome.reason == "interrupted"
+    assert outcome.progress.env_steps == 300
+    assert not outcome.cause

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <span>
@@ -67,7 +68,9 @@ class PpoAgent {
   ///
   /// Throws std::invalid_argument unless both are positive (infinite seconds are fine). Throws NonFiniteError
   /// naming the culprit when an observation, reward, loss or gradient is not finite; parameters and optimizer
-  /// are then those of the last good minibatch.
+  /// are then those of the last good minibatch. What an environment throws comes out as it is; the iteration
+  /// in which it did so leaves nothing behind, and those before it count: after them `train` returns as ever,
+  /// and throws when it is called again.
   TrainStats train(std::int64_t max_env_steps, double max_seconds);
 
   /// Mean return of `episodes` greedy episodes of the default env variant, seeded by `seed`; changes nothing.
@@ -111,6 +114,7 @@ class PpoAgent {
   [[nodiscard]] std::span<const int> callers_cpus() const noexcept;
   void train_once(TrainStats& stats, RolloutTally& tally);
   UpdateStats iterate(RolloutTally& tally);
+  void collect(RolloutTally& tally);
   [[nodiscard]] Evaluation play_greedily(std::int64_t episodes, std::uint64_t seed);
   /// Nothing to do without a penalty.
   void set_base_policy(std::span<const float> params);
@@ -127,6 +131,7 @@ class PpoAgent {
   PpoUpdate update_;
   Rng shuffle_rng_;
   std::int64_t env_steps_ = 0;
+  std::exception_ptr failure_;  // of an environment, after iterations that count
 };
 
 /// A learner of env `env_name` on `config.backend`. Throws std::invalid_argument for an unknown env (naming
