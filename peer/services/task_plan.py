@@ -59,4 +59,9 @@ class RosterTaskPlan:
             return f"{self._names.name_of(move.previous_owner)} left"
         if move.reason == "peer_joined" and move.new_owner is not None:
             return f"{self._names.name_of(move.new_owner)} joined"
-        return {"speed_changed": "a measured speed changed", "new_task": "it is new"}.get(move.reason, "it ended")
+        others = {
+            "shares_evened": "to even the shares out",
+            "speed_changed": "a measured speed changed",
+            "new_task": "it is new",
+        }
+        return others.get(move.reason, "it ended")

@@ -6,7 +6,7 @@ from typing import Literal
 from peer.tasks.assignment import Assignment, Share
 from peer.types import PeerId
 
-Reason = Literal["new_task", "task_ended", "owner_left", "peer_joined", "speed_changed"]
+Reason = Literal["new_task", "task_ended", "owner_left", "peer_joined", "shares_evened", "speed_changed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,4 +45,6 @@ def _reason(previous: PeerId | None, current: PeerId | None, before: Assignment 
         return "owner_left"
     if before is not None and current not in before.roster:
         return "peer_joined"
+    if before is not None and before.roster != after.roster:
+        return "shares_evened"
     return "speed_changed"

@@ -20,11 +20,12 @@ def trained_on(node: Node) -> set[str]:
 
 
 def check_one_owner_each(nodes: list[Node]) -> None:
-    """Every task is trained on, and by one peer alone unless peers help that own none."""
+    """Every task is trained on, and by one peer alone unless peers help that own none; shares are even."""
     shares = [trained_on(node) for node in nodes]
     assert set().union(*shares) == set(TASKS)
     owners = [share for node, share in zip(nodes, shares, strict=True) if not node.events(TasksAssigned)[-1].helping]
     assert sum(len(share) for share in owners) == len(TASKS)
+    assert max(map(len, shares)) <= 1.25 * len(TASKS) / len(nodes) + 1
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
@@ -40,7 +41,7 @@ def test_every_task_has_exactly_one_owner(size: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_tasks_of_a_dead_peer_move_to_survivors_and_nothing_else_moves(seed: int) -> None:
+def test_the_tasks_of_a_dead_peer_move_to_survivors_and_little_else_moves(seed: int) -> None:
     async def scenario() -> None:
         async with NodeSwarm(4, seed=seed, config=ENDLESS) as swarm:
             await swarm.start_spread()
@@ -61,13 +62,15 @@ def test_the_tasks_of_a_dead_peer_move_to_survivors_and_nothing_else_moves(seed:
             told: set[tuple[str, PeerId | None, PeerId | None]] | None = None
             for node, already in zip(survivors, died_at, strict=True):
                 moved = node.events(TaskMoved)[already:]
-                assert {event.task for event in moved} == orphaned
-                assert {event.previous_owner for event in moved} == {victim.peer_id}
-                assert {event.why for event in moved} == {f"peer-{victim.number} left"}
+                left = [event for event in moved if event.previous_owner == victim.peer_id]
+                assert {event.task for event in left} == orphaned
+                assert {event.why for event in left} == {f"peer-{victim.number} left"}
+                assert {event.why for event in moved if event not in left} <= {"to even the shares out"}
+                assert len(moved) - len(left) <= 3
                 news = {(event.task, event.previous_owner, event.new_owner) for event in moved}
                 assert told in (None, news)
                 told = news
-                assert before[node.number] <= trained_on(node)  # nobody loses what it had
+                assert len(trained_on(node)) >= len(before[node.number])
 
     play(seed, scenario)
 

@@ -57,13 +57,19 @@ def test_a_newcomer_plans_as_if_it_were_on_the_roster_and_tells_nothing_false() 
 
 def test_what_moves_is_told_with_the_reason() -> None:
     plan = Plan(PEERS[0])
-    before = plan.mine(5, *PEERS)
-    after = plan.mine(6, *PEERS[:3])
-    assert before <= after
-    assert {event.why for event in plan.moved()} == {"peer-3 left"}
-    assert {event.task for event in plan.moved()} == Plan(PEERS[3]).mine(5, *PEERS)
+    plan.mine(5, *PEERS)
+    plan.mine(6, *PEERS[:3])
+    left = [event for event in plan.moved() if event.previous_owner == PEERS[3]]
+    assert {event.why for event in left} == {"peer-3 left"}
+    assert {event.task for event in left} == Plan(PEERS[3]).mine(5, *PEERS)
+    assert {event.why for event in plan.moved() if event not in left} == {"to even the shares out"}
+    told = len(plan.moved())
     plan.mine(7, *PEERS)
-    assert {event.why for event in plan.moved()[len(after - before) :]} >= {"peer-3 joined"}
+    assert "peer-3 joined" in {event.why for event in plan.moved()[told:]}
+    told = len(plan.moved())
+    entries = [RosterEntry(peer, 0, 1000 if peer == PEERS[0] else 8000, 1) for peer in PEERS]
+    plan.plan.tasks_for(8, tuple(entries))
+    assert {event.why for event in plan.moved()[told:]} == {"a measured speed changed"}
 
 
 def test_nothing_is_told_while_nothing_changes() -> None:

@@ -8,7 +8,7 @@ A, B, C = PeerId("a"), PeerId("b"), PeerId("c")
 
 
 def assignment(owners: dict[str, PeerId], *roster: PeerId) -> Assignment:
-    shares = tuple(Share(task=task, owner=owner, backup=None, helpers=()) for task, owner in sorted(owners.items()))
+    shares = tuple(Share(task=task, owner=owner, helpers=()) for task, owner in sorted(owners.items()))
     return Assignment(shares=shares, roster=roster)
 
 
@@ -34,5 +34,7 @@ def test_reason_is_the_first_that_explains_the_move() -> None:
         "ended": "task_ended",
         "new": "new_task",
     }
+    evened = assignment({"speed": A}, A, B, C)
+    assert moves(assignment({"speed": B}, A, B), evened)[0].reason == "shares_evened"
     faster = assignment({"left": B}, A, B)
     assert moves(assignment({"left": A}, A, B), faster)[0].reason == "speed_changed"
