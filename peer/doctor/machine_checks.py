@@ -10,7 +10,7 @@ from pathlib import Path
 from peer.agents.native_agent import NativeAgent
 from peer.config.schema import Config
 from peer.doctor.finding import Finding
-from peer.errors import StorageError
+from peer.errors import EnvFailedError, StorageError
 from peer.network.discovery.dial_plan import MAX_DIALS
 from peer.network.key_file import KEY_FILE, load_identity
 from peer.network.libp2p_connector import MAX_HANDSHAKES
@@ -94,6 +94,9 @@ def check_compute(config: Config) -> Iterator[Finding]:
         agent = NativeAgent(config.env.name, settings=ppo_settings(config, PeerId("doctor")))
     except (ValueError, RuntimeError) as error:
         yield Finding(verdict="fail", subject="compute", text=str(error), next_step="change the setting it names")
+        return
+    except EnvFailedError as error:
+        yield Finding(verdict="fail", subject="compute", text=str(error), next_step="repair the environment")
         return
     text = f"{agent.backend_name}, {threads(config)} of {usable_cores()} cores, {agent.schema.num_params} parameters"
     yield Finding(verdict="ok", subject="compute", text=text)

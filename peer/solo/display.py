@@ -18,10 +18,11 @@ _FRAME = 12
 
 
 class Display(Protocol):
-    """Told of every chunk and evaluation; a `with` block opens and closes it."""
+    """Told of every chunk and evaluation, and what else to show; a `with` block opens and closes it."""
 
     def trained(self, progress: Progress) -> None: ...
     def evaluated(self, progress: Progress) -> None: ...
+    def say(self, text: str) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -86,6 +87,9 @@ class BarDisplay:
 
     evaluated = trained
 
+    def say(self, text: str) -> None:
+        self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def __enter__(self) -> Self:
         self._live.start()
         return self
@@ -119,10 +123,13 @@ class LineDisplay:
 
     def evaluated(self, progress: Progress) -> None:
         point = progress.curve[-1]
-        self._stream.write(
+        self.say(
             f"{self._name} | {point.env_steps:,} env steps | greedy return {point.greedy_return:.1f}"
-            f" | training return {_number(point.train_return)} | {progress.steps_per_s:,.0f} steps/s\n"
+            f" | training return {_number(point.train_return)} | {progress.steps_per_s:,.0f} steps/s"
         )
+
+    def say(self, text: str) -> None:
+        self._stream.write(f"{text}\n")
         self._stream.flush()
 
     def __enter__(self) -> Self:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -84,10 +85,14 @@ class Keeper:
     def keep(self, standing: Standing) -> None:
         self._kept = self._taken(standing)  # at once: another thread may save meanwhile
 
-    def save_if_due(self, standing: Standing) -> None:
-        """Called between chunks: an agent that trains must not be read."""
+    def save_if_due(self, standing: Standing) -> str:
+        """Called between chunks: an agent that trains must not be read.
+
+        Return why that failed, where the user does not know it yet; empty: there is nothing to tell.
+        """
         if self._clock() < self._due:
-            return
+            return ""
+        known = self.failure
         started = self._clock()
         kept = self._taken(standing)
         try:
@@ -97,6 +102,7 @@ class Keeper:
             self.failure = str(error)
         now = self._clock()
         self._due = now + max(SAVE_EVERY_S, (now - started) / _MOST_OF_THE_TIME)
+        return "" if self.failure == known else self.failure
 
     def save(self) -> None:
         """Save what is kept. Raises: StorageError when it is the model that cannot be."""
@@ -105,6 +111,21 @@ class Keeper:
             self._write_state(self._kept)
         except StorageError as error:
             self.failure = str(error)
+
+    def save_elsewhere(self, folder: Path) -> Path | None:
+        """Save what is kept in a new folder in `folder`; return the model's file, None when that fails, too."""
+        try:
+            own = Path(tempfile.mkdtemp(prefix="murmur-", dir=folder))
+        except OSError:
+            return None
+        model = own / self.path.name
+        try:
+            save_model(model, ModelFile(state=self._kept.model, settings=self._description(self._kept)))
+            save_run_state(state_file(model), self._kept.state)
+        except StorageError:
+            shutil.rmtree(own, ignore_errors=True)
+            return None
+        return model
 
     def save_trained(self) -> None:
         """Save, unless nothing was evaluated since what is on disk. Raises: StorageError."""

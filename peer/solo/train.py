@@ -1,6 +1,7 @@
 """`murmur train`: from the configuration to a saved model, a summary and, if wanted, a picture."""
 
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -166,8 +167,19 @@ def _train_and_save(ready: _Ready) -> Summary:
     with Interrupt(at_last=ready.keeper.save_trained, python_env=is_python_env(ready.config.env.name)) as interrupt:
         outcome = _train(ready, interrupt)
         wall_s = ready.keeper.wall_s
-        ready.keeper.save()
+        _save(ready.keeper)
         return _summary(ready, outcome, wall_s=wall_s)
+
+
+def _save(keeper: Keeper) -> None:
+    """Raises: StorageError when the disk refuses the model, saying where it is instead: a run may have taken days."""
+    try:
+        keeper.save()
+    except StorageError as error:
+        elsewhere = keeper.save_elsewhere(Path(tempfile.gettempdir()))
+        if elsewhere is None:
+            raise
+        raise StorageError(f"{error}; what was learned is kept as {elsewhere}") from error
 
 
 def _train(ready: _Ready, interrupt: Interrupt) -> Outcome:
@@ -182,7 +194,8 @@ def _train(ready: _Ready, interrupt: Interrupt) -> Outcome:
 
     def trained(progress: Progress, stats: PpoTrainStats) -> None:
         standing = run.standing()
-        keeper.save_if_due(standing)
+        if failure := keeper.save_if_due(standing):
+            display.say(f"murmur: {failure}; training goes on, and tries again")
         ready.tensorboard.trained(progress, stats, turn=standing.turn)
         display.trained(progress)
 

@@ -28,6 +28,7 @@ MODEL_FILE = "model.safetensors"
 
 _FORMAT = "murmuration model 1"
 _LENGTH_BYTES = 8
+_STATE_SUFFIX = ".state"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,8 @@ def load_model(path: Path) -> ModelFile:
     """Raises: StorageError when the file is missing, damaged, or not a model of this project."""
     if path.is_dir():
         raise StorageError(f"{path} is a folder: give the model.safetensors in it")
+    if path.exists() and not path.is_file():
+        raise StorageError(f"{path} cannot be read as a model: it is a device, pipe or socket; name an ordinary file")
     try:
         with safe_open(str(path), framework="numpy") as file:
             settings = dict(file.metadata() or {})
@@ -71,7 +74,7 @@ def load_model(path: Path) -> ModelFile:
     except FileNotFoundError as error:
         raise StorageError(f"there is no model at {path}: a peer saves it when it ends, `murmur train` too") from error
     except (SafetensorError, OSError, TypeError) as error:  # TypeError: of a type that numpy lacks, as BF16
-        raise StorageError(f"{path} cannot be read as a model: {error}") from error
+        raise StorageError(f"{path} cannot be read as a model: {_why(path, error)}") from error
     return ModelFile(state=state, settings=settings)
 
 
@@ -83,6 +86,16 @@ def check_named(path: Path, model: ModelFile) -> None:
             f"{path} holds model {model_hash(model.state).hex()[:12]}, but says that it is {printable(named[:12])}:"
             " it was changed or damaged; take the file of another peer of the run"
         )
+
+
+def _why(path: Path, error: Exception) -> str:
+    """Return what a user can do something with; of a file that is something else the library tells about its header."""
+    if not isinstance(error, SafetensorError):
+        return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+    beside = path.with_name(path.name.removesuffix(_STATE_SUFFIX))
+    if beside != path:
+        return f"it is the state that a run goes on from; its model is {beside}"
+    return f"it is no safetensors file, as peers and `murmur train` save it, or was cut short ({error})"
 
 
 def _names(state: ModelState) -> tuple[str, str]:

@@ -1,14 +1,14 @@
 """Share tasks out over the roster by weighted rendezvous hashing with even loads; every peer computes the same alone.
 
-Each (task, peer) pair has a hash h, uniform in (0, 1], and the score -w / ln(h), where w is the peer's weight. By scores
-alone a peer would own a task with probability w / sum of all w, and when a peer comes or goes, only tasks that it gains
-or loses would change hands; but of 4 tasks on 2 equal peers one would own all in every eighth swarm, and the model learn
-one task five times as much as the others. So a share is also bounded from both sides, by the peer's part of all weights:
-whoever has the highest score of all pairs left takes that task, first until everybody has the least that is due to it,
-then the rest, up to the most. A few more tasks change hands for that: mostly none, of 64 tasks on 8 peers three.
-Sources: Schindelhauer & Schomaker 2005, "Weighted Distributed Hash Tables", logarithmic method; the form with -w / ln(h)
-is Resch's "New Hashing Algorithms for Data Storage" (SDC 2015); Mirrokni, Thorup & Zadimoghaddam 2018, "Consistent
-Hashing with Bounded Loads", who bound one side and go task by task, where the order of tasks decides.
+Each (task, peer) pair has a hash h, uniform in (0, 1], and the score -w / ln(h), where w is the peer's weight. By
+scores alone a peer would own a task with probability w / sum of all w, and when a peer comes or goes, only tasks that
+it gains or loses would change hands; but of 4 tasks on 2 equal peers one would own all in every eighth swarm, and the
+model learn one task five times as much as the others. So a share is also bounded from both sides, by the peer's part
+of all weights: the highest score of all pairs that are left decides, first until everybody has the least that is due
+to it, then up to the most. A few more tasks change hands for that: mostly none, of 64 tasks on 8 peers three.
+Sources: Schindelhauer & Schomaker 2005, "Weighted Distributed Hash Tables", logarithmic method; the form with
+-w / ln(h) is Resch's "New Hashing Algorithms for Data Storage" (SDC 2015); Mirrokni, Thorup & Zadimoghaddam 2018,
+"Consistent Hashing with Bounded Loads", who bound one side and go task by task, where the order of tasks decides.
 
 Departure: `log` differs in its last bit between C libraries, and one differing bit would split the swarm's view
 of who owns what. So the logarithm is taken in integers, and the reciprocal score -log2(h) * 2^64 // w is an integer

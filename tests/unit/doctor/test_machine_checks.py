@@ -9,7 +9,9 @@ from peer.doctor import machine_checks
 from peer.doctor.finding import Finding, failed, line
 from peer.network.identity import Identity
 from peer.network.key_file import load_or_create_identity
+from peer.python_envs.registration import register_env
 from tests.unit.doctor.findings import only
+from tests.unit.python_envs.sample_envs import name
 
 
 def config_in(folder: Path, **sections: dict[str, object]) -> Config:
@@ -78,6 +80,10 @@ def test_compute_says_what_would_train_and_what_cannot(tmp_path: Path) -> None:
     unknown = only(list(machine_checks.check_compute(config_in(tmp_path, env={"name": "CartPole-v7"}))))
     assert unknown.verdict == "fail"
     assert "CartPole-v7" in unknown.text
+    register_env(name("Locked-v0"))
+    failing = only(list(machine_checks.check_compute(config_in(tmp_path, env={"name": name("Locked-v0")}))))
+    assert (failing.verdict, failing.next_step) == ("fail", "repair the environment")
+    assert "the door is locked" in failing.text
 
 
 def test_a_clock_before_this_program_existed_is_a_warning() -> None:

@@ -40,6 +40,8 @@ def test_a_terminal_gets_a_bar_with_steps_speed_and_returns() -> None:
     with display:
         display.trained(Progress())  # before the first evaluation
         display.evaluated(progress())
+        display.say("murmur: the disk is [red]full")
+    assert "murmur: the disk is [red]full" in stream.getvalue()
     shown = " ".join(stream.getvalue().split())
     for part in ("CartPole-v1", "greedy 321.5 of 475", "12.3k steps", "6,144/s", "train 99.2"):
         assert part in shown

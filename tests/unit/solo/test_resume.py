@@ -24,7 +24,7 @@ from peer.solo.run import Progress
 from peer.solo.run_state import RunRecord, load_run_state, save_run_state, state_file
 from peer.solo.summary import Summary
 from peer.solo.train import go_on, train_solo
-from peer.storage.model_file import load_model
+from peer.storage.model_file import ModelFile, load_model, save_model
 from peer.types import PeerId
 
 SMALL = ("ppo.num_envs=4", "ppo.rollout_steps=16", "ppo.minibatch_size=32", "model.hidden=[8]", "ppo.epochs=1")
@@ -287,7 +287,7 @@ def test_an_earlier_run_is_told_of_and_kept_when_another_takes_its_place(tmp_pat
 
 
 def test_a_disk_without_room_for_the_state_costs_the_state_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "m.safetensors"
     train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
@@ -299,10 +299,35 @@ def test_a_disk_without_room_for_the_state_costs_the_state_alone(
 
     monkeypatch.setattr(keeper, "save_run_state", full)
     summary = resume(path, options=TrainOptions(max_env_steps=640))
+    told = "murmur: no space left on device; training goes on, and tries again\n"
+    assert capsys.readouterr().err.count(told) == 1, "at once, and once"
     assert load_model(path).settings["env_steps"] == "640"
     assert "its state is not saved, so this run cannot go on from here: no space left on device" in summary.text()
     assert json.loads(summary.json())["state"] is None
     assert state_file(path).read_bytes() == before
+
+
+def test_what_was_learned_is_kept_elsewhere_when_the_disk_refuses_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, elsewhere = tmp_path / "full" / "m.safetensors", tmp_path / "elsewhere"
+
+    def full(file: Path, model: ModelFile) -> None:
+        if file == path:
+            raise StorageError("no space left on device")
+        save_model(file, model)
+
+    monkeypatch.setattr(keeper, "save_model", full)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(elsewhere))
+    with pytest.raises(StorageError, match=r"^no space left on device$"):
+        train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
+    elsewhere.mkdir()
+    with pytest.raises(StorageError, match="no space left on device; what was learned is kept as ") as caught:
+        train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
+    (kept,) = elsewhere.glob("*/m.safetensors")
+    assert str(caught.value).endswith(f"kept as {kept}")
+    summary = resume(kept, options=TrainOptions(max_env_steps=128))
+    assert summary.model_env_steps == 128
 
 
 def test_second_ctrl_c_leaves_the_last_evaluation_unless_the_disk_is_further(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The finished model as a file: equal models are equal files, and what is read is what was saved."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from peer.errors import StorageError
 from peer.storage.model_file import ModelFile, load_model, save_model
 from peer.types import ModelState, Moments
 
@@ -46,3 +48,17 @@ def test_saved_model_is_read_as_it_was(tmp_path: Path, outer: int) -> None:
         assert np.array_equal(getattr(read.state, name), getattr(saved.state, name))
     for name in ("count", "mean", "m2"):
         assert np.array_equal(getattr(read.state.moments, name), getattr(saved.state.moments, name))
+
+
+def test_what_is_no_model_is_refused_with_what_it_is(tmp_path: Path) -> None:
+    state, text, pipe = tmp_path / "m.safetensors.state", tmp_path / "notes.txt", tmp_path / "pipe"
+    state.write_bytes(b"MRMR" * 20)
+    text.write_text("nothing")
+    os.mkfifo(pipe)
+    for file, why in (
+        (state, f"it is the state that a run goes on from; its model is {tmp_path / 'm.safetensors'}"),
+        (text, "it is no safetensors file, as peers and `murmur train` save it, or was cut short"),
+        (pipe, "it is a device, pipe or socket"),  # reading one may take for ever
+    ):
+        with pytest.raises(StorageError, match=re.escape(f"{file} cannot be read as a model: {why}")):
+            load_model(file)
