@@ -47,6 +47,6 @@ def eval_command(
 
     file = exits.or_exit(lambda: find_model(model))
     if file != model:
-        typer.echo(file, err=True)
+        exits.note(str(file))
     result = exits.or_exit(lambda: evaluate_file(file, episodes=episodes, seed=seed, device=device, env=env))
     exits.tell(result.json() if json else result.text())

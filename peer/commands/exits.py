@@ -22,16 +22,16 @@ def or_exit(action: Callable[[], T]) -> T:
     try:
         return action()
     except EnvFailedError as error:
-        typer.echo(f"murmur: {error}", err=True)
+        note(f"murmur: {error}")
         raise typer.Exit(EXIT_FAILED) from error
     except (ConfigError, StorageError, TransportError, ValueError) as error:
-        typer.echo(f"murmur: {error}", err=True)
+        note(f"murmur: {error}")
         raise typer.Exit(EXIT_USAGE) from error
 
 
 def refuse(message: str) -> NoReturn:
     """End with a message and exit code 2: what was asked for cannot be done."""
-    typer.echo(f"murmur: {message}", err=True)
+    note(f"murmur: {message}")
     raise typer.Exit(EXIT_USAGE)
 
 
@@ -39,6 +39,15 @@ def tell(text: str) -> None:
     """Print a result."""
     with writing():
         typer.echo(text)
+
+
+def note(text: str) -> None:
+    """Print what is no result, to stderr; that nobody can read it changes nothing."""
+    from peer.telemetry.spare_stream import spare_stderr
+
+    stream = spare_stderr()
+    stream.write(f"{text}\n")
+    stream.flush()
 
 
 @contextmanager
@@ -53,7 +62,7 @@ def writing() -> Iterator[None]:
         raise typer.Exit from None
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        typer.echo(f"murmur: the output cannot be written: {error.strerror}", err=True)
+        note(f"murmur: the output cannot be written: {error.strerror}")
         raise typer.Exit(EXIT_USAGE) from None
 
 

@@ -62,9 +62,11 @@ def show_command(
       murmur identity show peer-1.key   one file
     """
     from peer.network.key_file import KEY_FILE, load_identity
+    from peer.storage.slots import require_open_slots
 
     found = files or sorted(data_dir.glob(f"slot-*/{KEY_FILE}"))
     if not found:
+        exits.or_exit(lambda: require_open_slots(data_dir))
         exits.refuse(f"no identity in {data_dir}: name a key file, or another folder with --data-dir")
     for file in found:
         try:

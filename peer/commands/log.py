@@ -67,7 +67,7 @@ def log_command(
         config=None if config is None else lambda: arguments.load(config, None),
     )
     place = exits.or_exit(lambda: place_of(options))
-    typer.echo(place_line(place), err=True)
+    exits.note(place_line(place))
     if not verify:
         exits.or_exit(lambda: _page(history_lines(place, options)))
         return

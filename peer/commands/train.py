@@ -108,12 +108,12 @@ def train_command(
     )
     if resume:
         found = exits.or_exit(lambda: _run_to_go_on_with(model, config, overrides))
-        summary = exits.or_exit(lambda: go_on(found, options, tell=_tell))
+        summary = exits.or_exit(lambda: go_on(found, options, tell=exits.note))
     else:
         settings, begun = exits.or_exit(lambda: _settings_and_start(start, config, overrides))
-        summary = exits.or_exit(lambda: train_solo(settings, replace(options, start=begun), tell=_tell))
+        summary = exits.or_exit(lambda: train_solo(settings, replace(options, start=begun), tell=exits.note))
     if json and summary.plot_failure:
-        _tell(f"murmur: {summary.plot_failure}")
+        exits.note(f"murmur: {summary.plot_failure}")
     exits.tell(summary.json() if json else summary.text())
     raise typer.Exit(summary.exit_code)
 
@@ -135,7 +135,7 @@ def _settings_and_start(
         settings = arguments.load_over(_base_of(begun), files, overrides)
         begun.check_fits(settings)
     if (odd := stray_goal(settings)) is not None:
-        _tell(f"murmur: {odd.text()}")
+        exits.note(f"murmur: {odd.text()}")
     return settings, begun
 
 
@@ -145,7 +145,7 @@ def _start_model(path: Path) -> "StartModel":
 
     file = find_model(path)
     if file != path:
-        _tell(f"murmur: beginning with {file}")
+        exits.note(f"murmur: beginning with {file}")
     return load_start_model(file)
 
 
@@ -168,14 +168,6 @@ def _run_to_go_on_with(model: Path | None, files: list[Path] | None, overrides: 
     if model is not None:
         return resume_at(model, load)
     return resume_last(arguments.data_dir(files, overrides), load)
-
-
-def _tell(text: str) -> None:
-    from peer.telemetry.spare_stream import spare_stderr
-
-    stream = spare_stderr()
-    stream.write(f"{text}\n")
-    stream.flush()
 
 
 def _check_device(device: str, overrides: list[str]) -> None:

@@ -18,6 +18,7 @@ from peer.network.transport import Origin
 from peer.open_files import needed_files, permitted_files
 from peer.settings import ppo_settings, threads, usable_cores
 from peer.storage.atomic_file import write_atomic
+from peer.storage.slots import require_open_slots
 from peer.storage_failures import storage_errors
 from peer.telemetry.plain_text import plural, size
 from peer.types import PeerId
@@ -69,7 +70,14 @@ def _try_out(folder: Path) -> int:
 
 def check_identities(config: Config) -> Iterator[Finding]:
     """Read every key file of the data folder; print ids, nothing secret."""
-    files = sorted(Path(config.storage.data_dir).glob(f"slot-*/{KEY_FILE}"))
+    folder = Path(config.storage.data_dir)
+    files = sorted(folder.glob(f"slot-*/{KEY_FILE}"))
+    try:
+        require_open_slots(folder)
+    except StorageError as error:
+        step = "run it as that user, or set another storage.data_dir"
+        yield Finding(verdict="fail", subject="identity", text=str(error), next_step=step)
+        return
     if not files:
         yield Finding(verdict="ok", subject="identity", text="none yet: the first start makes one")
     holders: dict[PeerId, Path] = {}

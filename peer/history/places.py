@@ -10,6 +10,8 @@ from peer.storage.journal import JOURNAL_FILE
 from peer.storage.journal_reader import open_journal_reader
 from peer.storage.model_file import MODEL_FILE
 from peer.storage.names_file import load_names
+from peer.storage.slots import require_open_slots
+from peer.storage_failures import storage_errors
 from peer.telemetry.names import NameBook
 from peer.types import PeerId
 
@@ -45,6 +47,7 @@ def find_run(data_dir: Path, *, slot: int | None, run: str | None) -> RunPlace:
     folders = sorted(journal.parent for journal in _journals(data_dir, slot))
     wanted = [folder for folder in folders if run is None or folder.name.startswith(run)]
     if not wanted:
+        require_open_slots(data_dir)
         raise StorageError(_nothing_found(data_dir, slot, run, folders))
     chosen = next(filter(_holds_rounds, sorted(wanted, key=_last_written, reverse=True)), None)
     if chosen is None:
@@ -63,15 +66,17 @@ def find_model(path: Path) -> Path:
 
     Raises: StorageError naming what there is instead.
     """
-    if not path.is_dir():
-        return path
-    if (path / MODEL_FILE).is_file():
-        return path / MODEL_FILE
+    with storage_errors("read", path):
+        if not path.is_dir():
+            return path
+        if (path / MODEL_FILE).is_file():
+            return path / MODEL_FILE
     written = _lone_learners(path)
     with suppress(StorageError):
         folder = find_run(path, slot=None, run=None).folder
         written[folder / MODEL_FILE] = _last_written(folder)
     if not written:
+        require_open_slots(path)
         raise StorageError(f"there is no model in {path}: name another folder or a file; {_WHO_SAVES}")
     newest = max(written, key=lambda file: written[file])
     if not newest.is_file():

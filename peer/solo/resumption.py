@@ -15,7 +15,7 @@ from peer.solo.curve_file import CURVE_FILE, is_curve
 from peer.solo.options import TrainOptions
 from peer.solo.run_state import RunRecord, RunState, config_of, load_run_state, model_of, settings_of, state_file
 from peer.solo.writer_lock import require_no_writer
-from peer.storage.model_file import MODEL_FILE
+from peer.storage.model_file import MODEL_FILE, load_model
 from peer.storage_failures import storage_errors
 
 _FIXED_SECTIONS = ("run", "env", "model")
@@ -92,8 +92,9 @@ def resume_at(model_file: Path, load: LoadOver) -> Resumption:
     Raises: StorageError when there is none, or its state is damaged; ConfigError with a line for every setting that
     must be the run's and is not.
     """
-    if model_file.is_dir():
-        model_file = model_file / MODEL_FILE
+    with storage_errors("look for a run at", model_file):
+        if model_file.is_dir():
+            model_file = model_file / MODEL_FILE
     path = state_file(model_file)
     try:
         state = _load(path)
@@ -148,7 +149,11 @@ def _load(path: Path) -> RunState:
 
 
 def _way_out(model_file: Path) -> str:
-    return f"; --from {model_file} begins a run with the weights in there" if model_file.is_file() else ""
+    try:
+        load_model(model_file)
+    except StorageError:
+        return ""
+    return f"; --from {model_file} begins a run with the weights in there"
 
 
 def _resumption(path: Path, state: RunState, load: LoadOver) -> Resumption:

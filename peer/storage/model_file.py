@@ -19,6 +19,7 @@ from safetensors.numpy import save
 
 from peer.errors import StorageError
 from peer.storage.atomic_file import write_atomic
+from peer.storage_failures import storage_errors
 from peer.telemetry.plain_text import printable
 from peer.types import ModelState, Moments
 from peer.wire.hashing import hashed_parts, model_hash
@@ -58,10 +59,13 @@ def save_model(path: Path, model: ModelFile) -> None:
 
 def load_model(path: Path) -> ModelFile:
     """Raises: StorageError when the file is missing, damaged, or not a model of this project."""
-    if path.is_dir():
-        raise StorageError(f"{path} is a folder: give the model.safetensors in it")
-    if path.exists() and not path.is_file():
-        raise StorageError(f"{path} cannot be read as a model: it is a device, pipe or socket; name an ordinary file")
+    with storage_errors("read", path):
+        if path.is_dir():
+            raise StorageError(f"{path} is a folder: give the model.safetensors in it")
+        if path.exists() and not path.is_file():
+            raise StorageError(
+                f"{path} cannot be read as a model: it is a device, pipe or socket; name an ordinary file"
+            )
     try:
         with safe_open(str(path), framework="numpy") as file:
             settings = dict(file.metadata() or {})

@@ -80,6 +80,16 @@ def claim_slot(data_dir: Path, index: int | None = None, *, holding: str = "") -
     raise StorageError(f"all {MAX_SLOTS} slots in {data_dir} are taken: give some peers another storage.data_dir")
 
 
+def require_open_slots(data_dir: Path) -> None:
+    """Where something was not found in the slots of `data_dir`: it may be in one that we cannot look into.
+
+    Raises: StorageError naming the first of these.
+    """
+    for path in sorted(data_dir.glob("slot-*")):
+        if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+            raise StorageError(f"cannot read {path}: it belongs to another user: ask as that one, or as root")
+
+
 def tell_slot(slot: Path, *, file: Path) -> None:
     """Leave the path of a slot in `file`, where a health check looks for it (docker/healthcheck.sh).
 

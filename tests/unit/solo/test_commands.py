@@ -155,6 +155,8 @@ def test_train_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], mess
     [
         ("train --env-steps 64 -o m.safetensors >/dev/full", 2, "murmur: the output cannot be written: No space left"),
         ("train --env-steps 64 -o m.safetensors 2>&-", 0, ""),
+        ("train --env-steps 64 -o m.safetensors >/dev/full 2>&1", 2, ""),
+        ("eval nothing.safetensors 2>/dev/full", 2, ""),
         ("train --env-steps 64 -o m.safetensors && {again} --resume -o m.safetensors 2>/dev/full", 0, ""),
         ("bench env --seconds 0.01 --repeats 1 >/dev/full", 2, "murmur: the output cannot be written: No space left"),
         ("bench env --seconds 0.01 --repeats 1 2>&-", 0, ""),
