@@ -102,19 +102,16 @@ async def test_mistake_of_who_takes_a_download_is_told_as_it_is_and_ends_it(cloc
     await until(lambda: shelf.open == 0)
 
 
-@pytest.mark.parametrize(
-    ("error", "counter"),
-    [(RuntimeError("bug"), "handler_errors"), (ProtocolError("bad_thing", "refused"), "protocol_errors")],
-)
+@pytest.mark.parametrize(("error", "counter"), [(RuntimeError, "handler_errors"), (ProtocolError, "protocol_errors")])
 async def test_download_handler_that_raises_fails_its_download_and_nothing_else(
-    clock: MockClock, peers: Peers, error: Exception, counter: str
+    clock: MockClock, peers: Peers, error: type[Exception], counter: str
 ) -> None:
     one, other = await connected_pair(peers)
 
     @asynccontextmanager
     async def fail(_peer: PeerId, _data: bytes) -> AsyncIterator[Content]:
         await trio.lowlevel.checkpoint()
-        raise error
+        raise error("bad_thing", "refused")
         yield b""
 
     other.handle_download("shelf/1", fail)
