@@ -57,7 +57,7 @@ chaos: ## eight containers under 32 scenarios: kills, cut links, pauses, floods,
 image: ## build the container image (docker-compose up does it too)
 	@scripts/with-docker.sh scripts/compose.sh build peer
 
-lint: ## ruff, mypy --strict, import contracts, clang-format: exactly what CI checks
+lint: ## ruff, mypy --strict, import contracts, what the pages claim, clang-format: exactly what CI checks
 	@scripts/setup.sh lint
 	@scripts/lint.sh
 

@@ -22,5 +22,6 @@ check $bin/ruff check .
 check $bin/ruff format --check .
 check $bin/mypy
 check $bin/lint-imports
+check $bin/python -m pytest -q tests/unit/pages # whoever renames a test or a key is told before the change lands
 [ ${#cpp_files[@]} = 0 ] || check $bin/clang-format --dry-run -Werror "${cpp_files[@]}"
 exit $rc

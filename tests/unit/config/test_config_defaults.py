@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from peer.aggregation.outer import OUTER_OPTIMIZERS
+from peer.aggregation.registry import RULES
 from peer.config.digest import AGREED_KEYS
 from peer.config.load import load_config
 from peer.config.schema import Config
@@ -13,6 +15,7 @@ from peer.config.sources import dotted_keys
 from peer.config.tree import plain, walk
 from peer.config.yaml_tree import read_yaml
 from peer.known_envs import KnownEnvs
+from peer.native import env_names
 from tests.unit.config.config_files import KNOWN_ENVS, REPOSITORY
 
 CONFIGS = REPOSITORY / "configs"
@@ -39,6 +42,12 @@ def test_every_key_has_a_comment_above_it() -> None:
         if re.match(r"  [a-z]\w*:", line) and not above.strip().startswith("#")
     ]
     assert bare == []
+
+
+@pytest.mark.parametrize("names", [RULES, OUTER_OPTIMIZERS, env_names()], ids=["rules", "optimizers", "environments"])
+def test_everything_that_can_be_chosen_by_name_is_named(names: list[str]) -> None:
+    text = REFERENCE.read_text()
+    assert {name for name in names if name not in text} == set()
 
 
 def test_marks_of_equal_keys_match_the_digest() -> None:

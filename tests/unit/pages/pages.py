@@ -1,4 +1,4 @@
-"""The documentation for people, as the tests of this folder read it."""
+"""The documentation for people, as the tests of this folder read it; they run with the linters, without the core."""
 
 import re
 from pathlib import Path

@@ -2,10 +2,8 @@
 
 import pytest
 
-from peer.aggregation.outer import OUTER_OPTIMIZERS
 from peer.aggregation.registry import RULES
 from peer.codec.registry import CODECS
-from peer.native import env_names
 from peer.simulation.attacks.registry import ATTACKS
 from tests.unit.pages.pages import ROOT, text
 
@@ -21,8 +19,3 @@ from tests.unit.pages.pages import ROOT, text
 )
 def test_every_name_is_in_the_page(page: str, names: list[str]) -> None:
     assert {name for name in names if f"`{name}`" not in text(ROOT / page)} == set()
-
-
-@pytest.mark.parametrize("names", [RULES, OUTER_OPTIMIZERS, env_names()], ids=["rules", "optimizers", "environments"])
-def test_every_name_is_in_the_reference_of_settings(names: list[str]) -> None:
-    assert {name for name in names if name not in text(ROOT / "configs/config.yaml")} == set()

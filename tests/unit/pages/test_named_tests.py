@@ -1,11 +1,11 @@
 """SECURITY.md and docs/libp2p.md claim nothing that no test shows; docs/limits.md names no test that is not there."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.unit.pages.pages import ROOT
+
 NAMED = re.compile(r"`((?:tests/[\w/]+/)?test_\w+\.py)(?:::(\w+))?`")
 
 PAGES = {
