@@ -229,9 +229,12 @@ async def test_train_lets_the_event_loop_turn(make: Make) -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(turn)
-        await agent.train(seconds=0.3)
+        with trio.fail_after(60.0):
+            before = turns
+            while turns < before + 5:  # a busy machine may leave no time for that beside the first training
+                before = turns
+                await agent.train(seconds=0.3)
         nursery.cancel_scope.cancel()
-    assert turns >= 5
 
 
 async def test_a_cancelled_train_leaves_an_agent_that_can_be_used(make: Make) -> None:

@@ -13,7 +13,7 @@ from peer.network.memory_transport import MemoryNetwork, open_memory_transport
 from peer.network.transport import Content, Transport, TransportEvent
 from peer.types import PeerId
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Peers:

@@ -131,10 +131,12 @@ async def test_nobody_another_program_and_an_unknown_name_are_told_apart(nursery
     listener, *_ = await nursery.start(partial(trio.serve_tcp, web_server, 0, host="127.0.0.1"))
     taken = listener.socket.getsockname()[1]
     with trio.socket.socket() as unused:
-        await unused.bind(("127.0.0.1", 0))
+        await unused.bind(("127.0.0.1", 0))  # and held, so that nobody else listens there meanwhile
         free = unused.getsockname()[1]
-    config = config_for(f"/ip4/127.0.0.1/tcp/{free}", f"/ip4/127.0.0.1/tcp/{taken}", "/dns4/nowhere.invalid/tcp/4001")
-    nobody, other, unknown = await findings_of(config)
+        config = config_for(
+            f"/ip4/127.0.0.1/tcp/{free}", f"/ip4/127.0.0.1/tcp/{taken}", "/dns4/nowhere.invalid/tcp/4001"
+        )
+        nobody, other, unknown = await findings_of(config)
     assert [nobody.verdict, other.verdict, unknown.verdict] == ["fail"] * 3
     assert "refused" in nobody.text
     assert "no handshake" in other.text

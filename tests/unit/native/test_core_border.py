@@ -246,8 +246,16 @@ def test_variants_are_shared_out_and_kept() -> None:
     assert env.assign_variants([long, short]) == []
 
 
+TRIES = 20
+"""A machine with other work may keep one thread from the processor while the other trains; not so often in a row."""
+
+
 def test_training_releases_the_gil() -> None:
     agent = make_ppo_agent("CartPole-v1", PpoSettings())
+    assert any(turns_during_training(agent) > 20 for _ in range(TRIES)), "with the GIL held it is one or two"
+
+
+def turns_during_training(agent: PpoAgent) -> int:
     worker = threading.Thread(target=agent.train, args=(2**62, 0.5))
     worker.start()
     turns = 0
@@ -255,10 +263,15 @@ def test_training_releases_the_gil() -> None:
         turns += 1
         time.sleep(0.001)
     worker.join()
-    assert turns > 20  # with the GIL held it would be one or two
+    return turns
 
 
 def test_a_second_thread_gets_an_error_and_not_a_race(agent: PpoAgent) -> None:
+    assert any(is_refused_during_training(agent) for _ in range(TRIES))
+    assert agent.get_params().shape == (agent.num_params,)
+
+
+def is_refused_during_training(agent: PpoAgent) -> bool:
     worker = threading.Thread(target=agent.train, args=(2**62, 0.5))
     worker.start()
     refused = False
@@ -268,5 +281,4 @@ def test_a_second_thread_gets_an_error_and_not_a_race(agent: PpoAgent) -> None:
         except RuntimeError as error:
             refused = "in use by another thread" in str(error)
     worker.join()
-    assert refused
-    assert agent.get_params().shape == (agent.num_params,)
+    return refused

@@ -19,7 +19,7 @@ from peer.network.libp2p_transport import Libp2pSettings, Libp2pTransport, open_
 from peer.network.libp2p_upgrade import join_swarm, secure
 from peer.types import PeerId
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 RUN_ID = "unit"
 
 

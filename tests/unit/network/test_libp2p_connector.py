@@ -23,7 +23,6 @@ from peer.network.libp2p_host import build_host
 from peer.network.libp2p_tcp import MAX_HANDSHAKE_BYTES
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.libp2p_upgrade import secure
-from peer.network.places import GRACE_S
 from peer.network.transport import ConnectionsTaken, Origin, PeerDisconnected, TransportEvent
 from tests.unit.network.loopback import PATIENCE_S, assert_serves, open_cable, open_peer, peer_id, settings, until
 
@@ -281,9 +280,12 @@ async def test_connections_above_the_limit_are_refused_and_the_others_stay() -> 
         assert await three.request(peer_id(1), "alive/1", b"x") == b"x"
 
 
-async def test_strangers_that_hold_all_connections_give_way_and_are_told() -> None:
+async def test_strangers_that_hold_all_connections_give_way_and_are_told(
+    real_time: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They need no card to come, and could hold all slots for ever."""
-    places = 4
+    places, grace_s = 4, 100.0
+    monkeypatch.setattr("peer.network.places.GRACE_S", grace_s)
     async with open_peer(1, max_connections=places) as host, AsyncExitStack() as stack:
         host.admit(frozenset())
         for number in range(10, 10 + places):
@@ -291,7 +293,7 @@ async def test_strangers_that_hold_all_connections_give_way_and_are_told() -> No
             with suppress(TransportError):
                 await stranger.connect(host.listen_addresses[0])
         await until(lambda: len(host.connected_peers()) == places)
-        await trio.sleep(GRACE_S)
+        real_time.jump(grace_s)
         friend = await stack.enter_async_context(open_peer(2))
         await friend.connect(host.listen_addresses[0])
         host.admit(frozenset({peer_id(2)}))
@@ -299,7 +301,7 @@ async def test_strangers_that_hold_all_connections_give_way_and_are_told() -> No
             stranger = await stack.enter_async_context(open_peer(number))
             with suppress(TransportError):
                 await stranger.connect(host.listen_addresses[0])
-            await trio.sleep(GRACE_S)
+            real_time.jump(grace_s)
         assert peer_id(2) in host.connected_peers()
         assert len(host.connected_peers()) < places  # so that it dials, too
         told = [event for event in _events_of(host) if isinstance(event, ConnectionsTaken)]

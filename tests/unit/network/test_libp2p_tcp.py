@@ -81,7 +81,9 @@ async def test_socket_that_takes_nothing_is_given_up_for_who_writes_and_who_read
     assert tcp.read_now(memoryview(bytearray(10))) == 0
 
 
-async def test_writers_that_are_cancelled_before_the_time_do_not_prolong_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_writers_that_are_cancelled_before_the_time_do_not_prolong_it(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
     monkeypatch.setattr(peer.network.libp2p_tcp, "STALL_S", 0.2)
     near, _far = trio.socket.socketpair()
     tcp = CountedTcpStream(trio.SocketStream(near), new_counters())
@@ -91,7 +93,9 @@ async def test_writers_that_are_cancelled_before_the_time_do_not_prolong_it(monk
         await tcp.flush()
 
 
-async def test_socket_that_takes_a_little_in_time_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_socket_that_takes_a_little_in_time_is_not_given_up(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
     monkeypatch.setattr(peer.network.libp2p_tcp, "STALL_S", 0.4)
     near, far = trio.socket.socketpair()  # which counts the kernel's own bytes among what is not taken: hence twice
     tcp, size, received = CountedTcpStream(trio.SocketStream(near), new_counters()), 16 * LEAST_TAKEN_BYTES, 0

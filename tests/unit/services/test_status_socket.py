@@ -16,9 +16,11 @@ from peer.services.status_answer import Status
 from peer.services.status_socket import SOCKET_FILE, read_status, serve_status, short_path
 from tests.unit.services.statuses import status
 
+PATIENCE_S = 30.0
+
 
 async def ask(slot: Path) -> Status:
-    return await trio.to_thread.run_sync(lambda: read_status(slot, timeout_s=5.0))
+    return await trio.to_thread.run_sync(lambda: read_status(slot, timeout_s=PATIENCE_S))
 
 
 async def listening(slot: Path) -> None:
@@ -62,7 +64,7 @@ async def test_reader_that_comes_when_no_descriptor_is_left_is_answered_later(
     nursery.start_soon(serve_status, tmp_path, status)
     await listening(tmp_path)
     with socket.socket(socket.AF_UNIX) as patient, short_path(tmp_path / SOCKET_FILE) as name:
-        patient.settimeout(5.0)
+        patient.settimeout(PATIENCE_S)
         with no_descriptor_left():
             patient.connect(name)
             await trio.sleep(0.05)
