@@ -3,21 +3,22 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parents[2]
 
-START_S = 60.0
+START_S = 120.0
 """Deadline of a start: a second on an idle machine, but tests share theirs with compilers."""
 
-ROUND_S = 30.0
+ROUND_S = 60.0
 """Deadline of anything that takes a round or two of FAST settings."""
 
 FAST = (
@@ -208,6 +209,15 @@ def address_of(process: MurmurProcess) -> str:
 
 def port_of(process: MurmurProcess) -> int:
     return int(address_of(process).rpartition("/")[2])
+
+
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port of loopback that the system gives to nobody; who asks for this very one may listen there."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as all servers do
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])
 
 
 def identity_of(process: MurmurProcess) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.murmur import START_S, Murmur, MurmurProcess
+from tests.process.murmur import START_S, Murmur, MurmurProcess, held_port
 from tests.unit.storage.bad_disks import can_mount, read_only_above, tmpfs
 
 
@@ -221,17 +221,16 @@ def test_name_that_does_not_resolve_is_told_and_the_peer_trains_alone(murmur: Mu
 
 
 def test_addresses_where_nobody_answers_are_dialled_quietly_for_ever(murmur: Murmur) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    quick = ("network.redial_min_s=0.2", "network.redial_max_s=0.4")
-    peer = murmur.peer("a", f"network.addresses=[/ip4/127.0.0.1/tcp/{port}]", "log.level=debug", *quick)
-    first = peer.wait_for("dial_retried", within_s=START_S)
-    assert first["level"] == "debug"  # the others may still be starting
-    failed = peer.wait_for("dial_failed")
-    assert failed["failures"] == 4
-    assert "connection refused" in failed["cause"]
-    late = murmur.peer("b", port=port)
-    peer.wait_for("peer_joined", within_s=START_S)
-    late.wait_for("round_sealed", lambda event: event["admitted"] == 2, within_s=START_S)
-    assert peer.stop() == 0
-    assert late.stop() == 0
+    with held_port() as port:
+        quick = ("network.redial_min_s=0.2", "network.redial_max_s=0.4")
+        peer = murmur.peer("a", f"network.addresses=[/ip4/127.0.0.1/tcp/{port}]", "log.level=debug", *quick)
+        first = peer.wait_for("dial_retried", within_s=START_S)
+        assert first["level"] == "debug"  # the others may still be starting
+        failed = peer.wait_for("dial_failed")
+        assert failed["failures"] == 4
+        assert "connection refused" in failed["cause"]
+        late = murmur.peer("b", port=port)
+        peer.wait_for("peer_joined", within_s=START_S)
+        late.wait_for("round_sealed", lambda event: event["admitted"] == 2, within_s=START_S)
+        assert peer.stop() == 0
+        assert late.stop() == 0

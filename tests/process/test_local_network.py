@@ -41,11 +41,11 @@ def test_a_peer_whose_address_changes_is_found_at_the_new_one(murmur: Murmur) ->
         world.move("moving", "10.232.0.99")
         new = f"/ip4/10.232.0.99/tcp/{port_of(moving)}"
         old = f"/ip4/{world.address_of('moving')}/tcp/{port_of(moving)}"
-        changed = moving.wait_for("addresses_changed", within_s=30.0)
+        changed = moving.wait_for("addresses_changed", within_s=START_S)
         assert (changed["gone"], changed["now"]) == ([old], [new])
-        moving.wait_for("address_reached", lambda event: event["addresses"] == [new], within_s=60.0)
+        moving.wait_for("address_reached", lambda event: event["addresses"] == [new], within_s=START_S)
         late = start(murmur, world, "late", seed)
         late.wait_for("peer_joined", lambda event: event["remote"] == identity_of(moving), within_s=START_S)
         for peer in (known, moving, late):
-            peer.wait_for("round_sealed", lambda event: event["admitted"] == 3, within_s=60.0)
+            peer.wait_for("round_sealed", lambda event: event["admitted"] == 3, within_s=START_S)
         assert known.stop() == moving.stop() == late.stop() == 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.process.murmur import Murmur, MurmurProcess, models_by_round, port_of
+from tests.process.murmur import START_S, Murmur, MurmurProcess, models_by_round, port_of
 from tests.process.namespaces import MISSING, Namespaces, nat_world
 
 LARGE_MODEL = ("model.hidden=[128,128]", "round.codec=float32")
@@ -26,11 +26,11 @@ def test_two_peers_behind_nats_train_with_each_other_through_a_third(murmur: Mur
         ]
         everybody = [middle, *hidden]
         for peer in everybody:
-            peer.wait_for("round_sealed", lambda event: event["admitted"] == 3, within_s=120.0)
+            peer.wait_for("round_sealed", lambda event: event["admitted"] == 3, within_s=2 * START_S)
         seen = [peer.wait_for("round_sealed", lambda event: event["admitted"] == 3) for peer in everybody]
         target = max(event["round"] for event in seen) + 3
         for peer in everybody:
-            peer.wait_for("round_final", lambda event: event["round"] >= target, within_s=90.0)
+            peer.wait_for("round_final", lambda event: event["round"] >= target, within_s=START_S)
         models = [models_by_round(peer) for peer in everybody]
         common = max(set.intersection(*(set(each) for each in models)))
         assert common >= target - 1
@@ -40,9 +40,9 @@ def test_two_peers_behind_nats_train_with_each_other_through_a_third(murmur: Mur
 
 def assert_told_the_truth(world: Namespaces, middle: MurmurProcess, hidden: list[MurmurProcess]) -> None:
     """Check what dial-back found: both can reach the one in the middle, and nobody the others."""
-    found = middle.wait_for("address_reached", within_s=60.0)
+    found = middle.wait_for("address_reached", within_s=START_S)
     assert found["addresses"][0].startswith("/ip4/10.231.")
     for peer in hidden:
-        told = peer.wait_for("addresses_unreached", within_s=60.0)
+        told = peer.wait_for("addresses_unreached", within_s=START_S)
         assert told["addresses"][0].startswith("/ip4/10.231.")
         assert not peer.named("address_reached")

@@ -21,7 +21,7 @@ def _of(events: list[Event], peer: str, name: str) -> list[Event]:
 def test_up_solves_cartpole_with_one_model_everywhere_and_says_so_the_second_time(murmur: Murmur) -> None:
     arguments = ("up", "--peers", "3", "log.format=json", "round.train_s=1.0")
     first = murmur.run(*arguments)
-    assert first.wait(within_s=120) == 0, first.output
+    assert first.wait(within_s=2 * START_S) == 0, first.output
 
     finished = first.named("run_finished")
     assert len({event["peer"] for event in finished}) == 3
@@ -53,7 +53,11 @@ def _assert_no_round_differs(swarm: MurmurProcess) -> None:
 
 def _assert_evaluates_to(model: Path, *, at_least: float) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "peer.cli", "eval", str(model)], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-m", "peer.cli", "eval", str(model)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=START_S,
     )
     found = re.fullmatch(r"CartPole-v1: mean return ([\d.]+) over 20 greedy episodes \(.*\)\n", done.stdout)
     assert found, done.stdout
@@ -90,7 +94,7 @@ def test_up_killed_takes_its_peers_along(murmur: Murmur) -> None:
     ]
     assert len(children) == 2
     swarm.send(signal.SIGKILL)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + START_S
     while any(_is_running(child) for child in children):
         assert time.monotonic() < deadline, "peers train on after their murmur up was killed"
         time.sleep(0.05)
@@ -142,7 +146,7 @@ def test_up_ends_when_nobody_reads_its_output(murmur: Murmur) -> None:
         cwd=murmur.folder,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=START_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -159,7 +163,7 @@ def test_up_goes_on_when_the_disk_of_its_log_is_full(murmur: Murmur) -> None:
         cwd=murmur.folder,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=START_S,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -190,7 +194,7 @@ def test_up_prints_only_objects_when_the_log_is_json(murmur: Murmur) -> None:
         cwd=murmur.folder,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=START_S,
         check=True,
     )
     assert {json.loads(line)["peer"] for line in done.stdout.splitlines()} == {"peer-1"}
