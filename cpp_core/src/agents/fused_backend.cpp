@@ -44,7 +44,7 @@ class FusedBackend final : public PpoBackend {
   void set_params(std::span<const float> params) override {
     check_size("params", num_params(), params.size());
     layout_.pack(params, params_);
-    layout_.transpose(params_, backward_weights_);
+    layout_.transpose(kernels_, params_, backward_weights_);
   }
 
   [[nodiscard]] AdamState optimizer_state() const override {
@@ -121,7 +121,7 @@ class FusedBackend final : public PpoBackend {
                    .first = first_.data(),
                    .second = second_.data(),
                    .params = params_.data()});
-    layout_.transpose(params_, backward_weights_);
+    layout_.transpose(kernels_, params_, backward_weights_);
   }
 
   [[noreturn]] void throw_bad_gradient() const {

@@ -89,21 +89,18 @@ void FusedLayout::unpack(std::span<const float> packed, std::span<float> flat) c
   for_each_parameter(*this, [&](std::size_t to, std::size_t from) { flat[to] = packed[from]; });
 }
 
-void FusedLayout::transpose(std::span<const float> packed, std::span<float> backward) const noexcept {
-  constexpr std::size_t kTile = 8;  // columns of a tile share cache lines; padding stays zero
+void FusedLayout::transpose(const kernels::KernelSet& kernels, std::span<const float> packed,
+                            std::span<float> backward) const noexcept {
   for (const PackedNet* net : {&actor_, &critic_}) {
     if (net == &critic_ && layout_.spec().shared_trunk) return;  // done with the actor
     for (std::size_t l = 1; l < net->hidden.size(); ++l) {
       const PackedLayer& layer = net->hidden[l];
-      const std::size_t width = kernels::padded(layer.inputs);
-      const float* const from = packed.data() + layer.weight_offset;
-      float* const to = backward.data() + layer.backward_offset;
-      for (std::size_t tile = 0; tile < layer.outputs; tile += kTile) {
-        const std::size_t stop = std::min(tile + kTile, layer.outputs);
-        for (std::size_t i = 0; i < layer.inputs; ++i) {
-          for (std::size_t o = tile; o < stop; ++o) to[o * width + i] = from[i * layer.columns + o];
-        }
-      }
+      kernels.transpose({.rows = layer.inputs,
+                         .columns = layer.outputs,
+                         .from = packed.data() + layer.weight_offset,
+                         .from_stride = layer.columns,
+                         .to = backward.data() + layer.backward_offset,
+                         .to_stride = kernels::padded(layer.inputs)});
     }
   }
 }

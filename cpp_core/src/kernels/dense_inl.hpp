@@ -214,12 +214,27 @@ void weight_gradient(const WeightGradient& a) noexcept {
   for (; column < a.columns; column += kLanes) outer_panel<1>(a, column);
 }
 
-void column_sums(const ColumnSums& a) noexcept {
-  for (std::size_t column = 0; column < a.columns; column += kLanes) {
-    V16 sum = a.accumulate ? load(a.sums + column) : fill(0.0F);
-    for (std::size_t row = 0; row < a.rows; ++row) sum = sum + load(a.d + row * a.columns + column);
-    store(sum, a.sums + column);
+/// C vectors of sums. An addition waits for the one before it, so one vector alone leaves the adders idle.
+template <int C>
+HWY_INLINE void column_block(const ColumnSums& a, std::size_t column) {
+  V16 sum[C];
+  float* const sums = a.sums + column;
+  MURMUR_UNROLL
+  for (int c = 0; c < C; ++c)
+    sum[c] = a.accumulate ? load(sums + static_cast<std::size_t>(c) * kLanes) : fill(0.0F);
+  const float* d = a.d + column;
+  for (std::size_t row = 0; row < a.rows; ++row, d += a.columns) {
+    MURMUR_UNROLL
+    for (int c = 0; c < C; ++c) sum[c] = sum[c] + load(d + static_cast<std::size_t>(c) * kLanes);
   }
+  MURMUR_UNROLL
+  for (int c = 0; c < C; ++c) store(sum[c], sums + static_cast<std::size_t>(c) * kLanes);
+}
+
+void column_sums(const ColumnSums& a) noexcept {
+  std::size_t column = 0;
+  for (; column + 64 <= a.columns; column += 64) column_block<4>(a, column);
+  for (; column < a.columns; column += kLanes) column_block<1>(a, column);
 }
 
 /// One output of R rows.

@@ -9,6 +9,7 @@
 #include "kernels/dense_inl.hpp"
 #include "kernels/heads_inl.hpp"
 #include "kernels/optimizer_inl.hpp"
+#include "kernels/transpose_inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace murmur::kernels {
@@ -31,6 +32,7 @@ inline constexpr KernelSet kKernelSet{
     .weight_gradient = &weight_gradient,
     .column_sums = &column_sums,
     .head_forward = &head_forward,
+    .transpose = &transpose,
     .categorical_loss = &categorical_loss,
     .gaussian_loss = &gaussian_loss,
     .value_loss = &value_loss,

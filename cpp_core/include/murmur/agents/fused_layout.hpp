@@ -53,8 +53,9 @@ class FusedLayout {
 
   /// Length of the vector of backward weights.
   [[nodiscard]] std::size_t backward_size() const noexcept { return backward_size_; }
-  /// Renew the backward weights [backward_size()] from `packed`.
-  void transpose(std::span<const float> packed, std::span<float> backward) const noexcept;
+  /// Renew the backward weights [backward_size()] from `packed`. Their padding is left as it is: zero.
+  void transpose(const kernels::KernelSet& kernels, std::span<const float> packed,
+                 std::span<float> backward) const noexcept;
 
  private:
   /// `outputs`: of the head.

@@ -75,6 +75,15 @@ struct HeadForward {
   float* out;            // [rows, outputs]
 };
 
+/// to = from^T
+struct Transpose {
+  std::size_t rows, columns;  // of `from`, of any width
+  const float* from;          // [rows, columns], rows `from_stride` apart
+  std::size_t from_stride;
+  float* to;  // [columns, rows], rows `to_stride` apart
+  std::size_t to_stride;
+};
+
 /// Sums over samples, not yet divided by their number; the fields are those of PpoLossStats.
 struct LossSums {
   double policy_loss = 0.0;
@@ -149,6 +158,7 @@ struct KernelSet {
   void (*weight_gradient)(const WeightGradient&) noexcept;
   void (*column_sums)(const ColumnSums&) noexcept;
   void (*head_forward)(const HeadForward&) noexcept;
+  void (*transpose)(const Transpose&) noexcept;
   LossSums (*categorical_loss)(const PolicyLoss&) noexcept;
   LossSums (*gaussian_loss)(const PolicyLoss&) noexcept;
   LossSums (*value_loss)(const ValueLoss&) noexcept;
