@@ -194,6 +194,7 @@ void bind_stats(py::module_& m) {
       .def_readonly("env_steps", &TrainStats::env_steps, "Env steps done.")
       .def_readonly("episodes", &TrainStats::episodes, "Episodes that ended in the call.")
       .def_readonly("mean_return", &TrainStats::mean_return, "Of those episodes; NaN if there are none.")
+      .def_readonly("mean_length", &TrainStats::mean_length, "Of those, in env steps; NaN if there are none.")
       .def_readonly("approx_kl", &TrainStats::approx_kl,
                     "Mean KL divergence of the last epoch from the behaviour policy, nats.")
       .def_readonly("clip_fraction", &TrainStats::clip_fraction, "Share of ratios outside the clip range.")

@@ -162,6 +162,7 @@ class UpdateStats:
 class TrainStats:
     """What one stretch of local training did. `mean_return` is NaN while no episode has ended.
 
+    mean_length: of those episodes, in env steps; NaN where that is not known.
     tasks: what the episodes brought, task by task; none for a task without one. Empty where an agent has no tasks.
     updates: likewise without a value where an agent makes no such updates.
     """
@@ -171,6 +172,7 @@ class TrainStats:
     mean_return: float
     approx_kl: float
     wall_s: Seconds
+    mean_length: float = math.nan
     tasks: tuple[TaskReturn, ...] = ()
     updates: UpdateStats = UpdateStats()
 

@@ -198,6 +198,7 @@ def _summarize(chunks: list[PpoTrainStats], tasks: tuple[EnvTask, ...]) -> Train
     env_steps = sum(chunk.env_steps for chunk in chunks)
     episodes = sum(chunk.episodes for chunk in chunks)
     returns = sum(chunk.mean_return * chunk.episodes for chunk in chunks if chunk.episodes)
+    lengths = sum(chunk.mean_length * chunk.episodes for chunk in chunks if chunk.episodes)
     updates = UpdateMeans()
     for chunk in chunks:
         updates.add(chunk, env_steps=chunk.env_steps)
@@ -205,6 +206,7 @@ def _summarize(chunks: list[PpoTrainStats], tasks: tuple[EnvTask, ...]) -> Train
         env_steps=env_steps,
         episodes=episodes,
         mean_return=returns / episodes if episodes else math.nan,
+        mean_length=lengths / episodes if episodes else math.nan,
         approx_kl=sum(chunk.approx_kl * chunk.env_steps for chunk in chunks) / env_steps,
         wall_s=sum(chunk.wall_s for chunk in chunks),
         tasks=tuple(_task_returns(chunks, tasks)),

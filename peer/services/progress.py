@@ -19,7 +19,7 @@ _MAX_TASKS = 8
 class Progress:
     """Sums over the training that is not announced yet.
 
-    kl: nats, summed over env steps. returns: summed over episodes.
+    kl: nats, summed over env steps. returns, lengths: summed over episodes; lengths in env steps.
     """
 
     params: Params
@@ -27,6 +27,7 @@ class Progress:
     env_steps: int = 0
     wall_s: float = 0.0
     returns: float = 0.0
+    lengths: float = 0.0
     episodes: int = 0
     kl: float = 0.0
     tasks: dict[str, tuple[int, float]] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Progress:
         self.updates.add(stats.updates, env_steps=stats.env_steps)
         if stats.episodes:
             self.returns += stats.mean_return * stats.episodes
+            self.lengths += stats.mean_length * stats.episodes
             self.episodes += stats.episodes
         for task in stats.tasks:
             episodes, returns = self.tasks.get(task.task_id, (0, 0.0))

@@ -265,6 +265,7 @@ class Trainer:
                 waited_s=waited_s,
                 episodes=progress.episodes,
                 mean_return=progress.returns / progress.episodes if progress.episodes else math.nan,
+                mean_length=progress.lengths / progress.episodes if progress.episodes else math.nan,
                 std=math.nan if std is None else std,
                 **asdict(progress.updates.take()),
             )

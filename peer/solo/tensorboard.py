@@ -10,7 +10,17 @@ from peer.native import PpoTrainStats
 from peer.solo.run import Progress
 from peer.storage_failures import check_writable_file
 from peer.telemetry.event_files import EventFileWriter, Point, holds_event_files, new_run_folder, require_tensorboardx
-from peer.telemetry.scalar_tags import EP_REW_MEAN, FPS, GREEDY, STD, VARIANTS, LossWeights, TagMeans, update_scalars
+from peer.telemetry.scalar_tags import (
+    EP_LEN_MEAN,
+    EP_REW_MEAN,
+    FPS,
+    GREEDY,
+    STD,
+    VARIANTS,
+    LossWeights,
+    TagMeans,
+    update_scalars,
+)
 from peer.types import Seconds
 
 _OPTION = "--tensorboard"
@@ -76,7 +86,7 @@ class TensorBoardRun:
         self._std = std
         self._clock = clock
         self._updates = UpdateMeans()
-        self._returns = TagMeans()
+        self._episodes = TagMeans()
         self._env_steps, self._train_s = 0, 0.0
         self._due_at, self._due_steps = clock() + _LEAST_S, 0
         self._unwritten: list[Point] = []
@@ -88,10 +98,11 @@ class TensorBoardRun:
         self._updates.add(stats, env_steps=stats.env_steps)
         self._env_steps += stats.env_steps
         self._train_s += stats.wall_s
-        self._returns.add(EP_REW_MEAN, stats.mean_return, weight=stats.episodes)
+        self._episodes.add(EP_REW_MEAN, stats.mean_return, weight=stats.episodes)
+        self._episodes.add(EP_LEN_MEAN, stats.mean_length, weight=stats.episodes)
         if len(self._turns) > 1 or len(self._turns[0]) > 1:
             for name, variant in zip(self._turns[(turn - 1) % len(self._turns)], stats.variants, strict=False):
-                self._returns.add(VARIANTS + name, variant.mean_return, weight=variant.episodes)
+                self._episodes.add(VARIANTS + name, variant.mean_return, weight=variant.episodes)
         if progress.env_steps >= self._due_steps and self._clock() >= self._due_at:
             self._write(progress.env_steps, {})
 
@@ -133,4 +144,4 @@ class TensorBoardRun:
         if (std := self._std()) is not None:
             means.add(STD, std)
         self._env_steps, self._train_s = 0, 0.0
-        return {**self._returns.take(), **means.take()}
+        return {**self._episodes.take(), **means.take()}

@@ -18,9 +18,9 @@ class RoundStarted(Event):
 class RoundTrained(Event):
     """What this peer's training came to that is announced for a round: sums and means since the announcement before.
 
-    train_s: seconds of training. waited_s: seconds without work, as the network had not moved on. mean_return: of the
-    training episodes that ended; NaN when none did. std: of the actions at the end; NaN where they are discrete. The
-    others are `peer.types.UpdateFigures`, as means over the updates.
+    train_s: seconds of training. waited_s: seconds without work, as the network had not moved on. mean_return,
+    mean_length: of the training episodes that ended, the latter in env steps; NaN when none did. std: of the actions at
+    the end; NaN where they are discrete. The others are `peer.types.UpdateFigures`, as means over the updates.
     """
 
     level: ClassVar[Level] = "debug"
@@ -30,6 +30,7 @@ class RoundTrained(Event):
     waited_s: Seconds
     episodes: int
     mean_return: float
+    mean_length: float
     policy_loss: float
     value_loss: float
     entropy: float

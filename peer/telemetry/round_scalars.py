@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from peer.telemetry.event import Event
 from peer.telemetry.event_files import Point
 from peer.telemetry.round_events import RoundSealed, RoundTrained, TasksTrained
-from peer.telemetry.scalar_tags import EP_REW_MEAN, FPS, STD, VARIANTS, LossWeights, TagMeans, update_scalars
+from peer.telemetry.scalar_tags import (
+    EP_LEN_MEAN,
+    EP_REW_MEAN,
+    FPS,
+    STD,
+    VARIANTS,
+    LossWeights,
+    TagMeans,
+    update_scalars,
+)
 
 _ROUNDS_AT_FULL_DETAIL = 1000
 """From then on a point for each 1/1000 more of rounds: TensorBoard shows a thousand of a curve, and a year of rounds of
@@ -63,6 +72,7 @@ class RoundScalars:
 
     def _trained(self, event: RoundTrained) -> None:
         self._means.add(EP_REW_MEAN, event.mean_return, weight=event.episodes)
+        self._means.add(EP_LEN_MEAN, event.mean_length, weight=event.episodes)
         self._means.add("time/waited_s", event.waited_s)
         self._means.add(STD, event.std)
         if event.train_s > 0:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from peer.types import UpdateFigures
 
-EP_REW_MEAN = "rollout/ep_rew_mean"
+EP_REW_MEAN, EP_LEN_MEAN = "rollout/ep_rew_mean", "rollout/ep_len_mean"
 FPS = "time/fps"
 GREEDY = "eval/mean_reward"
 STD = "train/std"

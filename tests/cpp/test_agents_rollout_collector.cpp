@@ -195,6 +195,7 @@ TEST(RolloutCollector, EndedEpisodesAreCountedForTheirVariant) {
   EXPECT_EQ(f.tally.variants[1].mean_return(), 6.0);
   EXPECT_EQ(f.tally.total.episodes, 6);
   EXPECT_EQ(f.tally.total.mean_return(), 4.0);
+  EXPECT_EQ(f.tally.total.mean_length(), 2.0);
 }
 
 TEST(RolloutCollector, NaNAndInfinityAreNamedWithTheirEnv) {

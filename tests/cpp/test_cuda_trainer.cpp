@@ -178,7 +178,8 @@ struct Played {
                                        .discounted_now = discounted_now.data(),
                                        .truncations = truncations.data(),
                                        .episodes = episodes.data(),
-                                       .return_sums = return_sums.data()},
+                                       .return_sums = return_sums.data(),
+                                       .length_sums = length_sums.data()},
                                .control = &control},
                     3, Rollout<E>::shared_bytes(plan, 4));
     after = rows;
@@ -196,7 +197,8 @@ struct Played {
   std::vector<std::uint8_t> ended = std::vector<std::uint8_t>(kSamples);
   std::vector<float> final_observations, discounted_now;
   std::vector<std::int32_t> truncations = std::vector<std::int32_t>(kEnvs),
-                            episodes = std::vector<std::int32_t>(kEnvs);
+                            episodes = std::vector<std::int32_t>(kEnvs),
+                            length_sums = std::vector<std::int32_t>(kEnvs);
   std::vector<double> return_sums = std::vector<double>(kEnvs);
   std::vector<EnvRow<E>> after;
 };
@@ -211,7 +213,7 @@ TYPED_TEST(CudaRollout, EqualsTheBatchOfTheSameEnvsBitForBit) {
   Played<E> played;
   constexpr std::size_t kN = Played<E>::kEnvs, kD = E::kSpec.obs_dim, kA = E::kSpec.action_dim;
   StepBuffers buffers(kN, kD);
-  std::vector<std::int32_t> truncations(kN), episodes(kN);
+  std::vector<std::int32_t> truncations(kN), episodes(kN), length_sums(kN);
   std::vector<double> return_sums(kN);
   played.batch.observe(buffers.observations);
   for (std::size_t step = 0; step < Played<E>::kSteps; ++step) {
@@ -227,6 +229,7 @@ TYPED_TEST(CudaRollout, EqualsTheBatchOfTheSameEnvsBitForBit) {
       if (played.ended[step * kN + i] == 0) continue;
       ++episodes[i];
       return_sums[i] += static_cast<double>(buffers.episode_returns[i]);
+      length_sums[i] += buffers.episode_lengths[i];
       if (buffers.terminated[i] != 0) continue;
       for (std::size_t k = 0; k < kD; ++k) {
         ASSERT_EQ(played.final_observations[(static_cast<std::size_t>(truncations[i]) * kN + i) * kD + k],
@@ -238,6 +241,7 @@ TYPED_TEST(CudaRollout, EqualsTheBatchOfTheSameEnvsBitForBit) {
   EXPECT_EQ(played.truncations, truncations);
   EXPECT_EQ(played.episodes, episodes);
   EXPECT_EQ(played.return_sums, return_sums);
+  EXPECT_EQ(played.length_sums, length_sums);
   EXPECT_EQ(played.control.fault, kNoFault);
   for (std::size_t i = 0; i < kN; ++i) {  // and where it goes on
     EXPECT_EQ(played.after[i].state, played.batch.row(i).state);

@@ -47,6 +47,7 @@ def test_two_peers_write_what_their_logs_and_the_journal_say(murmur: Murmur) -> 
         own_shown = read["rollout/ep_rew_mean"].values()
         assert len(own_shown) > 2
         assert min(own_returns) - 0.01 <= min(own_shown) <= max(own_shown) <= max(own_returns) + 0.01
+        assert read["rollout/ep_len_mean"] == pytest.approx(read["rollout/ep_rew_mean"])  # a step is rewarded by 1
         for tag in ("time/fps", "time/waited_s", "train/loss", "network/sent_bytes", "swarm/rounds_not_final"):
             assert len(read[tag]) > 2, tag
         assert any(tag.startswith("variants/") for tag in read)

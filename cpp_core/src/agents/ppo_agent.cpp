@@ -117,6 +117,7 @@ TrainStats PpoAgent::train(std::int64_t max_env_steps, double max_seconds) {
     *mean *= scale;
   stats.episodes = tally.total.episodes;
   stats.mean_return = tally.total.mean_return();
+  stats.mean_length = tally.total.mean_length();
   for (const EpisodeTally& variant : tally.variants)
     stats.variants.push_back({variant.episodes, variant.mean_return()});
   return stats;

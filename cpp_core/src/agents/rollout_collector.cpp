@@ -142,8 +142,9 @@ void RolloutCollector::record_endings(const ModelMoments& moments, const Rollout
     const bool terminated = buffer.terminated[row + i] != 0;
     const bool truncated = buffer.truncated[row + i] != 0;
     if (!terminated && !truncated) continue;
-    tally.total.add(step_.episode_returns[i]);
-    tally.variants[static_cast<std::size_t>(env_->variant_of()[i])].add(step_.episode_returns[i]);
+    const auto variant = static_cast<std::size_t>(env_->variant_of()[i]);
+    for (EpisodeTally* sum : {&tally.total, &tally.variants[variant]})
+      sum->add(step_.episode_returns[i], step_.episode_lengths[i]);
     if (terminated) continue;
     const auto last = std::span<const float>(step_.final_observations).subspan(i * obs_dim, obs_dim);
     require_finite("final observation", last, obs_dim);

@@ -43,6 +43,7 @@ class PpoTrainer final : public DeviceTrainer {
         truncations_(executor(), size(num_envs_)),
         episodes_(executor(), size(num_envs_)),
         return_sums_(executor(), size(num_envs_)),
+        length_sums_(executor(), size(num_envs_)),
         values_(executor(), rows() + finals()),
         advantages_(executor(), samples()),
         returns_(executor(), samples()),
@@ -253,7 +254,8 @@ class PpoTrainer final : public DeviceTrainer {
             .discounted_now = discounted_now_.data(),
             .truncations = truncations_.data(),
             .episodes = episodes_.data(),
-            .return_sums = return_sums_.data()};
+            .return_sums = return_sums_.data(),
+            .length_sums = length_sums_.data()};
   }
 
   [[noreturn]] void throw_fault(std::uint64_t fault) const {
@@ -279,14 +281,17 @@ class PpoTrainer final : public DeviceTrainer {
   void count_episodes(RolloutTally& tally, std::span<const std::int32_t> variant_of) {
     std::vector<std::int32_t> episodes(size(num_envs_));
     std::vector<double> return_sums(size(num_envs_));
+    std::vector<std::int32_t> length_sums(size(num_envs_));
     executor().download(episodes_, std::span(episodes));
     executor().download(return_sums_, std::span(return_sums));
+    executor().download(length_sums_, std::span(length_sums));
     for (std::size_t i = 0; i < episodes.size(); ++i) {
       const auto variant = static_cast<std::size_t>(variant_of[i]);
       if (tally.variants.size() <= variant) tally.variants.resize(variant + 1);
       for (EpisodeTally* sum : {&tally.total, &tally.variants[variant]}) {
         sum->episodes += episodes[i];
         sum->return_sum += return_sums[i];
+        sum->length_sum += length_sums[i];
       }
     }
   }
@@ -331,6 +336,7 @@ class PpoTrainer final : public DeviceTrainer {
   Buffer<float> discounted_now_;
   Buffer<std::int32_t> truncations_, episodes_;
   Buffer<double> return_sums_;
+  Buffer<std::int32_t> length_sums_;
   Buffer<float> values_;  // of `observations_`
   Buffer<float> advantages_, returns_;
   Buffer<float> base_params_;  // [P], of the policy that the KL penalty holds on to

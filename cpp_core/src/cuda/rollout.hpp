@@ -29,6 +29,7 @@ struct RolloutArrays {
   std::int32_t* truncations = nullptr;  // [N], rows of final_observations in use
   std::int32_t* episodes = nullptr;     // [N], ended in this rollout
   double* return_sums = nullptr;        // [N], of those
+  std::int32_t* length_sums = nullptr;  // [N], of those
 };
 
 /// Most episodes of one env that `num_steps` steps can truncate: the K of RolloutArrays.
@@ -83,7 +84,8 @@ struct Rollout {
       Player& player = players[thread];
       player = {envs[env], Rng(inputs->action_key, static_cast<std::uint64_t>(env)),
                 0.0,       out.discounted_now[env],
-                0,         0};
+                0,         0,
+                0};
       show(block, player, env, 0, actor.input(0) + thread * plan.actor.layers[0].stride);
     });
     for (int step = 0; step < num_steps; ++step) {
@@ -104,6 +106,7 @@ struct Rollout {
       out.truncations[env] = player.truncations;
       out.episodes[env] = player.episodes;
       out.return_sums[env] = player.return_sum;
+      out.length_sums[env] = player.length_sum;
     });
   }
 
@@ -118,7 +121,7 @@ struct Rollout {
     Rng actions;
     double return_sum;
     float discounted;
-    std::int32_t episodes, truncations;
+    std::int32_t episodes, truncations, length_sum;
   };
 
   [[nodiscard]] MURMUR_HOST_DEVICE std::size_t sample(int step, int env) const noexcept {
@@ -172,6 +175,7 @@ struct Rollout {
     if (!outcome.terminated) record_final(block, player, env, at);
     player.discounted = 0.0F;
     player.return_sum += static_cast<double>(player.env.episode_return);
+    player.length_sum += player.env.elapsed;
     ++player.episodes;
     player.env.start_episode();
   }

@@ -17,6 +17,7 @@ class Stats:
     episodes: int
     mean_return: float
     wall_s: float
+    mean_length: float = math.nan
     policy_loss: float = 0.0
     value_loss: float = 0.0
     entropy: float = 0.0

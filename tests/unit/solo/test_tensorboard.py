@@ -73,6 +73,7 @@ def test_every_evaluation_is_a_point_with_the_figures_of_the_curve(options: Trai
         "train/learning_rate": "learning_rate",
     }
     assert list(read["eval/mean_reward"]) == [0, 256, 512, 768, 1024, 1280]
+    assert read["rollout/ep_len_mean"] == read["rollout/ep_rew_mean"]  # in CartPole each step is rewarded by 1
     for tag, name in names.items():
         assert read[tag] == of_curve(summary, name), tag
     assert set(read["time/fps"]) == set(read["train/loss"])

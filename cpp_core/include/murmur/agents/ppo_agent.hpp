@@ -36,6 +36,7 @@ struct TrainStats {
   std::int64_t env_steps = 0;
   std::int64_t episodes = 0;  ///< that ended in this call
   double mean_return = 0.0;   ///< of those; NaN if there are none
+  double mean_length = 0.0;   ///< likewise, env steps
   double approx_kl = 0.0;     ///< the rest: means over this call's updates
   double clip_fraction = 0.0;
   double base_kl = 0.0;  ///< nats, from the policy of the last set_model; 0 where `kl_penalty` is

@@ -22,15 +22,21 @@ namespace murmur {
 struct EpisodeTally {
   std::int64_t episodes = 0;
   double return_sum = 0.0;
+  std::int64_t length_sum = 0;  // env steps
 
-  void add(float episode_return) noexcept {
+  void add(float episode_return, std::int32_t length) noexcept {
     ++episodes;
     return_sum += static_cast<double>(episode_return);
+    length_sum += length;
   }
   /// NaN if none ended.
-  [[nodiscard]] double mean_return() const noexcept {
-    return episodes > 0 ? return_sum / static_cast<double>(episodes)
-                        : std::numeric_limits<double>::quiet_NaN();
+  [[nodiscard]] double mean_return() const noexcept { return mean(return_sum); }
+  /// Likewise.
+  [[nodiscard]] double mean_length() const noexcept { return mean(static_cast<double>(length_sum)); }
+
+ private:
+  [[nodiscard]] double mean(double sum) const noexcept {
+    return episodes > 0 ? sum / static_cast<double>(episodes) : std::numeric_limits<double>::quiet_NaN();
   }
 };
 
