@@ -9,6 +9,8 @@ import yaml
 from tests.docker.compose_swarm import compose_commands, run_compose
 from tests.docker.conftest import unavailable
 
+pytestmark = pytest.mark.docker
+
 CPU = ("docker-compose.yml",)
 GPU = ("docker-compose.yml", "docker-compose.gpu.yml")
 

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
-from tests.process.murmur import FAST, START_S, Murmur
+from tests.process.murmur import ENDLESS, FAST, START_S, Event, Murmur
 
 CORRIDOR = '''
 import threading
@@ -64,7 +65,8 @@ print("the module of the user was imported")
 '''
 
 NAME = "corridors:Corridor-v0"
-BEST = "stop.mean_return=0.97"
+BEST_RETURN = 0.97
+BEST = f"stop.mean_return={BEST_RETURN}"
 
 
 @pytest.fixture
@@ -116,11 +118,18 @@ def test_no_module_is_imported_because_a_file_says_so(murmur_with_env: Murmur) -
 def test_a_swarm_learns_in_it_and_its_chain_can_be_checked(murmur_with_env: Murmur) -> None:
     murmur = murmur_with_env
     variants = "env.variants={short: {params: {length: 2}}, long: {}}"
-    swarm = murmur.run("up", "-n", "2", *FAST, f"env.name={NAME}", variants, BEST, "storage.data_dir=runs")
-    assert swarm.wait(within_s=START_S) == 0, swarm.output
-    finished = swarm.named("run_finished")
-    assert [event["reason"] for event in finished] == ["solved", "solved"]
-    assert len({event["model"] for event in finished}) == 1
+    swarm = murmur.run("up", "-n", "2", *ENDLESS, f"env.name={NAME}", variants, "storage.data_dir=runs")
+    sealed = "round_sealed"
+    first = swarm.wait_for(sealed, lambda event: event["admitted"] == 2, within_s=START_S)
+    for peer in ("peer-1", "peer-2"):
+        swarm.wait_for(sealed, partial(_is_solved_by_both, peer=peer, after=first["round"]))
+    assert swarm.stop() == 0, swarm.output
+    models: dict[int, set[str]] = {}
+    for event in swarm.named("round_final"):
+        if event["round"] >= first["round"]:
+            models.setdefault(event["round"], set()).add(event["model"])
+    assert models
+    assert all(len(of_a_round) == 1 for of_a_round in models.values()), models
     assert {task for event in swarm.named("tasks_assigned") for task in event["tasks"]} == {"short", "long"}
 
     code, output = outcome(murmur, "log", "--verify", "--data-dir", "runs")
@@ -128,7 +137,7 @@ def test_a_swarm_learns_in_it_and_its_chain_can_be_checked(murmur_with_env: Murm
     assert "give the run's configuration (--config)" in output
     assert "was imported" not in output
     settings = murmur.folder / "settings.yaml"
-    settings.write_text(_as_file(f"env.name={NAME}", variants, BEST, *FAST))
+    settings.write_text(_as_file(f"env.name={NAME}", variants, *ENDLESS))
     code, output = outcome(murmur, "log", "--verify", "--data-dir", "runs", "-c", str(settings))
     assert code == 0, output
     assert "good: nothing contradicts the chain" in output
@@ -192,6 +201,16 @@ def test_second_ctrl_c_ends_a_peer_whose_environment_hangs(murmur_with_env: Murm
     time.sleep(0.7)
     hanging.send(signal.SIGINT)
     assert hanging.wait(within_s=10.0) == 128 + signal.SIGINT, hanging.output
+
+
+def _is_solved_by_both(event: Event, peer: str, after: int) -> bool:
+    return bool(
+        event["peer"] == peer
+        and event["round"] > after
+        and event["admitted"] == 2
+        and event["mean_return"] is not None
+        and event["mean_return"] > BEST_RETURN - 0.001
+    )
 
 
 def _as_file(*lines: str) -> str:
