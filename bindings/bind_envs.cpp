@@ -226,7 +226,11 @@ void bind_vector_env(py::module_& m) {
       .def(
           "variant_of",
           [](Env& self) { return self.peek([](VectorEnv& env) { return copy(env.variant_of()); }); },
-          "Return for each env its index in the list last given to assign_variants, int32[N].");
+          "Return for each env its index in the list last given to assign_variants, int32[N].")
+      .def(
+          "waiting", [](Env& self) { return self.peek([](VectorEnv& env) { return copy(env.waiting()); }); },
+          "Return for each env 1 where the next step will only begin an episode, whatever its action, "
+          "uint8[N]; empty where no env ever waits.");
 }
 
 void bind_step_arrays(py::module_& m) {

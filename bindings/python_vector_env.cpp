@@ -1,6 +1,9 @@
 #include "python_vector_env.hpp"
 
+#include <pybind11/stl.h>
+
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -32,18 +35,27 @@ struct PythonVectorEnv::Batch {
         rewards(zeros<float>({size(num_envs)})),
         terminated(zeros<std::uint8_t>({size(num_envs)})),
         truncated(zeros<std::uint8_t>({size(num_envs)})),
+        final_observations(zeros<float>({size(num_envs), size(spec.obs_dim)})),
         resting(zeros<std::uint8_t>({size(num_envs)})),
+        waiting(zeros<std::uint8_t>({size(num_envs)})),
         python(call(py::reinterpret_borrow<py::object>(type),
-                    py::make_tuple(actions, observations, rewards, terminated, truncated, resting))),
+                    py::make_tuple(actions, observations, rewards, terminated, truncated, final_observations,
+                                   resting, waiting))),
+        restarts_itself(python.attr("restarts_itself").cast<bool>()),
         build(python.attr("build")),
         reset(python.attr("reset")),
+        settle(python.attr("settle")),
         step(python.attr("step")) {}
 
   static py::ssize_t size(std::size_t n) { return static_cast<py::ssize_t>(n); }
 
   py::array_t<float> actions, observations, rewards;
-  py::array_t<std::uint8_t> terminated, truncated, resting;
-  py::object python, build, reset, step;
+  py::array_t<std::uint8_t> terminated, truncated;
+  py::array_t<float> final_observations;
+  py::array_t<std::uint8_t> resting, waiting;
+  py::object python;
+  bool restarts_itself;  // its envs begin their next episodes without being told to
+  py::object build, reset, settle, step;
 };
 
 void PythonVectorEnv::DropBatch::operator()(Batch* batch) const noexcept {
@@ -63,7 +75,8 @@ PythonVectorEnv::PythonVectorEnv(const EnvSpec& spec, py::handle batch_type, std
       variants_(spec, num_envs),
       episode_seeds_(num_envs),
       elapsed_(num_envs),
-      returns_(num_envs) {
+      returns_(num_envs),
+      waited_(num_envs) {
   {
     const HeldGil gil;
     batch_ = make_batch();
@@ -80,6 +93,7 @@ void PythonVectorEnv::reset(std::uint64_t seed) {
     episode_seeds_[i] = Rng(seed, i);
     start_episode(i);
   }
+  settle();
 }
 
 void PythonVectorEnv::observe(std::span<float> observations) const noexcept {
@@ -92,12 +106,14 @@ void PythonVectorEnv::step(std::span<const float> actions, const StepOutput& out
   MURMUR_ASSERT(out.rewards.size() == num_envs());
   const HeldGil gil;
   std::ranges::copy(actions, batch_->actions.mutable_data());
+  std::copy_n(batch_->waiting.data(), num_envs(), waited_.begin());
   call(batch_->step, py::make_tuple());
   std::copy_n(batch_->rewards.data(), num_envs(), out.rewards.begin());
   std::copy_n(batch_->terminated.data(), num_envs(), out.terminated.begin());
   std::copy_n(batch_->truncated.data(), num_envs(), out.truncated.begin());
   for (std::size_t i = 0; i < num_envs(); ++i) {
-    if (batch_->resting.data()[i] != 0) {
+    if (waited_[i] != 0) out.rewards[i] = 0.0F;
+    if (batch_->resting.data()[i] != 0 || waited_[i] != 0) {
       out.terminated[i] = out.truncated[i] = 0;
       continue;
     }
@@ -113,6 +129,10 @@ void PythonVectorEnv::rest(std::size_t i) noexcept {
   batch_->resting.mutable_data()[i] = 1;
 }
 
+std::span<const std::uint8_t> PythonVectorEnv::waiting() const noexcept {
+  return {batch_->waiting.data(), num_envs()};
+}
+
 std::vector<std::size_t> PythonVectorEnv::assign_variants(std::span<const EnvVariant> variants) {
   std::vector<std::size_t> changed = variants_.assign(variants);
   const HeldGil gil;
@@ -120,7 +140,10 @@ std::vector<std::size_t> PythonVectorEnv::assign_variants(std::span<const EnvVar
     build(*batch_, i);
     start_episode(i);
   }
-  return changed;
+  const std::vector<std::size_t> restarted = settle();
+  std::vector<std::size_t> all;
+  std::ranges::set_union(changed, restarted, std::back_inserter(all));
+  return all;
 }
 
 std::span<const std::int32_t> PythonVectorEnv::variant_of() const noexcept {
@@ -175,6 +198,7 @@ void PythonVectorEnv::load(BlobReader& reader) {
     episode_seeds_[i] = Rng::from_state({streams[2 * i], streams[2 * i + 1]});
     start_episode(i);
   }
+  settle();
 }
 
 PythonVectorEnv::BatchPtr PythonVectorEnv::make_batch() const {
@@ -197,19 +221,31 @@ void PythonVectorEnv::start_episode(std::size_t i) {
   const SeedRange seeds = variants_.seeds(i);
   const std::uint64_t seed = seeds.start + episode_seeds_[i].below(seeds.end - seeds.start);
   call(batch_->reset, py::make_tuple(i, seed & kSeedBits));
+  count_anew(i);
+}
+
+std::vector<std::size_t> PythonVectorEnv::settle() {
+  const auto restarted = call(batch_->settle, py::make_tuple()).cast<std::vector<std::size_t>>();
+  for (const std::size_t i : restarted) count_anew(i);
+  return restarted;
+}
+
+void PythonVectorEnv::count_anew(std::size_t i) noexcept {
   elapsed_[i] = 0;
   returns_[i] = 0.0F;
 }
 
 void PythonVectorEnv::end_episode(std::size_t i, const StepOutput& out) {
-  std::ranges::copy(observation(i), out.final_observations.subspan(i * spec().obs_dim).begin());
+  const auto& final = batch_->restarts_itself ? batch_->final_observations : batch_->observations;
+  const std::size_t row = i * spec().obs_dim;
+  std::copy_n(final.data() + row, spec().obs_dim, out.final_observations.subspan(row).begin());
   out.episode_returns[i] = returns_[i];
   out.episode_lengths[i] = elapsed_[i];
-  start_episode(i);
-}
-
-std::span<const float> PythonVectorEnv::observation(std::size_t i) const noexcept {
-  return {batch_->observations.data() + i * spec().obs_dim, spec().obs_dim};
+  if (batch_->restarts_itself) {
+    count_anew(i);
+  } else {
+    start_episode(i);
+  }
 }
 
 }  // namespace murmur::python

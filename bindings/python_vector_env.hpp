@@ -15,12 +15,13 @@
 
 namespace murmur::python {
 
-/// A batch of environments that Python steps, one after another and with the GIL held: a call of `step` is
-/// one call into Python.
+/// A batch of environments that Python steps, one after another or all at once, and with the GIL held: a call
+/// of `step` is one call into Python.
 ///
 /// Python makes, resets and steps them; which env is of which variant, what episode comes next and how long
-/// the running one is are known here, as of the core's own. Running episodes are not part of what `save`
-/// writes: after `load` every env begins its next one.
+/// the running one is are known here, as of the core's own. Where Python has all in one object, that object
+/// begins the episodes after the first by itself: the seeds drawn here are only of those it begins with.
+/// Running episodes are not part of what `save` writes: after `load` every env begins its next one.
 ///
 /// Every function may be called with or without the GIL. Errors of Python come as
 /// pybind11::error_already_set.
@@ -29,10 +30,10 @@ class PythonVectorEnv final : public VectorEnv {
   static constexpr std::size_t kMaxPythonEnvs =
       4096;  // objects of Python: thousands of times as large as ours
 
-  /// `batch_type(actions, observations, rewards, terminated, truncated, resting)` takes arrays float32[N, A],
-  /// float32[N, D], float32[N] and three of uint8[N], and returns what works on them: see
-  /// peer/python_envs/batch.py. It must outlive the batch. Throws std::invalid_argument unless 1 <= num_envs
-  /// <= kMaxPythonEnvs.
+  /// `batch_type(actions, observations, rewards, terminated, truncated, final_observations, resting,
+  /// waiting)` takes arrays float32[N, A], float32[N, D], float32[N], two of uint8[N], float32[N, D] and two
+  /// of uint8[N], and returns what works on them: see peer/python_envs/batch.py. It must outlive the batch.
+  /// Throws std::invalid_argument unless 1 <= num_envs <= kMaxPythonEnvs.
   PythonVectorEnv(const EnvSpec& spec, pybind11::handle batch_type, std::size_t num_envs, std::uint64_t seed);
   ~PythonVectorEnv() override;
 
@@ -40,6 +41,7 @@ class PythonVectorEnv final : public VectorEnv {
   void observe(std::span<float> observations) const noexcept override;
   void step(std::span<const float> actions, const StepOutput& out) override;
   void rest(std::size_t i) noexcept override;
+  [[nodiscard]] std::span<const std::uint8_t> waiting() const noexcept override;
   std::vector<std::size_t> assign_variants(std::span<const EnvVariant> variants) override;
   [[nodiscard]] std::span<const std::int32_t> variant_of() const noexcept override;
   /// Throws std::invalid_argument: nobody knows how to copy such an env's state.
@@ -60,8 +62,10 @@ class PythonVectorEnv final : public VectorEnv {
   void build(Batch& batch, std::size_t i) const;
   void start_episode(std::size_t i);
   void end_episode(std::size_t i, const StepOutput& out);
+  /// Have Python carry out what was built and started. Returns the envs that began anew, ascending.
+  std::vector<std::size_t> settle();
 
-  [[nodiscard]] std::span<const float> observation(std::size_t i) const noexcept;
+  void count_anew(std::size_t i) noexcept;
 
   pybind11::handle batch_type_;
   BatchPtr batch_;
@@ -69,6 +73,7 @@ class PythonVectorEnv final : public VectorEnv {
   std::vector<Rng> episode_seeds_;     // [N], draws the next episode's seed
   std::vector<std::int32_t> elapsed_;  // [N], steps of the running episode
   std::vector<float> returns_;         // [N], its reward so far
+  std::vector<std::uint8_t> waited_;   // [N], `waiting` before the step
 };
 
 }  // namespace murmur::python

@@ -15,12 +15,12 @@ class KnownEnvs:
     def names(self) -> Sequence[str]:
         return env_names()
 
-    def find(self, name: str) -> EnvSpec | None:
+    def find(self, name: str, *, vectorized: bool = False) -> EnvSpec | None:
         if is_python_env(name):
             return EnvSpec(
                 params={
                     each.name: ParamRange(default=each.default, low=each.low, high=each.high, is_whole=each.is_whole)
-                    for each in register_env(name).parameters.values()
+                    for each in register_env(name, vectorized=vectorized).parameters.values()
                 },
                 max_envs=MAX_PYTHON_ENVS,
             )

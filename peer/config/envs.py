@@ -33,8 +33,8 @@ class EnvCatalogue(Protocol):
     def names(self) -> Sequence[str]:
         """Names to choose from; there may be more than can be listed."""
 
-    def find(self, name: str) -> EnvSpec | None:
-        """Return what is known of the environment; None where there is none of the name.
+    def find(self, name: str, *, vectorized: bool) -> EnvSpec | None:
+        """Return what is known of the environment; None where there is none of the name. vectorized: `env.vectorized`.
 
         Raises: ValueError saying why the one of that name cannot be used.
         """

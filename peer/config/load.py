@@ -139,7 +139,7 @@ def _unknown_envs(root: tree.Branch, config: Config, known: EnvCatalogue) -> Ite
     _, node = tree.find(root, ("env", "name"))
     where = f"{node.origin.text}: env.name"
     try:
-        spec = known.find(name)
+        spec = known.find(name, vectorized=config.env.vectorized)
     except ValueError as error:
         yield f"{where}: {name} cannot be used: {error}"
         return

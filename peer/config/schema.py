@@ -142,6 +142,7 @@ class EnvConfig(Section):
     variants: Annotated[Mapping[Slug, VariantConfig], Field(min_length=1, max_length=1024)] = Field(
         default_factory=lambda: {"standard": VariantConfig()}
     )
+    vectorized: bool = False
 
 
 class ModelConfig(Section):

@@ -1,52 +1,31 @@
-"""Environments with Gymnasium's interface as a batch: what the core steps where its own are columns of numbers.
+"""Environments with Gymnasium's interface, one by one: what the core steps where its own are columns of numbers.
 
 Seeds, lengths and returns of episodes are the core's business (bindings/python_vector_env.hpp).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any  # Any: whatever an environment returns
 
 import numpy as np
 import numpy.typing as npt
 
-from peer.errors import EnvFailedError
-from peer.python_envs.failures import FAILURES, told
+from peer.python_envs.arrays import StepArrays
+from peer.python_envs.failures import FAILURES, failed
 from peer.python_envs.printing import printing_to_stderr
 from peer.python_envs.python_env import Params, PythonEnv
-from peer.python_envs.spaces import Env, Floats
-from peer.python_envs.stopping import (
-    require_no_interrupt_of_ours,
-    require_not_stopped,
-    require_not_stopped_by_now,
-)
-
-Flags = npt.NDArray[np.uint8]
+from peer.python_envs.spaces import Env
+from peer.python_envs.stopping import require_not_stopped
 
 
 class EnvBatch:
-    """N environments that work on the core's arrays. Nobody else may keep these: they are written again and again."""
+    """N environments that work on the core's arrays."""
 
-    def __init__(
-        self,
-        kind: PythonEnv,
-        actions: Floats,
-        observations: Floats,
-        rewards: Floats,
-        terminated: Flags,
-        truncated: Flags,
-        resting: Flags,
-    ) -> None:
-        """actions: [N, A], what `step` does. observations: [N, D], what it leads to; `reset` writes one row.
+    restarts_itself = False
+    """The core says when an episode begins, and by which seed."""
 
-        rewards, terminated, truncated: [N], likewise. resting: [N], 1 where `step` shall pass over an environment.
-        """
+    def __init__(self, kind: PythonEnv, arrays: StepArrays) -> None:
         self._kind = kind
-        self._actions = actions
-        self._observations = observations
-        self._rewards = rewards
-        self._terminated = terminated
-        self._truncated = truncated
-        self._resting = resting
+        self._arrays = arrays
         self._envs: list[Env] = []
         self._params: list[Params] = []
         self._row = (kind.observation_dim,)
@@ -64,7 +43,7 @@ class EnvBatch:
                 self._params.append(wanted)
             elif self._params[index] != wanted:
                 env = self._kind.take(wanted)
-                self._kind.give_back(self._params[index], self._envs[index])
+                self._kind.idle.give_back(self._params[index], self._envs[index])
                 self._envs[index], self._params[index] = env, wanted
 
     def reset(self, index: int, seed: int) -> None:
@@ -75,7 +54,11 @@ class EnvBatch:
                 observation, _ = self._envs[index].reset(seed=seed)
             self._observe(index, observation)
         except FAILURES as error:
-            raise self._failed(f"reset(seed={seed})", error) from error
+            raise failed(self._kind.name, f"reset(seed={seed})", error) from error
+
+    def settle(self) -> Sequence[int]:
+        """Return the environments that began anew with others: none."""
+        return ()
 
     def step(self) -> None:
         """Move every environment on by its action. Raises: EnvFailedError."""
@@ -86,13 +69,14 @@ class EnvBatch:
         """Leave the environments to who needs some next."""
         with printing_to_stderr:
             for params, env in zip(self._params, self._envs, strict=True):
-                self._kind.give_back(params, env)
+                self._kind.idle.give_back(params, env)
         self._envs.clear()
         self._params.clear()
 
     def _step(self) -> None:
-        resting = self._resting.tolist()
-        for index, action in enumerate(self._kind.actions.of(self._actions)):
+        arrays = self._arrays
+        resting = arrays.resting.tolist()
+        for index, action in enumerate(self._kind.actions.of(arrays.actions)):
             if resting[index]:
                 continue
             require_not_stopped()
@@ -100,20 +84,14 @@ class EnvBatch:
                 observation, reward, terminated, truncated, _ = self._envs[index].step(action)
                 self._observe(index, observation)
                 self._reward(index, reward)
-                self._terminated[index] = bool(terminated)
-                self._truncated[index] = bool(truncated)
+                arrays.terminated[index] = bool(terminated)
+                arrays.truncated[index] = bool(truncated)
             except FAILURES as error:
-                raise self._failed(f"step({action})", error) from error
-
-    def _failed(self, call: str, error: BaseException) -> EnvFailedError:
-        """Return what to raise for it. Raises: EnvStoppedError, KeyboardInterrupt when it was no failure."""
-        require_no_interrupt_of_ours(error)
-        require_not_stopped_by_now()
-        return EnvFailedError(f"{self._kind.name} failed in {call}: {told(error)}")
+                raise failed(self._kind.name, f"step({action})", error) from error
 
     def _reward(self, index: int, reward: Any) -> None:
         try:
-            self._rewards[index] = reward
+            self._arrays.rewards[index] = reward
         except (TypeError, ValueError) as error:
             raise ValueError(f"a reward must be one number, got {reward!r}") from error
 
@@ -121,4 +99,4 @@ class EnvBatch:
         row = np.asarray(observation)
         if row.shape != self._row:
             raise ValueError(f"observations have shape {self._row}, got {row.shape}")
-        self._observations[index] = row
+        self._arrays.observations[index] = row

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import gymnasium
 
+from peer.errors import EnvFailedError
+from peer.python_envs.stopping import require_no_interrupt_of_ours, require_not_stopped_by_now
+
 _NOT_THEIRS = (*(str(Path(file).parent) for file in (__file__, gymnasium.__file__)), "<frozen")
 """Where Gymnasium's code is, and ours: whoever reads wants the line of their own."""
 
@@ -23,6 +26,16 @@ def told(error: BaseException) -> str:
     theirs = [frame for frame in frames if not _is_others(frame.filename)]
     place = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
     return f"{type(error).__name__}: {error}{place}"
+
+
+def failed(name: str, call: str, error: BaseException) -> EnvFailedError:
+    """Return what to raise when `call` of environment `name` ended with `error`.
+
+    Raises: EnvStoppedError, KeyboardInterrupt when it was no failure.
+    """
+    require_no_interrupt_of_ours(error)
+    require_not_stopped_by_now()
+    return EnvFailedError(f"{name} failed in {call}: {told(error)}")
 
 
 def _is_others(file: str) -> bool:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any  # Any: whatever an environment takes
 
-from gymnasium.envs.registration import EnvSpec, load_env_creator, make
+from gymnasium.envs.registration import EnvSpec, load_env_creator, make, make_vec
 
 _LARGEST_WHOLE = 2**53
 """Of those that a double holds exactly, as all numbers of the configuration are."""
 
 _LARGEST = 1.7976931348623157e308
 
-_OF_GYMNASIUM = frozenset(inspect.signature(make).parameters)
-"""Arguments that `gymnasium.make` keeps to itself: the constructor never sees them."""
+_OF_GYMNASIUM = frozenset(inspect.signature(make).parameters) | frozenset(inspect.signature(make_vec).parameters)
+"""Arguments that `gymnasium.make` and `make_vec` keep to themselves: nobody else says what the constructor sees."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +55,18 @@ class Parameter:
         return bool(number) if isinstance(self.default, bool) else int(number)
 
 
-def parameters_of(spec: EnvSpec) -> tuple[Parameter, ...]:
-    """Return them in the constructor's order. What is registered for the environment goes before its own default."""
+def parameters_of(spec: EnvSpec, *, together: bool) -> tuple[Parameter, ...]:
+    """Return them in the constructor's order. What is registered for the environment goes before its own default.
+
+    together: of the constructor that makes many at once.
+    """
     given = dict(_numbers(spec.kwargs))
-    own = dict(_numbers(_defaults(_creator(spec))))
+    own = dict(_numbers(_defaults(_creator(spec.vector_entry_point if together else spec.entry_point))))
     return tuple(Parameter(name=name, default=default) for name, default in {**own, **given}.items())
 
 
-def _creator(spec: EnvSpec) -> Callable[..., Any]:
-    entry = spec.entry_point
-    if entry is None:
-        raise ValueError("it has no constructor for one environment (entry_point)")
+def _creator(entry: Callable[..., Any] | str | None) -> Callable[..., Any]:
+    assert entry is not None  # one was made by it
     return load_env_creator(entry) if isinstance(entry, str) else entry
 
 

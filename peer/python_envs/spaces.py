@@ -12,6 +12,7 @@ from gymnasium.wrappers import FlattenObservation
 
 Floats = npt.NDArray[np.float32]
 Env = gym.Env[Any, Any]
+BatchEnv = gym.vector.VectorEnv[Any, Any, Any]
 
 MAX_OBSERVATION_DIM = 65_536
 """Numbers of one observation. Policies are dense networks: each has a weight for each unit of the first layer."""
@@ -33,6 +34,9 @@ class Actions(Protocol):
     def of(self, actions: Floats) -> Iterator[Any]:
         """Return each environment's action, of its own kind."""
 
+    def together(self, actions: Floats) -> npt.NDArray[Any]:
+        """Return all of them as one array, [N, ...]."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -53,7 +57,10 @@ class Choice:
         return np.zeros(0, np.float32)
 
     def of(self, actions: Floats) -> Iterator[Any]:
-        return iter(actions[:, 0].astype(self.space.dtype))
+        return iter(self.together(actions))
+
+    def together(self, actions: Floats) -> npt.NDArray[Any]:
+        return actions[:, 0].astype(self.space.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +82,15 @@ class Numbers:
         return self.space.high.reshape(-1).astype(np.float32)
 
     def of(self, actions: Floats) -> Iterator[Any]:
+        return iter(self.together(actions))
+
+    def together(self, actions: Floats) -> npt.NDArray[Any]:
         shaped = actions.reshape(-1, *self.space.shape)
-        return iter(np.clip(shaped, self.space.low, self.space.high).astype(self.space.dtype, copy=False))
+        return np.clip(shaped, self.space.low, self.space.high).astype(self.space.dtype, copy=False)
 
 
-def actions_of(env: Env) -> Actions:
+def actions_of(space: gym.Space[Any]) -> Actions:
     """Raises: ValueError for a space that the core has no policy for."""
-    space = env.action_space
     if isinstance(space, Discrete) and space.start == 0:
         return Choice(space)
     if isinstance(space, Box) and np.issubdtype(space.dtype, np.floating) and space.shape != (0,):
@@ -97,10 +106,25 @@ def with_flat_observations(env: Env) -> Env:
     space = env.observation_space
     if not _can_be_flattened(space):
         raise ValueError(f"observations must be of a fixed number of numbers, got {space}")
+    _check_size(space)
+    return env if isinstance(space, Box) and len(space.shape) == 1 else FlattenObservation(env)
+
+
+def checked_shape(space: gym.Space[Any]) -> tuple[int, ...]:
+    """Return the shape of the observations of each of many environments that step together.
+
+    Raises: ValueError for what is no array of numbers, or is too large.
+    """
+    if not isinstance(space, Box):
+        raise ValueError(f"observations of environments that step together must be a Box, got {space}")
+    _check_size(space)
+    return space.shape
+
+
+def _check_size(space: gym.Space[Any]) -> None:
     size = flatdim(space)
     if not 1 <= size <= MAX_OBSERVATION_DIM:
         raise ValueError(f"observations must be 1 to {MAX_OBSERVATION_DIM} numbers, got {size}: {space}")
-    return env if isinstance(space, Box) and len(space.shape) == 1 else FlattenObservation(env)
 
 
 def _can_be_flattened(space: gym.Space[Any]) -> bool:

@@ -34,14 +34,16 @@ inline constexpr EnvSpec kScriptedSpec{
     .params = {},
 };
 
-/// Episodes start at observation 0; then the script decides.
+/// Episodes start at observation 0; then the script decides. With `waits` each is followed by a step that
+/// only begins the next one, and is chosen from an observation of -99, which nobody may use.
 class ScriptedEnv final : public VectorEnv {
  public:
   using Script = std::function<ScriptedStep(std::size_t env, std::size_t step)>;
 
-  ScriptedEnv(std::size_t num_envs, Script script)
+  ScriptedEnv(std::size_t num_envs, Script script, bool waits = false)
       : VectorEnv(kScriptedSpec, num_envs),
         script_(std::move(script)),
+        waiting_(waits ? num_envs : 0),
         steps_(num_envs),
         returns_(num_envs),
         observations_(num_envs),
@@ -55,6 +57,13 @@ class ScriptedEnv final : public VectorEnv {
   }
   void step(std::span<const float> /*actions*/, const StepOutput& out) noexcept override {
     for (std::size_t i = 0; i < num_envs(); ++i) {
+      if (!waiting_.empty() && waiting_[i] != 0) {
+        restart(i);
+        out.observations[i] = observations_[i];
+        out.rewards[i] = 0.0F;
+        out.terminated[i] = out.truncated[i] = waiting_[i] = 0;
+        continue;
+      }
       const ScriptedStep now = script_(i, ++steps_[i]);
       observations_[i] = now.observation;
       returns_[i] += now.reward;
@@ -66,11 +75,16 @@ class ScriptedEnv final : public VectorEnv {
         out.episode_returns[i] = returns_[i];
         out.episode_lengths[i] = static_cast<std::int32_t>(steps_[i]);
         restart(i);
+        if (!waiting_.empty()) {
+          waiting_[i] = 1;
+          observations_[i] = -99.0F;
+        }
       }
       out.observations[i] = observations_[i];
     }
   }
   void rest(std::size_t i) noexcept override { resting.push_back(i); }
+  [[nodiscard]] std::span<const std::uint8_t> waiting() const noexcept override { return waiting_; }
   /// Restarts the first env, whatever it is asked for.
   std::vector<std::size_t> assign_variants(std::span<const EnvVariant> variants) override {
     std::size_t env = 0;
@@ -99,6 +113,7 @@ class ScriptedEnv final : public VectorEnv {
   }
 
   Script script_;
+  std::vector<std::uint8_t> waiting_;
   std::vector<std::size_t> steps_;
   std::vector<float> returns_;
   std::vector<float> observations_;

@@ -38,11 +38,12 @@ void set_known_critic(ScalarBackend& backend, const PolicyLayout& layout) {
 }
 
 struct Fixture {
-  Fixture(std::size_t num_envs, std::size_t num_steps, ScriptedEnv::Script script, PpoConfig settings = {})
+  Fixture(std::size_t num_envs, std::size_t num_steps, ScriptedEnv::Script script, PpoConfig settings = {},
+          bool waits = false)
       : backend(layout),
         moments(1),
         buffer({num_steps, num_envs, 1, 1}),
-        collector(std::make_unique<ScriptedEnv>(num_envs, std::move(script)), with_gamma(settings)) {
+        collector(std::make_unique<ScriptedEnv>(num_envs, std::move(script), waits), with_gamma(settings)) {
     set_known_critic(backend, layout);
   }
   static PpoConfig with_gamma(PpoConfig config) {
@@ -85,6 +86,52 @@ TEST(RolloutCollector, TruncationBootstrapsFromTheFinalObservationAndTermination
   }
   EXPECT_EQ(f.tally.total.episodes, 3);
   EXPECT_EQ(f.tally.total.return_sum, 18.0);
+}
+
+TEST(RolloutCollector, StepsThatOnlyBeginAnEpisodeAreNotLearnedFrom) {
+  // The third step ends an episode, the fourth begins the next one: samples 3 and 7 of one env.
+  PpoConfig config;
+  config.normalize_rewards = true;
+  auto script = [](std::size_t env, std::size_t step) {
+    return ScriptedStep{.observation = static_cast<float>(step),
+                        .reward = static_cast<float>(step),
+                        .terminated = step == 3 && env == 0,
+                        .truncated = step == 3 && env == 1};
+  };
+  Fixture waits(2, 8, script, config, true);
+  Fixture plain(2, 6, script, config);
+  waits.collect();
+  plain.collect();
+  EXPECT_EQ(waits.buffer.num_gaps(), 4U);
+  EXPECT_EQ(waits.tally.total.episodes, plain.tally.total.episodes);
+  EXPECT_EQ(waits.tally.total.return_sum, plain.tally.total.return_sum);
+  for (const std::size_t k : {0U, 1U}) {  // observations, and discounted returns
+    EXPECT_EQ(waits.moments.fresh().count()[k], plain.moments.fresh().count()[k]);
+    EXPECT_NEAR(waits.moments.fresh().mean()[k], plain.moments.fresh().mean()[k], 1e-6);
+  }
+  for (std::size_t row = 0; row < 16; ++row) {
+    const std::size_t t = row / 2;
+    if (t == 3 || t == 7) {  // a copy of one of the others
+      EXPECT_GE(waits.buffer.observations[row], 0.0F);
+      continue;
+    }
+    const std::size_t same = row - (t > 3 ? 2 : 0);
+    EXPECT_EQ(waits.buffer.observations[row], plain.buffer.observations[same]);
+    EXPECT_NEAR(waits.buffer.advantages[row], plain.buffer.advantages[same], 1e-5) << row;
+    EXPECT_NEAR(waits.buffer.returns[row], plain.buffer.returns[same], 1e-5) << row;
+  }
+}
+
+TEST(RolloutCollector, ARolloutThatOnlyBeginsEpisodesSaysThatNothingIsToBeChanged) {
+  Fixture f(
+      2, 1, [](std::size_t /*env*/, std::size_t /*step*/) { return ScriptedStep{.terminated = true}; }, {},
+      true);
+  f.collect();
+  EXPECT_EQ(f.buffer.num_gaps(), 0U);
+  f.collect();
+  EXPECT_EQ(f.buffer.num_gaps(), 2U);
+  EXPECT_EQ(f.buffer.advantages, (std::vector<float>{0.0F, 0.0F}));
+  EXPECT_EQ(f.buffer.returns[0], f.buffer.values[0]);
 }
 
 TEST(RolloutCollector, EpisodesRunOnFromOneRolloutToTheNext) {

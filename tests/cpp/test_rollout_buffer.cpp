@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <numeric>
 #include <stdexcept>
 #include <vector>
 
@@ -41,6 +43,29 @@ TEST(RolloutBuffer, ReturnsAreAdvantagesPlusValues) {
   compute_gae(buffer.gae_input(), 0.9F, 0.95F, expected);
   EXPECT_EQ(buffer.advantages, expected);
   for (std::size_t i = 0; i < 12; ++i) EXPECT_EQ(buffer.returns[i], expected[i] + buffer.values[i]);
+}
+
+TEST(RolloutBuffer, GapsBecomeCopiesOfOtherSamplesAndAreCounted) {
+  RolloutBuffer buffer({.num_steps = 4, .num_envs = 2, .obs_dim = 2, .action_dim = 3});
+  std::iota(buffer.observations.begin(), buffer.observations.end(), 0.0F);
+  std::iota(buffer.actions.begin(), buffer.actions.end(), 0.0F);
+  for (auto* array : {&buffer.log_probs, &buffer.values, &buffer.advantages, &buffer.returns})
+    std::iota(array->begin(), array->end(), 0.0F);
+  const std::vector<std::size_t> gaps{0, 3, 4};
+  Rng rng(1);
+  buffer.fill_gaps(gaps, rng);
+  EXPECT_EQ(buffer.num_gaps(), 3U);
+  for (std::size_t i = 0; i < 8; ++i) {
+    const float from = buffer.returns[i];
+    EXPECT_EQ(std::ranges::binary_search(gaps, i), from != static_cast<float>(i)) << i;
+    EXPECT_FALSE(std::ranges::binary_search(gaps, static_cast<std::size_t>(from))) << i;
+    EXPECT_EQ(buffer.observations[2 * i + 1], 2.0F * from + 1.0F);
+    EXPECT_EQ(buffer.actions[3 * i + 2], 3.0F * from + 2.0F);
+    for (const auto* array : {&buffer.log_probs, &buffer.values, &buffer.advantages})
+      EXPECT_EQ((*array)[i], from);
+  }
+  buffer.fill_gaps({}, rng);
+  EXPECT_EQ(buffer.num_gaps(), 0U);
 }
 
 TEST(RolloutBuffer, EmptyOrAbsurdShapesAreNamed) {

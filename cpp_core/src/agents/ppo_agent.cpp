@@ -126,7 +126,7 @@ TrainStats PpoAgent::train(std::int64_t max_env_steps, double max_seconds) {
 void PpoAgent::train_once(TrainStats& stats, RolloutTally& tally) {
   stats.learning_rate = scheduled_learning_rate(config_, env_steps_);
   const UpdateStats update = iterate(tally);
-  const auto steps = static_cast<std::int64_t>(rollout_.num_samples());
+  const auto steps = static_cast<std::int64_t>(rollout_.num_samples() - rollout_.num_gaps());
   env_steps_ += steps;
   stats.env_steps += steps;
   stats.approx_kl += update.last_epoch.approx_kl;

@@ -49,11 +49,14 @@ void RolloutCollector::collect(PpoBackend& backend, ModelMoments& moments, Rollo
   if (tally.variants.size() < variants) tally.variants.resize(variants);
   final_observations_.clear();
   final_positions_.clear();
+  gaps_.clear();
   if (!log_std_.empty()) backend.log_std(log_std_);
   // Huang et al. 2022, detail 1: a fixed number of steps; episodes run on from one rollout to the next.
   for (std::size_t t = 0; t < buffer.shape().num_steps; ++t) {
+    const std::span<const std::uint8_t> waiting = env_->waiting();
+    waiting_.assign(waiting.begin(), waiting.end());
     require_finite("observation", step_.observations, obs_dim);
-    moments.add_observations(step_.observations);
+    moments.add_observations(of_episodes(step_.observations, obs_dim));
     const std::span<float> observations = buffer.at_step(buffer.observations, t, obs_dim);
     see(moments, step_.observations, observations);
     const std::span<float> actions = buffer.at_step(buffer.actions, t, env_->spec().action_dim);
@@ -69,6 +72,7 @@ void RolloutCollector::collect(PpoBackend& backend, ModelMoments& moments, Rollo
   }
   fill_values(backend, moments, buffer);
   buffer.compute_advantages(static_cast<float>(config_.gamma), static_cast<float>(config_.gae_lambda));
+  buffer.fill_gaps(gaps_, action_rng_);
 }
 
 void RolloutCollector::assign_variants(std::span<const EnvVariant> variants) {
@@ -124,7 +128,7 @@ void RolloutCollector::choose_actions(PpoBackend& backend, std::span<const float
 void RolloutCollector::record_rewards(ModelMoments& moments, RolloutBuffer& buffer, std::size_t step) {
   const std::span<float> rewards = buffer.at_step(buffer.rewards, step);
   require_finite("reward", rewards);
-  moments.add_returns(returns_.add(rewards));
+  moments.add_returns(of_episodes(returns_.add(rewards), 1));
   returns_.end_episodes(buffer.at_step(buffer.terminated, step), buffer.at_step(buffer.truncated, step));
   // Huang et al. 2022, continuous details 8 and 9: reward scaling and clipping.
   const auto clip = static_cast<float>(config_.reward_clip);
@@ -139,6 +143,10 @@ void RolloutCollector::record_endings(const ModelMoments& moments, const Rollout
   const std::size_t obs_dim = env_->spec().obs_dim;
   const std::size_t row = step * env_->num_envs();
   for (std::size_t i = 0; i < env_->num_envs(); ++i) {
+    if (!waiting_.empty() && waiting_[i] != 0) {
+      gaps_.push_back(row + i);
+      continue;
+    }
     const bool terminated = buffer.terminated[row + i] != 0;
     const bool truncated = buffer.truncated[row + i] != 0;
     if (!terminated && !truncated) continue;
@@ -174,6 +182,17 @@ void RolloutCollector::fill_values(PpoBackend& backend, const ModelMoments& mome
     buffer.final_values[final_positions_[k]] = final_values_[k];
   }
   require_finite("value", buffer.values);
+}
+
+std::span<const float> RolloutCollector::of_episodes(std::span<const float> rows, std::size_t width) {
+  if (std::ranges::find(waiting_, 1) == waiting_.end()) return rows;
+  of_episodes_.clear();
+  for (std::size_t i = 0; i < waiting_.size(); ++i) {
+    if (waiting_[i] != 0) continue;
+    const std::span<const float> row = rows.subspan(i * width, width);
+    of_episodes_.insert(of_episodes_.end(), row.begin(), row.end());
+  }
+  return of_episodes_;
 }
 
 void RolloutCollector::see(const ModelMoments& moments, std::span<const float> raw,

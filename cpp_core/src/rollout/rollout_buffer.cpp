@@ -1,5 +1,7 @@
 #include "murmur/rollout/rollout_buffer.hpp"
 
+#include <algorithm>
+#include <cstddef>
 #include <initializer_list>
 #include <string>
 #include <utility>
@@ -38,6 +40,30 @@ RolloutBuffer::RolloutBuffer(const RolloutShape& shape) : shape_(shape) {
 void RolloutBuffer::compute_advantages(float gamma, float lambda) {
   compute_gae(gae_input(), gamma, lambda, advantages);
   for (std::size_t i = 0; i < num_samples(); ++i) returns[i] = advantages[i] + values[i];
+}
+
+void RolloutBuffer::fill_gaps(std::span<const std::size_t> gaps, Rng& rng) {
+  num_gaps_ = gaps.size();
+  for (const std::size_t gap : gaps) {
+    if (gaps.size() == num_samples()) {
+      advantages[gap] = 0.0F;
+      returns[gap] = values[gap];
+      continue;
+    }
+    std::size_t other = gap;
+    while (std::ranges::binary_search(gaps, other)) other = rng.below(num_samples());
+    copy_sample(other, gap);
+  }
+}
+
+void RolloutBuffer::copy_sample(std::size_t from, std::size_t to) noexcept {
+  auto copy = [=](std::vector<float>& array, std::size_t width) {
+    std::copy_n(array.begin() + static_cast<std::ptrdiff_t>(from * width), width,
+                array.begin() + static_cast<std::ptrdiff_t>(to * width));
+  };
+  copy(observations, shape_.obs_dim);
+  copy(actions, shape_.action_dim);
+  for (auto* array : {&log_probs, &values, &advantages, &returns}) copy(*array, 1);
 }
 
 GaeInput RolloutBuffer::gae_input() const noexcept {

@@ -27,7 +27,7 @@ class TwoEnvs:
 
     names = tuple(_SPECS)
 
-    def find(self, name: str) -> EnvSpec | None:
+    def find(self, name: str, *, vectorized: bool) -> EnvSpec | None:
         if name == "broken:Env-v0":
             raise ValueError("it has no time limit")
         return _SPECS.get(name)

@@ -27,6 +27,7 @@ VALUES = {
     "run.seed": ("1", "2"),
     "env.name": ("CartPole-v1", "Pendulum-v1"),
     "env.variants": ("{a: {}}", "{b: {}}"),
+    "env.vectorized": ("false", "true"),
     "model.hidden": ("[64, 64]", "[32]"),
     "model.activation": ("tanh", "relu"),
     "model.shared_trunk": ("false", "true"),

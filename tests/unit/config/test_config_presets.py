@@ -14,12 +14,19 @@ BASE = CONFIGS / "config.yaml"
 PRESETS = sorted(path for path in CONFIGS.glob("*.yaml") if path != BASE)
 
 
+OF_PYTHON = {"gymnasium:HalfCheetah-v5": "Pendulum-v1"}
+"""Environments of presets that need a package which this project does not, and one of the core's in place of each."""
+
+
 def load(path: Path) -> Config:
-    return load_config([BASE, path], {}, [], known_envs=KnownEnvs())
+    named = load_config([BASE, path], {}, []).env.name
+    stand_in = OF_PYTHON.get(named, named)
+    return load_config([BASE, path], {}, [f"env.name={stand_in}"], known_envs=KnownEnvs())
 
 
 def test_every_environment_has_a_preset() -> None:
-    assert {load(path).env.name for path in PRESETS} | {load(BASE).env.name} == set(env_names())
+    named = {load_config([BASE, path], {}, []).env.name for path in [BASE, *PRESETS]}
+    assert named == {*env_names(), *OF_PYTHON}
 
 
 def test_presets_have_runs_of_their_own() -> None:

@@ -8,4 +8,4 @@ from peer.python_envs import registration
 @pytest.fixture(autouse=True)
 def no_environment_of_another_test() -> None:
     for kind in registration._registered.values():
-        kind._idle.clear()
+        kind.idle.clear()

@@ -12,7 +12,7 @@ from tests.unit.python_envs.sample_envs import Corridor, name
 def nothing_left_open() -> None:
     kind = register_env(name("Corridor-v0"))  # makes one, the first time
     close_all()
-    kind._idle.clear()  # closed, too
+    kind.idle.clear()  # closed, too
     Corridor.closed = 0
 
 

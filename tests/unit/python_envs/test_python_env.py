@@ -11,8 +11,8 @@ def test_an_environment_of_the_same_parameters_is_used_again() -> None:
     kind = find_python_env(name("Corridor-v0"))
     first, other = kind.take(()), kind.take((("length", 3.0),))
     assert first is not other
-    kind.give_back((), first)
-    kind.give_back((("length", 3.0),), other)
+    kind.idle.give_back((), first)
+    kind.idle.give_back((("length", 3.0),), other)
     assert kind.take((("length", 3.0),)) is other
     assert kind.take(()) is first
     assert kind.take(()) not in (first, other)
@@ -26,6 +26,6 @@ def test_the_one_that_was_longest_of_no_use_is_closed(monkeypatch: pytest.Monkey
     monkeypatch.setattr(oldest, "close", lambda: closed.append("the oldest"))
     monkeypatch.setattr(others[0], "close", lambda: closed.append("another"))
     for env in (oldest, *others):
-        kind.give_back((), env)
+        kind.idle.give_back((), env)
     assert closed == ["the oldest"]
     assert oldest not in [kind.take(()) for _ in others]

@@ -28,6 +28,7 @@ from peer.tasks.catalogue import env_tasks
 from peer.types import PeerId
 from peer.wire.hashing import model_hash
 
+CONFIGS = Path(__file__).parents[3] / "configs"
 SMALL = ("ppo.num_envs=4", "ppo.rollout_steps=16", "ppo.minibatch_size=32", "model.hidden=[8]", "ppo.epochs=1")
 
 
@@ -64,6 +65,17 @@ def test_a_run_saves_the_model_that_it_ended_with(options: TrainOptions) -> None
     alone.assign_variants(env_variants((task,), 4))
     alone.train(640, 60.0)  # one stretch, no evaluations
     assert saved.state.params.tobytes() == alone.get_params().tobytes()
+
+
+def test_the_preset_of_mujoco_trains_in_its_walkers(options: TrainOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file_of(options).parent)  # MuJoCo writes warnings to a file
+    bounded = ["stop.episodes=1", "env.name=gymnasium:Hopper-v5"]
+    config = load_config([CONFIGS / "mujoco.yaml"], {}, bounded, known_envs=KnownEnvs())
+    summary = train_solo(config, replace(options, max_env_steps=2048, eval_env_steps=2048))
+    assert summary.outcome.reason == "env_steps"
+    mean = load_model(file_of(options)).state.moments.mean
+    assert mean.shape == (11 + 1,)  # and the reward
+    assert 0.5 < mean[0] < 1.5  # a hopper's height, in meters: it begins at 1.25 and falls
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ class RolloutCollector {
   RolloutCollector(std::unique_ptr<VectorEnv> env, const PpoConfig& config);
 
   /// Play T steps, then fill values, advantages and returns of `buffer` and add ended episodes to `tally`.
+  /// Steps that were part of no episode (VectorEnv::waiting) are gaps of `buffer`, filled.
   ///
   /// Throws NonFiniteError when an observation, a reward or the policy's output is not finite; the buffer is
   /// then worthless, and the environments go on from where they are.
@@ -87,6 +88,7 @@ class RolloutCollector {
                       RolloutTally& tally);
   void fill_values(PpoBackend& backend, const ModelMoments& moments, RolloutBuffer& buffer);
   void see(const ModelMoments& moments, std::span<const float> raw, std::span<float> out) const;
+  [[nodiscard]] std::span<const float> of_episodes(std::span<const float> rows, std::size_t width);
 
   std::unique_ptr<VectorEnv> env_;
   PpoConfig config_;
@@ -101,6 +103,9 @@ class RolloutCollector {
       final_observations_;  // [F, D] of truncated episodes of this rollout, as the critic sees them
   std::vector<std::size_t> final_positions_;  // [F], where in the buffer their value belongs
   std::vector<float> final_values_;           // [F]
+  std::vector<std::uint8_t> waiting_;         // [N] or none: VectorEnv::waiting before the step
+  std::vector<std::size_t> gaps_;   // samples of this rollout that are part of no episode, ascending
+  std::vector<float> of_episodes_;  // rows of a step without those
 };
 
 }  // namespace murmur

@@ -87,6 +87,11 @@ class VectorEnv {
   /// leave its rows as they are.
   virtual void rest(std::size_t /*i*/) noexcept {}
 
+  /// For each env, 1 where the next step will only begin an episode, whatever its action: that step is part
+  /// of no episode, has the reward 0, and what the action is chosen from says nothing. Batches of others that
+  /// can begin one in no other way have such. [N], or empty where no env ever waits.
+  [[nodiscard]] virtual std::span<const std::uint8_t> waiting() const noexcept { return {}; }
+
   /// Share the envs out over `variants`, whose counts must sum to N. An env whose variant (parameters and
   /// seed range) is still wanted keeps its running episode; the others restart.
   ///

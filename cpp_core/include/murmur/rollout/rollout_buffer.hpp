@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "murmur/base/rng.hpp"
 #include "murmur/rollout/gae.hpp"
 
 namespace murmur {
@@ -36,6 +37,13 @@ class RolloutBuffer {
   /// Fill `advantages` (GAE) and `returns` (advantages + values) from the rest.
   void compute_advantages(float gamma, float lambda);
 
+  /// Put copies of other samples, drawn with `rng`, in the place of the samples `gaps`: ascending indices of
+  /// [T, N], of steps that were part of no episode. After `compute_advantages`; their number stays known as
+  /// `num_gaps`, 0 included. Where there is no other sample they are left, and say that nothing is to be
+  /// changed.
+  void fill_gaps(std::span<const std::size_t> gaps, Rng& rng);
+  [[nodiscard]] std::size_t num_gaps() const noexcept { return num_gaps_; }
+
   [[nodiscard]] GaeInput gae_input() const noexcept;
 
   std::vector<float> observations;       // [T, N, D], as the policy saw them (normalised)
@@ -50,7 +58,10 @@ class RolloutBuffer {
   std::vector<float> returns;            // [T, N]
 
  private:
+  void copy_sample(std::size_t from, std::size_t to) noexcept;
+
   RolloutShape shape_;
+  std::size_t num_gaps_ = 0;
 };
 
 }  // namespace murmur
