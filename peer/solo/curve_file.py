@@ -46,10 +46,16 @@ class CurveFile:
 
 
 def is_curve(path: Path) -> bool:
-    """Tell whether a file begins as a learning curve does. Because a run's state names it, no other is written on."""
+    """Tell whether a file begins as a learning curve does, or is empty, as one is before the first evaluation.
+
+    Because a run's state names it, no other is written on.
+    """
     try:
         with path.open("rb") as file:
-            first = json.loads(file.readline(_MAX_LINE_BYTES))
+            line = file.readline(_MAX_LINE_BYTES)
+        if not line:
+            return True
+        first = json.loads(line)
     except (OSError, ValueError):
         return False
     return isinstance(first, dict) and "greedy_return" in first

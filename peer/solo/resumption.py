@@ -1,6 +1,5 @@
 """Which run `murmur train --resume` goes on with, and whether it can with the settings that are asked for now."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,16 @@ from peer.native import CheckpointError, PpoAgent
 from peer.python_envs.names import imports_foreign_module
 from peer.solo.curve_file import CURVE_FILE, is_curve
 from peer.solo.options import TrainOptions
-from peer.solo.run_state import RunRecord, RunState, config_of, load_run_state, model_of, settings_of, state_file
+from peer.solo.run_state import (
+    RunRecord,
+    RunState,
+    config_of,
+    load_run_state,
+    model_of,
+    seen_from,
+    settings_of,
+    state_file,
+)
 from peer.solo.writer_lock import require_no_writer
 from peer.storage.model_file import MODEL_FILE, load_model
 from peer.storage_failures import storage_errors
@@ -44,7 +52,7 @@ class Resumption:
         if same_name and before.curve_file is not None and is_curve(model_file.parent / before.curve_file):
             curve_file = before.curve_file
         if options.curve_file is not None:
-            curve_file = os.path.relpath(options.curve_file, model_file.parent)
+            curve_file = seen_from(model_file.parent, options.curve_file)
         tensorboard = before.tensorboard if same_name else None
         standing = before.standing
         if options.eval_env_steps not in (None, before.eval_env_steps):

@@ -5,6 +5,7 @@ what the core saves of its learner: parameters, optimizer, statistics, running e
 """
 
 import math
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,6 +70,11 @@ class RunState:
 
 
 _RECORD = TypeAdapter(RunRecord)
+
+
+def seen_from(folder: Path, path: Path) -> str:
+    """Return `path` as a record names it. Behind a link, as to another disk, the way up is not the way down."""
+    return os.path.relpath(Path(os.path.realpath(path.parent)) / path.name, os.path.realpath(folder))
 
 
 def state_file(model_file: Path) -> Path:

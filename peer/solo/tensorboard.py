@@ -8,8 +8,15 @@ from peer.agents.updates import UpdateMeans
 from peer.errors import StorageError
 from peer.native import PpoTrainStats
 from peer.solo.run import Progress
-from peer.storage_failures import check_writable_file
-from peer.telemetry.event_files import EventFileWriter, Point, holds_event_files, new_run_folder, require_tensorboardx
+from peer.storage_failures import check_writable_file, storage_errors
+from peer.telemetry.event_files import (
+    EventFileWriter,
+    Point,
+    holds_event_files,
+    is_empty_folder,
+    new_run_folder,
+    require_tensorboardx,
+)
 from peer.telemetry.scalar_tags import (
     EP_LEN_MEAN,
     EP_REW_MEAN,
@@ -42,12 +49,13 @@ def begin_folder(parent: Path, run: str) -> Path:
 
 
 def folder_to_go_on_in(folder: Path) -> Path | None:
-    """Return `folder` if a run has written there: because its state names it, no other is written to.
+    """Return `folder` if a run has written there, or nobody has: because its state names it, no other is written to.
 
     Raises: ValueError, StorageError when it cannot be gone on in.
     """
-    if not holds_event_files(folder):
-        return None
+    with storage_errors("look for TensorBoard files in", folder):
+        if not (holds_event_files(folder) or is_empty_folder(folder)):
+            return None
     require_tensorboardx(_OPTION)
     check_writable_file("write TensorBoard files", folder / "events")
     return folder

@@ -1,6 +1,5 @@
 """`murmur train`: from the configuration to a saved model, a summary and, if wanted, a picture."""
 
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from peer.solo.plot import draw_curve
 from peer.solo.resumption import Resumption
 from peer.solo.run import Outcome, Plan, Progress, Run, Standing
 from peer.solo.run_files import RunFiles, default_model_file, what_is_replaced
-from peer.solo.run_state import RunRecord, settings_of
+from peer.solo.run_state import RunRecord, seen_from, settings_of
 from peer.solo.schedule import every, growing
 from peer.solo.summary import Summary
 from peer.solo.tensorboard import TensorBoardRun, begin_folder, folder_to_go_on_in
@@ -88,8 +87,8 @@ def _begun(
         eval_env_steps=options.eval_env_steps,
         origin=None if options.start is None else options.start.origin,
         model_name=model_file.name,
-        curve_file=None if curve_file is None else os.path.relpath(curve_file, model_file.parent),
-        tensorboard=None if tensorboard is None else os.path.relpath(tensorboard, model_file.parent),
+        curve_file=None if curve_file is None else seen_from(model_file.parent, curve_file),
+        tensorboard=None if tensorboard is None else seen_from(model_file.parent, tensorboard),
         own_folder=own_folder,
         standing=Standing(),
     )
@@ -117,7 +116,7 @@ def _resumed(
     config, model_file, before = resumption.config, resumption.model_file, resumption.state.record
     tensorboard = _own_tensorboard(config, options)
     if tensorboard is not None:
-        record = replace(record, tensorboard=os.path.relpath(tensorboard, model_file.parent))
+        record = replace(record, tensorboard=seen_from(model_file.parent, tensorboard))
     elif record.tensorboard is not None:
         before_folder = model_file.parent / record.tensorboard
         tensorboard = folder_to_go_on_in(before_folder)

@@ -48,6 +48,11 @@ def holds_event_files(folder: Path) -> bool:
     return any(folder.glob(f"{_NAME}.*"))
 
 
+def is_empty_folder(folder: Path) -> bool:
+    """Say whether `folder` may be a run's that ended before its first point. Raises: OSError."""
+    return folder.is_dir() and not any(folder.iterdir())
+
+
 def new_run_folder(parent: Path, name: str) -> Path:
     """Make the folder `<name>_<number>` in `parent`, by the first number above those that are there.
 

@@ -250,6 +250,29 @@ def test_no_file_is_overwritten_as_a_curve_because_a_state_says_so(tmp_path: Pat
     assert precious.read_text() == "mine\n"
 
 
+@pytest.mark.parametrize("model_folder", ["runs", "."])
+def test_a_curve_goes_on_also_where_links_lead_to_the_model_or_to_it(tmp_path: Path, model_folder: str) -> None:
+    for name, disk in (("runs", "disk"), ("curves", "other/disk")):
+        (tmp_path / disk / "deep").mkdir(parents=True)
+        (tmp_path / name).symlink_to(tmp_path / disk / "deep")
+    path, curve = tmp_path / model_folder / "m.safetensors", tmp_path / "curves" / "c.jsonl"
+    train_solo(small(), replace(WHOLE, model_file=path, curve_file=curve, max_env_steps=64))
+    summary = resume(path, options=TrainOptions(max_env_steps=128))
+    assert [json.loads(line) for line in curve.read_text().splitlines()] == json.loads(summary.json())["curve"]
+    (tmp_path / "more").symlink_to(tmp_path / "curves")
+    resume(path, options=TrainOptions(max_env_steps=192, curve_file=tmp_path / "more" / "d.jsonl"))
+    resume(path, options=TrainOptions(max_env_steps=256))
+    assert '"env_steps": 256' in (tmp_path / "curves" / "d.jsonl").read_text()
+
+
+def test_a_curve_that_was_empty_when_the_run_ended_goes_on(tmp_path: Path) -> None:
+    path, curve = tmp_path / "m.safetensors", tmp_path / "c.jsonl"
+    train_solo(small(), replace(WHOLE, model_file=path, curve_file=curve, max_env_steps=64))
+    curve.write_text("")
+    resume(path, options=TrainOptions(max_env_steps=128))
+    assert len(curve.read_text().splitlines()) == 3
+
+
 def test_without_a_run_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"there is no run to go on with: .*nowhere.safetensors.state is missing$"):
         resume(tmp_path / "nowhere.safetensors")

@@ -134,6 +134,26 @@ def test_a_run_that_goes_on_does_so_in_its_folder(options: TrainOptions, tmp_pat
     assert set(read["eval/mean_reward"]) == {*expected, 640}
 
 
+def test_a_run_goes_on_in_its_folder_also_where_a_link_leads_to_the_model(
+    options: TrainOptions, tmp_path: Path
+) -> None:
+    (tmp_path / "disk" / "deep").mkdir(parents=True)
+    (tmp_path / "runs").symlink_to(tmp_path / "disk" / "deep")
+    model = tmp_path / "runs" / "model.safetensors"
+    train_solo(small(), replace(options, model_file=model, max_env_steps=640))
+    resume(model, TrainOptions(max_env_steps=1280))
+    assert 1280 in read_scalars(tmp_path / "tb" / "cartpole_1")["eval/mean_reward"]
+
+
+def test_a_run_that_ended_before_its_first_point_goes_on_in_its_folder(options: TrainOptions, tmp_path: Path) -> None:
+    train_solo(small(), replace(options, max_env_steps=640))
+    for file in event_files(tmp_path / "tb" / "cartpole_1"):
+        file.unlink()
+    assert options.model_file is not None
+    resume(options.model_file, TrainOptions(max_env_steps=1280))
+    assert 1280 in read_scalars(tmp_path / "tb" / "cartpole_1")["eval/mean_reward"]
+
+
 def test_what_a_killed_run_wrote_after_its_last_save_is_replaced(options: TrainOptions, tmp_path: Path) -> None:
     train_solo(small(), replace(options, max_env_steps=640))
     made = files.EventFileWriter(tmp_path / "tb" / "cartpole_1", begins_at=641, texts={})
