@@ -112,11 +112,11 @@ class Keeper:
         except StorageError as error:
             self.failure = str(error)
 
-    def save_elsewhere(self, folder: Path) -> Path | None:
-        """Save what is kept in a new folder in `folder`; return the model's file, None when that fails, too."""
+    def save_elsewhere(self) -> Path | None:
+        """Save what is kept in a new folder for temporary files; return the model's file, None when that fails, too."""
         try:
-            own = Path(tempfile.mkdtemp(prefix="murmur-", dir=folder))
-        except OSError:
+            own = Path(tempfile.mkdtemp(prefix="murmur-"))
+        except OSError:  # also where no folder for such files can be written, as on a machine with one disk
             return None
         model = own / self.path.name
         try:

@@ -1,6 +1,5 @@
 """`murmur train`: from the configuration to a saved model, a summary and, if wanted, a picture."""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -175,7 +174,7 @@ def _save(keeper: Keeper) -> None:
     try:
         keeper.save()
     except StorageError as error:
-        elsewhere = keeper.save_elsewhere(Path(tempfile.gettempdir()))
+        elsewhere = keeper.save_elsewhere()
         if elsewhere is None:
             raise
         raise StorageError(f"{error}; what was learned is kept as {elsewhere}") from error

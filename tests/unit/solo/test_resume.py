@@ -344,6 +344,14 @@ def test_what_was_learned_is_kept_elsewhere_when_the_disk_refuses_the_model(
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(elsewhere))
     with pytest.raises(StorageError, match=r"^no space left on device$"):
         train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
+
+    def nowhere() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tempfile.gettempdir", nowhere)
+        with pytest.raises(StorageError, match=r"^no space left on device$"):
+            train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
     elsewhere.mkdir()
     with pytest.raises(StorageError, match="no space left on device; what was learned is kept as ") as caught:
         train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
