@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,8 +32,18 @@ class RunFiles:
     curve: Path | None
     plot: Path | None
 
-    def check(self, start: Path | None) -> None:
-        """start: a file that is read. Raises: ValueError, StorageError when one of them could not be written."""
+    def check(self, options: TrainOptions) -> None:
+        """Raises: ValueError, StorageError when one of them could not be written, or a run's state not name it."""
+        start = None if options.start is None else options.start.path
+        _check_text(
+            {
+                "--from": start,
+                "-o": self.model,
+                "--plot": self.plot,
+                "--curve": self.curve,
+                "--tensorboard": options.tensorboard,
+            }
+        )
         if self.plot is not None:
             check_plot(self.plot)
         check_writable_file("write the model", self.model)
@@ -110,9 +121,18 @@ def _arguments(record: RunRecord) -> str:
     return " ".join(f"{name} {value}" for name, value in values.items() if value is not None)
 
 
+def _check_text(files: dict[str, Path | None]) -> None:
+    """Raises: ValueError for a name that is no text, as a state and a summary are."""
+    for option, path in files.items():
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{option} expects a name in UTF-8, got {str(path)!r}") from error
+
+
 def _check_distinct(files: dict[str, Path | None]) -> None:
     """Raises: ValueError when two options name one file, of which one would be lost."""
     named: dict[Path, str] = {}
     for option, path in files.items():
-        if path is not None and (other := named.setdefault(path.resolve(), option)) != option:
+        if path is not None and (other := named.setdefault(Path(os.path.realpath(path)), option)) != option:
             raise ValueError(f"{other} and {option} both name {path}: give each a file of its own")

@@ -56,7 +56,7 @@ def train_solo(config: Config, options: TrainOptions, *, tell: Callable[[str], N
     own_folder = options.model_file is None
     curve_file = options.curve_file or (model_file.with_name(CURVE_FILE) if own_folder else None)
     files = RunFiles(model=model_file, curve=curve_file, plot=options.plot)
-    files.check(None if options.start is None else options.start.path)
+    files.check(options)
     with files.held():
         return _train_and_save(_begun(config, options, files, own_folder=own_folder, tell=tell))
 
@@ -69,7 +69,7 @@ def go_on(resumption: Resumption, options: TrainOptions, *, tell: Callable[[str]
     record = resumption.record(options)
     curve_file = None if record.curve_file is None else resumption.model_file.parent / record.curve_file
     files = RunFiles(model=resumption.model_file, curve=curve_file, plot=options.plot)
-    files.check(None)
+    files.check(options)
     with files.held():
         resumption.require_unchanged()
         return _train_and_save(_resumed(resumption, record, options, files, tell=tell))

@@ -344,3 +344,26 @@ def test_one_file_for_two_things_is_refused(options: TrainOptions, monkeypatch: 
     with pytest.raises(ValueError, match=r"-o and --curve both name .*model\.safetensors: give each a file of its own"):
         train_solo(small(), replace(options, curve_file=file_of(options).parent / "." / "model.safetensors"))
     assert not file_of(options).exists()
+
+
+@pytest.mark.parametrize("option", ["-o", "--curve", "--plot", "--tensorboard"])
+def test_a_name_that_is_no_text_is_told_before_training(
+    options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setattr(train, "make_ppo_agent", lambda *_: pytest.fail("training began"))
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    named = {
+        "-o": replace(options, model_file=path),
+        "--curve": replace(options, curve_file=path),
+        "--plot": replace(options, plot=path),
+        "--tensorboard": replace(options, tensorboard=path),
+    }
+    with pytest.raises(ValueError, match=rf"^{option} expects a name in UTF-8, got '.*caf\\udce9\.png'$"):
+        train_solo(small(), named[option])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_curve_that_is_a_link_to_itself_is_told(options: TrainOptions, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(StorageError, match=r"cannot write the learning curve .*loop: too many levels of symbolic"):
+        train_solo(small(), replace(options, curve_file=tmp_path / "loop"))
