@@ -1,6 +1,7 @@
 """Show a run on stderr while it lasts: a live bar on a terminal, one line an evaluation elsewhere."""
 
 import math
+import os
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -13,6 +14,9 @@ from peer.telemetry.spare_stream import spare_stderr
 from peer.types import Seconds
 
 _WIDEST_BAR, _NARROWEST_BAR = 24, 4
+_PLAIN_TERMINALS = ("dumb", "unknown")
+"""On which rich draws a bar only when all is over."""
+
 _FRAME = 12
 """Columns that spinner, time and the spaces between the parts take."""
 
@@ -42,7 +46,7 @@ def make_display(
     That the stream cannot be written ends nothing.
     """
     stream = spare_stderr(stream)
-    if stream.isatty():
+    if stream.isatty() and os.environ.get("TERM", "").lower() not in _PLAIN_TERMINALS:
         return BarDisplay(name, target=target, max_env_steps=max_env_steps, before_s=before_s, stream=stream)
     return LineDisplay(name, stream=stream)
 

@@ -16,6 +16,11 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+
+
 def progress() -> Progress:
     curve = [Point(env_steps=12_288, train_s=2.0, greedy_return=321.5, train_return=math.nan)]
     return Progress(env_steps=12_288, train_s=2.0, train_return=99.25, curve=curve)
@@ -31,6 +36,12 @@ def test_a_pipe_gets_one_plain_line_an_evaluation() -> None:
     assert stream.getvalue() == (
         "CartPole-v1 | 12,288 env steps | greedy return 321.5 | training return - | 6,144 steps/s\n"
     )
+
+
+@pytest.mark.parametrize("kind", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setenv("TERM", kind)
+    assert isinstance(make_display("CartPole-v1", target=475.0, max_env_steps=None, stream=Terminal()), LineDisplay)
 
 
 def test_a_terminal_gets_a_bar_with_steps_speed_and_returns() -> None:
