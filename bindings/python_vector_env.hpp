@@ -49,6 +49,7 @@ class PythonVectorEnv final : public VectorEnv {
   void set_state(std::size_t i, std::span<const float> state, std::size_t elapsed_steps) override;
   void save(BlobWriter& writer) const override;
   void load(BlobReader& reader) override;
+  [[nodiscard]] bool saves_episodes() const noexcept override { return false; }
 
  private:
   struct Batch;

@@ -102,8 +102,10 @@ class ScriptedEnv final : public VectorEnv {
   }
   void save(BlobWriter& writer) const override { writer.put("scripted", observations_); }
   void load(BlobReader& reader) override { reader.get("scripted", observations_); }
+  [[nodiscard]] bool saves_episodes() const noexcept override { return saves; }
 
   std::vector<std::size_t> resting;  // as they were sent to rest
+  bool saves = true;
 
  private:
   void restart(std::size_t i) noexcept {

@@ -194,6 +194,23 @@ TEST(RolloutCollector, TheDiscountedReturnBeginsAnewWithEachEpisode) {
   EXPECT_NEAR(dropped.moments.fresh().mean()[1], (1.0 + 1.0 + 1.0 + (1.0 + kGamma)) / 4.0, 1e-6);
 }
 
+TEST(RolloutCollector, TheDiscountedReturnBeginsAnewWhereRunningEpisodesAreNotSaved) {
+  for (const bool saves : {true, false}) {
+    Fixture f(1, 3, [](std::size_t /*env*/, std::size_t /*step*/) { return ScriptedStep{.reward = 1.0F}; });
+    f.collect();
+    BlobWriter writer({"COLLECTS", 1});
+    f.collector.save(writer);
+    const std::vector<std::byte> saved = std::move(writer).finish();
+    auto env = std::make_unique<ScriptedEnv>(
+        1, [](std::size_t /*env*/, std::size_t /*step*/) { return ScriptedStep{}; });
+    env->saves = saves;
+    RolloutCollector loaded(std::move(env), Fixture::with_gamma({}));
+    BlobReader reader(saved, {"COLLECTS", 1});
+    loaded.load(reader);
+    EXPECT_NEAR(loaded.discounted_returns()[0], saves ? 1.0 + kGamma + kGamma * kGamma : 0.0, 1e-6);
+  }
+}
+
 TEST(RolloutCollector, RewardsAreScaledByTheSpreadOfTheDiscountedReturn) {
   PpoConfig config;
   config.normalize_rewards = true;

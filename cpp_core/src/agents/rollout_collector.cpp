@@ -101,6 +101,7 @@ void RolloutCollector::load(BlobReader& reader) {
   // Nothing below throws: all of the collector changes, or nothing.
   action_rng_ = Rng::from_state({state, increment});
   std::copy(returns.begin(), returns.end(), returns_.values().begin());
+  if (!env_->saves_episodes()) returns_.restart_all();
   env_->observe(step_.observations);
 }
 

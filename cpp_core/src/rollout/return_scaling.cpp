@@ -1,5 +1,6 @@
 #include "murmur/rollout/return_scaling.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "murmur/base/check.hpp"
@@ -30,6 +31,10 @@ void DiscountedReturns::end_episodes(std::span<const std::uint8_t> terminated,
 void DiscountedReturns::restart(std::size_t i) noexcept {
   MURMUR_ASSERT(i < returns_.size());
   returns_[i] = 0.0F;
+}
+
+void DiscountedReturns::restart_all() noexcept {
+  std::ranges::fill(returns_, 0.0F);
 }
 
 void scale_rewards(std::span<const float> rewards, double return_variance, std::span<float> out, float clip,

@@ -321,6 +321,19 @@ def test_a_saved_learner_goes_on_with_new_episodes() -> None:
         make_ppo_agent(name("LongCorridor-v0"), settings()).load(saved)
 
 
+def test_the_discounted_return_of_a_saved_learner_begins_anew_with_the_episodes() -> None:
+    """It scales rewards: what is left of episodes that were dropped is part of no new one."""
+    env = name("Choosing-v0")  # a reward of 0.5 a step, and episodes longer than a rollout
+    register_env(env)
+    agent = make_ppo_agent(env, settings())
+    agent.train(1, 60.0)
+    agent.load(agent.save())
+    agent.set_model(agent.get_params(), *agent.moments())
+    agent.train(1, 60.0)
+    returns = [0.5 * (1 - 0.99**steps) / (1 - 0.99) for steps in range(1, 17)]
+    assert agent.new_moments()[1][-1] == pytest.approx(np.mean(returns), rel=1e-5)
+
+
 def test_evaluation_steps_nobody_whose_episode_has_ended() -> None:
     env = name("Slippery-v0")
     register_env(env)

@@ -117,6 +117,9 @@ class VectorEnv {
   /// when it does not fit or more follows.
   virtual void load(BlobReader& reader) = 0;
 
+  /// Whether `save` writes the running episodes, too. Where not, each env begins its next one in `load`.
+  [[nodiscard]] virtual bool saves_episodes() const noexcept { return true; }
+
  protected:
   /// `spec` must outlive the batch. Throws std::invalid_argument unless 1 <= num_envs <= kMaxEnvs.
   VectorEnv(const EnvSpec& spec, std::size_t num_envs);

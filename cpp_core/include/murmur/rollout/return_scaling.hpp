@@ -25,6 +25,7 @@ class DiscountedReturns {
 
   /// Restart env `i`, whose episode was dropped.
   void restart(std::size_t i) noexcept;
+  void restart_all() noexcept;
 
   /// The state, [N], for checkpoints.
   [[nodiscard]] std::span<float> values() noexcept { return returns_; }
