@@ -277,12 +277,40 @@ TEST(RolloutCollector, NaNAndInfinityAreNamedWithTheirEnv) {
   EXPECT_MESSAGE(last.collect(), NonFiniteError, "final observation is NaN");
 }
 
-TEST(RolloutCollector, AnOverflowingPolicyIsNamed) {
+TEST(RolloutCollector, EnvironmentsThatAreNotFiniteBeginAnewAndTheNextRolloutIsSound) {
+  for (const ScriptedStep& broken :
+       {ScriptedStep{.observation = kNaN}, ScriptedStep{.observation = 7.0F, .reward = kNaN},
+        ScriptedStep{.observation = kNaN, .truncated = true}}) {
+    bool is_broken = false;
+    Fixture f(2, 4, [&](std::size_t env, std::size_t step) {
+      return is_broken && env == 1 && step == 6 ? broken
+                                                : ScriptedStep{.observation = static_cast<float>(step)};
+    });
+    f.collect();
+    is_broken = true;
+    EXPECT_THROW(f.collect(), NonFiniteError);
+    EXPECT_EQ(f.collector.discounted_returns()[0], 0.0F);
+    is_broken = false;
+    f.collect();
+    EXPECT_EQ(f.buffer.observations, (std::vector<float>{0.0F, 0.0F, 1.0F, 1.0F, 2.0F, 2.0F, 3.0F, 3.0F}));
+  }
+}
+
+TEST(RolloutCollector, ADiscountedReturnThatOverflowsIsNamedAndNotAddedToTheStatistics) {
+  Fixture f(1, 4, [](std::size_t /*env*/, std::size_t /*step*/) { return ScriptedStep{.reward = 3e38F}; });
+  EXPECT_MESSAGE(f.collect(), NonFiniteError, "discounted return is infinite in row 0");
+  EXPECT_EQ(f.moments.fresh().count()[1], 1.0);
+  EXPECT_EQ(f.collector.discounted_returns()[0], 0.0F);
+}
+
+TEST(RolloutCollector, AnOverflowingPolicyIsNamedAndItsEnvironmentsGoOn) {
   Fixture f(1, 2,
             [](std::size_t /*env*/, std::size_t /*step*/) { return ScriptedStep{.observation = 1e30F}; });
+  f.collect();
   std::vector<float> params(f.layout.num_params(), 1e30F);
   f.backend.set_params(params);
   EXPECT_MESSAGE(f.collect(), NonFiniteError, "policy output is infinite");
+  EXPECT_NEAR(f.collector.discounted_returns()[0], 1.0 + kGamma, 1e-6);
 }
 
 TEST(RolloutCollector, AnOverflowingValueIsNamedWhereverItIsRead) {

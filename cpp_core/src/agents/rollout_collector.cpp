@@ -55,7 +55,7 @@ void RolloutCollector::collect(PpoBackend& backend, ModelMoments& moments, Rollo
   for (std::size_t t = 0; t < buffer.shape().num_steps; ++t) {
     const std::span<const std::uint8_t> waiting = env_->waiting();
     waiting_.assign(waiting.begin(), waiting.end());
-    require_finite("observation", step_.observations, obs_dim);
+    require_sound("observation", step_.observations, obs_dim);
     moments.add_observations(of_episodes(step_.observations, obs_dim));
     const std::span<float> observations = buffer.at_step(buffer.observations, t, obs_dim);
     see(moments, step_.observations, observations);
@@ -128,8 +128,10 @@ void RolloutCollector::choose_actions(PpoBackend& backend, std::span<const float
 
 void RolloutCollector::record_rewards(ModelMoments& moments, RolloutBuffer& buffer, std::size_t step) {
   const std::span<float> rewards = buffer.at_step(buffer.rewards, step);
-  require_finite("reward", rewards);
-  moments.add_returns(of_episodes(returns_.add(rewards), 1));
+  require_sound("reward", rewards);
+  const std::span<const float> returns = returns_.add(rewards);
+  require_sound("discounted return", returns);
+  moments.add_returns(of_episodes(returns, 1));
   returns_.end_episodes(buffer.at_step(buffer.terminated, step), buffer.at_step(buffer.truncated, step));
   // Huang et al. 2022, continuous details 8 and 9: reward scaling and clipping.
   const auto clip = static_cast<float>(config_.reward_clip);
@@ -156,7 +158,7 @@ void RolloutCollector::record_endings(const ModelMoments& moments, const Rollout
       sum->add(step_.episode_returns[i], step_.episode_lengths[i]);
     if (terminated) continue;
     const auto last = std::span<const float>(step_.final_observations).subspan(i * obs_dim, obs_dim);
-    require_finite("final observation", last, obs_dim);
+    require_sound("final observation", last, obs_dim);
     final_positions_.push_back(row + i);
     final_observations_.resize(final_positions_.size() * obs_dim);
     see(moments, last, std::span<float>(final_observations_).last(obs_dim));
@@ -194,6 +196,17 @@ std::span<const float> RolloutCollector::of_episodes(std::span<const float> rows
     of_episodes_.insert(of_episodes_.end(), row.begin(), row.end());
   }
   return of_episodes_;
+}
+
+void RolloutCollector::require_sound(std::string_view what, std::span<const float> rows, std::size_t width) {
+  try {
+    require_finite(what, rows, width);
+  } catch (const NonFiniteError&) {
+    env_->reset(action_rng_.next_u64());
+    returns_.restart_all();
+    env_->observe(step_.observations);
+    throw;
+  }
 }
 
 void RolloutCollector::see(const ModelMoments& moments, std::span<const float> raw,

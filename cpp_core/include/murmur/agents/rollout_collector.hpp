@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "murmur/agents/model_moments.hpp"
@@ -55,7 +56,8 @@ class RolloutCollector {
   /// Steps that were part of no episode (VectorEnv::waiting) are gaps of `buffer`, filled.
   ///
   /// Throws NonFiniteError when an observation, a reward or the policy's output is not finite; the buffer is
-  /// then worthless, and the environments go on from where they are.
+  /// then worthless. Where the policy is at fault, the environments go on from where they are. Else all of
+  /// them begin anew: no action can be chosen from such an observation, so that none would be stepped again.
   void collect(PpoBackend& backend, ModelMoments& moments, RolloutBuffer& buffer, RolloutTally& tally);
 
   /// Share the envs out over `variants`; see VectorEnv::assign_variants.
@@ -83,6 +85,8 @@ class RolloutCollector {
  private:
   void choose_actions(PpoBackend& backend, std::span<const float> observations, std::span<float> actions,
                       std::span<float> log_probs);
+  /// Throw NonFiniteError when `rows` that environments brought forth are not, and have them begin anew.
+  void require_sound(std::string_view what, std::span<const float> rows, std::size_t width = 1);
   void record_rewards(ModelMoments& moments, RolloutBuffer& buffer, std::size_t step);
   void record_endings(const ModelMoments& moments, const RolloutBuffer& buffer, std::size_t step,
                       RolloutTally& tally);
