@@ -171,7 +171,7 @@ void PythonVectorEnv::save(BlobWriter& writer) const {
 }
 
 void PythonVectorEnv::load(BlobReader& reader) {
-  if (const std::string name = reader.get_text("env.name", 64); name != spec().name) {
+  if (const std::string name = reader.get_text("env.name", kMaxEnvName); name != spec().name) {
     throw BlobError("saved by env '" + name + "', this is '" + std::string(spec().name) + "'");
   }
   if (const auto n = reader.get<std::uint64_t>("env.num_envs"); n != num_envs()) {

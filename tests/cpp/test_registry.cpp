@@ -69,6 +69,15 @@ TEST(Registry, EnvironmentsOfOthersAreKnownFromThenOn) {
   EXPECT_EQ(env_names().size(), 5U);
 }
 
+TEST(Registry, RefusesNamesThatNoCheckpointCouldHold) {
+  for (const std::string& name : {std::string(), "module:" + std::string(58, 'x'), std::string("module:É-v0"),
+                                  std::string("module:\x1b[1m-v0")}) {
+    EXPECT_MESSAGE(register_briefly(name), std::invalid_argument, "1 to 64 characters of printable ASCII");
+    EXPECT_MESSAGE(env_spec(name), std::invalid_argument, "unknown env");
+  }
+  EXPECT_EQ(register_briefly("module:" + std::string(57, 'x')).name.size(), 64U);
+}
+
 TEST(Registry, RefusesWhatIsNoEnvironment) {
   EXPECT_MESSAGE(register_briefly("CartPole-v1"), std::invalid_argument, "the core has one of that name");
   register_briefly("module:Twice-v0");

@@ -113,8 +113,16 @@ ForeignEnvs& foreign_envs() {
   throw_invalid("unknown env '" + std::string(name) + "', known are " + suggest_name(name, env_names()));
 }
 
+bool is_printable(char c) noexcept {
+  return c >= ' ' && c <= '~';
+}
+
 void check_spec(const EnvSpec& spec) {
   const std::string start = "env '" + std::string(spec.name) + "': ";
+  if (spec.name.empty() || spec.name.size() > kMaxEnvName || !std::ranges::all_of(spec.name, is_printable)) {
+    throw_invalid(start + "a name has 1 to " + std::to_string(kMaxEnvName) +
+                  " characters of printable ASCII, as checkpoints name it; register it under another one");
+  }
   if (find_own(spec.name) != nullptr) throw_invalid(start + "the core has one of that name");
   if (spec.obs_dim < 1) throw_invalid(start + "obs_dim must be at least 1");
   if (spec.max_episode_steps < 1) throw_invalid(start + "max_episode_steps must be at least 1");

@@ -155,6 +155,7 @@ gym.register("Locked-v0", _CORRIDOR, max_episode_steps=LIMIT, kwargs={"fails_in_
 gym.register("Deserted-v0", _CORRIDOR, max_episode_steps=LIMIT, kwargs={"exits_in_reset": True})
 gym.register("Wide-v0", _CORRIDOR, max_episode_steps=LIMIT, kwargs={"wide": True})
 gym.register("Endless-v0", _CORRIDOR)
+gym.register("Élan-v0", _CORRIDOR, max_episode_steps=LIMIT)
 gym.register("Slow-v0", f"{MODULE}:Slow", max_episode_steps=LIMIT)
 gym.register("Interrupted-v0", f"{MODULE}:Slow", max_episode_steps=LIMIT, kwargs={"is_interrupted": True})
 for _id, _kwargs in _FIXED.items():

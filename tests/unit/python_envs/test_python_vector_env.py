@@ -170,6 +170,7 @@ def test_a_choice_comes_as_the_number_that_the_space_draws() -> None:
         ("Missionary-v0", r"must be of a fixed number of numbers, got Dict\('mission': .*Missions"),
         ("Endless-v0", "it has no time limit, and may never end: register it with max_episode_steps"),
         ("Coridor-v0", "NameNotFound: .*Did you mean: `Corridor`"),
+        ("Élan-v0", "1 to 64 characters of printable ASCII, as checkpoints name it"),
     ],
 )
 def test_environments_that_nothing_can_be_trained_in_are_refused(env: str, message: str) -> None:

@@ -129,7 +129,7 @@ class BatchedEnv final : public VectorEnv {
   }
 
   void load(BlobReader& reader) override {
-    if (const std::string name = reader.get_text("env.name", 64); name != E::kSpec.name) {
+    if (const std::string name = reader.get_text("env.name", kMaxEnvName); name != E::kSpec.name) {
       throw BlobError("saved by env '" + name + "', this is '" + std::string(E::kSpec.name) + "'");
     }
     if (const auto n = reader.get<std::uint64_t>("env.num_envs"); n != num_envs()) {

@@ -28,6 +28,9 @@ struct ParamSpec {
   std::string_view meaning;
 };
 
+/// Characters of an env's name, all of printable ASCII: what checkpoints hold of it.
+inline constexpr std::size_t kMaxEnvName = 64;
+
 /// Everything about an env that does not change while it runs. Points to static data only.
 struct EnvSpec {
   std::string_view name;  // Gymnasium's id where there is one

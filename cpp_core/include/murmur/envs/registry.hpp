@@ -29,8 +29,9 @@ using EnvMaker =
 /// name. What `spec` points to is copied, and kept, like `make`, until the process ends. Callable from any
 /// thread.
 ///
-/// Returns the spec that is kept. Throws std::invalid_argument when the name is known already, or the spec is
-/// none: no observation, no action, bounds of another number than the action's, or no time limit.
+/// Returns the spec that is kept. Throws std::invalid_argument when the name is known already or not up to
+/// kMaxEnvName characters of printable ASCII, or the spec is none: no observation, no action, bounds of
+/// another number than the action's, or no time limit.
 const EnvSpec& register_env(const EnvSpec& spec, EnvMaker make);
 
 /// Return the spec of env `name`. Throws std::invalid_argument naming the nearest known name.
