@@ -207,7 +207,7 @@ def _summarize(chunks: list[PpoTrainStats], tasks: tuple[EnvTask, ...]) -> Train
         episodes=episodes,
         mean_return=returns / episodes if episodes else math.nan,
         mean_length=lengths / episodes if episodes else math.nan,
-        approx_kl=sum(chunk.approx_kl * chunk.env_steps for chunk in chunks) / env_steps,
+        approx_kl=sum(chunk.approx_kl * chunk.env_steps for chunk in chunks) / env_steps if env_steps else 0.0,
         wall_s=sum(chunk.wall_s for chunk in chunks),
         tasks=tuple(_task_returns(chunks, tasks)),
         updates=updates.take(),

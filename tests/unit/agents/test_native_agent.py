@@ -1,4 +1,4 @@
-"""Cancelling a learner whose environments are written in Python, and slow."""
+"""A learner whose environments are written in Python: cancelled while it steps slow ones, or without an env step."""
 
 import pytest
 import trio
@@ -6,7 +6,8 @@ import trio
 from peer.agents.native_agent import NativeAgent
 from peer.native import PpoSettings
 from peer.python_envs.registration import register_env
-from tests.unit.python_envs.sample_envs import Slow, name
+from tests.unit.python_envs import sample_vector_envs
+from tests.unit.python_envs.sample_envs import LIMIT, Slow, name
 
 SETTINGS = PpoSettings(hidden=(8,), num_envs=4, rollout_steps=64, minibatch_size=64, device="cpu")  # 25 s a rollout
 SLOW = name("Slow-v0")
@@ -45,3 +46,12 @@ async def test_cancelled_learner_can_be_used_again() -> None:
         before = agent.env_steps
         stats = await agent.train(seconds=0.01)
     assert stats.env_steps == agent.env_steps - before > 0
+
+
+async def test_a_slice_in_which_an_episode_only_begins_has_no_env_steps_and_fails_nobody() -> None:
+    env = sample_vector_envs.name("NextStep-v0")
+    register_env(env)
+    settings = PpoSettings(hidden=(8,), num_envs=1, rollout_steps=1, minibatch_size=1, device="cpu")
+    agent = NativeAgent(env, settings=settings)
+    slices = [await agent.train(seconds=1e-7) for _ in range(LIMIT + 1)]
+    assert {stats.env_steps for stats in slices} == {0, 1}
