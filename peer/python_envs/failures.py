@@ -15,6 +15,9 @@ _NOT_THEIRS = (*(str(Path(file).parent) for file in (__file__, gymnasium.__file_
 _OF_PYTHON = sysconfig.get_path("stdlib")
 """Likewise Python's own; packages may be installed below it."""
 
+_MAX_MESSAGE = 1000
+"""Characters; some name all of an array."""
+
 FAILURES = (Exception, SystemExit, KeyboardInterrupt)
 """What environments fail with. A script that is imported, and reads our command line, exits: that fails as well. The
 last may be the user's: see `stopping.require_no_interrupt_of_ours`."""
@@ -25,7 +28,7 @@ def told(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if not _is_others(frame.filename)]
     place = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
-    return f"{type(error).__name__}: {error}{place}"
+    return f"{type(error).__name__}: {_message(error)}{place}"
 
 
 def failed(name: str, call: str, error: BaseException) -> EnvFailedError:
@@ -36,6 +39,15 @@ def failed(name: str, call: str, error: BaseException) -> EnvFailedError:
     require_no_interrupt_of_ours(error)
     require_not_stopped_by_now()
     return EnvFailedError(f"{name} failed in {call}: {told(error)}")
+
+
+def _message(error: BaseException) -> str:
+    """Return what an error says, in a line: its own code may fail, and write as many lines as it likes."""
+    try:
+        said = " ".join(str(error).split())
+    except FAILURES:
+        return "(it cannot say what)"
+    return said if len(said) <= _MAX_MESSAGE else f"{said[:_MAX_MESSAGE]}..."
 
 
 def _is_others(file: str) -> bool:
