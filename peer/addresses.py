@@ -75,9 +75,9 @@ def parse_tcp_address(text: str) -> TcpAddress:
 
 def _as_multiaddr(text: str) -> str | None:
     """Return what `host:port` is as a multiaddr; None where `text` is no such pair."""
-    host, _, port = text.rpartition(":")
-    if "/" in host:
+    if "/" in text:  # also in what would be the port: `meant` is then no address either, and would be asked about again
         return None
+    host, _, port = text.rpartition(":")
     kind = "ip4" if host.replace(".", "").isdecimal() else "dns4"
     meant = f"/{kind}/{host}/tcp/{port}"
     return meant if is_dialable(meant) else None

@@ -93,7 +93,7 @@ def fuzz_all(names: list[str], runs: int) -> bool:
             flush=True,
         )
         if verdict != "clean":
-            print(done.stderr[-4000:], file=sys.stderr)
+            print(done.stdout[-4000:], done.stderr[-4000:], sep="\n", file=sys.stderr)  # the exception, and the input
             clean = False
     return clean
 

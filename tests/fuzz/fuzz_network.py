@@ -287,4 +287,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    code = 128 + signal.SIGINT
+    try:
+        code = main()
+    except* KeyboardInterrupt:
+        print("stopped before the end: nothing is judged", flush=True)
+    raise SystemExit(code)

@@ -63,12 +63,16 @@ def test_fuzzer_that_is_told_to_stop_takes_its_peers_along(started: int) -> None
     with subprocess.Popen(
         [sys.executable, "-m", "tests.fuzz.fuzz_network"],
         cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as fuzzer:
         deadline = time.monotonic() + START_S
         while len(pids := peers()) < started:
             assert time.monotonic() < deadline, f"peers: {pids}"
         fuzzer.send_signal(signal.SIGTERM)
-        fuzzer.wait(START_S)
+        said, _ = fuzzer.communicate(timeout=START_S)
+    assert fuzzer.returncode == 128 + signal.SIGINT
+    assert "nothing is judged" in said
+    assert "Traceback" not in said
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]

@@ -1,11 +1,13 @@
 """Multiaddrs of peers: parsed strictly, because they come from other peers too."""
 
 import socket
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peer import addresses
 from peer.addresses import parse_tcp_address
 from peer.network.identity import Identity
 
@@ -86,3 +88,18 @@ def test_no_text_raises_anything_but_a_value_error(text: str) -> None:
 def test_text_is_looked_at_up_to_512_characters(size: int, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         parse_tcp_address("/" * size)
+
+
+@given(st.text(alphabet="/:a1.", max_size=20))
+def test_looking_for_what_was_meant_takes_one_look_more(text: str) -> None:
+    """Cards bring addresses, so nobody is to make us parse one again and again."""
+    looked_at: list[str] = []
+
+    def parse(text: str) -> addresses.TcpAddress:
+        looked_at.append(text)
+        return parse_tcp_address(text)
+
+    with pytest.MonkeyPatch.context() as patch, suppress(ValueError):
+        patch.setattr(addresses, "parse_tcp_address", parse)
+        parse_tcp_address(text)
+    assert len(looked_at) <= 1
