@@ -1,5 +1,6 @@
 // The fused back end on actor and critic of 2 x 64 tanh: acting, one optimizer step on a minibatch, and its
-// last part, Adam. Items: samples, for Adam parameters.
+// last part, Adam; on 3 x 512 what taking over a model and handing it out costs. Items: samples, for Adam and
+// models parameters.
 
 #include <benchmark/benchmark.h>
 
@@ -101,6 +102,21 @@ void adam(benchmark::State& state, const kernels::KernelSet& set) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(size));
 }
 
+/// Take a model of a million parameters over and hand it out again, as a peer does in each round.
+void exchange_model(benchmark::State& state, const kernels::KernelSet& set) {
+  PolicySpec spec = layout_of(kTasks[0]).spec();
+  spec.hidden = {512, 512, 512};
+  const PolicyLayout layout(spec);
+  const auto backend = make_backend(layout, set);
+  std::vector<float> params(layout.num_params());
+  for (auto _ : state) {
+    backend->get_params(params);
+    backend->set_params(params);
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(params.size()));
+}
+
 template <class Fn>
 void add(std::string title, const kernels::KernelSet& set, std::initializer_list<std::int64_t> rows,
          Fn&& fn) {
@@ -121,6 +137,7 @@ void register_network_benchmarks() {
           [&task, set](benchmark::State& s) { minibatch(s, task, *set); });
     }
     add("adam", *set, {}, [set](benchmark::State& s) { adam(s, *set); });
+    add("exchange_model", *set, {}, [set](benchmark::State& s) { exchange_model(s, *set); });
   }
 }
 

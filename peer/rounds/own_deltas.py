@@ -134,7 +134,8 @@ def sum_pieces(pieces: Sequence[Piece], shares: Sequence[float] | None = None) -
         raise ValueError("there is nothing to sum")
     total = np.zeros(pieces[0].delta.params.shape, np.float64)
     for piece, share in zip(pieces, shares or [1.0] * len(pieces), strict=True):
-        total += share * piece.delta.params.astype(np.float64)
+        params = piece.delta.params
+        total += params if share == 1.0 else share * params.astype(np.float64)  # the same, without two copies
     empty = Moments.empty(pieces[0].delta.moments.size)
     return Piece(
         round=max(piece.round for piece in pieces),

@@ -175,8 +175,8 @@ class Trainer:
             params = opened.state.params + np.sum([delta.params for delta in own], axis=0, dtype=np.float32)
         moments = merge_all(opened.state.moments, (delta.moments for delta in own))
         _require_finite(params, "the model with own work on it")
-        self._agent.set_model(ModelState(params=params.astype(np.float32), moments=moments))
-        return self._agent.model().params
+        self._agent.set_model(ModelState(params=params, moments=moments))
+        return params
 
     def _assign(self, opened: OpenRound) -> None:
         tasks = self._tasks.tasks_for(opened.round, opened.base.roster)
@@ -205,11 +205,11 @@ class Trainer:
         """
         if self._newest is not None or self._plan.ahead_s <= 0:
             return
-        self._agent.set_model(self._agent.model())  # statistics up to here are announced
-        start, end = self._agent.model().params, trio.current_time() + self._plan.ahead_s
+        own, end = self._agent.model(), trio.current_time() + self._plan.ahead_s
+        self._agent.set_model(own)  # statistics up to here are announced
         while self._newest is None and trio.current_time() < end:
             await self._train_slice(_AHEAD_SLICE_S)
-        self._keep(start)
+        self._keep(own.params)
 
     async def _train_slice(self, seconds: Seconds) -> None:
         stats = await self._agent.train(seconds=seconds)
@@ -256,7 +256,7 @@ class Trainer:
 
     def _tell_trained(self, round_number: int, progress: Progress) -> None:
         waited_s, self._told_waited_s = self.waited_s - self._told_waited_s, self.waited_s
-        std = action_std(self._agent.schema.tensors, self._agent.model().params)
+        std = action_std(self._agent.schema.tensors, lambda: self._agent.model().params)
         self._sink.emit(
             RoundTrained(
                 round=round_number,

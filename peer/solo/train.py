@@ -157,7 +157,7 @@ def _tensorboard(folder: Path | None, config: Config, agent: PpoAgent, record: R
         text=settings_text(settings_of(config)),
         weights=loss_weights(config),
         turns=[names[start : start + num_envs] for start in range(0, len(names), num_envs)],
-        std=lambda: action_std(agent.tensors, agent.get_params()),
+        std=lambda: action_std(agent.tensors, agent.get_params),
     )
 
 

@@ -38,19 +38,19 @@ class FusedBackend final : public PpoBackend {
 
   void get_params(std::span<float> params) const override {
     check_size("params", num_params(), params.size());
-    layout_.unpack(params_, params);
+    layout_.unpack(kernels_, params_, params);
   }
 
   void set_params(std::span<const float> params) override {
     check_size("params", num_params(), params.size());
-    layout_.pack(params, params_);
+    layout_.pack(kernels_, params, params_);
     layout_.transpose(kernels_, params_, backward_weights_);
   }
 
   [[nodiscard]] AdamState optimizer_state() const override {
     AdamState state(num_params());
-    layout_.unpack(first_, state.first);
-    layout_.unpack(second_, state.second);
+    layout_.unpack(kernels_, first_, state.first);
+    layout_.unpack(kernels_, second_, state.second);
     state.steps = steps_;
     return state;
   }
@@ -58,8 +58,8 @@ class FusedBackend final : public PpoBackend {
   void set_optimizer_state(const AdamState& state) override {
     check_size("first moments", num_params(), state.first.size());
     check_size("second moments", num_params(), state.second.size());
-    layout_.pack(state.first, first_);
-    layout_.pack(state.second, second_);
+    layout_.pack(kernels_, state.first, first_);
+    layout_.pack(kernels_, state.second, second_);
     steps_ = state.steps;
   }
 
@@ -126,7 +126,7 @@ class FusedBackend final : public PpoBackend {
 
   [[noreturn]] void throw_bad_gradient() const {
     std::vector<float> flat(num_params());
-    layout_.unpack(networks_.gradient(), flat);
+    layout_.unpack(kernels_, networks_.gradient(), flat);
     for (std::size_t i = 0; i < flat.size(); ++i) {
       if (std::isfinite(flat[i])) continue;
       throw NonFiniteError("the gradient of " + layout_.flat().describe(i) + " is not finite");

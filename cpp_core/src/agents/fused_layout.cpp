@@ -6,29 +6,27 @@
 namespace murmur {
 namespace {
 
-/// Call `visit(flat index, packed index)` for every weight and bias of `net`.
-template <class Visit>
-void for_each_weight(const std::vector<DenseLayer>& layers, const PackedNet& net, const Visit& visit) {
-  for (std::size_t l = 0; l < layers.size(); ++l) {
-    const bool is_head = l + 1 == layers.size();
-    const DenseLayer& from = layers[l];
-    const PackedLayer& to = is_head ? net.head : net.hidden[l];
-    for (std::size_t o = 0; o < from.outputs; ++o) {
-      for (std::size_t i = 0; i < from.inputs; ++i) {
-        const std::size_t at = is_head ? o * to.columns + i : i * to.columns + o;
-        visit(from.weight_offset + o * from.inputs + i, to.weight_offset + at);
-      }
-      visit(from.bias_offset + o, to.bias_offset + o);
-    }
+/// What moves numbers between the two layouts: calls `matrix(layer, packed layer)` for the weights of every
+/// hidden layer, whose two layouts are each other's transpose, and `run(flat offset, packed offset, length)`
+/// for what lies alike in both.
+template <class Matrix, class Run>
+void for_each_part(const std::vector<DenseLayer>& layers, const PackedNet& net, const Matrix& matrix,
+                   const Run& run) {
+  for (std::size_t l = 0; l < net.hidden.size(); ++l) {
+    matrix(layers[l], net.hidden[l]);
+    run(layers[l].bias_offset, net.hidden[l].bias_offset, layers[l].outputs);
   }
+  const DenseLayer& head = layers.back();
+  for (std::size_t o = 0; o < head.outputs; ++o)
+    run(head.weight_offset + o * head.inputs, net.head.weight_offset + o * net.head.columns, head.inputs);
+  run(head.bias_offset, net.head.bias_offset, head.outputs);
 }
 
-template <class Visit>
-void for_each_parameter(const FusedLayout& layout, const Visit& visit) {
-  for_each_weight(layout.flat().actor(), layout.actor(), visit);
-  for_each_weight(layout.flat().critic(), layout.critic(), visit);
-  for (std::size_t j = 0; j < layout.flat().log_std_size(); ++j)
-    visit(layout.flat().log_std_offset() + j, layout.log_std_offset() + j);
+template <class Matrix, class Run>
+void for_each_part(const FusedLayout& layout, const Matrix& matrix, const Run& run) {
+  for_each_part(layout.flat().actor(), layout.actor(), matrix, run);
+  for_each_part(layout.flat().critic(), layout.critic(), matrix, run);
+  run(layout.flat().log_std_offset(), layout.log_std_offset(), layout.flat().log_std_size());
 }
 
 }  // namespace
@@ -80,13 +78,39 @@ PackedNet FusedLayout::place(const std::vector<DenseLayer>& layers, std::size_t 
   return net;
 }
 
-void FusedLayout::pack(std::span<const float> flat, std::span<float> packed) const {
+void FusedLayout::pack(const kernels::KernelSet& kernels, std::span<const float> flat,
+                       std::span<float> packed) const {
   std::ranges::fill(packed, 0.0F);
-  for_each_parameter(*this, [&](std::size_t from, std::size_t to) { packed[to] = flat[from]; });
+  for_each_part(
+      *this,
+      [&](const DenseLayer& from, const PackedLayer& to) {
+        kernels.transpose({.rows = from.outputs,
+                           .columns = from.inputs,
+                           .from = flat.data() + from.weight_offset,
+                           .from_stride = from.inputs,
+                           .to = packed.data() + to.weight_offset,
+                           .to_stride = to.columns});
+      },
+      [&](std::size_t from, std::size_t to, std::size_t length) {
+        std::copy_n(flat.data() + from, length, packed.data() + to);
+      });
 }
 
-void FusedLayout::unpack(std::span<const float> packed, std::span<float> flat) const {
-  for_each_parameter(*this, [&](std::size_t to, std::size_t from) { flat[to] = packed[from]; });
+void FusedLayout::unpack(const kernels::KernelSet& kernels, std::span<const float> packed,
+                         std::span<float> flat) const {
+  for_each_part(
+      *this,
+      [&](const DenseLayer& to, const PackedLayer& from) {
+        kernels.transpose({.rows = to.inputs,
+                           .columns = to.outputs,
+                           .from = packed.data() + from.weight_offset,
+                           .from_stride = from.columns,
+                           .to = flat.data() + to.weight_offset,
+                           .to_stride = to.inputs});
+      },
+      [&](std::size_t to, std::size_t from, std::size_t length) {
+        std::copy_n(packed.data() + from, length, flat.data() + to);
+      });
 }
 
 void FusedLayout::transpose(const kernels::KernelSet& kernels, std::span<const float> packed,

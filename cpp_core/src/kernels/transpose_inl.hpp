@@ -1,10 +1,14 @@
-// Transposition of a matrix, in tiles of 4 x 4 that are turned in registers.
+// Transposition of a matrix, in tiles of 4 x 4 that are turned in registers, and in blocks of tiles: all
+// lines that a block touches stay in the first cache until they have been read and written whole, however
+// wide the matrix.
 #if defined(MURMUR_KERNELS_TRANSPOSE_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef MURMUR_KERNELS_TRANSPOSE_INL
 #undef MURMUR_KERNELS_TRANSPOSE_INL
 #else
 #define MURMUR_KERNELS_TRANSPOSE_INL
 #endif
+
+#include <algorithm>
 
 #include "kernels/vec16_inl.hpp"
 #include "murmur/kernels/kernel_set.hpp"
@@ -15,6 +19,7 @@ namespace HWY_NAMESPACE {
 
 #if HWY_TARGET != HWY_SCALAR
 constexpr std::size_t kTile = 4;
+constexpr std::size_t kBlock = 16;  // one cache line of floats each way
 
 HWY_INLINE void transpose_tile(const float* from, std::size_t from_stride, float* to, std::size_t to_stride) {
   const hn::Full128<float> four;
@@ -34,10 +39,16 @@ void transpose(const Transpose& a) noexcept {
 #if HWY_TARGET != HWY_SCALAR
   rows = a.rows / kTile * kTile;
   columns = a.columns / kTile * kTile;
-  for (std::size_t column = 0; column < columns; column += kTile) {
-    for (std::size_t row = 0; row < rows; row += kTile) {
-      transpose_tile(a.from + row * a.from_stride + column, a.from_stride, a.to + column * a.to_stride + row,
-                     a.to_stride);
+  for (std::size_t first_row = 0; first_row < rows; first_row += kBlock) {
+    const std::size_t last_row = std::min(rows, first_row + kBlock);
+    for (std::size_t first_column = 0; first_column < columns; first_column += kBlock) {
+      const std::size_t last_column = std::min(columns, first_column + kBlock);
+      for (std::size_t column = first_column; column < last_column; column += kTile) {
+        for (std::size_t row = first_row; row < last_row; row += kTile) {
+          transpose_tile(a.from + row * a.from_stride + column, a.from_stride,
+                         a.to + column * a.to_stride + row, a.to_stride);
+        }
+      }
     }
   }
 #endif

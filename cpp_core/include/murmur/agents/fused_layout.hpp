@@ -47,9 +47,9 @@ class FusedLayout {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
   /// Copy `flat` [P] into `packed` [size()], whose padding is zeroed.
-  void pack(std::span<const float> flat, std::span<float> packed) const;
+  void pack(const kernels::KernelSet& kernels, std::span<const float> flat, std::span<float> packed) const;
   /// Copy `packed` [size()] into `flat` [P].
-  void unpack(std::span<const float> packed, std::span<float> flat) const;
+  void unpack(const kernels::KernelSet& kernels, std::span<const float> packed, std::span<float> flat) const;
 
   /// Length of the vector of backward weights.
   [[nodiscard]] std::size_t backward_size() const noexcept { return backward_size_; }
