@@ -1,5 +1,6 @@
 """What a run leaves on disk while it goes on and when it ends: its model, and the state that it can go on from."""
 
+import filecmp
 import os
 import shutil
 import tempfile
@@ -42,8 +43,8 @@ class Keeper:
 
     A disk that fails while the run goes on costs what it would have held, and not the training.
 
-    failure: why the state is not on disk as it was last to be saved; empty: it is. replaced: whether another run's
-    model or state stood at `path`; it is kept as `previous_file`.
+    failure: why the state is not on disk as it was last to be saved; empty: it is. replaced: whether what stood at
+    `path` was of another run, or further than this one; it is kept as `previous_file`.
     """
 
     def __init__(
@@ -54,9 +55,13 @@ class Keeper:
         record: RunRecord,
         *,
         resumed: bool = False,
+        is_behind: bool = False,
         clock: Callable[[], Seconds] = time.monotonic,
     ) -> None:
-        """record: where the run stands, which `agent` does, too. resumed: what is found at `path` is the run's own."""
+        """record: where the run stands, which `agent` does, too. resumed: what is found at `path` is the run's own.
+
+        is_behind: the model there has learned from more than the run goes on from.
+        """
         self.path = path
         self.resumed = resumed
         self.failure = ""
@@ -68,7 +73,7 @@ class Keeper:
         self._began = clock()
         self._due = self._began + SAVE_EVERY_S
         self._writing = threading.RLock()  # a second Ctrl-C saves in another thread, or in the middle of the last save
-        self._is_own = resumed
+        self._may_replace = resumed and not is_behind
         self._on_disk = record.standing.env_steps if resumed else 0
         self.keep(record.standing)
 
@@ -94,10 +99,8 @@ class Keeper:
             return ""
         known = self.failure
         started = self._clock()
-        kept = self._taken(standing)
         try:
-            self._write(kept)
-            self._write_state(kept)
+            self._write(self._taken(standing))
         except StorageError as error:
             self.failure = str(error)
         now = self._clock()
@@ -107,10 +110,6 @@ class Keeper:
     def save(self) -> None:
         """Save what is kept. Raises: StorageError when it is the model that cannot be."""
         self._write(self._kept)
-        try:
-            self._write_state(self._kept)
-        except StorageError as error:
-            self.failure = str(error)
 
     def save_elsewhere(self) -> Path | None:
         """Save what is kept in a new folder for temporary files; return the model's file, None when that fails, too."""
@@ -138,17 +137,24 @@ class Keeper:
         return _Kept(model=model, state=RunState(record=record, learner=self._agent.save()))
 
     def _write(self, kept: _Kept) -> None:
+        """Write the state, and then the model: a run that is killed in between goes on from what is newer.
+
+        Raises: StorageError when it is the model that cannot be written.
+        """
         with self._writing:
-            if not self._is_own:
+            may_replace = self._may_replace
+            if not may_replace:
                 self.replaced = set_aside(self.path)
-                self._is_own = True
+                self._may_replace = True
+            try:
+                save_run_state(state_file(self.path), kept.state)
+                self.failure = ""
+            except StorageError as error:
+                self.failure = str(error)
+                if not may_replace:  # else the model would stand beside the state of another run, which goes on over it
+                    _remove(state_file(self.path))
             save_model(self.path, ModelFile(state=kept.model, settings=self._description(kept)))
             self._on_disk = kept.env_steps
-
-    def _write_state(self, kept: _Kept) -> None:
-        with self._writing:
-            save_run_state(state_file(self.path), kept.state)
-            self.failure = ""
 
     def _description(self, kept: _Kept) -> dict[str, str]:
         """Return what it takes to rebuild the policy, and where the model comes from."""
@@ -177,6 +183,8 @@ def set_aside(model_file: Path) -> bool:
     found = [file for file, _ in pairs if file.exists()]
     if not found:
         return False
+    if is_set_aside(model_file):
+        return True
     for file, previous in pairs:
         with storage_errors("keep the earlier run as", previous):
             previous.unlink(missing_ok=True)
@@ -185,17 +193,40 @@ def set_aside(model_file: Path) -> bool:
     return True
 
 
+def is_set_aside(model_file: Path) -> bool:
+    """Return whether what is found at `model_file` is kept already, with the state it had.
+
+    A run that is killed before it has written a model leaves that of the earlier run, beside a state of its own.
+    """
+    previous = previous_file(model_file)
+    try:
+        found, kept = (load_run_state(state_file(file)).record.standing.env_steps for file in (model_file, previous))
+        return found <= kept and filecmp.cmp(model_file, previous, shallow=False)
+    except (StorageError, OSError):
+        return False
+
+
 def earlier_env_steps(model_file: Path) -> int | None:
     """Return how many env steps what is found at `model_file` has learned from; None where that is not known."""
     try:
         return load_run_state(state_file(model_file)).record.standing.env_steps
     except (StorageError, FileNotFoundError):
         pass
+    return model_env_steps(model_file)
+
+
+def model_env_steps(model_file: Path) -> int | None:
+    """Return how many env steps the model itself has learned from, whatever its state says; None: not known."""
     try:
         told = load_model(model_file).settings.get("env_steps", "")
     except StorageError:
         return None
     return int(told) if told.isdecimal() else None
+
+
+def _remove(file: Path) -> None:
+    with storage_errors("remove", file):
+        file.unlink(missing_ok=True)
 
 
 def _duplicate(file: Path, copy: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from peer.config.schema import Config
 from peer.solo.curve_file import CurveFile
-from peer.solo.keeper import earlier_env_steps, previous_file
+from peer.solo.keeper import earlier_env_steps, is_set_aside, model_env_steps, previous_file
 from peer.solo.options import TrainOptions
 from peer.solo.plot import check_plot
 from peer.solo.run_state import RunRecord, state_file
@@ -103,12 +103,31 @@ def what_is_replaced(model_file: Path) -> str | None:
         return None
     steps = earlier_env_steps(model_file)
     previous = previous_file(model_file)
-    instead = " in place of what is kept there" if previous.exists() or state_file(previous).exists() else ""
+    instead = _instead(previous)
     how = (
         f"; to go on with it instead: murmur train --resume -o {shlex.quote(str(model_file))}" if state.exists() else ""
     )
     what = "an earlier file" if steps is None else f"an earlier run of {steps:,} env steps"
     return f"murmur: {model_file}: {what} will be kept as {previous.name}{instead}, and a new one begins{how}"
+
+
+def model_ahead(model_file: Path, *, env_steps: int) -> str | None:
+    """Return what a user should know where the model at `model_file` has learned from more than its state: `env_steps`.
+
+    The disk took the model and refused the state: to go on from there is to go back.
+    """
+    learned = model_env_steps(model_file)
+    if learned is None or learned <= env_steps or is_set_aside(model_file):
+        return None
+    previous = previous_file(model_file)
+    return (
+        f"murmur: {model_file} itself has learned from {learned:,} env steps; its state was not saved then, so that"
+        f" model will be kept as {previous.name}{_instead(previous)}"
+    )
+
+
+def _instead(previous: Path) -> str:
+    return " in place of what is kept there" if previous.exists() or state_file(previous).exists() else ""
 
 
 def _arguments(record: RunRecord) -> str:

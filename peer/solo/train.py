@@ -19,7 +19,7 @@ from peer.solo.options import TrainOptions
 from peer.solo.plot import draw_curve
 from peer.solo.resumption import Resumption
 from peer.solo.run import Outcome, Plan, Progress, Run, Standing
-from peer.solo.run_files import RunFiles, default_model_file, what_is_replaced
+from peer.solo.run_files import RunFiles, default_model_file, model_ahead, what_is_replaced
 from peer.solo.run_state import RunRecord, seen_from, settings_of
 from peer.solo.schedule import every, growing
 from peer.solo.summary import Summary
@@ -125,6 +125,9 @@ def _resumed(
     resumption.restore(agent)
     curve = files.open(config, record)
     tell(f"murmur: going on with {model_file} from env step {agent.env_steps:,}")
+    ahead = model_ahead(model_file, env_steps=agent.env_steps)
+    if ahead is not None:
+        tell(ahead)
     for change in record.changes[len(before.changes) :]:
         tell(f"murmur: {change}")
     if agent.backend_name != before.backend:
@@ -132,7 +135,7 @@ def _resumed(
             f"murmur: computed by {printable(before.backend)} so far, by {agent.backend_name} from here on: results"
             " differ in the last digits from those of one back end alone"
         )
-    keeper = Keeper(config, agent, model_file, record, resumed=True)
+    keeper = Keeper(config, agent, model_file, record, resumed=True, is_behind=ahead is not None)
     return _Ready(
         config=config,
         agent=agent,

@@ -330,6 +330,95 @@ def test_a_disk_without_room_for_the_state_costs_the_state_alone(
     assert state_file(path).read_bytes() == before
 
 
+def refuse_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise StorageError("no space left on device")
+
+    monkeypatch.setattr(keeper, "save_run_state", full)
+
+
+def test_a_model_whose_state_was_refused_stands_beside_no_state_of_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, previous = tmp_path / "m.safetensors", tmp_path / "m.previous.safetensors"
+    train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
+    earlier = learned(path)
+    with monkeypatch.context() as patched:
+        refuse_states(patched)
+        train_solo(small("run.seed=2"), replace(WHOLE, model_file=path, max_env_steps=640))
+    model = path.read_bytes()
+    with pytest.raises(StorageError, match=r"\.state is missing; --from .*/m\.safetensors begins a run with"):
+        resume(path)
+    assert path.read_bytes() == model
+    assert learned(previous) == earlier
+
+
+def test_a_model_that_is_further_than_its_state_is_told_of_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, previous = tmp_path / "m.safetensors", tmp_path / "m.previous.safetensors"
+    train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
+    with monkeypatch.context() as patched:
+        refuse_states(patched)
+        resume(path, options=TrainOptions(max_env_steps=1280))
+    model, told = path.read_bytes(), list[str]()
+    resume(path, told=told, options=TrainOptions(max_env_steps=128))
+    assert told == [
+        f"murmur: going on with {path} from env step 64",
+        f"murmur: {path} itself has learned from 1,280 env steps; its state was not saved then, so that model will be"
+        " kept as m.previous.safetensors",
+    ]
+    assert previous.read_bytes() == model
+    resume(path, options=TrainOptions(max_env_steps=192))
+    assert previous.read_bytes() == model, "what is kept is not replaced by what follows"
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_run_that_is_killed_between_state_and_model_goes_on_as_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, resumed: bool
+) -> None:
+    path, previous = tmp_path / "m.safetensors", tmp_path / "m.previous.safetensors"
+    train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=640))
+    earlier = learned(path)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def begin() -> Summary:
+        if resumed:
+            return resume(path, options=TrainOptions(max_env_steps=704))
+        return train_solo(small("run.seed=2"), replace(WHOLE, model_file=path, max_env_steps=64))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keeper, "save_model", killed)
+        with pytest.raises(KeyboardInterrupt):
+            begin()
+    found, steps = load_run_state(state_file(path)).record, 704 if resumed else 64
+    assert (found.settings["run"]["seed"], found.standing.env_steps) == (1 if resumed else 2, steps)
+    told: list[str] = []
+    assert resume(path, told=told, options=TrainOptions(max_env_steps=768)).model_env_steps == 768
+    assert told == [f"murmur: going on with {path} from env step {steps}"]
+    assert resumed or learned(previous) == earlier
+
+
+def test_a_run_that_was_killed_while_it_took_a_place_costs_no_state_of_the_earlier_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, previous = tmp_path / "m.safetensors", tmp_path / "m.previous.safetensors"
+    train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
+    earlier = learned(path)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for seed in (2, 3):
+        with monkeypatch.context() as patched:
+            patched.setattr(keeper, "save_model", killed)
+            with pytest.raises(KeyboardInterrupt):
+                train_solo(small(f"run.seed={seed}"), replace(WHOLE, model_file=path, max_env_steps=64))
+    assert learned(previous) == earlier
+
+
 def test_what_was_learned_is_kept_elsewhere_when_the_disk_refuses_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
