@@ -66,7 +66,8 @@ class RunFiles:
     def held(self) -> Iterator[None]:
         """Keep other runs from these files in this block. Raises: StorageError naming the process that writes one."""
         with ExitStack() as stack:
-            for option, path in (("-o", self.model), ("--curve", self.curve), ("--plot", self.plot)):
+            stack.enter_context(sole_writer(self.model, option="-o", beside=(state_file(self.model),)))
+            for option, path in (("--curve", self.curve), ("--plot", self.plot)):
                 if path is not None:
                     stack.enter_context(sole_writer(path, option=option))
             yield

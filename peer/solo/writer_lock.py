@@ -2,11 +2,12 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from peer.errors import StorageError
+from peer.storage.atomic_file import remove_leftovers_of
 from peer.storage.file_lock import noted_holder, try_lock
 from peer.storage_failures import describe
 
@@ -19,10 +20,13 @@ def lock_file(file: Path) -> Path:
 
 
 @contextmanager
-def sole_writer(file: Path, *, option: str) -> Iterator[None]:
+def sole_writer(file: Path, *, option: str, beside: Sequence[Path] = ()) -> Iterator[None]:
     """Be the only one that writes `file` in this block. On a file system that has no locks nobody can be kept from it.
 
-    option: what names the file on the command line. Raises: StorageError naming the process that writes it.
+    What killed writers have left behind is removed: each may leave a file as large as the model.
+
+    option: what names the file on the command line. beside: what else only its writer writes. Raises: StorageError
+    naming the process that writes it.
     """
     lock = lock_file(file)
     try:
@@ -35,6 +39,8 @@ def sole_writer(file: Path, *, option: str) -> Iterator[None]:
     if descriptor is None:
         raise StorageError(f"{_who_writes(file)}: wait for its end, or stop it, or name another file ({option})")
     try:
+        for written in (file, *beside):
+            remove_leftovers_of(written)
         yield
     finally:
         lock.unlink(missing_ok=True)  # while it is held: who has opened it meanwhile finds that it is no longer there

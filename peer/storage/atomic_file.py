@@ -6,7 +6,9 @@ SHA-256 of everything before it and of the payload, then the payload.
 
 import hashlib
 import os
+import re
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 from peer.atomic_write import TEMPORARY_PREFIX, replace_file
@@ -80,6 +82,17 @@ def remove_leftovers(folder: Path) -> None:
     """Delete temporary files that a killed process left behind. Only the owner of the folder may call this."""
     with storage_errors("clean up", folder):
         for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+            path.unlink(missing_ok=True)
+
+
+def remove_leftovers_of(file: Path) -> None:
+    """Delete what killed processes were writing to become `file`. Only its sole writer may call this.
+
+    What cannot be deleted stays, such as that of another user in a folder for all: it takes space and does no harm.
+    """
+    leftover = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}\d+-{re.escape(file.name)}")
+    with suppress(OSError):
+        for path in [path for path in file.parent.iterdir() if leftover.fullmatch(path.name)]:
             path.unlink(missing_ok=True)
 
 

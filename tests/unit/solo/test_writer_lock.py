@@ -12,6 +12,7 @@ from peer.errors import StorageError
 from peer.solo import writer_lock
 from peer.solo.options import TrainOptions
 from peer.solo.resumption import resume_at
+from peer.solo.run_state import state_file
 from peer.solo.train import go_on, train_solo
 from peer.solo.writer_lock import lock_file, require_no_writer, sole_writer
 from tests.unit.solo.test_train import file_of, model_bytes, options, small
@@ -58,6 +59,18 @@ def test_process_that_is_killed_holds_nothing(tmp_path: Path) -> None:
     with sole_writer(file, option="-o"):
         assert lock_file(file).exists()
     assert not lock_file(file).exists()
+
+
+def test_what_killed_runs_were_writing_is_removed_by_the_next_writer(options: TrainOptions, tmp_path: Path) -> None:
+    file, curve = file_of(options), tmp_path / "curve.jsonl"
+    for name in (file.name, state_file(file).name):
+        (file.parent / f".tmp-999999-{name}").write_bytes(bytes(1000))
+    (curve.parent / f".tmp-999999-{curve.name}").touch()
+    others = [tmp_path / ".tmp-999999-other.safetensors", tmp_path / f".tmp-notes-{file.name}"]
+    for path in others:
+        path.touch()
+    train_solo(small(), replace(options, curve_file=curve))
+    assert set(tmp_path.rglob(".tmp-*")) == set(others)
 
 
 def test_run_that_has_gone_on_since_it_was_read_is_not_gone_on_with(options: TrainOptions) -> None:
