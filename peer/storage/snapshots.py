@@ -79,11 +79,15 @@ class SnapshotStore:
     def load_newest(self, accept: Callable[[Snapshot], None] = lambda _: None) -> LoadedSnapshot:
         """Return the newest snapshot whose checksum holds and that is accepted; others are renamed to `*.corrupt`.
 
-        accept: raises StorageError for one that is of no use. Raises: StorageError when the folder cannot be listed.
+        One that the disk does not give is passed over and stays as it is: it may be good, and readable again later.
+
+        accept: raises StorageError for one that is of no use. Raises: StorageError when the folder cannot be listed, or
+        the disk gives none and refuses one: to begin anew then would be to forget what is there.
         """
         with storage_errors("list", self._folder):
             numbered = self._numbered()
         damaged: list[Damage] = []
+        refused: StorageError | None = None
         for _, path in reversed(numbered):
             try:
                 snapshot = _read(path)
@@ -93,7 +97,12 @@ class SnapshotStore:
                 continue
             except StorageError as error:
                 damaged.append(Damage(path=path, cause=str(error)))
-                self._set_aside(path)
+                if _is_refused(error):
+                    refused = refused or error
+                else:
+                    self._set_aside(path)
+        if refused is not None:
+            raise StorageError(f"{refused}; or move it away to start without it") from refused
         return LoadedSnapshot(snapshot=None, damaged=tuple(damaged))
 
     def held(self) -> list[Snapshot | Damage]:
@@ -106,9 +115,13 @@ class SnapshotStore:
         return [found for _, path in numbered if (found := _look_at(path)) is not None]
 
     def _numbered(self) -> list[tuple[int, Path]]:
-        if not self._folder.is_dir():
+        try:
+            paths = list(self._folder.iterdir())
+        except FileNotFoundError:
+            if self._folder.is_symlink():
+                raise  # to what is not mounted now: that is no folder without snapshots
             return []
-        found = [(match, path) for path in self._folder.iterdir() if (match := _NAME.fullmatch(path.name))]
+        found = [(match, path) for path in paths if (match := _NAME.fullmatch(path.name))]
         return sorted((int(match[1]), path) for match, path in found)
 
     def _set_aside(self, path: Path) -> None:
@@ -119,6 +132,12 @@ class SnapshotStore:
                 old.unlink(missing_ok=True)
         except OSError:
             return  # a read-only disk: it is passed over again at the next start
+
+
+def _is_refused(error: StorageError) -> bool:
+    """Tell a disk that does not give a file, such as one that is failing, from a file that is no snapshot."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and not isinstance(cause, IsADirectoryError)
 
 
 def _look_at(path: Path) -> Snapshot | Damage | None:

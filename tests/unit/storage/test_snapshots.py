@@ -1,6 +1,8 @@
 """The newest good snapshot is found whatever happened to the others."""
 
+import errno
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -62,6 +64,54 @@ def test_all_damaged_gives_none_and_reports_each(tmp_path: Path) -> None:
     assert len(loaded.damaged) == 3
     assert store.save(snapshot(40)).exists()
     assert store.load_newest().snapshot == snapshot(40)
+
+
+def fail_to_read(monkeypatch: pytest.MonkeyPatch, *failing: Path) -> None:
+    real = Path.open
+
+    def opened(path: Path, mode: str) -> IO[bytes]:
+        if path in failing:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, mode)
+
+    monkeypatch.setattr(Path, "open", opened)
+
+
+def test_what_the_disk_does_not_give_is_passed_over_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, paths = store_with(tmp_path, 10, 20, 30)
+    with monkeypatch.context() as patched:
+        fail_to_read(patched, paths[-1])
+        loaded = store.load_newest()
+    assert loaded.snapshot == snapshot(20)
+    assert [entry.cause for entry in loaded.damaged] == [
+        f"cannot read {paths[-1]}: input/output error; check the disk (dmesg, smartctl)"
+    ]
+    assert store.load_newest().snapshot == snapshot(30)
+
+
+def test_a_disk_that_gives_none_is_not_taken_for_one_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, paths = store_with(tmp_path, 10, 20, 30)
+    paths[0].write_bytes(b"damaged")
+    with monkeypatch.context() as patched:
+        fail_to_read(patched, *paths[1:])
+        with pytest.raises(StorageError) as caught:
+            store.load_newest()
+    assert str(caught.value) == (
+        f"cannot read {paths[-1]}: input/output error; check the disk (dmesg, smartctl); or move it away to start"
+        " without it"
+    )
+    assert store.load_newest().snapshot == snapshot(30)
+
+
+def test_a_link_to_what_is_not_mounted_is_not_taken_for_an_empty_folder(tmp_path: Path) -> None:
+    store, _ = store_with(tmp_path / "disk", 10)
+    (tmp_path / "snapshots").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk").rename(tmp_path / "elsewhere")
+    store = SnapshotStore(tmp_path / "snapshots", keep=3)
+    with pytest.raises(StorageError, match=r"cannot list .*/snapshots: no such file or directory; check that"):
+        store.load_newest()
+    (tmp_path / "elsewhere").rename(tmp_path / "disk")
+    assert store.load_newest().snapshot == snapshot(10)
 
 
 def test_damaged_files_do_not_pile_up(tmp_path: Path) -> None:
