@@ -57,6 +57,7 @@ class AllowListDesk:
         self._admitted: frozenset[PeerId] = frozenset()
         self._news = trio.Event()
         self._askers: set[PeerId] = set()
+        self._unkept: AllowListFile | None = None
         self.changed: Callable[[], None] = lambda: None
         self.newest: AllowList | None = None
         for found in policy.known:
@@ -110,6 +111,7 @@ class AllowListDesk:
             await trio.sleep_forever()
         while True:
             self._look_at_file()
+            self._keep()
             told = self.newest
             with trio.move_on_after(_PASS_ON_S):
                 await self._news.wait()
@@ -148,15 +150,18 @@ class AllowListDesk:
         self._sink.emit(AllowListAdopted(version=found.version, allowed=len(found.peers), source=source))
         if self._transport.local_peer not in found.peers:
             self._sink.emit(NotAllowed(peer_id=self._transport.local_peer, version=found.version))
-        self._keep(found.file)
+        self._unkept = found.file
+        self._keep()
         self._news.set()
         self.changed()
 
-    def _keep(self, newest: AllowListFile) -> None:
-        if self._store is None:
+    def _keep(self) -> None:
+        """Store the newest list, or what a disk has refused so far: a restart would let in whom that has taken off."""
+        if self._store is None or self._unkept is None:
             return
         try:
-            self._store.keep(newest)
+            self._store.keep(self._unkept)
+            self._unkept = None
         except StorageError as error:
             self._sink.emit(StorageFailed(operation="save the allow-list", cause=str(error)))
 

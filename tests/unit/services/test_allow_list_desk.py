@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from peer.admission.allow_list import AllowListFile, Authority, Listed, signed
 from peer.admission.policy import AdmissionPolicy, FoundList
@@ -180,3 +181,33 @@ def test_disk_that_takes_no_allow_list_costs_a_line_in_the_log() -> None:
     lists = AllowListDesk(ScriptedTransport(ALICE), policy=policy, sink=sink, rng=random.Random(1), store=FullDisk())
     assert lists.version == 2, "it holds for as long as the process lives"
     assert [event.operation for event in sink.events if isinstance(event, StorageFailed)] == ["save the allow-list"]
+
+
+async def test_a_list_that_a_full_disk_refused_is_kept_when_there_is_room(autojump_clock: MockClock) -> None:
+    """Else a restart would let in again whom it has taken off, for as long as no other peer brings it."""
+    kept: list[int] = []
+
+    class Disk:
+        is_full = True
+
+        def changed(self) -> FoundList | None:
+            return None
+
+        def keep(self, newest: AllowListFile) -> None:
+            if self.is_full:
+                raise StorageError("no space left on device")
+            kept.append(newest.version)
+
+    disk, known = Disk(), (FoundList("list.json", made_list(2, ALICE)),)
+    policy = AdmissionPolicy(run="cartpole", authority=AUTHORITY, known=known)
+    lists = AllowListDesk(
+        ScriptedTransport(ALICE), policy=policy, sink=RecordingSink(), rng=random.Random(1), store=disk
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lists.serve)
+        await trio.sleep(12)
+        assert kept == []
+        disk.is_full = False
+        await trio.sleep(12)
+        nursery.cancel_scope.cancel()
+    assert kept == [2], "and once"
