@@ -1,14 +1,13 @@
 """One `murmur train` at a time writes a file: two at once would take it from each other, and spoil both's work."""
 
 import errno
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from peer.errors import StorageError
 from peer.storage.atomic_file import remove_leftovers_of
-from peer.storage.file_lock import noted_holder, try_lock
+from peer.storage.file_lock import noted_holder, try_lock, unlock
 from peer.storage_failures import describe
 
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -44,7 +43,7 @@ def sole_writer(file: Path, *, option: str, beside: Sequence[Path] = ()) -> Iter
         yield
     finally:
         lock.unlink(missing_ok=True)  # while it is held: who has opened it meanwhile finds that it is no longer there
-        os.close(descriptor)
+        unlock(descriptor)
 
 
 def require_no_writer(file: Path) -> None:
@@ -57,7 +56,7 @@ def require_no_writer(file: Path) -> None:
     if descriptor is None:
         raise StorageError(f"{_who_writes(file)}: wait for its end, or stop it")
     if descriptor >= 0:
-        os.close(descriptor)
+        unlock(descriptor)
 
 
 def _who_writes(file: Path) -> str:

@@ -1,6 +1,7 @@
 """A file that one process holds a lock on while it lives: the kernel drops it with the process, however that ends.
 
-The process's id stands in the file, for people who look.
+A child that it forks, such as a simulator of an environment in Python, would hold it, too, and on when the process is
+killed: so it closes its copy at once. The process's id stands in the file, for people who look.
 """
 
 import fcntl
@@ -8,10 +9,11 @@ import os
 from pathlib import Path
 
 _MAX_NOTE_BYTES = 32
+_held: set[int] = set()
 
 
 def try_lock(path: Path) -> int | None:
-    """Return a descriptor that holds the lock until it is closed; None when another process holds it.
+    """Return a descriptor that holds the lock until `unlock`; None when another process holds it.
 
     path: made when it is missing. Raises: OSError.
     """
@@ -20,6 +22,7 @@ def try_lock(path: Path) -> int | None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(descriptor), path.stat()):
             _note_holder(descriptor)
+            _held.add(descriptor)
             return descriptor
     except (BlockingIOError, FileNotFoundError):
         pass  # held by another process, or deleted under our hands
@@ -28,6 +31,12 @@ def try_lock(path: Path) -> int | None:
         raise
     os.close(descriptor)
     return None
+
+
+def unlock(descriptor: int) -> None:
+    """Close what `try_lock` has returned, and so drop the lock."""
+    _held.discard(descriptor)
+    os.close(descriptor)
 
 
 def noted_holder(path: Path) -> int | None:
@@ -47,3 +56,11 @@ def _note_holder(descriptor: int) -> None:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     except OSError:
         return
+
+
+def _leave_to_parent() -> None:
+    while _held:
+        os.close(_held.pop())  # the parent's copy keeps the lock
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

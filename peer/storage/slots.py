@@ -13,7 +13,7 @@ from typing import Self
 
 from peer.errors import StorageError
 from peer.storage.atomic_file import remove_leftovers, write_atomic
-from peer.storage.file_lock import noted_holder, try_lock
+from peer.storage.file_lock import noted_holder, try_lock, unlock
 from peer.storage_failures import storage_errors
 
 MAX_SLOTS = 4096
@@ -35,7 +35,7 @@ class Slot:
 
     def close(self) -> None:
         if self._lock is not None:
-            os.close(self._lock)  # closing drops the lock
+            unlock(self._lock)
             self._lock = None
 
     def __enter__(self) -> Self:

@@ -1,5 +1,7 @@
 """Each replica its own folder: lowest first, freed by death, never shared."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,12 @@ from tests.unit.storage.bad_disks import FullDisk, ReadOnlyDisk
 CLAIM = (
     "import sys; from pathlib import Path; from peer.storage.slots import claim_slot\n"
     "slot = claim_slot(Path(sys.argv[1])); print(slot.index, flush=True); sys.stdin.read()\n"
+)
+FORK = (
+    "import os, sys, time; from pathlib import Path; from peer.storage.slots import claim_slot\n"
+    "slot = claim_slot(Path(sys.argv[1]))\n"
+    "if os.fork() == 0: print(os.getpid(), flush=True); time.sleep(60); os._exit(0)\n"
+    "sys.stdin.read()\n"
 )
 
 
@@ -67,6 +75,25 @@ def test_sixteen_processes_at_once_get_sixteen_slots_and_killed_ones_are_free_ag
         for process in processes:
             process.kill()
             process.communicate()
+
+
+def test_what_a_killed_peer_has_forked_does_not_hold_its_slot(tmp_path: Path) -> None:
+    """Else the peer returned as a stranger, in the next slot, while a simulator of its environment lives on."""
+    command = [sys.executable, "-c", FORK, str(tmp_path)]
+    peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert peer.stdout is not None
+    child = int(peer.stdout.readline())
+    try:
+        with claim_slot(tmp_path) as other:
+            assert other.index == 1, "the peer itself holds on"
+        peer.kill()
+        peer.wait()
+        with claim_slot(tmp_path) as again:
+            assert again.index == 0
+    finally:
+        os.kill(child, signal.SIGKILL)
+        peer.kill()
+        peer.communicate()
 
 
 def test_lock_file_that_was_deleted_is_not_shared(tmp_path: Path) -> None:
