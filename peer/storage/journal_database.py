@@ -72,8 +72,9 @@ def _check_content(database: sqlite3.Connection) -> None:
 def is_damage(error: sqlite3.Error, path: Path) -> bool:
     """Tell a bad file, which a new one replaces, from a bad disk (full, read-only, I/O errors)."""
     code = getattr(error, "sqlite_errorcode", None)
-    if code == sqlite3.SQLITE_READONLY:  # a damaged header can claim that too
-        return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    if code == sqlite3.SQLITE_READONLY:  # a damaged header can claim that too, where all may be written
+        sides = [side for suffix in _SIDE_FILES if (side := path.with_name(path.name + suffix)).exists()]
+        return all(os.access(needed, os.W_OK, effective_ids=True) for needed in (path, path.parent, *sides))
     return code is None or code in _DAMAGE_CODES
 
 
@@ -82,7 +83,8 @@ def failure(operation: str, path: Path, error: sqlite3.Error) -> StorageError:
     cause = str(error)
     hints = {
         "full": "free some space, or set storage.data_dir to another disk",
-        "readonly": "let this user write it (chown, chmod), mount it writable, or set another storage.data_dir",
+        "readonly": "let this user write it and what is beside it (chown, chmod), mount it writable, or set another"
+        " storage.data_dir",
         "unable to open": "check that the folder exists and is writable",
         "locked": "another process uses it: end that process",
         "disk I/O": "check the disk (dmesg, smartctl)",

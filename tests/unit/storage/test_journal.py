@@ -13,7 +13,7 @@ import pytest
 
 from peer.errors import StorageError
 from peer.storage.journal import Journal, JournalEntry
-from peer.storage.journal_database import MAX_SET_ASIDE, failure
+from peer.storage.journal_database import MAX_SET_ASIDE, failure, is_damage
 from peer.types import Digest
 from tests.unit.storage.bad_disks import FullDisk, ReadOnlyDisk
 from tests.unit.storage.journals import append, held
@@ -233,7 +233,22 @@ def append_one_by_one(journal: Journal, entries: list[JournalEntry]) -> None:
 def test_journal_that_may_not_be_written_is_told_as_that_too(path: Path) -> None:
     """SQLite has one word for a disk that is read-only and for a file of another user, as after a restore by root."""
     refused = sqlite3.OperationalError("attempt to write a readonly database")
-    assert "let this user write it (chown, chmod), mount it writable, or" in str(failure("open", path, refused))
+    assert "let this user write it and what is beside it (chown, chmod), " in str(failure("open", path, refused))
+
+
+@pytest.mark.parametrize("side", ["-wal", "-shm"])
+def test_log_of_another_user_beside_a_journal_is_no_damage(
+    path: Path, monkeypatch: pytest.MonkeyPatch, side: str
+) -> None:
+    """To move the journal aside would be to delete the rounds in that log, as the folder may be written."""
+    refused = sqlite3.OperationalError("attempt to write a readonly database")
+    refused.sqlite_errorcode = sqlite3.SQLITE_READONLY
+    files = [path, path.with_name(path.name + side)]
+    for file in files:
+        file.touch()
+    assert is_damage(refused, path)
+    monkeypatch.setattr(os, "access", lambda file, *_, **__: file != files[1])
+    assert not is_damage(refused, path)
 
 
 def test_read_only_disk_is_a_storage_error_and_nothing_is_moved(read_only_disk: ReadOnlyDisk) -> None:
