@@ -1,10 +1,13 @@
 """Replace a file so that a reader, a crash or a full disk meets the old content or the new one, never a part of it."""
 
+import errno
 import os
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".tmp-"
 """Begins the name of what a killed process may leave beside the file that it was writing."""
+
+_WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -20,6 +23,36 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     except BaseException:
         _discard(temporary)
         raise
+
+
+def create_file(path: Path, data: bytes, *, mode: int) -> bool:
+    """Write a new file, durably; return False, and change nothing, where there is one, even if made only meanwhile.
+
+    On a file system without hard links, one that is made in the last moment is replaced. Raises: OSError.
+    """
+    # By chance, as in another container the process that makes the same file may have our id.
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{int.from_bytes(os.urandom(8))}-{path.name}")
+    try:
+        _write_durably(temporary, data, mode)
+        _name_new(temporary, path)
+        _sync_folder(path.parent)
+    except FileExistsError:
+        return False
+    finally:
+        _discard(temporary)
+    return True
+
+
+def _name_new(temporary: Path, path: Path) -> None:
+    """Give a file its name. Raises: FileExistsError, which a rename would not."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _WITHOUT_LINKS:
+            raise
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        temporary.replace(path)
 
 
 def _write_durably(path: Path, data: bytes, mode: int) -> None:

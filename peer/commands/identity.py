@@ -160,8 +160,10 @@ def _first_line(file: Path) -> str:
 
 
 def _write_secret(path: Path, data: bytes) -> None:
-    from peer.storage.atomic_file import write_atomic
+    from peer.atomic_write import create_file
+    from peer.storage_failures import storage_errors
 
-    if os.path.lexists(path):  # a link that leads nowhere now, too
+    with storage_errors("write", path):
+        is_new = not os.path.lexists(path) and create_file(path, data, mode=0o600)  # a link that leads nowhere, too
+    if not is_new:
         raise StorageError(f"{path} exists already: name another file, or move it away")
-    write_atomic(path, data, mode=0o600)

@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from peer.atomic_write import replace_file
+from peer.atomic_write import create_file
 from peer.errors import StorageError
 from peer.network.identity import SEED_BYTES, Identity
 from peer.storage_failures import describe, storage_errors
@@ -38,8 +38,7 @@ def load_or_create_identity(path: Path) -> Identity:
                 "or delete the link, and this peer returns under a new identity"
             ) from error
         identity = Identity.generate()
-        _write(path, identity)
-        return identity
+        return identity if _write(path, identity) else load_identity(path)  # another process was quicker
 
 
 def load_identity(path: Path) -> Identity:
@@ -65,9 +64,8 @@ def write_new_identity(path: Path, identity: Identity) -> None:
 
     Raises: StorageError, saying what to do, when there is a file already, or it cannot be written.
     """
-    if os.path.lexists(path):  # a link that leads nowhere now, too
+    if os.path.lexists(path) or not _write(path, identity):  # a link that leads nowhere now, too
         raise StorageError(f"{path} exists already: a key is never overwritten; name another file, or move it away")
-    _write(path, identity)
 
 
 def _decode(raw: bytes, path: Path) -> Identity:
@@ -89,8 +87,9 @@ def _decode(raw: bytes, path: Path) -> Identity:
     return identity
 
 
-def _write(path: Path, identity: Identity) -> None:
+def _write(path: Path, identity: Identity) -> bool:
+    """Return whether it was written: not where there is a file."""
     raw = _PREFIX + identity.secret_seed + identity.public_key
     with storage_errors("write the identity file", path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace_file(path, raw, mode=0o600)
+        return create_file(path, raw, mode=0o600)

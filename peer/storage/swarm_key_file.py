@@ -5,19 +5,20 @@ import stat
 from pathlib import Path
 
 from peer.admission.swarm_key import KEY_BYTES, MAX_FILE_BYTES, SwarmKey
+from peer.atomic_write import create_file
 from peer.errors import StorageError
-from peer.storage.atomic_file import write_atomic
 from peer.storage_failures import describe, storage_errors
 
 
 def write_new_swarm_key(path: Path) -> SwarmKey:
     """Draw a key and write it. Raises: StorageError when there is a file already, or it cannot be written."""
-    if os.path.lexists(path):  # a link that leads nowhere now, too
-        raise StorageError(f"{path} exists already: a key is never overwritten; name another file, or move it away")
     key = SwarmKey(os.urandom(KEY_BYTES))
     with storage_errors("write", path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_atomic(path, key.text().encode(), mode=0o600)
+        # A link that leads nowhere now, too.
+        is_new = not os.path.lexists(path) and create_file(path, key.text().encode(), mode=0o600)
+    if not is_new:
+        raise StorageError(f"{path} exists already: a key is never overwritten; name another file, or move it away")
     return key
 
 

@@ -128,6 +128,39 @@ def test_link_to_a_key_that_is_not_mounted_is_an_error_and_is_left_as_it_is(tmp_
     assert path.is_symlink()
 
 
+@pytest.fixture(params=["with hard links", "without hard links"])
+def quicker(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Identity:
+    """Whom another process makes in the moment in which this one writes `identity.key`."""
+    other, real = Identity.for_tests(7), os.fsync
+
+    def fsync(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", real)
+        write_new_identity(tmp_path / "identity.key", other)
+        real(descriptor)
+
+    def link(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if request.param == "without hard links":
+        monkeypatch.setattr(os, "link", link)
+    return other
+
+
+def test_first_start_of_two_processes_at_once_makes_one_key(tmp_path: Path, quicker: Identity) -> None:
+    """Else the first would run under a key that is lost: two peers would write one folder, and none would know."""
+    path = tmp_path / "identity.key"
+    assert load_or_create_identity(path).peer_id == quicker.peer_id
+    assert [entry.name for entry in tmp_path.iterdir()] == ["identity.key"]
+
+
+def test_key_that_another_process_makes_meanwhile_is_not_overwritten(tmp_path: Path, quicker: Identity) -> None:
+    path = tmp_path / "identity.key"
+    with pytest.raises(StorageError, match="exists already: a key is never overwritten"):
+        write_new_identity(path, Identity.for_tests(8))
+    assert load_or_create_identity(path).peer_id == quicker.peer_id
+
+
 def test_directory_in_place_of_the_key_file_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "key").mkdir()
     with pytest.raises(StorageError, match="cannot read"):

@@ -1,5 +1,6 @@
 """The file of the swarm key: made once, private, and refused with the command that mends it."""
 
+import os
 import stat
 from contextlib import nullcontext
 from pathlib import Path
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from peer.admission.swarm_key import SwarmKey
 from peer.errors import StorageError
 from peer.storage.swarm_key_file import load_swarm_key, write_new_swarm_key
 
@@ -28,6 +30,22 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="never overwritten"):
         write_new_swarm_key(file)
     assert load_swarm_key(file).fingerprint == key.fingerprint
+
+
+def test_a_key_that_another_process_makes_meanwhile_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, real, made = tmp_path / "swarm.key", os.fsync, list[SwarmKey]()
+
+    def fsync(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", real)
+        made.append(write_new_swarm_key(file))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(StorageError, match="never overwritten"):
+        write_new_swarm_key(file)
+    assert load_swarm_key(file).fingerprint == made[0].fingerprint
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660])
