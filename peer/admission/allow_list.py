@@ -6,6 +6,7 @@ of equal versions, which an authority should never sign, the one with the higher
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,9 @@ MAX_SIGNATURES = 16
 _DOMAIN = b"murmuration allow-list 1:"
 _encode = msgspec.msgpack.Encoder().encode
 
-Label = Annotated[str, msgspec.Meta(max_length=32, pattern=r"^[A-Za-z0-9_. -]*\Z")]
+MAX_LABEL = 32
+_LABEL = r"^[A-Za-z0-9_. -]*\Z"
+Label = Annotated[str, msgspec.Meta(max_length=MAX_LABEL, pattern=_LABEL)]
 
 
 class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,6 +104,11 @@ class Authority:
 
 
 Verify = Callable[[PeerId, bytes, bytes], bool]
+
+
+def is_label(text: str) -> bool:
+    """Return whether a peer on a list may have this name or role."""
+    return len(text) <= MAX_LABEL and re.search(_LABEL, text) is not None
 
 
 def parse_allow_list(data: bytes) -> AllowListFile:

@@ -63,7 +63,7 @@ def add_command(
     Example:
       murmur allow-list add swarm.json 12D3KooW... --name alice
     """
-    from peer.admission.allow_list import Listed, with_peer
+    from peer.admission.allow_list import MAX_LABEL, Listed, is_label, with_peer
     from peer.errors import ProtocolError
     from peer.peer_ids import public_key_of
 
@@ -71,6 +71,10 @@ def add_command(
         public_key_of(peer)
     except ProtocolError as error:
         exits.refuse(f"{peer}: {error.detail}")
+    for option, label in (("--name", name), ("--role", role)):
+        if not is_label(label):
+            allowed = f"up to {MAX_LABEL} characters of a-z, A-Z, 0-9, '_', '.', '-' and space"
+            exits.refuse(f"{option}: expected {allowed}, got {label!r}")
     _change(file, lambda found: with_peer(found, Listed(peer, name, role)))
 
 
@@ -134,10 +138,10 @@ def _show(file: Path) -> None:
     found = exits.or_exit(lambda: load_allow_list(file))
     claimed = [PeerId(each.authority) for each in found.signatures]
     valid = signers_of(found, claimed)
-    typer.echo(f"run {found.run}, version {found.version}, {plural(len(found.peers), 'peer')}")
+    exits.tell(f"run {found.run}, version {found.version}, {plural(len(found.peers), 'peer')}")
     for listed in found.peers:
-        typer.echo("  ".join(part for part in (f"  {listed.peer}", listed.name, listed.role) if part))
+        exits.tell("  ".join(part for part in (f"  {listed.peer}", listed.name, listed.role) if part))
     for authority in claimed:
-        typer.echo(f"  {'signed by' if authority in valid else 'WRONG signature of'} {authority}")
+        exits.tell(f"  {'signed by' if authority in valid else 'WRONG signature of'} {authority}")
     if not claimed:
-        typer.echo(f"  not signed yet: murmur allow-list sign {file} --key AUTHORITY-KEY")
+        exits.tell(f"  not signed yet: murmur allow-list sign {file} --key AUTHORITY-KEY")

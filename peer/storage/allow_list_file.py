@@ -35,8 +35,13 @@ def load_allow_list(path: Path) -> AllowListFile:
 
 
 def save_allow_list(path: Path, list_file: AllowListFile) -> None:
-    """Raises: StorageError."""
-    write_atomic(path, list_file.text())
+    """Raises: StorageError, also when nobody could read what would be written: `path` is then left as it is."""
+    data = list_file.text()
+    try:
+        parse_allow_list(data)
+    except ProtocolError as error:
+        raise StorageError(f"{path} is not written, as nobody could read it again: {error.detail}") from error
+    write_atomic(path, data)
 
 
 class AllowListFiles:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from peer.admission.allow_list import AllowListFile
+from peer.admission.allow_list import MAX_LISTED, AllowListFile, Listed
 from peer.admission.policy import FoundList
 from peer.errors import StorageError
 from peer.storage.allow_list_file import AllowListFiles, load_allow_list, save_allow_list
@@ -52,3 +52,15 @@ def test_newest_list_is_kept_apart_from_the_file_of_the_user(tmp_path: Path) -> 
     files.keep(version(3))
     assert load_allow_list(tmp_path / "kept.json") == version(3)
     assert files.changed() is None
+
+
+def test_list_that_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    """One peer more than a list may name."""
+    path = tmp_path / "allow.json"
+    save_allow_list(path, version(1))
+    peers = tuple(Listed(f"12D3KooW{number:044}") for number in range(MAX_LISTED + 1))
+    with pytest.raises(StorageError, match=r"allow\.json is not written, as nobody could read it again: .*1024"):
+        save_allow_list(path, AllowListFile(run="cartpole", version=2, peers=peers))
+    assert load_allow_list(path) == version(1)
+    save_allow_list(path, AllowListFile(run="cartpole", version=2, peers=peers[1:]))
+    assert len(load_allow_list(path).peers) == MAX_LISTED
