@@ -30,9 +30,22 @@ def doctor_command(
     settings = arguments.load(config, overrides)
     leave_out_unused()
     from peer.doctor.examine import examine
-    from peer.doctor.finding import failed, line
+    from peer.doctor.finding import Finding, failed, line
 
-    findings = examine(settings, lambda finding: None if json else typer.echo(line(finding)))
+    unread: list[typer.Exit] = []
+
+    def show(text: str) -> None:
+        try:
+            exits.tell(text)
+        except typer.Exit as error:  # the checks go on: the exit code tells of them, too
+            unread.append(error)
+
+    def found(finding: Finding) -> None:
+        if not json:
+            show(line(finding))
+
+    findings = examine(settings, found)
     if json:
-        typer.echo(dumps([finding.json() for finding in findings], indent=1))
-    raise typer.Exit(1 if failed(findings) else 0)
+        show(dumps([finding.json() for finding in findings], indent=1))
+    unwritable = max((error.exit_code for error in unread), default=0)
+    raise typer.Exit(unwritable or (exits.EXIT_FAILED if failed(findings) else 0))

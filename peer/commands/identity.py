@@ -44,7 +44,7 @@ def new_command(file: Annotated[Path, typer.Argument(metavar="FILE", help="Key f
         write_new_identity(file, identity)
     except StorageError as error:
         exits.refuse(str(error))
-    typer.echo(identity.peer_id)
+    exits.tell(identity.peer_id)
 
 
 @identity_app.command("show")
@@ -75,7 +75,7 @@ def show_command(
             exits.refuse(f"there is no file {file}")
         except StorageError as error:
             exits.refuse(str(error))
-        typer.echo(f"{identity.peer_id}  {identity.public_key.hex()}  {file}")
+        exits.tell(f"{identity.peer_id}  {identity.public_key.hex()}  {file}")
 
 
 @identity_app.command("export")
@@ -101,7 +101,7 @@ def export_command(
         exits.refuse(f"there is no file {error.filename}")
     except (StorageError, ValueError) as error:
         exits.refuse(str(error))
-    typer.echo(identity.peer_id)
+    exits.tell(identity.peer_id)
 
 
 @identity_app.command("import")
@@ -128,7 +128,7 @@ def import_command(
         exits.refuse(f"cannot read {file}: {(error.strerror or str(error)).lower()}")
     except (StorageError, ValueError) as error:
         exits.refuse(f"{file}: {error}" if isinstance(error, ValueError) else str(error))
-    typer.echo(identity.peer_id)
+    exits.tell(identity.peer_id)
 
 
 def _passphrase(file: Path | None, *, confirm: bool) -> str:

@@ -29,7 +29,7 @@ def new_command(file: KeyFile) -> None:
     """
     from peer.storage.swarm_key_file import write_new_swarm_key
 
-    typer.echo(exits.or_exit(lambda: write_new_swarm_key(file)).fingerprint)
+    exits.tell(exits.or_exit(lambda: write_new_swarm_key(file)).fingerprint)
 
 
 @swarm_key_app.command("show")
@@ -42,4 +42,4 @@ def show_command(file: KeyFile) -> None:
     """
     from peer.storage.swarm_key_file import load_swarm_key
 
-    typer.echo(exits.or_exit(lambda: load_swarm_key(file)).fingerprint)
+    exits.tell(exits.or_exit(lambda: load_swarm_key(file)).fingerprint)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 import peer
+from peer.commands import exits
 from peer.commands.allow_list import allow_list_app
 from peer.commands.bench import bench_command
 from peer.commands.doctor import doctor_command
@@ -47,7 +48,7 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
 ) -> None:
     if version:
-        typer.echo(f"murmuration {peer.__version__}")
+        exits.tell(f"murmuration {peer.__version__}")
         raise typer.Exit
 
 
