@@ -57,7 +57,7 @@ async def check_peers(config: Config, tell: Callable[[Finding], None]) -> None:
     if not addresses and config.network.mdns:
         tell(Finding(verdict="ok", subject="peers", text="found by mDNS alone: none is named to be checked from here"))
         return
-    if not addresses:
+    if not addresses and not config.network.dns:
         step = "fine for the first or a lone peer; others need network.addresses or network.dns"
         text = "the configuration names no other peer"
         tell(Finding(verdict="warn", subject="peers", text=text, next_step=step))

@@ -1,5 +1,6 @@
 """Check of our port: whether a peer could listen there, or one of ours does already."""
 
+import errno
 import ipaddress
 import socket
 from collections.abc import AsyncIterator
@@ -10,6 +11,12 @@ from peer.config.schema import Config
 from peer.doctor.finding import Finding
 from peer.doctor.reachability_checks import running_here
 from peer.settings import listen_family
+
+_REMEDIES = {
+    errno.EADDRINUSE: "another program, or a peer with another data folder, has it: take another network.port",
+    errno.EADDRNOTAVAIL: "set network.listen_host to an address of this machine; 0.0.0.0 is all of its addresses",
+    errno.EACCES: "ports below 1024 need privileges: take a higher network.port",
+}
 
 
 async def check_port(config: Config) -> AsyncIterator[Finding]:
@@ -27,7 +34,7 @@ async def check_port(config: Config) -> AsyncIterator[Finding]:
                 yield Finding(verdict="ok", subject="port", text=f"{place} is {holder}'s, which runs here")
                 return
             text = f"cannot listen on {place}: {(error.strerror or str(error)).lower()}"
-            step = "another program, or a peer with another data folder, has it: take another network.port"
+            step = _REMEDIES.get(error.errno or 0, "set another network.listen_host or network.port")
             yield Finding(verdict="fail", subject="port", text=text, next_step=step)
             return
     if ipaddress.ip_address(network.listen_host).is_loopback:

@@ -169,5 +169,11 @@ async def test_two_addresses_of_one_peer_are_both_found() -> None:
     assert [finding.verdict for finding in findings] == ["ok", "ok"]
 
 
+async def test_name_that_cannot_be_resolved_is_not_called_no_peer_at_all() -> None:
+    config = Config.model_validate({"network": {"dns": ("nowhere.invalid",)}})
+    finding = only(await findings_of(config))
+    assert (finding.verdict, finding.subject) == ("fail", "dns")
+
+
 async def test_no_address_at_all_is_only_a_warning() -> None:
     assert only(await findings_of(config_for())).verdict == "warn"

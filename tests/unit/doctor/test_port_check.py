@@ -26,6 +26,13 @@ async def test_a_taken_port_is_named() -> None:
     assert free.verdict == "warn"  # loopback: nobody else can reach it
 
 
+async def test_address_of_another_machine_is_not_called_a_taken_port() -> None:
+    network = {"listen_host": "192.0.2.1", "port": 0}
+    finding = only([finding async for finding in check_port(Config.model_validate({"network": network}))])
+    assert finding.verdict == "fail"
+    assert finding.next_step.startswith("set network.listen_host to an address of this machine")
+
+
 async def test_port_of_a_peer_that_runs_here_is_no_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whoever asks the doctor about a peer that runs is told that all is well, by the exit code too."""
     (tmp_path / "slot-0").mkdir()
