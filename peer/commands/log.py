@@ -22,7 +22,9 @@ def log_command(
     run: Annotated[
         str | None, typer.Option(metavar="NAME", help="Beginning of the run folder's name. Default: the last written.")
     ] = None,
-    count: Annotated[int | None, typer.Option("-n", min=1, help="Show so many rounds, the newest.")] = None,
+    count: Annotated[
+        int | None, typer.Option("-n", min=1, max=sys.maxsize, help="Show so many rounds, the newest.")
+    ] = None,
     peer: Annotated[
         str | None,
         typer.Option(metavar="PEER", help="Only rounds that it had part in: a name, a peer id, or the end of one."),
@@ -66,6 +68,8 @@ def log_command(
         json=json,
         config=None if config is None else lambda: arguments.load(config, None),
     )
+    if config is not None and not verify:
+        raise typer.BadParameter("it goes with --verify: what is shown needs no settings", param_hint="--config")
     place = exits.or_exit(lambda: place_of(options))
     exits.note(place_line(place))
     if not verify:

@@ -194,6 +194,18 @@ def test_full_disk_is_told_in_one_line(data_dir: Path, form: tuple[str, ...]) ->
     assert done.stderr.splitlines()[1:] == ["murmur: the output cannot be written: No space left on device"]
 
 
+def test_settings_without_verify_are_refused(data_dir: Path, tmp_path: Path) -> None:
+    """They would have no effect: whoever gives them means that the chain is held against them."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("run: {name: other}\n")
+    assert "--config: it goes with --verify" in refused("--data-dir", data_dir, "--config", settings)
+
+
+def test_count_that_no_integer_of_the_machine_holds_is_refused_by_name(data_dir: Path) -> None:
+    assert "'-n'" in refused("--data-dir", data_dir, "-n", "9" * 30)
+    assert len(shown("--data-dir", data_dir, "--oneline", "-n", str(2**63 - 1))) == ROUNDS
+
+
 @pytest.mark.parametrize("part", [".", "slot-0", "slot-0/cartpole-*", "slot-0/cartpole-*/journal.sqlite"])
 def test_folder_may_be_named_at_any_depth(data_dir: Path, part: str) -> None:
     (path,) = data_dir.glob(part) if part != "." else (data_dir,)
