@@ -32,7 +32,7 @@ def parse_byzantine(text: str) -> Attackers:
     except ValueError:
         share = -1.0
     if not colon or not 0 <= share < 1:
-        raise ValueError(f"--byzantine: expected SHARE:KIND such as 0.2:sign_flip, got {text!r}")
+        raise ValueError(f"--byzantine: expected SHARE:KIND such as 0.2:sign_flip, the share below 1, got {text!r}")
     if kind not in ATTACKS:
         near = nearest(kind, ATTACKS)
         hint = f"; did you mean {near}?" if near else ""
@@ -42,7 +42,10 @@ def parse_byzantine(text: str) -> Attackers:
 
 def parse_partition(text: str) -> Partition:
     """Return "20s-40s:0.5" (or "20s-40s:0.3/0.3" for three groups) as a cut. Raises: ValueError naming the option."""
-    wrong = f"--partition: expected FROM-TO:SHARE such as 20s-40s:0.5 (0.3/0.3: three groups), got {text!r}"
+    wrong = (
+        "--partition: expected FROM-TO:SHARE such as 20s-40s:0.5 (0.3/0.3: three groups), FROM before TO and shares"
+        f" below 1 that come to 1 at most, got {text!r}"
+    )
     times, colon, shares_text = text.partition(":")
     start, dash, end = times.partition("-")
     if not colon or not dash:
