@@ -18,6 +18,7 @@ KEY_FILE = "identity.key"
 
 _PREFIX = bytes((0x08, 0x01, 0x12, 0x40))
 _PEM_PREFIX = b"-----BEGIN ENCRYPTED PRIVATE KEY"
+_SWARM_KEY_PREFIX = b"/key/swarm/"
 _FILE_BYTES = len(_PREFIX) + 2 * SEED_BYTES
 
 
@@ -71,6 +72,10 @@ def write_new_identity(path: Path, identity: Identity) -> None:
 def _decode(raw: bytes, path: Path) -> Identity:
     if raw.startswith(_PEM_PREFIX):
         raise StorageError(f"{path} is an exported copy of a key: `murmur identity import {path} --to FILE` unpacks it")
+    if raw.startswith(_SWARM_KEY_PREFIX):  # nobody is to delete the key of a swarm
+        raise StorageError(
+            f"{path} is a swarm's key and no identity: name another file; `murmur identity new FILE` makes one"
+        )
     damaged = (
         f"identity file {path} is damaged ({{}}): restore it from a backup, or delete it, and this peer "
         "returns under a new identity"

@@ -9,6 +9,9 @@ from peer.atomic_write import create_file
 from peer.errors import StorageError
 from peer.storage_failures import describe, storage_errors
 
+_IDENTITY_PREFIX = b"\x08\x01\x12\x40"
+"""How a libp2p Ed25519 private key begins."""
+
 
 def write_new_swarm_key(path: Path) -> SwarmKey:
     """Draw a key and write it. Raises: StorageError when there is a file already, or it cannot be written."""
@@ -40,6 +43,11 @@ def load_swarm_key(path: Path) -> SwarmKey:
         raise StorageError(
             f"swarm key file {path} is open to other users (mode {mode:04o}, expected 0600): run 'chmod 600 {path}'; "
             "if others may have read it, give all peers a new one"
+        )
+    if raw.startswith(_IDENTITY_PREFIX):
+        raise StorageError(
+            f"{path} is an identity and no swarm key: name another file; the swarm's first key is made by "
+            "'murmur swarm-key new FILE'"
         )
     try:
         return SwarmKey.parse(raw.decode("ascii"))

@@ -10,6 +10,8 @@ import pytest
 
 from peer.admission.swarm_key import SwarmKey
 from peer.errors import StorageError
+from peer.network.identity import Identity
+from peer.network.key_file import load_identity, write_new_identity
 from peer.storage.swarm_key_file import load_swarm_key, write_new_swarm_key
 
 
@@ -75,6 +77,17 @@ def test_what_root_has_given_to_the_own_group_is_taken(
 def test_a_missing_file_is_told_with_the_command_that_makes_one(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="murmur swarm-key new"):
         load_swarm_key(tmp_path / "none")
+
+
+def test_keys_of_the_two_kinds_that_were_confused_are_not_called_damaged(tmp_path: Path) -> None:
+    """Whoever signed an allow-list with the swarm's key was told to delete it."""
+    swarm, authority = tmp_path / "swarm.key", tmp_path / "authority.key"
+    write_new_swarm_key(swarm)
+    write_new_identity(authority, Identity.for_tests(1))
+    with pytest.raises(StorageError, match=r"authority\.key is an identity and no swarm key: name another file"):
+        load_swarm_key(authority)
+    with pytest.raises(StorageError, match=r"swarm\.key is a swarm's key and no identity: name another file"):
+        load_identity(swarm)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 40, b"x" * 1000])
