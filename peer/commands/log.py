@@ -22,9 +22,7 @@ def log_command(
     run: Annotated[
         str | None, typer.Option(metavar="NAME", help="Beginning of the run folder's name. Default: the last written.")
     ] = None,
-    count: Annotated[
-        int | None, typer.Option("-n", min=1, max=sys.maxsize, help="Show so many rounds, the newest.")
-    ] = None,
+    count: Annotated[int | None, typer.Option("-n", min=1, help="Show so many rounds, the newest.")] = None,
     peer: Annotated[
         str | None,
         typer.Option(metavar="PEER", help="Only rounds that it had part in: a name, a peer id, or the end of one."),
@@ -61,7 +59,7 @@ def log_command(
         data_dir=data_dir,
         slot=slot,
         run=run,
-        count=count,
+        count=None if count is None else min(count, sys.maxsize),
         peer=peer,
         stat=stat,
         oneline=oneline,

@@ -201,9 +201,8 @@ def test_settings_without_verify_are_refused(data_dir: Path, tmp_path: Path) -> 
     assert "--config: it goes with --verify" in refused("--data-dir", data_dir, "--config", settings)
 
 
-def test_count_that_no_integer_of_the_machine_holds_is_refused_by_name(data_dir: Path) -> None:
-    assert "'-n'" in refused("--data-dir", data_dir, "-n", "9" * 30)
-    assert len(shown("--data-dir", data_dir, "--oneline", "-n", str(2**63 - 1))) == ROUNDS
+def test_count_that_no_integer_of_the_machine_holds_means_all(data_dir: Path) -> None:
+    assert len(shown("--data-dir", data_dir, "--oneline", "-n", "9" * 30)) == ROUNDS
 
 
 @pytest.mark.parametrize("part", [".", "slot-0", "slot-0/cartpole-*", "slot-0/cartpole-*/journal.sqlite"])
