@@ -145,7 +145,6 @@ class Keeper:
             may_replace = self._may_replace
             if not may_replace:
                 self.replaced = set_aside(self.path)
-                self._may_replace = True
             try:
                 save_run_state(state_file(self.path), kept.state)
                 self.failure = ""
@@ -153,6 +152,7 @@ class Keeper:
                 self.failure = str(error)
                 if not may_replace:  # else the model would stand beside the state of another run, which goes on over it
                     _remove(state_file(self.path))
+            self._may_replace = True  # from here on no state of another run is there
             save_model(self.path, ModelFile(state=kept.model, settings=self._description(kept)))
             self._on_disk = kept.env_steps
 

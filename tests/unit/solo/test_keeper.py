@@ -1,6 +1,8 @@
 """What a run leaves on disk when that refuses, or when it is killed in between: nothing that was learned is lost."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,19 @@ from peer.solo.train import train_solo
 from peer.storage.model_file import ModelFile, load_model, save_model
 from peer.types import PeerId
 from tests.unit.solo.short_runs import WHOLE, learned, resume, small
+
+
+@contextmanager
+def killed_before_the_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The run in this block ends at the first model that it would write; its state is written by then."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keeper, "save_model", killed)
+        with pytest.raises(KeyboardInterrupt):
+            yield
 
 
 def refuse_states(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,6 +93,26 @@ def test_a_model_whose_state_was_refused_stands_beside_no_state_of_another_run(
     assert learned(previous) == earlier
 
 
+def test_a_state_of_another_run_that_cannot_be_removed_now_is_removed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.safetensors"
+    train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
+    monkeypatch.setattr(keeper, "SAVE_EVERY_S", 0.0)
+    refuse_states(monkeypatch)
+    remove, refused = keeper._remove, [True]
+
+    def remove_at_the_second_try(file: Path) -> None:
+        if refused:
+            refused.pop()
+            raise StorageError("read-only file system")
+        remove(file)
+
+    monkeypatch.setattr(keeper, "_remove", remove_at_the_second_try)
+    train_solo(small("run.seed=2"), replace(WHOLE, model_file=path, max_env_steps=640))
+    assert not state_file(path).exists()
+
+
 def test_a_model_that_is_further_than_its_state_is_told_of_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,18 +141,13 @@ def test_a_run_that_is_killed_between_state_and_model_goes_on_as_itself(
     train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=640))
     earlier = learned(path)
 
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
     def begin() -> Summary:
         if resumed:
             return resume(path, options=TrainOptions(max_env_steps=704))
         return train_solo(small("run.seed=2"), replace(WHOLE, model_file=path, max_env_steps=64))
 
-    with monkeypatch.context() as patched:
-        patched.setattr(keeper, "save_model", killed)
-        with pytest.raises(KeyboardInterrupt):
-            begin()
+    with killed_before_the_model(monkeypatch):
+        begin()
     found, steps = load_run_state(state_file(path)).record, 704 if resumed else 64
     assert (found.settings["run"]["seed"], found.standing.env_steps) == (1 if resumed else 2, steps)
     told: list[str] = []
@@ -133,14 +163,9 @@ def test_a_run_that_was_killed_while_it_took_a_place_costs_no_state_of_the_earli
     train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
     earlier = learned(path)
 
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
     for seed in (2, 3):
-        with monkeypatch.context() as patched:
-            patched.setattr(keeper, "save_model", killed)
-            with pytest.raises(KeyboardInterrupt):
-                train_solo(small(f"run.seed={seed}"), replace(WHOLE, model_file=path, max_env_steps=64))
+        with killed_before_the_model(monkeypatch):
+            train_solo(small(f"run.seed={seed}"), replace(WHOLE, model_file=path, max_env_steps=64))
     assert learned(previous) == earlier
 
 
