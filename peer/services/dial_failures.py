@@ -21,12 +21,12 @@ class DialFailures:
 
     def tell(self, address: str, cause: str, *, failures: int, retry_s: Seconds) -> None:
         """Tell of the last of so many failures in a row; the next dial is in retry_s."""
-        place = split_peer(address)[0]
+        place, remote = split_peer(address)
         if _is_told_after(failures) and failures > self._told.get(place, 0):
             self._told[place] = failures
-            self._sink.emit(DialFailed(address=address, cause=cause, retry_s=retry_s, failures=failures))
+            self._sink.emit(DialFailed(address=address, remote=remote, cause=cause, retry_s=retry_s, failures=failures))
         else:
-            self._sink.emit(DialRetried(address=address, cause=cause, retry_s=retry_s))
+            self._sink.emit(DialRetried(address=address, remote=remote, cause=cause, retry_s=retry_s))
 
     def succeeded(self, place: str) -> None:
         self._told.pop(place, None)

@@ -41,6 +41,10 @@ class NameBook:
         """Return what each peer calls itself, whoever was learnt last at the end."""
         return dict(self._names)
 
+    def __contains__(self, peer: PeerId) -> bool:
+        """Return whether `peer` has said what it calls itself."""
+        return peer in self._names
+
     def name_of(self, peer: PeerId) -> str:
         """Return the display name; two hosts may both have a `peer-1`, then the end of the id is added."""
         name = self._names.get(peer)

@@ -193,19 +193,27 @@ class OwnIdentityRunsTwice(RepeatedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialRetried(Event):
-    """A dial failed and follows again soon: usual while the others are still starting, or have just left."""
+    """A dial failed and follows again soon: usual while the others are still starting, or have just left.
+
+    remote: who was expected to answer, None for whoever does.
+    """
 
     level: ClassVar[Level] = "debug"
     address: str
+    remote: PeerId | None
     cause: str
     retry_s: Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialFailed(RepeatedEvent):
-    """An address has not answered for a while. failures: in a row. retry_s: until the next try; dialling never ends."""
+    """An address has not answered for a while. failures: in a row. retry_s: until the next try; dialling never ends.
+
+    remote: as in `DialRetried`.
+    """
 
     address: str
+    remote: PeerId | None
     cause: str
     retry_s: Seconds
     failures: int

@@ -64,6 +64,13 @@ def _dial_cause(event: peer_events.DialFailed | peer_events.DialRetried) -> str:
     return event.cause.removeprefix(f"cannot reach {event.address}: ")
 
 
+def _dialled(event: peer_events.DialFailed | peer_events.DialRetried, names: NameBook) -> str:
+    """Return where nobody answers, and who is expected there, if that peer has a name: its id is in the address."""
+    if event.remote is None or event.remote not in names:
+        return event.address
+    return f"{names.name_of(event.remote)} at {event.address}"
+
+
 def _owner(peer: PeerId | None, names: NameBook) -> str:
     return "nobody" if peer is None else names.name_of(peer)
 
@@ -212,9 +219,10 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
     peer_events.PeerRefused: lambda e, names: (
         f"refused {names.name_of(e.remote)} ({e.remote}{f', at {e.host}' if e.host else ''}): {e.reason}: {e.detail}"
     ),
-    peer_events.DialRetried: lambda e, _: f"no answer from {e.address} yet: {_dial_cause(e)}",
-    peer_events.DialFailed: lambda e, _: (
-        f"no answer from {e.address} in {e.failures} tries: {_dial_cause(e)}; trying on, next in {duration(e.retry_s)}"
+    peer_events.DialRetried: lambda e, names: f"no answer from {_dialled(e, names)} yet: {_dial_cause(e)}",
+    peer_events.DialFailed: lambda e, names: (
+        f"no answer from {_dialled(e, names)} in {e.failures} tries: {_dial_cause(e)};"
+        f" trying on, next in {duration(e.retry_s)}"
     ),
     peer_events.AllowListAdopted: lambda e, names: (
         f"allow-list version {e.version} holds now: {plural(e.allowed, 'peer')} may take part"

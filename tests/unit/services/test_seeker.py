@@ -98,6 +98,13 @@ async def test_an_address_that_refuses_is_dialled_for_ever_with_growing_pauses(a
         assert [event.failures for event in told if isinstance(event, DialFailed)] == [4, 8, 16]
 
 
+async def test_a_failed_dial_tells_who_was_expected_there(autojump_clock: MockClock) -> None:
+    async with searching(Source(A, with_peer(B, BOB))) as search:
+        await trio.sleep(60.0)
+        told = [event for event in search.sink.events if isinstance(event, DialFailed | DialRetried)]
+        assert {(event.address, event.remote) for event in told} == {(A, None), (with_peer(B, BOB), BOB)}
+
+
 async def test_a_place_named_with_an_id_and_without_is_told_of_once(autojump_clock: MockClock) -> None:
     async with searching(Source(A, with_peer(A, ALICE))) as search:
         await trio.sleep(600.0)

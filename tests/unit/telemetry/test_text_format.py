@@ -12,6 +12,9 @@ from peer.telemetry.text_format import TextFormat
 from peer.types import PeerId
 from tests.unit.telemetry.samples import ALICE, DIGEST, EVENT_TYPES, round_sealed, sample
 
+BOB = PeerId("12D3KooWBobBobBob222")
+AT = "/ip4/192.0.2.7/tcp/4001"
+
 
 @pytest.fixture
 def text() -> TextFormat:
@@ -112,6 +115,24 @@ def test_every_event_has_a_sentence(text: TextFormat, kind: type[Event]) -> None
             " have given it up, and it catches up with them",
         ),
         (
+            peer_events.DialFailed(
+                address=f"{AT}/p2p/{ALICE}",
+                remote=ALICE,
+                cause=f"cannot reach {AT}/p2p/{ALICE}: connection refused",
+                retry_s=2.0,
+                failures=4,
+            ),
+            f"no answer from peer-1 at {AT}/p2p/{ALICE} in 4 tries: connection refused; trying on, next in 2.0 s",
+        ),
+        (
+            peer_events.DialFailed(address=f"{AT}/p2p/{BOB}", remote=BOB, cause="timed out", retry_s=2.0, failures=4),
+            f"no answer from {AT}/p2p/{BOB} in 4 tries: timed out; trying on, next in 2.0 s",
+        ),
+        (
+            peer_events.DialFailed(address=AT, remote=None, cause="timed out", retry_s=2.0, failures=4),
+            f"no answer from {AT} in 4 tries: timed out; trying on, next in 2.0 s",
+        ),
+        (
             peer_events.PeerStopped(remote=ALICE, peers=1),
             "peer-1 has stopped; 1 peer connected",
         ),
@@ -210,13 +231,13 @@ def test_line_is_bounded(text: TextFormat) -> None:
 
 
 def test_name_that_two_peers_use_is_made_unambiguous() -> None:
-    names, other = NameBook(), PeerId("12D3KooWBobBobBob222")
+    names = NameBook()
     names.learn(ALICE, "peer-1")
-    names.learn(other, "peer-1")
-    assert {names.name_of(ALICE), names.name_of(other)} == {"peer-1~AAA111", "peer-1~Bob222"}
-    names.forget(other)
+    names.learn(BOB, "peer-1")
+    assert {names.name_of(ALICE), names.name_of(BOB)} == {"peer-1~AAA111", "peer-1~Bob222"}
+    names.forget(BOB)
     assert names.name_of(ALICE) == "peer-1"
-    assert names.name_of(other) == "Bob222"
+    assert names.name_of(BOB) == "Bob222"
 
 
 def test_hostile_names_are_cleaned() -> None:
