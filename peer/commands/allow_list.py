@@ -40,13 +40,11 @@ def new_command(
     """
     from peer.admission.allow_list import AllowListFile
     from peer.config.schema import is_run_name
-    from peer.storage.allow_list_file import save_allow_list
+    from peer.storage.allow_list_file import create_allow_list
 
-    if file.exists():
-        exits.refuse(f"{file} exists already: name another file, or move it away")
     if not is_run_name(run):
         exits.refuse(f"--run: expected 1 to 48 characters of a-z, 0-9 and '-', as of run.name, got {run!r}")
-    exits.or_exit(lambda: save_allow_list(file, AllowListFile(run=run, version=1)))
+    exits.or_exit(lambda: create_allow_list(file, AllowListFile(run=run, version=1)))
     _show(file)
 
 
@@ -123,9 +121,9 @@ def show_command(file: ListFile) -> None:
 
 
 def _change(file: Path, change: Callable[["AllowListFile"], "AllowListFile"]) -> None:
-    from peer.storage.allow_list_file import load_allow_list, save_allow_list
+    from peer.storage.allow_list_file import change_allow_list
 
-    exits.or_exit(lambda: save_allow_list(file, change(load_allow_list(file))))
+    exits.or_exit(lambda: change_allow_list(file, change))
     _show(file)
 
 

@@ -1,21 +1,13 @@
 """One `murmur train` at a time writes a file: two at once would take it from each other, and spoil both's work."""
 
-import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from peer.errors import StorageError
 from peer.storage.atomic_file import remove_leftovers_of
-from peer.storage.file_lock import noted_holder, try_lock, unlock
+from peer.storage.file_lock import WITHOUT_LOCKS, lock_file, noted_holder, try_lock, unlock
 from peer.storage_failures import describe
-
-_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-
-
-def lock_file(file: Path) -> Path:
-    """Return what is locked in the stead of `file`, which is replaced by another one whenever it is written."""
-    return file.with_name(f".{file.name}.lock")
 
 
 @contextmanager
@@ -31,7 +23,7 @@ def sole_writer(file: Path, *, option: str, beside: Sequence[Path] = ()) -> Iter
     try:
         descriptor = try_lock(lock)
     except OSError as error:
-        if error.errno not in _WITHOUT_LOCKS:
+        if error.errno not in WITHOUT_LOCKS:
             raise StorageError(describe("lock", lock, error)) from error
         yield
         return

@@ -1,11 +1,13 @@
 """Allow-lists on disk: the one that a user edits and signs, and the newest one that a peer has heard of."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from peer.admission.allow_list import AllowListFile, parse_allow_list
 from peer.admission.policy import FoundList
 from peer.errors import ProtocolError, StorageError
 from peer.storage.atomic_file import write_atomic
+from peer.storage.edit_lock import sole_editor
 from peer.storage_failures import describe
 from peer.wire.limits import MAX_ALLOW_LIST_BYTES
 
@@ -32,6 +34,23 @@ def load_allow_list(path: Path) -> AllowListFile:
         raise StorageError(f"there is no allow-list {path}: make one by 'murmur allow-list new {path}'") from error
     except ProtocolError as error:
         raise StorageError(f"{path}: {error.detail}") from error
+
+
+def create_allow_list(path: Path, list_file: AllowListFile) -> None:
+    """Write a list where there is no file. Raises: StorageError."""
+    with sole_editor(path):
+        if path.exists():
+            raise StorageError(f"{path} exists already: name another file, or move it away")
+        save_allow_list(path, list_file)
+
+
+def change_allow_list(path: Path, change: Callable[[AllowListFile], AllowListFile]) -> None:
+    """Replace a list by what `change` makes of it; changes of several processes are made one after the other.
+
+    Raises: StorageError, and what `change` raises; the list is then as it was.
+    """
+    with sole_editor(path):
+        save_allow_list(path, change(load_allow_list(path)))
 
 
 def save_allow_list(path: Path, list_file: AllowListFile) -> None:

@@ -4,12 +4,21 @@ A child that it forks, such as a simulator of an environment in Python, would ho
 killed: so it closes its copy at once. The process's id stands in the file, for people who look.
 """
 
+import errno
 import fcntl
 import os
 from pathlib import Path
 
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What the kernel says on a file system that has no locks, as some network and FUSE ones."""
+
 _MAX_NOTE_BYTES = 32
 _held: set[int] = set()
+
+
+def lock_file(file: Path) -> Path:
+    """Return what is locked in the stead of `file`, which is replaced by another one whenever it is written."""
+    return file.parent / f".{file.name}.lock"
 
 
 def try_lock(path: Path) -> int | None:

@@ -14,7 +14,8 @@ from peer.solo.options import TrainOptions
 from peer.solo.resumption import resume_at
 from peer.solo.run_state import state_file
 from peer.solo.train import go_on, train_solo
-from peer.solo.writer_lock import lock_file, require_no_writer, sole_writer
+from peer.solo.writer_lock import require_no_writer, sole_writer
+from peer.storage.file_lock import WITHOUT_LOCKS, lock_file
 from tests.unit.solo.test_train import file_of, model_bytes, options, small
 
 __all__ = ["options"]  # a fixture
@@ -86,7 +87,7 @@ def test_run_that_has_gone_on_since_it_was_read_is_not_gone_on_with(options: Tra
 
 def test_file_system_without_locks_keeps_nobody_from_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def without_locks(path: Path) -> int | None:
-        raise OSError(writer_lock._WITHOUT_LOCKS[0], "no locks", str(path))
+        raise OSError(WITHOUT_LOCKS[0], "no locks", str(path))
 
     monkeypatch.setattr(writer_lock, "try_lock", without_locks)
     with sole_writer(tmp_path / "model", option="-o"):
