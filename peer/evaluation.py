@@ -2,10 +2,11 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from peer.agents.first_model import tell_long_draw
 from peer.errors import StorageError
 from peer.native import NonFiniteError, PpoAgent, PpoSettings, make_ppo_agent
 from peer.policy_description import check_size, described_settings
@@ -60,10 +61,19 @@ class Evaluation:
         )
 
 
-def evaluate_file(path: Path, *, episodes: int, seed: int, device: str, env: str | None = None) -> Evaluation:
+def evaluate_file(
+    path: Path,
+    *,
+    episodes: int,
+    seed: int,
+    device: str,
+    env: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Evaluation:
     """Play greedy episodes with the policy in `path`.
 
     env: its environment; None: whatever the file says, but for one that has a module of somebody imported.
+    tell: takes what the user should know meanwhile.
     Raises: StorageError when the file cannot be used as a policy, or holds another model than it names; ValueError
     when `device` or `env` cannot; EnvFailedError.
     """
@@ -71,12 +81,14 @@ def evaluate_file(path: Path, *, episodes: int, seed: int, device: str, env: str
     _make_known(path, file.settings.get("env", ""), env)
     try:
         name, settings = file.settings["env"], described_settings(file.settings)
-        agent = _agent(name, replace(settings, device="cpu"), file)  # what fails here, fails for what the file holds
+        agent = _agent(
+            name, replace(settings, device="cpu"), file, tell
+        )  # what fails here, fails for what the file holds
     except (KeyError, ValueError, TypeError) as error:
         raise StorageError(f"{path} does not fit its own description: {printable(str(error))}") from error
     check_named(path, file)
     if device != "cpu":
-        agent = _agent(name, replace(settings, device=device), file)
+        agent = _agent(name, replace(settings, device=device), file, tell)
     try:
         returns = agent.evaluate_returns(episodes, seed)
     except NonFiniteError as error:
@@ -95,8 +107,9 @@ def _make_known(path: Path, described: str, given: str | None) -> None:
         register_env(given)
 
 
-def _agent(env: str, settings: PpoSettings, file: ModelFile) -> PpoAgent:
+def _agent(env: str, settings: PpoSettings, file: ModelFile, tell: Callable[[str], None]) -> PpoAgent:
     check_size(settings.hidden, file.state.params.size)
+    tell_long_draw(env, settings, tell)
     agent = make_ppo_agent(env, settings)
     moments = file.state.moments
     agent.set_model(file.state.params, moments.count, moments.mean, moments.m2)

@@ -142,6 +142,7 @@ class PeerProcess:
         announced(self._config, port=0)  # a wrong network.interface is the user's to hear of before anything is done
         boot = count_boot(self._slot.path / BOOTS_FILE, unix_time_s=int(time.time()))
         settings = ppo_settings(self._config, self._identity.peer_id, slot=self._slot.index)
+        self._report.makes_learner(settings)
         agent = NativeAgent(self._config.env.name, settings=settings, nice=self._config.compute.nice)
         self._report.started(boot, folder, num_params=agent.schema.num_params)
         root = folder.restore(agent)

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import peer
+from peer.agents.first_model import long_draw
 from peer.agents.native_agent import NativeAgent
 from peer.config.digest import digest
 from peer.config.goal import stray_goal
 from peer.config.schema import Config
+from peer.native import PpoSettings
 from peer.node import Outcome
 from peer.rounds.entry import Entry
 from peer.run_folder import RunFolder
@@ -17,6 +19,7 @@ from peer.storage.boots import BOOTS_FILE, Boot
 from peer.storage.slots import Slot
 from peer.telemetry.disk_events import StateDamaged
 from peer.telemetry.process_events import (
+    FirstModelBegun,
     GoalMayBeOutOfReach,
     PeerStarted,
     RunAlreadyFinished,
@@ -38,6 +41,12 @@ class ProcessReport:
         self._peer_id = peer_id
         self._sink = sink
         self._age = age
+
+    def makes_learner(self, settings: PpoSettings) -> None:
+        """Say so if it takes long: nothing else happens meanwhile."""
+        draw = long_draw(self._config.env.name, settings)
+        if draw is not None:
+            self._sink.emit(FirstModelBegun(weights=draw.weights, about_s=draw.about_s))
 
     def started(self, boot: Boot, folder: RunFolder, *, num_params: int) -> None:
         """Introduce the peer, and warn of what is odd in its settings or was damaged on disk."""

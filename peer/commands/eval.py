@@ -48,5 +48,7 @@ def eval_command(
     file = exits.or_exit(lambda: find_model(model))
     if file != model:
         exits.note(str(file))
-    result = exits.or_exit(lambda: evaluate_file(file, episodes=episodes, seed=seed, device=device, env=env))
+    result = exits.or_exit(
+        lambda: evaluate_file(file, episodes=episodes, seed=seed, device=device, env=env, tell=exits.note)
+    )
     exits.tell(result.json() if json else result.text())

@@ -9,6 +9,7 @@ from typing import TextIO
 import numpy as np
 import numpy.typing as npt
 
+from peer.agents.first_model import tell_long_draw
 from peer.config.schema import Config
 from peer.native import EnvSpec, StepArrays, VectorEnv, make_ppo_agent
 from peer.settings import ppo_settings, threads
@@ -63,7 +64,9 @@ class BenchResult:
 def bench_train(options: BenchOptions, *, stream: TextIO | None = None) -> BenchResult:
     """Measure PPO end to end, rollouts and updates together. Raises: ConfigError, ValueError naming what is wrong."""
     config = train_config(options)
-    agent = make_ppo_agent(config.env.name, ppo_settings(config, PeerId("bench")))
+    settings = ppo_settings(config, PeerId("bench"))
+    tell_long_draw(config.env.name, settings, _teller(stream))
+    agent = make_ppo_agent(config.env.name, settings)
     backend = parse_backend(agent.backend_name)
 
     def steps(seconds: Seconds) -> int:
@@ -111,6 +114,17 @@ def _random_actions(spec: EnvSpec, num_envs: int, *, seed: int) -> list[npt.NDAr
     return [rng.uniform(low, high, shape).astype(np.float32) for _ in range(_ACTION_BATCHES)]
 
 
+def _teller(stream: TextIO | None) -> Callable[[str], None]:
+    """Return what prints a line, to `stream`; None: to stderr."""
+    spare = spare_stderr(stream)
+
+    def tell(text: str) -> None:
+        spare.write(f"{text}\n")
+        spare.flush()
+
+    return tell
+
+
 def _measured(
     what: str,
     options: BenchOptions,
@@ -121,13 +135,12 @@ def _measured(
     stream: TextIO | None,
 ) -> BenchResult:
     machine = describe_machine()
-    told = spare_stderr(stream)
+    told = _teller(stream)
     done: list[Stretch] = []
 
     def tell(stretch: Stretch) -> None:
         done.append(stretch)
-        told.write(f"{len(done)}/{options.repeats}: {wall_rate(stretch):,.0f} env steps/s\n")
-        told.flush()
+        told(f"{len(done)}/{options.repeats}: {wall_rate(stretch):,.0f} env steps/s")
 
     stretches = measure(steps, seconds=options.seconds, repeats=options.repeats, done=tell)
     return BenchResult(

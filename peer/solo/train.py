@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from peer.agents.action_std import action_std
+from peer.agents.first_model import tell_long_draw
 from peer.agents.native_agent import env_variants
 from peer.config.schema import Config
 from peer.errors import StorageError
@@ -94,7 +95,7 @@ def _begun(
     if (earlier := what_is_replaced(model_file)) is not None:
         tell(earlier)
     curve = files.open(config, record)
-    agent = make_ppo_agent(config.env.name, ppo_settings(config, _SOLO))
+    agent = _make_agent(config, tell)
     if options.start is not None:
         options.start.give(agent)
     keeper = Keeper(config, agent, model_file, record)
@@ -121,7 +122,7 @@ def _resumed(
         tensorboard = folder_to_go_on_in(before_folder)
         if tensorboard is None:
             tell(f"murmur: {before_folder} has no TensorBoard files any more, so none are written; see --tensorboard")
-    agent = make_ppo_agent(config.env.name, ppo_settings(config, _SOLO))
+    agent = _make_agent(config, tell)
     resumption.restore(agent)
     curve = files.open(config, record)
     tell(f"murmur: going on with {model_file} from env step {agent.env_steps:,}")
@@ -145,6 +146,12 @@ def _resumed(
         tensorboard=_tensorboard(tensorboard, config, agent, record),
         keeper=keeper,
     )
+
+
+def _make_agent(config: Config, tell: Callable[[str], None]) -> PpoAgent:
+    settings = ppo_settings(config, _SOLO)
+    tell_long_draw(config.env.name, settings, tell)
+    return make_ppo_agent(config.env.name, settings)
 
 
 def _own_tensorboard(config: Config, options: TrainOptions) -> Path | None:

@@ -55,6 +55,12 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def drawing(weights: int, about_s: float) -> str:
+    """Return what is done while a first model is drawn; the time is rounded, as it is that of another machine."""
+    time = f"{about_s:.0f} s" if about_s < 90 else f"{about_s / 60:.0f} min"
+    return f"drawing the {amount(weights)} first weights, which takes about {time}"
+
+
 def short(digest: Digest) -> str:
     return digest.hex()[:_DIGEST_DIGITS]
 

@@ -22,6 +22,14 @@ class PeerStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FirstModelBegun(Event):
+    """The learner is made, which takes about so long, as the layers are wide. weights: to be drawn."""
+
+    weights: int
+    about_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GoalMayBeOutOfReach(Event):
     """stop.mean_return was made for another environment. what: the same in words, with what to do."""
 

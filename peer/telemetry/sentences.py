@@ -6,7 +6,7 @@ from typing import Any
 from peer.telemetry import connection_events, disk_events, peer_events, process_events, round_events
 from peer.telemetry.event import Event, RepeatedEvent
 from peer.telemetry.names import NameBook
-from peer.telemetry.plain_text import amount, duration, number, plural, printable, short, shortened, size
+from peer.telemetry.plain_text import amount, drawing, duration, number, plural, printable, short, shortened, size
 from peer.types import PeerId
 
 MAX_LINE = 600
@@ -169,6 +169,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
         f"started murmuration {e.version} as {e.peer_id}, boot {e.boot}; run {e.run}, env {e.env},"
         f" {e.num_params} parameters; data in {e.data_dir}"
     ),
+    process_events.FirstModelBegun: lambda e, _: drawing(e.weights, e.about_s),
     process_events.Listening: lambda e, _: f"listening on {_listed(e.addresses)}",
     process_events.Announcing: lambda e, _: (
         f"announcing {_listed(e.addresses)}" if e.addresses else "announcing nothing to other machines: loopback only"

@@ -85,6 +85,15 @@ def test_signal_while_libraries_load_ends_the_peer_without_a_traceback(murmur: M
     assert "Traceback" not in peer.output
 
 
+def test_peer_says_that_its_first_model_takes_long_and_ends_at_once_when_told_to(murmur: Murmur) -> None:
+    peer = murmur.peer("a", "model.hidden=[4096,4096]")
+    told = peer.wait_for("first_model_begun", within_s=START_S)
+    assert told["weights"] == 2 * (4 * 4096 + 4096 * 4096) + 4096 * (2 + 1)
+    assert told["about_s"] > 60.0
+    assert peer.stop() == 0, peer.output
+    assert not peer.named("peer_started"), "it was drawn meanwhile"
+
+
 def test_signal_while_the_event_loop_starts_ends_the_peer_as_later_ones_do(murmur: Murmur) -> None:
     (murmur.folder / "sitecustomize.py").write_text(STOPPED_AS_THE_LOOP_STARTS)
     peer = murmur.peer("a", env={"PYTHONPATH": os.pathsep.join([str(murmur.folder), *sys.path])})

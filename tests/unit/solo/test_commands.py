@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from peer.agents import first_model
 from peer.commands.table import app
 from peer.native import env_names
 
@@ -50,6 +51,22 @@ def test_bench_json_has_what_was_promised_and_nothing_else_on_stdout(what: str) 
     assert 0 < rates["min"] <= rates["median"] <= rates["max"]
     assert "cores" in result["machine"]
     assert [line.split(":")[0] for line in err.splitlines()] == ["1/3", "2/3", "3/3"]
+
+
+def test_commands_say_before_they_draw_first_weights_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_model, "_LONG_S", 0.0)
+    told = "murmur: drawing the 102 first weights, which takes about 0 s"  # twice 4 x 8 + 8 x 2, then 2 x 2 and 2 x 1
+    model = str(tmp_path / "model.safetensors")
+    train = ("train", "-o", model, "--env-steps", "64", "--device", "cpu", *SMALL, "model.hidden=[8,2]")
+    for command in (
+        train,
+        ("train", "-o", model, "--resume", "--env-steps", "128"),
+        ("eval", model, "--device", "cpu", "--episodes", "1"),
+        ("bench", "train", "--device", "cpu", *FAST, *SMALL, "model.hidden=[8,2]"),
+    ):
+        code, _, err = murmur(*command)
+        assert code == 0, err
+        assert err.splitlines()[0] == told
 
 
 @pytest.mark.parametrize("what", ["env", "train"])
