@@ -12,6 +12,7 @@ import trio
 
 from peer.agents.priority import DEFAULT_NICE, give_way, made_giving_way
 from peer.agents.updates import UpdateMeans
+from peer.bounded_file import read_bounded
 from peer.errors import EnvStoppedError, StorageError
 from peer.native import (
     CheckpointError,
@@ -128,7 +129,7 @@ class NativeAgent:
 
     def load(self, path: Path) -> None:
         try:
-            self._core.load(path.read_bytes())
+            self._core.load(read_bounded(path))
             self._turn, self._turn_is_over = (), True  # the envs are on variants of an earlier life now
         except OSError as error:
             raise StorageError(f"cannot read training state {path}: {error}") from error

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import trio
 
+from peer.bounded_file import read_bounded
 from peer.errors import StorageError
 from peer.moments import merge
 from peer.types import Digest, EnvTask, ModelSchema, ModelState, Moments, Params, Seconds, TrainStats
@@ -25,6 +26,7 @@ _NOISE = 5e-3
 _ENV_PARAMS = ("noise", "drift")
 """What a task may set; neither changes what is learned, as this agent has no environment."""
 _FORMAT = 1
+_MAX_STATE_BYTES = 4096
 
 
 class NumpyAgent:
@@ -109,11 +111,11 @@ class NumpyAgent:
 
     def load(self, path: Path) -> None:
         try:
-            state = json.loads(path.read_text())
+            state = json.loads(read_bounded(path, most_bytes=_MAX_STATE_BYTES))
             if (state["format"], state["schema"]) != (_FORMAT, self._schema.digest.hex()):
                 raise ValueError("it is of another model or version")
             self._env_steps = int(state["env_steps"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise StorageError(f"training state {path} cannot be used: {error!r}; remove it to start afresh") from error
 
     def _score(self) -> float:

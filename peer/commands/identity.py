@@ -12,6 +12,7 @@ from peer.commands import arguments, exits
 from peer.errors import StorageError
 
 MIN_PASSPHRASE = 8
+_MAX_PASSPHRASE = 1024
 
 identity_app = typer.Typer(
     help="Make, show, export and import a peer's identity. It is the Ed25519 key by which the swarm knows the peer.\n\n"
@@ -152,11 +153,15 @@ def _asked(*, confirm: bool) -> str:
 
 def _first_line(file: Path) -> str:
     try:
-        return file.read_text().partition("\n")[0]
+        with file.open() as text:
+            line = text.readline(_MAX_PASSPHRASE + 1).removesuffix("\n")
     except OSError as error:
         raise ValueError(f"cannot read the passphrase from {file}: {(error.strerror or str(error)).lower()}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"cannot read the passphrase from {file}: it is no text") from error
+    if len(line) > _MAX_PASSPHRASE:
+        raise ValueError(f"the first line of {file} is no passphrase: it has more than {_MAX_PASSPHRASE} characters")
+    return line
 
 
 def _write_secret(path: Path, data: bytes) -> None:

@@ -21,6 +21,7 @@ from peer.types import Seconds
 
 SOCKET_FILE = "status.sock"
 _BACKLOG = 8
+_MAX_ANSWER_BYTES = 64 * 1024**2
 _ANSWER_S: Seconds = 2.0
 """A reader that takes longer is dropped; a status has a few kilobytes and fits the socket's buffer."""
 
@@ -52,16 +53,21 @@ def read_status(slot: Path, *, timeout_s: Seconds) -> Status:
     """Ask the peer that holds `slot`.
 
     Raises: FileNotFoundError, ConnectionRefusedError when no peer runs there; TimeoutError when it does not answer;
-    ValueError when what it says is not a status (of another version).
+    msgspec.DecodeError when what it says is not a status (of another version).
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
         with short_path(slot / SOCKET_FILE) as name:
             connection.connect(name)
-        data = b""
+        data = bytearray()
         while chunk := connection.recv(65536):
             data += chunk
-    return msgspec.json.decode(data, type=Status)
+            if len(data) > _MAX_ANSWER_BYTES:
+                raise msgspec.DecodeError(f"more than {_MAX_ANSWER_BYTES} bytes")
+    try:
+        return msgspec.json.decode(data, type=Status)
+    except RecursionError as error:
+        raise msgspec.DecodeError("nested too deep") from error
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def is_curve(path: Path) -> bool:
         if not line:
             return True
         first = json.loads(line)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(first, dict) and "greedy_return" in first
 

@@ -4,9 +4,14 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from peer.bounded_file import read_bounded
+from peer.errors import StorageError
 from peer.storage.atomic_file import write_atomic
 
 ABOUT_FILE = "about.json"
+
+_MAX_BYTES = 16 * 1024**2
+"""Of a configuration file of a megabyte, whose characters take up to seven in the JSON text in a JSON text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +38,9 @@ def write_about(folder: Path, about: About) -> None:
 def read_about(folder: Path) -> About | None:
     """Return what the folder says, None when it says nothing that can be read."""
     try:
-        values = json.loads((folder / ABOUT_FILE).read_bytes())
+        values = json.loads(read_bounded(folder / ABOUT_FILE, most_bytes=_MAX_BYTES))
         return About(peer=str(values["peer"]), name=str(values["name"]), settings=str(values["settings"]))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, StorageError, ValueError, KeyError, TypeError, RecursionError):
         return None  # damaged: as good as none, and rewritten at the peer's next start

@@ -5,18 +5,15 @@ SHA-256 of everything before it and of the payload, then the payload.
 """
 
 import hashlib
-import os
 import re
 import struct
 from contextlib import suppress
 from pathlib import Path
 
 from peer.atomic_write import TEMPORARY_PREFIX, replace_file
+from peer.bounded_file import bounded_size, damaged
 from peer.errors import StorageError
 from peer.storage_failures import check_replaceable, describe, storage_errors
-
-MAX_FILE_BYTES = 4 * 1024**3
-"""Bound on what is read into memory, checked before it is read."""
 
 FRAME_BYTES = 50
 
@@ -46,7 +43,7 @@ def read_framed(path: Path, *, kind: bytes) -> bytes:
     Raises: FileNotFoundError when there is no file; StorageError when it cannot be read, or is damaged, of
     another kind, or of another version.
     """
-    return unframe(_read_bounded(path), kind=kind, source=path)
+    return unframe(_read_frame(path, kind=kind), kind=kind, source=path)
 
 
 def frame(payload: bytes, *, kind: bytes) -> bytes:
@@ -58,23 +55,10 @@ def frame(payload: bytes, *, kind: bytes) -> bytes:
 
 def unframe(data: bytes, *, kind: bytes, source: Path) -> bytes:
     """Return the payload of a frame. Raises: StorageError saying what is wrong with it."""
-    if len(data) < FRAME_BYTES:
-        raise _damaged(source, f"expected at least {FRAME_BYTES} bytes, got {len(data)}")
-    magic, version, found_kind, length = _HEAD.unpack_from(data)
-    if magic != _MAGIC:
-        raise _damaged(source, "it does not begin as a file of this program")
-    if version != _VERSION:
-        raise StorageError(
-            f"{source} has format version {version}, this program reads {_VERSION}: use the program that wrote it,"
-            " or move the file away"
-        )
-    if found_kind != kind:
-        raise _damaged(source, f"expected a file of kind {kind!r}, got {found_kind!r}")
-    if length != len(data) - FRAME_BYTES:
-        raise _damaged(source, f"expected {length} bytes of payload, got {len(data) - FRAME_BYTES}")
+    _check_head(data, kind=kind, size=len(data), source=source)
     payload = data[FRAME_BYTES:]
     if hashlib.sha256(data[: _HEAD.size] + payload).digest() != data[_HEAD.size : FRAME_BYTES]:
-        raise _damaged(source, "its checksum does not match")
+        raise damaged(source, "its checksum does not match")
     return payload
 
 
@@ -96,12 +80,13 @@ def remove_leftovers_of(file: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _read_bounded(path: Path) -> bytes:
+def _read_frame(path: Path, *, kind: bytes) -> bytes:
+    """Return all bytes of a frame, whose head was looked at before: a file full of holes has none."""
     try:
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > MAX_FILE_BYTES:
-                raise _damaged(path, f"expected at most {MAX_FILE_BYTES} bytes, got {size}")
+            size = bounded_size(file, path)
+            _check_head(file.read(FRAME_BYTES), kind=kind, size=size, source=path)
+            file.seek(0)
             return file.read(size + 1)
     except FileNotFoundError:
         raise
@@ -109,5 +94,19 @@ def _read_bounded(path: Path) -> bytes:
         raise StorageError(describe("read", path, error)) from error
 
 
-def _damaged(path: Path, cause: str) -> StorageError:
-    return StorageError(f"{path} is damaged: {cause}; move it away to start without it")
+def _check_head(data: bytes, *, kind: bytes, size: int, source: Path) -> None:
+    """data: of a frame, at least its beginning. size: of all of it. Raises: StorageError."""
+    if len(data) < FRAME_BYTES:
+        raise damaged(source, f"expected at least {FRAME_BYTES} bytes, got {len(data)}")
+    magic, version, found_kind, length = _HEAD.unpack_from(data)
+    if magic != _MAGIC:
+        raise damaged(source, "it does not begin as a file of this program")
+    if version != _VERSION:
+        raise StorageError(
+            f"{source} has format version {version}, this program reads {_VERSION}: use the program that wrote it,"
+            " or move the file away"
+        )
+    if found_kind != kind:
+        raise damaged(source, f"expected a file of kind {kind!r}, got {found_kind!r}")
+    if length != size - FRAME_BYTES:
+        raise damaged(source, f"expected {length} bytes of payload, got {size - FRAME_BYTES}")

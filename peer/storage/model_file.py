@@ -17,6 +17,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from peer.bounded_file import MAX_FILE_BYTES
 from peer.errors import StorageError
 from peer.storage.atomic_file import write_atomic
 from peer.storage_failures import storage_errors
@@ -65,6 +66,10 @@ def load_model(path: Path) -> ModelFile:
         if path.exists() and not path.is_file():
             raise StorageError(
                 f"{path} cannot be read as a model: it is a device, pipe or socket; name an ordinary file"
+            )
+        if path.exists() and (size := path.stat().st_size) > MAX_FILE_BYTES:  # the library would die of it
+            raise StorageError(
+                f"{path} cannot be read as a model: it has {size} bytes, and no model more than {MAX_FILE_BYTES}"
             )
     try:
         with safe_open(str(path), framework="numpy") as file:

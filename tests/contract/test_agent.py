@@ -1,6 +1,8 @@
 """What every learner must do, sentence by sentence of `peer/agents/agent.py`."""
 
 import math
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -308,6 +310,16 @@ def test_loading_a_damaged_file_is_an_error_and_changes_nothing(damage: str, mak
     with pytest.raises(StorageError, match="state"):
         agent.load(path)
     assert np.array_equal(agent.model().params, before)
+
+
+@pytest.mark.parametrize("absurd", ["of four terabytes", "nested deep"])
+def test_loading_an_absurd_file_is_an_error_as_for_a_damaged_one(absurd: str, make: Make, tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    path.write_bytes(b"[" * 100_000)
+    if absurd == "of four terabytes":
+        os.truncate(path, 4 * 1024**4)  # holes, which take no space
+    with pytest.raises(StorageError, match=re.escape(str(path))):
+        make().load(path)
 
 
 def test_loading_the_state_of_another_schema_is_an_error(make: Make, tmp_path: Path) -> None:

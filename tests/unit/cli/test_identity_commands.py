@@ -89,6 +89,13 @@ def test_a_wrong_passphrase_is_said_and_makes_no_file(key: Path, tmp_path: Path,
     assert not back.exists()
 
 
+def test_a_passphrase_file_without_an_end_is_refused(key: Path, tmp_path: Path) -> None:
+    refused = murmur("export", key, "--to", tmp_path / "peer.pem", "--passphrase-file", "/dev/zero")
+    told = "murmur: the first line of /dev/zero is no passphrase: it has more than 1024 characters\n"
+    assert (refused.exit_code, refused.stderr) == (2, told)
+    assert not (tmp_path / "peer.pem").exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff" * 100, b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n", b"x" * 9999])
 def test_what_is_no_key_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "strange").write_bytes(content)

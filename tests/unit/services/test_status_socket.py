@@ -4,8 +4,9 @@ import os
 import resource
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 import msgspec
 import pytest
@@ -44,6 +45,23 @@ async def test_readers_that_leave_early_or_send_garbage_cost_nothing(tmp_path: P
             rude.connect(name)
             rude.sendall(data)
     assert (await ask(tmp_path)).waiting_for == large.waiting_for
+
+
+@pytest.mark.parametrize("answer", [b'{"x":' + b"[" * 100_000, b"x" * (65 * 1024**2)])
+def test_answer_that_is_absurd_is_of_no_use_as_that_of_another_version_is(tmp_path: Path, answer: bytes) -> None:
+    def answer_once(listener: socket.socket) -> None:
+        with listener.accept()[0] as connection, suppress(OSError):
+            connection.sendall(answer)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        with short_path(tmp_path / SOCKET_FILE) as name:
+            listener.bind(name)
+        listener.listen()
+        thread = Thread(target=answer_once, args=(listener,))
+        thread.start()
+        with pytest.raises(msgspec.DecodeError):
+            read_status(tmp_path, timeout_s=PATIENCE_S)
+        thread.join()
 
 
 @contextmanager

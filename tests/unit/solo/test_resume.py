@@ -214,14 +214,15 @@ def test_state_with_what_no_run_writes_is_refused(
         resume(path)
 
 
-def test_no_file_is_overwritten_as_a_curve_because_a_state_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["mine\n", "[" * 60_000])
+def test_no_file_is_overwritten_as_a_curve_because_a_state_says_so(tmp_path: Path, content: str) -> None:
     path, precious = tmp_path / "m.safetensors", tmp_path / "precious"
-    precious.write_text("mine\n")
+    precious.write_text(content)
     train_solo(small(), replace(WHOLE, model_file=path, max_env_steps=64))
     state = load_run_state(state_file(path))
     save_run_state(state_file(path), replace(state, record=replace(state.record, curve_file="precious")))
     assert resume(path).curve_file.path is None
-    assert precious.read_text() == "mine\n"
+    assert precious.read_text() == content
 
 
 @pytest.mark.parametrize("model_folder", ["runs", "."])

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,20 @@ def test_every_single_flipped_bit_is_noticed() -> None:
         bad[index // 8] ^= 1 << index % 8
         with pytest.raises(StorageError):
             unframe(bytes(bad), kind=KIND, source=Path("f"))
+
+
+@pytest.mark.parametrize("size", [4 * 1024**3 - 1, 4 * 1024**4])
+def test_file_of_holes_is_refused_before_it_is_read(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    os.truncate(path, size)
+    tracemalloc.start()
+    try:
+        with pytest.raises(StorageError, match=f"{path} is damaged: .*; move it away to start without it"):
+            read_framed(path, kind=KIND)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_every_truncation_and_extension_is_noticed() -> None:

@@ -1,5 +1,6 @@
 """The finished model as a file: equal models are equal files, and what is read is what was saved."""
 
+import json
 import os
 import re
 import subprocess
@@ -48,6 +49,22 @@ def test_saved_model_is_read_as_it_was(tmp_path: Path, outer: int) -> None:
         assert np.array_equal(getattr(read.state, name), getattr(saved.state, name))
     for name in ("count", "mean", "m2"):
         assert np.array_equal(getattr(read.state.moments, name), getattr(saved.state.moments, name))
+
+
+def test_model_of_four_terabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """The library that reads it would panic, as no memory holds it: an error that no program catches."""
+    path, count = tmp_path / "model.safetensors", 1024**4
+    save_model(path, model(outer=0))
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    header = json.loads(path.read_bytes()[8 : 8 + length])
+    header["params"] = {"dtype": "F32", "shape": [count], "data_offsets": [120, 120 + 4 * count]}
+    for number, name in enumerate(("moments_count", "moments_m2", "moments_mean")):
+        header[name]["data_offsets"] = [40 * number, 40 * number + 40]
+    data = json.dumps(header).encode()
+    path.write_bytes(len(data).to_bytes(8, "little") + data)
+    os.truncate(path, 8 + len(data) + 120 + 4 * count)
+    with pytest.raises(StorageError, match=r"cannot be read as a model: it has \d+ bytes, and no model more than"):
+        load_model(path)
 
 
 def test_what_is_no_model_is_refused_with_what_it_is(tmp_path: Path) -> None:
