@@ -50,6 +50,7 @@ def new_command(file: Annotated[Path, typer.Argument(metavar="FILE", help="Key f
 
 @identity_app.command("show")
 def show_command(
+    context: typer.Context,
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Key files.")] = None,
     data_dir: Annotated[
         Path, arguments.data_dir_option("Without FILE: show the peers of this data folder.")
@@ -65,6 +66,9 @@ def show_command(
     from peer.network.key_file import KEY_FILE, load_identity
     from peer.storage.slots import require_open_slots
 
+    source = context.get_parameter_source("data_dir")
+    if files and source is not None and source.name == "COMMANDLINE":
+        exits.refuse(f"--data-dir {data_dir} has no effect beside {files[0]}: give key files, or a data folder")
     found = files or sorted(data_dir.glob(f"slot-*/{KEY_FILE}"))
     if not found:
         exits.or_exit(lambda: require_open_slots(data_dir))

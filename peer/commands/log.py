@@ -68,6 +68,10 @@ def log_command(
     )
     if config is not None and not verify:
         raise typer.BadParameter("it goes with --verify: what is shown needs no settings", param_hint="--config")
+    if stat and oneline and not verify:
+        raise typer.BadParameter(
+            "it sums all rounds up, and --oneline shows each one: give one of them", param_hint="--stat"
+        )
     place = exits.or_exit(lambda: place_of(options))
     exits.note(place_line(place))
     if not verify:

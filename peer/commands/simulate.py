@@ -6,9 +6,21 @@ from typing import Annotated, Literal
 import typer
 
 from peer.commands import arguments, exits
+from peer.config.unread import check_read, is_read
 
-_UNREAD = ("network.", "storage.", "log.")
-"""Settings that a simulation has no use for, and that may name what is this machine's alone."""
+_TOY_PARAMS = 64
+
+_UNREAD = {
+    "network.": "its network is that of --latency, --loss and --partition",
+    "storage.": "nothing is kept of a simulation",
+    "log.": "a simulation has no log",
+    "run.seed": "its seed is that of --seed",
+    "stop.max_rounds": "--rounds says how many there are",
+    "compute.threads": "each simulated peer has one thread",
+}
+"""Settings that a simulation has no use for, of which some may name what is this machine's alone."""
+
+_UNREAD_BY_TOY = dict.fromkeys(("env.", "model.", "ppo.", "compute."), "the toy has no such thing, --agent native has")
 
 
 def simulate_command(
@@ -32,8 +44,10 @@ def simulate_command(
     seed: Annotated[int, typer.Option(help="Equal seeds give equal runs, to the last byte.")] = 1,
     seeds: Annotated[int, typer.Option(min=1, help="Run so many seeds, from --seed on; stop at one that fails.")] = 1,
     agent: Annotated[Literal["toy", "native"], typer.Option(help="What learns: a toy, or PPO in C++.")] = "toy",
-    params: Annotated[int, typer.Option(help="Parameters of the toy's model.")] = 64,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the run.")] = None,
+    params: Annotated[int | None, typer.Option(help="Parameters of the toy's model. Default: 64.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the run; with --seeds each into FILE-SEED.png.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     config: arguments.ConfigFiles = None,
     overrides: arguments.Overrides = None,
@@ -59,6 +73,13 @@ def simulate_command(
     """
     exits.on_stop(exits.exit_unfinished)
     settings = arguments.load(config, overrides)
+    unread = _UNREAD | (_UNREAD_BY_TOY if agent == "toy" else {})
+    exits.or_exit(lambda: check_read(overrides or [], unread))
+    if agent == "native" and params is not None:
+        exits.refuse(
+            f"--params {params} is of the toy's model, and --agent native takes that of model.hidden: leave --params"
+            " out, or say model.hidden=[64,64]"
+        )
     from peer.simulation.arguments import parse_byzantine, parse_duration, parse_partition
     from peer.simulation.scenario import Scenario
 
@@ -74,8 +95,8 @@ def simulate_command(
             byzantine=tuple(map(parse_byzantine, byzantine or [])),
             partitions=tuple(map(parse_partition, partition or [])),
             agent=agent,
-            num_params=params,
-            settings=tuple(text for text in arguments.told_settings(settings) if not text.startswith(_UNREAD)),
+            num_params=_TOY_PARAMS if params is None else params,
+            settings=tuple(text for text in arguments.told_settings(settings) if is_read(text, unread)),
         )
     )
     from peer.simulation.command import simulate_and_show

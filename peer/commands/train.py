@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from peer.commands import arguments, exits
+from peer.config.unread import check_read
 from peer.errors import ConfigError
+
+_UNREAD = {
+    **dict.fromkeys(
+        ("round.", "aggregation.", "network.", "stop.linger_s"), "one learner has no swarm, `murmur peer` has"
+    ),
+    "storage.data_dir": "",
+    "storage.": "one learner has no slot, `murmur peer` has",
+    "log.tensorboard": "say --tensorboard FOLDER",
+    "log.": "one learner has no log, `murmur peer` has",
+    "stop.max_rounds": "one learner has no rounds: say --env-steps N",
+    "compute.nice": "only peers give way to other work: say `nice murmur train`",
+}
 
 if TYPE_CHECKING:
     from peer.config.schema import Config
@@ -106,6 +119,7 @@ def train_command(
         curve_file=curve,
         tensorboard=tensorboard,
     )
+    exits.or_exit(lambda: check_read(overrides or [], _UNREAD))
     if resume:
         found = exits.or_exit(lambda: _run_to_go_on_with(model, config, overrides))
         summary = exits.or_exit(lambda: go_on(found, options, tell=exits.note))

@@ -20,18 +20,27 @@ EXIT_UNSOUND = 1
 def simulate_and_show(
     scenario: Scenario, config: Config, *, seeds: int, plot: Path | None, as_json: bool, out: Callable[[str], None]
 ) -> int:
-    """Run one scenario for `seeds` seeds and print each result; return the exit code. Raises: as `check_plot`."""
-    if plot is not None:
-        check_plot(plot)
+    """Run one scenario for `seeds` seeds and print each result; return the exit code. Raises: as `check_plot`.
+
+    plot: of several seeds, each is drawn into a file of its own that has the seed in its name.
+    """
+    numbers = range(scenario.seed, scenario.seed + seeds)
+    plots = {} if plot is None else {seed: _numbered(plot, seed) if seeds > 1 else plot for seed in numbers}
+    for file in plots.values():
+        check_plot(file)
     scenario = replace(scenario, rules=round_rules(config), anti_entropy_s=config.round.anti_entropy_s)
-    for seed in range(scenario.seed, scenario.seed + seeds):
+    for seed in numbers:
         result = _run(replace(scenario, seed=seed), config)
         out(result.json() if as_json else result.text())
-        if plot is not None:
-            draw_run(plot, result)
+        if seed in plots:
+            draw_run(plots[seed], result)
         if not result.is_sound:
             return EXIT_UNSOUND
     return 0
+
+
+def _numbered(plot: Path, seed: int) -> Path:
+    return plot.with_name(f"{plot.stem}-{seed}{plot.suffix}")
 
 
 def _run(scenario: Scenario, config: Config) -> Result:

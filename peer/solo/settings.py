@@ -1,7 +1,7 @@
 """The two settings that trainers are compared at, and how a benchmark's options become a checked configuration."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from peer.config.describe import names
@@ -9,6 +9,7 @@ from peer.config.likeness import nearest
 from peer.config.load import load_config
 from peer.config.schema import Config
 from peer.config.sources import Base
+from peer.config.unread import check_read
 from peer.known_envs import KnownEnvs
 
 _ALGORITHM = (
@@ -41,6 +42,13 @@ _DEFAULTS = ("env.name=CartPole-v1", "compute.threads=1")
 _STEPPING_ONLY = ("ppo.rollout_steps=1", "ppo.minibatch_size=1", "ppo.normalize_advantages=false")
 """Stepping has no batches: any number of envs will do."""
 
+_UNREAD = dict.fromkeys(
+    ("round.", "aggregation.", "network.", "storage.", "log.", "stop.", "env.variants", "compute.nice"),
+    "no benchmark reads it",
+)
+_READ_IN_STEPPING = ("env.", "ppo.num_envs", "run.seed", "compute.threads", "compute.device", "compute.backend")
+_UNREAD_IN_STEPPING = {**_UNREAD, **dict.fromkeys(_READ_IN_STEPPING, ""), "": "it goes with `murmur bench train`"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchOptions:
@@ -65,13 +73,13 @@ def train_config(options: BenchOptions) -> Config:
 
     Raises: ConfigError with one line a problem.
     """
-    return _load(options, _preset(options.setting))
+    return _load(options, _preset(options.setting), unread=_UNREAD)
 
 
 def stepping_config(options: BenchOptions) -> Config:
     """Return the configuration of an env benchmark: env, number of envs and threads count. Raises: as above."""
     envs = next(line for line in _preset(options.setting) if line.startswith("ppo.num_envs="))
-    return _load(options, (envs, *_STEPPING_ONLY))
+    return _load(options, (envs, *_STEPPING_ONLY), unread=_UNREAD_IN_STEPPING)
 
 
 def _preset(setting: str) -> tuple[str, ...]:
@@ -82,7 +90,7 @@ def _preset(setting: str) -> tuple[str, ...]:
     return SETTINGS[setting]
 
 
-def _load(options: BenchOptions, preset: Sequence[str]) -> Config:
+def _load(options: BenchOptions, preset: Sequence[str], *, unread: Mapping[str, str]) -> Config:
     if not 0 < options.seconds < math.inf:
         raise ValueError(f"--seconds: expected a finite number above 0, got {options.seconds:g}")
     if options.repeats < 1:
@@ -90,6 +98,7 @@ def _load(options: BenchOptions, preset: Sequence[str]) -> Config:
     base = Base(source=f"--setting {options.setting}", lines=[*_DEFAULTS, *_ALGORITHM, *preset])
     chosen = _chosen(options)
     config = _read(base, [*options.overrides, *(f"{key}={value}" for key, value in chosen.values())])
+    check_read(options.overrides, unread)
     overridden = {text.partition("=")[0].strip() for text in options.overrides}
     for option, (key, value) in chosen.items():
         if key in overridden and (said := _value(_read(base, options.overrides), key)) != _value(config, key):

@@ -89,6 +89,16 @@ def test_a_wrong_passphrase_is_said_and_makes_no_file(key: Path, tmp_path: Path,
     assert not back.exists()
 
 
+def test_key_files_and_a_data_folder_are_not_shown_at_once(
+    key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = murmur("show", key, "--data-dir", tmp_path)
+    told = f"murmur: --data-dir {tmp_path} has no effect beside {key}: give key files, or a data folder\n"
+    assert (refused.exit_code, refused.stderr) == (2, told)
+    monkeypatch.setenv("MURMUR_STORAGE__DATA_DIR", str(tmp_path))  # that is for other commands, too
+    assert murmur("show", key).exit_code == 0
+
+
 def test_a_passphrase_file_without_an_end_is_refused(key: Path, tmp_path: Path) -> None:
     refused = murmur("export", key, "--to", tmp_path / "peer.pem", "--passphrase-file", "/dev/zero")
     told = "murmur: the first line of /dev/zero is no passphrase: it has more than 1024 characters\n"

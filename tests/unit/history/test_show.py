@@ -112,6 +112,11 @@ def test_count_and_oneline_shorten_it(data_dir: Path) -> None:
     assert [line.split()[1] for line in lines] == ["6", "5"]
 
 
+def test_sums_and_lines_of_rounds_are_not_shown_at_once(data_dir: Path) -> None:
+    told = "Error: Invalid value for --stat: it sums all rounds up, and --oneline shows each one: give one of them"
+    assert refused("--data-dir", data_dir, "--stat", "--oneline") == told
+
+
 @pytest.mark.parametrize("name", ["peer-1", ME.peer_id, ME.peer_id[-6:]])
 def test_peer_is_found_by_name_id_and_end_of_id(data_dir: Path, name: str) -> None:
     assert len(shown("--data-dir", data_dir, "--oneline", "--peer", name)) == ROUNDS

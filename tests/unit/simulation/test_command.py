@@ -27,6 +27,12 @@ RUNNER = CliRunner()
         (["--plot", "run.jpg"], "ends in .png"),
         (["round.train_ss=1"], "train_s"),
         (["--seed", "-1"], "--seed: expected 0 to"),
+        (["--agent", "native", "--params", "64"], "leave --params out, or say model.hidden=[64,64]"),
+        (["run.seed=3"], "command line 'run.seed=3' has no effect on this command: its seed is that of --seed"),
+        (["stop.max_rounds=3"], "--rounds says how many there are"),
+        (["network.port=3"], "its network is that of --latency, --loss and --partition"),
+        (["ppo.epochs=3"], "the toy has no such thing, --agent native has"),
+        (["--agent", "native", "compute.threads=2"], "each simulated peer has one thread"),
         (["--byzantine", "0.01:sign_flip", "--peers", "4"], "--byzantine: expected shares that come to a peer"),
     ],
 )
@@ -51,6 +57,21 @@ def test_configuration_sets_the_timers() -> None:
     virtual_s = float(result.stdout.split(" rounds final in ")[1].split(" s")[0].replace(",", ""))
     assert virtual_s > 3 * 18, "the second round is a short one"
     assert result.stdout.endswith("--seed 1 round.train_s=20\n"), "the line that replays the run says so"
+
+
+def test_line_that_replays_a_run_leaves_out_what_has_no_effect_on_it(tmp_path: Path) -> None:
+    """It would be refused."""
+    preset = tmp_path / "preset.yaml"
+    preset.write_text(
+        "{run: {seed: 7}, ppo: {epochs: 3}, compute: {threads: 2}, log: {time: true}, round: {grace_s: 5}}"
+    )
+    settings = ["-c", str(preset)]
+    assert said(settings) == ["round.grace_s=5"]
+    assert said([*settings, "--agent", "native", "stop.episodes=5"]) == [
+        "ppo.epochs=3",
+        "round.grace_s=5",
+        "stop.episodes=5",
+    ]
 
 
 def test_line_that_replays_a_run_says_settings_of_files_and_variables(
@@ -123,6 +144,13 @@ def test_plot_is_a_png(tmp_path: Path) -> None:
     result = RUNNER.invoke(app, ["simulate", "--peers", "3", "--rounds", "3", "--plot", str(file)])
     assert result.exit_code == 0
     assert file.read_bytes().startswith(b"\x89PNG")
+
+
+def test_each_seed_has_a_plot_of_its_own(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    arguments = ["--peers", "2", "--rounds", "2", "--seed", "9", "--seeds", "2", "--plot", str(tmp_path / "run.png")]
+    assert RUNNER.invoke(app, ["simulate", *arguments]).exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run-10.png", "run-9.png"]
 
 
 def test_machine_that_crashes_leaves_the_command_that_replays_it(monkeypatch: pytest.MonkeyPatch) -> None:

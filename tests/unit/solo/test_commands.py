@@ -107,6 +107,8 @@ def test_every_env_can_be_stepped(env: str) -> None:
         (("train", "--seconds", "-1"), "--seconds"),
         (("train", "--repeats", "0"), "--repeats"),
         (("train", "nonsense"), "expected section.key=value"),
+        (("train", "round.train_s=1"), "'round.train_s=1' has no effect on this command: no benchmark reads it"),
+        (("env", "ppo.epochs=3"), "'ppo.epochs=3' has no effect on this command: it goes with `murmur bench train`"),
     ],
 )
 def test_bench_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], message: str) -> None:
@@ -158,6 +160,9 @@ def test_train_reads_presets_and_environment(monkeypatch: pytest.MonkeyPatch) ->
         (("--plot", "curve.jpg"), ".png"),
         (("--device", "cpu", "compute.device=cuda"), "--device cpu contradicts compute.device=cuda: give one of them"),
         (("-c", "nowhere.yaml"), "nowhere.yaml: no such file"),
+        (("log.tensorboard=tb",), "'log.tensorboard=tb' has no effect on this command: say --tensorboard FOLDER"),
+        (("--resume", "round.train_s=1"), "one learner has no swarm, `murmur peer` has"),
+        (("storage.slot=1",), "one learner has no slot, `murmur peer` has"),
     ],
 )
 def test_train_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], message: str) -> None:
