@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from peer.telemetry.event import Event, Level
+from peer.telemetry.event import Event, Level, RepeatedEvent
 from peer.types import Digest, PeerId, Seconds
 
 
@@ -214,13 +214,21 @@ class Evaluated(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingDiverged(Event):
-    """Local training yielded NaN, infinity or an absurd delta; it was given up and starts again from the base."""
+class TrainingDiverged(RepeatedEvent):
+    """Local training yielded NaN, infinity or an absurd delta; it was given up and starts again from the base.
+
+    A lone peer whose evaluation fails has no other base to try, and meets the same a second later, for ever.
+    """
 
     level: ClassVar[Level] = "warning"
+    lasts: ClassVar[bool] = True
+    supersedes: ClassVar[bool] = True
     round: int
     cause: str
     env_steps: int
+
+    def repeat_key(self) -> tuple[str, ...]:
+        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

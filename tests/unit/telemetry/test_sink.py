@@ -101,6 +101,19 @@ def test_peer_that_is_refused_for_weeks_is_told_ever_more_rarely_and_still_found
     assert sum(count for _, count in told) + sum(event.count for event in limit.rest()) == week_s // 30
 
 
+def test_training_that_diverges_each_second_is_told_ever_more_rarely() -> None:
+    stream = io.StringIO()
+    sink, _, clock = log(stream)
+    for second in range(600):
+        clock.now = 100.0 + second
+        sink.emit(round_events.TrainingDiverged(round=1 + second // 2, cause=f"{second} is infinite", env_steps=0))
+    first, *later = stream.getvalue().splitlines()
+    assert "round 1: training diverged, 0 env steps given up: 0 is infinite" in first
+    assert [line.rpartition("(")[2] for line in later] == [f"{times} times)" for times in (9, 20, 40, 80, 160)]
+    sink.close()
+    assert "round 300: training diverged" in stream.getvalue().splitlines()[-1]
+
+
 def test_peer_that_is_refused_again_after_it_was_taken_in_is_told_at_once() -> None:
     limit = RateLimit(period_s=REPEAT_PERIOD_S)
     for now in range(0, 300, 15):

@@ -4,6 +4,7 @@ from peer.telemetry.disk_events import StorageFailed
 from peer.telemetry.names import NameBook
 from peer.telemetry.peer_events import InputRefused
 from peer.telemetry.process_events import LookingFor, RunningLate
+from peer.telemetry.round_events import TrainingDiverged
 from peer.telemetry.sink import RecordingSink
 from peer.telemetry.trouble import KEPT, TroubleKeeper
 
@@ -45,8 +46,10 @@ def test_totals_that_grow_take_one_place() -> None:
     for number in range(1, 2 * KEPT):
         keeper.emit(InputRefused(frames=number, streams=0, messages=0))
         keeper.emit(RunningLate(late_s=float(number), longest_s=0.5, window_s=10.0))
-    assert len(keeper.latest()) == 3
-    assert f"late for {2 * KEPT - 1}.0 s" in keeper.latest()[0][1].text
+        keeper.emit(TrainingDiverged(round=number, cause=f"{number} is infinite", env_steps=number))
+    assert len(keeper.latest()) == 4
+    assert f"{2 * KEPT - 1} is infinite" in keeper.latest()[0][1].text
+    assert f"late for {2 * KEPT - 1}.0 s" in keeper.latest()[1][1].text
 
 
 def test_it_is_bounded() -> None:
