@@ -28,7 +28,6 @@ _NEXT_STEPS = {
     errno.ENOTDIR: "a file stands where a folder is needed: move it away",
     errno.EISDIR: "a folder stands where a file is needed: move it away",
     errno.ENOENT: "check that the folder still exists",
-    errno.ENOLCK: "the file system has no locks: set storage.data_dir to a local disk",
 }
 
 

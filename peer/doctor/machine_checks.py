@@ -18,6 +18,7 @@ from peer.network.transport import Origin
 from peer.open_files import needed_files, permitted_files
 from peer.settings import ppo_settings, threads, usable_cores
 from peer.storage.atomic_file import write_atomic
+from peer.storage.file_lock import lockable
 from peer.storage.slots import require_open_slots
 from peer.storage_failures import storage_errors
 from peer.telemetry.plain_text import plural, size
@@ -58,7 +59,7 @@ def _try_out(folder: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     try:
         write_atomic(trial, b"murmur doctor")
-        with storage_errors("lock", trial), trial.open("rb") as file:
+        with storage_errors("lock", trial), lockable(folder), trial.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return shutil.disk_usage(folder).free
     finally:

@@ -7,7 +7,11 @@ killed: so it closes its copy at once. The process's id stands in the file, for 
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from peer.errors import StorageError
 
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """What the kernel says on a file system that has no locks, as some network and FUSE ones."""
@@ -40,6 +44,20 @@ def try_lock(path: Path) -> int | None:
         raise
     os.close(descriptor)
     return None
+
+
+@contextmanager
+def lockable(folder: Path) -> Iterator[None]:
+    """Say of a file system without locks, met in this block, what a peer wants them for. Raises: StorageError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        raise StorageError(
+            f"cannot lock {folder}: its file system has no locks ({(error.strerror or str(error)).lower()}), without"
+            " which two processes could be one peer; set storage.data_dir to a folder on a local disk"
+        ) from error
 
 
 def unlock(descriptor: int) -> None:

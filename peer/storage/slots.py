@@ -13,7 +13,7 @@ from typing import Self
 
 from peer.errors import StorageError
 from peer.storage.atomic_file import remove_leftovers, write_atomic
-from peer.storage.file_lock import noted_holder, try_lock, unlock
+from peer.storage.file_lock import lockable, noted_holder, try_lock, unlock
 from peer.storage_failures import storage_errors
 
 MAX_SLOTS = 4096
@@ -119,6 +119,10 @@ def _in_line(data_dir: Path, holding: str) -> list[int]:
 
 
 def _try_lock(folder: Path) -> int | None:
-    """Return a descriptor that holds the folder's lock, or None when another process holds it."""
+    """Return a descriptor that holds the folder's lock, or None when another process holds it.
+
+    Raises: OSError; StorageError where there are no locks.
+    """
     folder.mkdir(mode=0o700, exist_ok=True)
-    return try_lock(folder / LOCK_FILE)
+    with lockable(folder):
+        return try_lock(folder / LOCK_FILE)

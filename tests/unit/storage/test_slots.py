@@ -1,5 +1,6 @@
 """Each replica its own folder: lowest first, freed by death, never shared."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -8,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from peer.config.load import load_config
+from peer.doctor.machine_checks import check_disk
 from peer.errors import StorageError
 from peer.storage import slots
+from peer.storage.file_lock import WITHOUT_LOCKS
 from peer.storage.slots import claim_slot, free_slots, tell_slot
 from tests.unit.storage.bad_disks import FullDisk, ReadOnlyDisk
 
@@ -43,6 +47,24 @@ def test_slot_that_is_asked_for_is_taken_or_refused(tmp_path: Path) -> None:
         ):
             claim_slot(tmp_path, 2)
         assert not (tmp_path / "slot-0").exists()
+
+
+@pytest.mark.parametrize("number", WITHOUT_LOCKS)
+def test_file_system_without_locks_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StorageError) as caught:
+        claim_slot(tmp_path)
+    assert str(caught.value) == (
+        f"cannot lock {tmp_path}/slot-0: its file system has no locks ({os.strerror(number).lower()}), without which"
+        " two processes could be one peer; set storage.data_dir to a folder on a local disk"
+    )
+    (finding,) = check_disk(load_config([], {}, [f"storage.data_dir={tmp_path}"]))
+    assert finding.text.startswith(f"cannot lock {tmp_path}: its file system has no locks")
 
 
 def test_free_slots_are_the_lowest_that_nobody_holds_and_stay_free(tmp_path: Path) -> None:
