@@ -81,7 +81,7 @@ def log_command(
         raise typer.BadParameter(
             "it looks at the whole chain: leave out -n, --peer, --stat and --oneline", param_hint="--verify"
         )
-    lines, good = exits.or_exit(lambda: verify_lines(place, options))
+    lines, good = exits.or_exit(lambda: verify_lines(place, options, tell=exits.note))
     _page(iter(lines))
     raise typer.Exit(0 if good else exits.EXIT_FAILED)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from peer.agents.first_model import long_draw
 from peer.agents.native_agent import NativeAgent
 from peer.config.schema import Config
 from peer.doctor.finding import Finding
@@ -100,7 +101,10 @@ def check_identities(config: Config) -> Iterator[Finding]:
 def check_compute(config: Config) -> Iterator[Finding]:
     """Build the learner as a peer would, and say what it computes with."""
     try:
-        agent = NativeAgent(config.env.name, settings=ppo_settings(config, PeerId("doctor")))
+        settings = ppo_settings(config, PeerId("doctor"))
+        if (draw := long_draw(config.env.name, settings)) is not None:
+            yield Finding(verdict="ok", subject="compute", text=draw.text())
+        agent = NativeAgent(config.env.name, settings=settings)
     except (ValueError, RuntimeError) as error:
         yield Finding(verdict="fail", subject="compute", text=str(error), next_step="change the setting it names")
         return

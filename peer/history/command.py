@@ -60,8 +60,10 @@ def history_lines(place: RunPlace, options: LogOptions) -> Iterator[str]:
                 yield from record_lines(record, place.names, oneline=options.oneline)
 
 
-def verify_lines(place: RunPlace, options: LogOptions) -> tuple[list[str], bool]:
-    """Return the verdict and whether it is good. Raises: StorageError, ConfigError."""
+def verify_lines(
+    place: RunPlace, options: LogOptions, *, tell: Callable[[str], None] = lambda _: None
+) -> tuple[list[str], bool]:
+    """Return the verdict and whether it is good. tell: as of `verify_run`. Raises: StorageError, ConfigError."""
     from peer.history.verdict import verdict_lines, verdict_object
     from peer.history.verify import verify_run  # loads the core, which showing the chain has no need of
     from peer.python_envs.trust import register_env_of_file
@@ -74,7 +76,7 @@ def verify_lines(place: RunPlace, options: LogOptions) -> tuple[list[str], bool]
     else:
         config = options.config()
         _refuse_other_run(place, config)
-    findings = verify_run(place, config)
+    findings = verify_run(place, config, tell=tell)
     lines = [json.dumps(verdict_object(findings))] if options.json else list(verdict_lines(findings))
     return lines, not findings.problems
 

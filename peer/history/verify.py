@@ -5,8 +5,11 @@ was changed afterwards, all counts and rosters follow from it by the rules, and 
 deltas give. It does not prove that a peer's training was honest, nor that another branch was not final elsewhere.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
+from peer.agents.first_model import tell_long_draw
 from peer.agents.native_agent import NativeAgent
 from peer.config.schema import Config
 from peer.errors import ProtocolError, StorageError
@@ -30,12 +33,14 @@ from peer.types import ModelState, PeerId
 from peer.wire.hashing import model_hash
 
 
-def verify_run(place: RunPlace, config: Config) -> Findings:
+def verify_run(place: RunPlace, config: Config, *, tell: Callable[[str], None] = lambda _: None) -> Findings:
     """Check the folder of a run; it may be in use, or a copy. config: of that run, at least its agreed keys.
 
-    Raises: StorageError when the folder cannot be read at all.
+    tell: takes what its user should know meanwhile. Raises: StorageError when the folder cannot be read at all.
     """
-    agent = NativeAgent(config.env.name, settings=ppo_settings(config, PeerId("reader")))
+    settings = ppo_settings(config, PeerId("reader"))
+    tell_long_draw(config.env.name, settings, tell)
+    agent = NativeAgent(config.env.name, settings=settings)
     parts = round_parts(config, schema=agent.schema, signer=Identity.generate())  # it signs nothing
     findings = Findings()
     model_file = _model_file(place, findings)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from peer.agents import first_model
 from peer.config.schema import Config
 from peer.doctor import machine_checks
 from peer.doctor.finding import Finding, failed, line
@@ -84,6 +85,13 @@ def test_compute_says_what_would_train_and_what_cannot(tmp_path: Path) -> None:
     failing = only(list(machine_checks.check_compute(config_in(tmp_path, env={"name": name("Locked-v0")}))))
     assert (failing.verdict, failing.next_step) == ("fail", "repair the environment")
     assert "the door is locked" in failing.text
+
+
+def test_compute_says_beforehand_that_it_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_model, "_LONG_S", 0.0)
+    first, last = machine_checks.check_compute(config_in(tmp_path))
+    assert "first weights, which takes about" in first.text
+    assert (first.verdict, last.verdict) == ("ok", "ok")
 
 
 def test_a_clock_before_this_program_existed_is_a_warning() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from peer.agents import first_model
 from peer.history.findings import Findings, ranges
 from peer.history.places import find_run
 from peer.history.verify import verify_run
@@ -46,6 +47,13 @@ def check(folder: Path) -> Findings:
 def told(folder: Path) -> list[str]:
     """Return the problems as the user reads them."""
     return [str(problem) for problem in check(folder).problems]
+
+
+def test_it_says_beforehand_that_it_takes_long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_model, "_LONG_S", 0.0)
+    said: list[str] = []
+    assert verify_run(find_run(folder, slot=None, run=None), CONFIG, tell=said.append).problems == []
+    assert ["first weights, which takes about" in line for line in said] == [True]
 
 
 def test_honest_folder_is_good_from_the_settings_to_the_model_file(folder: Path) -> None:
