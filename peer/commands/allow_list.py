@@ -68,7 +68,7 @@ def add_command(
     try:
         public_key_of(peer)
     except ProtocolError as error:
-        exits.refuse(f"{peer}: {error.detail}")
+        exits.refuse(f"{peer!r} is no peer id, as `murmur identity show` prints it: {error.detail}")
     for option, label in (("--name", name), ("--role", role)):
         if not is_label(label):
             allowed = f"up to {MAX_LABEL} characters of a-z, A-Z, 0-9, '_', '.', '-' and space"

@@ -33,13 +33,18 @@ ConfigFiles = Annotated[
         "else the built-in defaults, which are the same.",
     ),
 ]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
+
+
+def _overrides(example: str) -> Any:  # Any: as typer declares arguments
+    return typer.Argument(
         metavar="[SECTION.KEY=VALUE]...",
-        help="Settings that win over files and MURMUR_SECTION__KEY variables, such as round.train_s=1.",
-    ),
-]
+        help=f"Settings that win over files and MURMUR_SECTION__KEY variables, such as {example}.",
+    )
+
+
+Overrides = Annotated[list[str] | None, _overrides("round.train_s=1")]
+LearnerOverrides = Annotated[list[str] | None, _overrides("ppo.learning_rate=1e-4")]
+"""Of a command that has no rounds."""
 
 
 def data_dir_option(meaning: str) -> Any:  # Any: as typer declares options

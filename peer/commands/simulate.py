@@ -10,7 +10,7 @@ from peer.config.unread import check_read, is_read
 
 _TOY_PARAMS = 64
 
-_UNREAD = {
+UNREAD = {
     "network.": "its network is that of --latency, --loss and --partition",
     "storage.": "nothing is kept of a simulation",
     "log.": "a simulation has no log",
@@ -73,7 +73,7 @@ def simulate_command(
     """
     exits.on_stop(exits.exit_unfinished)
     settings = arguments.load(config, overrides)
-    unread = _UNREAD | (_UNREAD_BY_TOY if agent == "toy" else {})
+    unread = UNREAD | (_UNREAD_BY_TOY if agent == "toy" else {})
     exits.or_exit(lambda: check_read(overrides or [], unread))
     if agent == "native" and params is not None:
         exits.refuse(

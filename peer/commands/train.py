@@ -10,7 +10,7 @@ from peer.commands import arguments, exits
 from peer.config.unread import check_read
 from peer.errors import ConfigError
 
-_UNREAD = {
+UNREAD = {
     **dict.fromkeys(
         ("round.", "aggregation.", "network.", "stop.linger_s"), "one learner has no swarm, `murmur peer` has"
     ),
@@ -21,6 +21,7 @@ _UNREAD = {
     "stop.max_rounds": "one learner has no rounds: say --env-steps N",
     "compute.nice": "only peers give way to other work: say `nice murmur train`",
 }
+"""Settings that one learner has no use for, and what does instead."""
 
 if TYPE_CHECKING:
     from peer.config.schema import Config
@@ -85,7 +86,7 @@ def train_command(
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda: short for compute.device=.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, the curve in it.")] = False,
-    overrides: arguments.Overrides = None,
+    overrides: arguments.LearnerOverrides = None,
 ) -> None:
     """Train one learner on this machine, without a network. It trains until it reaches stop.mean_return.
 
@@ -119,7 +120,7 @@ def train_command(
         curve_file=curve,
         tensorboard=tensorboard,
     )
-    exits.or_exit(lambda: check_read(overrides or [], _UNREAD))
+    exits.or_exit(lambda: check_read(overrides or [], UNREAD))
     if resume:
         found = exits.or_exit(lambda: _run_to_go_on_with(model, config, overrides))
         summary = exits.or_exit(lambda: go_on(found, options, tell=exits.note))

@@ -26,6 +26,15 @@ def swarm(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("peer", "why"), [("alice", "expected 52 characters, got 5"), ("0" * 52, f"not base58: '{'0' * 52}'")]
+)
+def test_what_is_no_peer_id_is_called_that(swarm: Path, peer: str, why: str) -> None:
+    refused = murmur("add", swarm, peer)
+    told = f"murmur: '{peer}' is no peer id, as `murmur identity show` prints it: {why}\n"
+    assert (refused.exit_code, refused.stderr) == (2, told)
+
+
 @pytest.mark.parametrize("option", ["--name", "--role"])
 @pytest.mark.parametrize("label", ["x" * 33, "alice\n", "é", "a\tb"])
 def test_label_that_no_list_may_hold_is_refused_and_the_list_stays(swarm: Path, option: str, label: str) -> None:

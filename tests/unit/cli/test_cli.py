@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,14 @@ import pytest
 from typer.testing import CliRunner
 
 import peer.commands.exits
+import peer.commands.simulate
 import peer.commands.table
+import peer.commands.train
 import peer.local_swarm
 import peer.process
 from peer.config.load import load_config
 from peer.config.schema import Config
+from peer.config.unread import is_read
 from peer.errors import StorageError, TransportError
 from peer.native import PpoAgent, PpoSettings, make_ppo_agent
 from peer.storage.model_file import ModelFile, load_model, save_model
@@ -95,6 +99,16 @@ def test_list_of_commands_cuts_no_sentence_at_80_columns(command: str) -> None:
 def test_help_shows_an_example(command: str) -> None:
     result = RUNNER.invoke(peer.commands.table.app, [*command.split(), "-h"], terminal_width=120)
     assert f"  murmur {command}" in result.output.partition("Example")[2]
+
+
+@pytest.mark.parametrize(
+    ("command", "unread"), [("train", peer.commands.train.UNREAD), ("simulate", peer.commands.simulate.UNREAD)]
+)
+def test_help_shows_no_setting_that_has_no_effect(command: str, unread: Mapping[str, str]) -> None:
+    result = RUNNER.invoke(peer.commands.table.app, [command, "-h"], terminal_width=120)
+    shown = re.findall(r"\b([a-z]+\.[a-z_]+)=", result.output)
+    assert shown
+    assert all(is_read(key, unread) for key in shown)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
