@@ -13,6 +13,7 @@ from peer.commands.eval import eval_command
 from peer.commands.identity import identity_app
 from peer.commands.log import log_command
 from peer.commands.peer import peer_command
+from peer.commands.settings_command import SettingsCommand
 from peer.commands.simulate import simulate_command
 from peer.commands.status import status_command
 from peer.commands.swarm_key import swarm_key_app
@@ -52,15 +53,15 @@ def _root(
         raise typer.Exit
 
 
-app.command("peer")(peer_command)
-app.command("up")(up_command)
-app.command("train")(train_command)
+app.command("peer", cls=SettingsCommand)(peer_command)
+app.command("up", cls=SettingsCommand)(up_command)
+app.command("train", cls=SettingsCommand)(train_command)
 app.command("eval")(eval_command)
-app.command("bench")(bench_command)
-app.command("simulate")(simulate_command)
+app.command("bench", cls=SettingsCommand)(bench_command)
+app.command("simulate", cls=SettingsCommand)(simulate_command)
 app.command("status")(status_command)
 app.command("log")(log_command)
-app.command("doctor")(doctor_command)
+app.command("doctor", cls=SettingsCommand)(doctor_command)
 app.add_typer(identity_app, name="identity")
 app.add_typer(swarm_key_app, name="swarm-key")
 app.add_typer(allow_list_app, name="allow-list")

@@ -102,6 +102,24 @@ def test_help_shows_an_example(command: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "setting"),
+    [
+        ("train --seed 7", "--seed. It is a setting, which is given without dashes: run.seed=7"),
+        ("train --lr=3e-4", "--lr. It is a setting, which is given without dashes: ppo.learning_rate=3e-4"),
+        ("peer --port", "--port. It is a setting, which is given without dashes: network.port=..."),
+        ("up -n 2 --num-envs 4", "--num-envs. It is a setting, which is given without dashes: ppo.num_envs=4"),
+        ("doctor --stop.seed 1", "--stop.seed. It is a setting, which is given without dashes: stop.seed=1"),
+        ("train --zzz 1", "--zzz"),
+        ("eval --port 1", "--port"),
+    ],
+)
+def test_setting_typed_as_an_option_is_told_how_it_is_given(arguments: str, setting: str) -> None:
+    result = RUNNER.invoke(peer.commands.table.app, arguments.split())
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == f"Error: No such option: {setting}"
+
+
+@pytest.mark.parametrize(
     ("command", "unread"), [("train", peer.commands.train.UNREAD), ("simulate", peer.commands.simulate.UNREAD)]
 )
 def test_help_shows_no_setting_that_has_no_effect(command: str, unread: Mapping[str, str]) -> None:
