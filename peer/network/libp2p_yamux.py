@@ -301,9 +301,9 @@ class YamuxConnection(IMuxedConn):
     def _take_data(self, part: memoryview, missing: int) -> None:
         """Take some of a frame's data. missing: bytes of it that have not come; 0: the frame is whole."""
         stream, flags = self._body
-        if stream is None:
+        if stream is None or stream.is_left:
             self._note_stray(len(part))
-        elif (kept := stream.receive(part)) and stream.is_theirs:
+        if stream is not None and (kept := stream.receive(part)) and stream.is_theirs:
             self._unread += kept
             if self._unread > MAX_UNREAD_BYTES:
                 raise ProtocolError("yamux_unread", f"{self._unread} bytes that nobody reads")

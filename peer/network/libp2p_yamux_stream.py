@@ -101,6 +101,11 @@ class YamuxStream(IMuxedStream):
         return self._sending_closed and self._receiving_closed
 
     @property
+    def is_left(self) -> bool:
+        """Whether it was closed or reset here: nobody reads what still comes."""
+        return self._is_left
+
+    @property
     def has_unread(self) -> bool:
         return bool(self._unread)
 
@@ -216,7 +221,7 @@ class YamuxStream(IMuxedStream):
         self._increment += increment
 
     async def close(self) -> None:
-        """End our direction; the other may go on, with nobody to read it."""
+        """End our direction; the other may go on, with nobody to read it: nothing of it is kept."""
         if self._is_left:
             return
         self._leave()
@@ -260,7 +265,7 @@ class YamuxStream(IMuxedStream):
     def receive(self, data: memoryview) -> int:
         """Keep what came in, and return how much of it; the connection has compared it with `receivable`."""
         self.receivable -= len(data)
-        if self._is_reset:
+        if self._is_left:
             return 0
         if (sink := self._sink) is None:
             self._unread += data
@@ -282,8 +287,6 @@ class YamuxStream(IMuxedStream):
     def break_off(self) -> None:
         """Fail everything that is under way on it."""
         self._is_reset = True
-        self._frames.note_taken(self, len(self._unread))
-        self._unread.clear()
         self._end_sending()
         self.end_receiving()
         self._leave()
@@ -295,6 +298,8 @@ class YamuxStream(IMuxedStream):
     def _leave(self) -> None:
         if not self._is_left:
             self._is_left = True
+            self._frames.note_taken(self, len(self._unread))
+            self._unread.clear()
             self._on_end()
 
     async def _wait_for_more(self) -> None:

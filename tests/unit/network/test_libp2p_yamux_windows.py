@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import pytest
 import trio
@@ -13,9 +14,10 @@ import peer.network.libp2p_tcp
 import peer.network.libp2p_yamux_stream
 from peer.network.libp2p_negotiation import proposal
 from peer.network.libp2p_tcp import CountedTcpStream
-from peer.network.libp2p_yamux import MAX_UNREAD_BYTES
+from peer.network.libp2p_yamux import MAX_UNREAD_BYTES, STRAY_BYTES, muxer_of
 from peer.network.libp2p_yamux_frames import DATA, PING, WINDOW_UPDATE
 from peer.network.libp2p_yamux_stream import (
+    ACK,
     INITIAL_WINDOW_BYTES,
     MAX_WRITE_BYTES,
     RST,
@@ -23,12 +25,13 @@ from peer.network.libp2p_yamux_stream import (
 )
 from peer.network.transport import MAX_MESSAGE_BYTES, PeerConnected, PeerDisconnected
 from peer.types import PeerId
+from peer.wire.limits import MAX_BLOB_BYTES
 from tests.unit.network.loopback import (
     PATIENCE_S,
     assert_serves,
     until,
 )
-from tests.unit.network.yamux_frames import EMPTY_REQUEST, large, never, open_frames, theirs
+from tests.unit.network.yamux_frames import ECHO, EMPTY_REQUEST, large, never, open_frames, theirs
 
 
 async def test_more_than_the_window_is_not_taken_in_however_it_is_cut() -> None:
@@ -147,3 +150,40 @@ async def test_stream_that_is_reset_gives_its_unread_bytes_back() -> None:
         await frames.send(PING, SYN, stream=0)
         await frames.next(PING, stream=0)
         assert victim.connected_peers()
+
+
+async def test_nothing_is_kept_of_what_comes_after_the_answer() -> None:
+    """A holder has leave to send 4 MiB ahead of us. It has said that it has nothing, and sends them all the same."""
+    consent = proposal(TProtocol("/murmur/blob/1"))
+    async with open_frames() as (victim, frames):
+        (attacker,), (conn,) = victim.connected_peers(), victim._connections.all()
+        for stream in (4, 6):  # 2 is that of gossip
+            async with trio.open_nursery() as nursery:
+                download = partial(victim.download, attacker, "blob/1", b"?", max_bytes=MAX_BLOB_BYTES, take=len)
+                nursery.start_soon(download)
+                await frames.next(DATA, stream=stream)
+                await frames.send(DATA, ACK, data=consent + EMPTY_REQUEST, stream=stream)
+            for _ in range(15):
+                await frames.send(DATA, data=bytes(INITIAL_WINDOW_BYTES), stream=stream)
+        await frames.send(PING, SYN, stream=0)
+        await frames.next(PING, stream=0)
+        streams = muxer_of(conn)._streams
+        assert {4, 6} <= streams.keys()
+        assert sum(stream.unread_bytes for stream in streams.values()) == 0
+
+
+async def test_what_comes_after_the_answer_counts_as_not_asked_for() -> None:
+    charged: list[int] = []
+    consent = proposal(TProtocol("/murmur/echo/1"))
+    async with open_frames() as (victim, frames):
+        (attacker,), (conn,) = victim.connected_peers(), victim._connections.all()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(victim.request, attacker, "echo/1", b"?")
+            await frames.next(DATA, stream=4)
+            await frames.send(DATA, ACK, data=consent + EMPTY_REQUEST, stream=4)
+        muxer_of(conn).admits_stray = lambda size: not charged.append(size)
+        await frames.send(DATA, data=bytes(INITIAL_WINDOW_BYTES - 1024), stream=4)
+        await frames.send(DATA, SYN, data=ECHO + EMPTY_REQUEST, stream=1)
+        await frames.next(DATA, stream=1)
+        await frames.send(DATA, data=bytes(1024), stream=1)
+        await until(lambda: STRAY_BYTES in charged)
