@@ -20,7 +20,7 @@ from peer.network.libp2p_connector import MAX_HANDSHAKES, MAX_OF_ONE_PEER
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_guard import StreamGuard
 from peer.network.libp2p_host import build_host
-from peer.network.libp2p_tcp import MAX_HANDSHAKE_BYTES
+from peer.network.libp2p_tcp import MAX_HANDSHAKE_BYTES, MAX_HANDSHAKE_READS
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.libp2p_upgrade import secure
 from peer.network.transport import ConnectionsTaken, Origin, PeerDisconnected, TransportEvent
@@ -85,6 +85,18 @@ async def test_a_line_without_end_behind_the_proof_of_an_identity_is_read_no_fur
         await until(lambda: not len(victim._connector._handshakes))
         assert victim.counters()["bytes_received"] < 1_000_000
         await secured.close()
+
+
+@pytest.mark.parametrize("line", [b"\x01\n", b"\x03na\n", b"\x03ls\n", b"\x13/multistream/1.0.0\n"])
+async def test_lines_without_number_are_answered_no_further_than_a_handshake_takes(line: bytes) -> None:
+    """Each is read byte by byte: as many as fit into what a handshake may be long took seconds of CPU time."""
+    async with open_peer(1) as victim:
+        stream = await open_socket(parse_tcp_address(victim.listen_addresses[0]))
+        with trio.fail_after(PATIENCE_S), suppress(trio.BrokenResourceError):
+            await stream.send_all(RAW_GARBAGE["half a greeting"] + b"/1.0.0\n" + line * 30_000)
+        await until(lambda: victim.counters()["frames_refused"] == 1)
+        assert victim.counters()["bytes_received"] <= MAX_HANDSHAKE_READS * len(line)
+        await trio.aclose_forcefully(stream)
 
 
 async def test_silent_sockets_are_hung_up_and_block_nobody() -> None:
