@@ -74,7 +74,7 @@ async def choose(stream: YamuxStream, handlers: Mapping[TProtocol | None, _H]) -
 
     Raises: ProtocolError `negotiation` when what it sends makes no sense, `not_served` when it wanted something else.
     """
-    answer, refused = _GREETING, 0
+    answer, refused, greeted = _GREETING, 0, False
     while refused < MAX_PROPOSALS:
         try:
             line = await _read_line(stream)
@@ -82,9 +82,13 @@ async def choose(stream: YamuxStream, handlers: Mapping[TProtocol | None, _H]) -
             if refused:  # the first bytes of what we have just refused
                 raise ProtocolError("not_served", f"{refused} proposals") from error
             raise
-        if line == _GREETING and stream.has_unread:
-            continue  # it did not wait for ours: one answer will do for both
-        if line != _GREETING:
+        if line == _GREETING:
+            if greeted:
+                raise ProtocolError("negotiation", "greeted twice")
+            greeted = True
+            if stream.has_unread:
+                continue  # it did not wait for ours: one answer will do for both
+        else:
             protocol = TProtocol(line[1:-1].decode("ascii"))
             if protocol in handlers:
                 stream.hold(answer + line)

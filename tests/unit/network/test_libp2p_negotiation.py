@@ -73,6 +73,8 @@ async def chosen(data: bytes) -> tuple[str, bytes, bytes]:
         (GREETING + line(b"/o") * 8 + line(SERVED.encode()), "not_served", GREETING + REFUSAL * 8),
         (GREETING + line(b"/o") + b"\0\0\0\5hello", "not_served", GREETING + REFUSAL),
         (GREETING + line(b"p" * 127), "negotiation", b""),
+        (GREETING + GREETING + line(SERVED.encode()), "negotiation", b""),
+        (GREETING + line(b"/o") + GREETING + line(SERVED.encode()), "negotiation", GREETING + REFUSAL),
         (GREETING + b"\0", "negotiation", b""),
         (GREETING + b"\x03abc", "negotiation", b""),
         (GREETING + b"\x03\xff\xff\n", "negotiation", b""),
