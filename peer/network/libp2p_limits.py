@@ -29,6 +29,7 @@ class PeerLimits:
             "requests": settings.request_rate,
             "streams": settings.stream_rate,
             "bytes": settings.unasked_bytes_rate,
+            "small pieces": settings.piece_rate,
         }
         doubled = {what: Rate(per_s=rate, burst=2 * rate) for what, rate in rates.items()}
         connects = Rate(per_s=settings.connect_rate, burst=MAX_CONNECTS_AT_ONCE)
@@ -46,6 +47,9 @@ class PeerLimits:
 
     def admits_message(self, peer: PeerId, size: int) -> bool:
         return self._admits(peer, "messages") and self._admits(peer, "bytes", amount=size)
+
+    def admits_pieces(self, peer: PeerId, count: int) -> bool:
+        return self._admits(peer, "small pieces", amount=count)
 
     def banned(self, peer: PeerId) -> str | None:
         """Return why a peer is refused now, None when it is not."""

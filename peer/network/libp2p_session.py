@@ -33,6 +33,9 @@ the processor's cache."""
 MAX_NEGOTIATION_BYTES = 4096
 """Read to agree on the muxer, which takes 33; py-libp2p 0.8.1 reads lines as long as they say that they are."""
 
+MAX_NEGOTIATION_MESSAGES = 256
+"""Opened in that time, with what may follow at once; empty ones bring no byte that would count."""
+
 MESSAGES_AT_ONCE = 4
 _SENT_BYTES = MESSAGES_AT_ONCE * (LENGTH_BYTES + 65_535)
 """Sealed in one piece, and sent by one system call where the socket has room: the other end wakes once for it."""
@@ -66,18 +69,27 @@ class NoiseSession(BaseSession):
         self._begun = b""  # of a message that is not whole
         self._plain: deque[memoryview] = deque()  # deciphered, and not read
         self._negotiation_bytes = 0
+        self._negotiates = False
+        self.received_messages = 0
+        self.received_bytes = 0
+        """As they were on the wire."""
 
     async def read(self, n: int | None = None) -> bytes:
         """Return between 1 and `n` bytes of what agrees on the muxer, which itself reads otherwise.
 
-        Raises: ConnectionClosedError at the end, on a forged message, and when there were MAX_NEGOTIATION_BYTES.
+        Raises: ConnectionClosedError at the end, on a forged message, and when there were MAX_NEGOTIATION_BYTES, or
+        more than MAX_NEGOTIATION_MESSAGES.
         """
         if n == 0:
             return b""
         left = MAX_NEGOTIATION_BYTES - self._negotiation_bytes
         if not left:
             raise ConnectionClosedError(f"a negotiation of more than {MAX_NEGOTIATION_BYTES} bytes", transport="tcp")
-        part = bytes(await self.read_some(left if n is None else min(n, left)))
+        self._negotiates = True
+        try:
+            part = bytes(await self.read_some(left if n is None else min(n, left)))
+        finally:
+            self._negotiates = False
         self._negotiation_bytes += len(part)
         return part
 
@@ -111,6 +123,7 @@ class NoiseSession(BaseSession):
             return False
         if not count:
             raise ConnectionClosedError("closed by the other end", transport="tcp")
+        self.received_bytes += count
         end += count
         while end - begin >= LENGTH_BYTES:
             start = begin + LENGTH_BYTES
@@ -118,6 +131,7 @@ class NoiseSession(BaseSession):
             if end - start < size:
                 break
             begin = start + size
+            self._count_message()
             if plain := self._opening.decrypt(raw[start:begin]):
                 take(memoryview(plain))
         self._begun = bytes(raw[begin:end])
@@ -174,6 +188,11 @@ class NoiseSession(BaseSession):
 
     def get_connection_type(self) -> ConnectionType:
         return ConnectionType.DIRECT
+
+    def _count_message(self) -> None:
+        self.received_messages += 1
+        if self._negotiates and self.received_messages > MAX_NEGOTIATION_MESSAGES:
+            raise ConnectionClosedError(f"a negotiation of over {MAX_NEGOTIATION_MESSAGES} messages", transport="tcp")
 
     def _seal_into(self, out: memoryview, at: int, plain: bytes | memoryview) -> int:
         """Write the next message to `out` from `at` on; return where it ends."""

@@ -21,6 +21,8 @@ class Libp2pSettings:
     and counted. gossip_rate: frames of gossip a second that one neighbour may hand us; twice as many at once.
     request_rate: requests a second that one peer may make; 64 peers make about 100. stream_rate: the same of
     streams, those of gossip and pings included. unasked_bytes_rate: of gossip and requests of one peer.
+    piece_rate: of frames below its streams, and of messages of the session, that carry less than 1 KiB: each small
+    message, request, response or ping takes one of both, which at the rates above is 3,000.
     connect_rate: connections a second of one host, 256 at once. ban_s: how long a peer that goes on above a rate
     is refused. tell_s: between two looks at what neighbours may have missed of gossip.
     """
@@ -38,6 +40,7 @@ class Libp2pSettings:
     request_rate: float = 200.0
     stream_rate: float = 500.0
     unasked_bytes_rate: float = 32e6
+    piece_rate: float = 4000.0
     connect_rate: float = 20.0
     ban_s: Seconds = 60.0
     tell_s: Seconds = 0.5

@@ -279,7 +279,9 @@ async def _watch_health(connections: ConnectionTable, settings: Libp2pSettings) 
 
 
 def _add(connections: ConnectionTable, limits: PeerLimits, conn: SwarmConn) -> None:
-    muxer_of(conn).admits_stray = partial(limits.admits_message, peer_of(conn))
+    muxer, peer = muxer_of(conn), peer_of(conn)
+    muxer.admits_stray = partial(limits.admits_message, peer)
+    muxer.admits_pieces = partial(limits.admits_pieces, peer)
     connections.add(conn)
 
 

@@ -48,6 +48,13 @@ PIECES_AT_ONCE = 5
 STRAY_BYTES = 256 * 1024
 """Of data that nobody reads, charged at a time. What is under way when a pull is given up is 4 MiB at most."""
 
+PIECE_BYTES = 1024
+"""Received for each frame, and each message of the session, that is not charged: a small one takes as long to look at
+as a large one, and thousands fit into what is read at once."""
+
+PIECES_CHARGED = 256
+"""At a time."""
+
 LEAST_INCREMENT = 1024
 """Of a window, without flags; whoever widens by less sends many frames for few bytes."""
 
@@ -72,6 +79,9 @@ class YamuxConnection(IMuxedConn):
         self.admits_stray: Callable[[int], bool] = lambda _size: True
         """Asked of frames that bring nothing to a stream, and of so many bytes of theirs; the transport sets it. It
         ends the connection of who goes on."""
+        self.admits_pieces: Callable[[int], bool] = lambda _count: True
+        """Asked of so many frames and messages that are small; as `admits_stray`."""
+        self._charged = 0
         self._stray = 0
         self.heard_goodbye = False
         """Whether the other end has said that it stops."""
@@ -255,13 +265,14 @@ class YamuxConnection(IMuxedConn):
             while True:
                 reader.begin_turn()
                 may_be_more, pieces = await self._secured.receive(reader.take), 1
-                while may_be_more and pieces < PIECES_AT_ONCE and not reader.has_put_off:
+                while self._charge() and may_be_more and pieces < PIECES_AT_ONCE and not reader.has_put_off:
                     may_be_more = self._secured.receive_now(reader.take)
                     pieces += 1
-                while reader.has_put_off:
+                while reader.has_put_off and not self._is_closed:
                     await trio.lowlevel.checkpoint()
                     reader.begin_turn()
                     reader.take_put_off()
+                    self._charge()
         except ProtocolError as error:
             self.breach = f"it broke the protocol: {error.detail}"
         except (IOException, _GoneAwayError):
@@ -324,6 +335,19 @@ class YamuxConnection(IMuxedConn):
                 self._forget(stream)
         if flags & SYN:
             self._start(self._serve, stream)
+
+    def _charge(self) -> bool:
+        """Have what has come in charged, if it came in small pieces; return whether others need not have their turn."""
+        pieces = self._secured.received_messages + self._reader.frames
+        surplus = pieces - self._secured.received_bytes // PIECE_BYTES - self._charged
+        if surplus < 0:
+            self._charged += surplus  # large pieces earn nothing
+        admitted = True
+        while surplus >= PIECES_CHARGED:
+            surplus -= PIECES_CHARGED
+            self._charged += PIECES_CHARGED
+            admitted = self.admits_pieces(PIECES_CHARGED) and admitted
+        return admitted
 
     def _note_stray(self, count: int) -> None:
         self._stray += count

@@ -37,6 +37,8 @@ class FrameReader:
         self._head = b""  # of a frame whose header is not whole
         self._missing = 0  # bytes of data of the present frame
         self._frames_left = 0
+        self.frames = 0
+        """Begun so far."""
         self._put_off: deque[memoryview] = deque()
 
     @property
@@ -82,6 +84,7 @@ class FrameReader:
         version, kind, flags, stream_id, length = HEADER.unpack(self._head + data[:lacking])
         self._head = b""
         self._frames_left -= 1
+        self.frames += 1
         if version != VERSION:
             raise ProtocolError("yamux_version", f"frame of version {version}")
         self._missing = length if self._begin(kind, flags, stream_id, length) else 0

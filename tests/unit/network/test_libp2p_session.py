@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import trio
 import trio.testing
+from libp2p.io.exceptions import ConnectionClosedError
 
 import peer.network.libp2p_upgrade
 from peer.errors import TransportError
@@ -15,7 +16,14 @@ from peer.network.counters import new_counters
 from peer.network.identity import Identity
 from peer.network.libp2p_guard import StreamGuard
 from peer.network.libp2p_host import build_host
-from peer.network.libp2p_session import LENGTH_BYTES, MAC_BYTES, MAX_PLAINTEXT_BYTES, MESSAGES_AT_ONCE, NoiseSession
+from peer.network.libp2p_session import (
+    LENGTH_BYTES,
+    MAC_BYTES,
+    MAX_NEGOTIATION_MESSAGES,
+    MAX_PLAINTEXT_BYTES,
+    MESSAGES_AT_ONCE,
+    NoiseSession,
+)
 from peer.network.libp2p_tcp import CountedTcpStream
 from peer.network.libp2p_upgrade import secure
 from tests.unit.network.loopback import PATIENCE_S, settings
@@ -111,3 +119,11 @@ async def test_message_is_copied_nowhere_but_out_of_its_seal() -> None:
                 tracemalloc.stop()
     assert taken == [message]
     assert peak < 1.5 * len(message)
+
+
+async def test_messages_without_a_byte_are_opened_no_longer_than_a_negotiation_takes() -> None:
+    """They count as no bytes of it: opened one after the other until its deadline, they kept everybody waiting."""
+    async with open_sessions() as (one, other):
+        await one.write_messages([b""] * (MAX_NEGOTIATION_MESSAGES + 1))
+        with trio.fail_after(PATIENCE_S), pytest.raises(ConnectionClosedError, match="negotiation of over 256"):
+            await other.read(1)

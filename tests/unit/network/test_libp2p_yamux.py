@@ -19,7 +19,7 @@ from peer.addresses import parse_tcp_address
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_requests import DOWNLOAD_WINDOW_BYTES
 from peer.network.libp2p_session import LENGTH_BYTES, MAC_BYTES
-from peer.network.libp2p_yamux import LEAST_INCREMENT, MAX_HALF_CLOSED
+from peer.network.libp2p_yamux import LEAST_INCREMENT, MAX_HALF_CLOSED, PIECES_CHARGED, muxer_of
 from peer.network.libp2p_yamux_frames import (
     DATA,
     FRAMES_AT_ONCE,
@@ -139,6 +139,46 @@ async def test_flood_of_frames_that_bring_nothing_ends_the_connection(
                 await trio.lowlevel.checkpoint()
         await until(lambda: not victim.connected_peers())
         assert victim.counters()["flooders_banned"] == 1
+
+
+@pytest.mark.parametrize(
+    "small",
+    [
+        [b""] * PIECES_CHARGED,
+        [HEADER.pack(0, DATA, 0, 1, 0) * PIECES_CHARGED],
+        [HEADER.pack(0, WINDOW_UPDATE, ACK, 1, 0) * PIECES_CHARGED],
+        [(HEADER.pack(0, DATA, 0, 3, 1) + b"x") * PIECES_CHARGED],
+    ],
+    ids=["messages without a byte", "data without a byte", "consent again and again", "data byte by byte"],
+)
+async def test_flood_of_small_pieces_ends_the_connection(small: list[bytes]) -> None:
+    """Each costs as much as one that brings something, thousands fit into one read, and no stream is told of them."""
+    async with open_frames() as (victim, frames):
+        await frames.send(WINDOW_UPDATE, SYN)
+        await frames.send(DATA, SYN, stream=3, data=ECHO + b"\x00\x0f\xff\xff")
+        await frames.send(WINDOW_UPDATE, stream=3, length=1 << 30)
+        with trio.fail_after(PATIENCE_S), suppress(IOException):
+            for _ in range(200):
+                await frames.secured.write_messages(small)
+                await trio.lowlevel.checkpoint()
+        await until(lambda: not victim.connected_peers())
+        assert victim.counters()["flooders_banned"] == 1
+
+
+async def test_what_is_large_pays_for_nothing_that_is_small_later() -> None:
+    charged: list[int] = []
+    async with open_frames() as (victim, frames):
+        (conn,) = victim._connections.all()
+        muxer_of(conn).admits_pieces = lambda count: not charged.append(count)
+        for _ in range(8):
+            await frames.send(DATA, stream=99, data=bytes(INITIAL_WINDOW_BYTES))
+        await frames.send(PING, SYN, length=1, stream=0)
+        await frames.next(PING, stream=0)
+        assert not charged
+        await frames.secured.write(HEADER.pack(0, WINDOW_UPDATE, 0, 99, 0) * (2 * PIECES_CHARGED))
+        await frames.send(PING, SYN, length=2, stream=0)
+        await frames.next(PING, stream=0)
+        assert charged
 
 
 async def test_what_was_under_way_when_pulls_were_given_up_is_no_flood() -> None:
