@@ -130,7 +130,7 @@ async def test_a_broken_upload_gives_its_turn_back() -> None:
             async with uploads.serve(ME, asked()):
                 raise OSError("broken pipe")
     assert await content_of(uploads, asked()) == BLOB
-    assert not uploads._under_way, "nothing is kept of who has left"
+    assert not uploads._begun, "nothing is kept of who has left"
     assert not uploads._waiting
 
 
@@ -160,9 +160,11 @@ async def test_who_did_not_take_an_upload_gets_one_at_a_time_for_a_while(
     await not_taken(pullers.uploads, PeerId("gone"), after_s=0.9 * SLOW_S)
     await pullers.ask(*["slow"] * MAX_UPLOADS_TO_ONE, *["gone"] * MAX_UPLOADS_TO_ONE)
     assert sorted(pullers.served) == ["gone"] * MAX_UPLOADS_TO_ONE + ["slow"]
+    for _ in range(MAX_UPLOADS_TO_ONE):
+        await pullers.finish("slow")
     await trio.sleep(SLOW_FOR_S)
-    await pullers.ask("slow")
-    assert pullers.served[-1] == "slow"
+    await pullers.ask(*["slow"] * MAX_UPLOADS_TO_ONE)
+    assert pullers.served[-MAX_UPLOADS_TO_ONE:] == ["slow"] * MAX_UPLOADS_TO_ONE
     nursery.cancel_scope.cancel()
 
 
@@ -171,3 +173,47 @@ async def test_slow_peers_are_remembered_in_bounded_number(autojump_clock: MockC
     for number in range(MAX_SLOW + 10):
         await not_taken(uploads, PeerId(f"slow-{number}"), after_s=SLOW_S)
     assert len(uploads._slow_until) == MAX_SLOW
+
+
+async def test_who_takes_an_upload_slowly_has_no_turn_of_the_others(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """26 KB/s for each are enough for a stream to stay: two such peers kept all others from a payload for ever."""
+    pullers = Pullers(nursery)
+    await pullers.ask(*["one"] * MAX_UPLOADS_TO_ONE, *["another"] * MAX_UPLOADS_TO_ONE)
+    await trio.sleep(SLOW_S - 0.5 * PATIENCE_S)
+    await pullers.ask("quick")
+    assert "quick" not in pullers.served
+    await trio.sleep(0.5 * PATIENCE_S)
+    await wait_all_tasks_blocked()
+    assert pullers.served[-1] == "quick"
+    await pullers.ask(*(f"peer-{n}" for n in range(MAX_UPLOADS - 1)))
+    assert len(pullers.served) == 2 * MAX_UPLOADS
+    nursery.cancel_scope.cancel()
+
+
+async def test_who_has_taken_an_upload_at_last_is_slow_all_the_same(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    pullers = Pullers(nursery)
+    await pullers.ask("slow")
+    await trio.sleep(SLOW_S)
+    await pullers.ask("slow")
+    await pullers.finish("slow")
+    assert pullers.served == ["slow"] * 2
+    await pullers.ask("slow")
+    await trio.sleep(PATIENCE_S + 0.1)
+    assert pullers.turned_away == ["slow"]
+    nursery.cancel_scope.cancel()
+
+
+async def test_slow_peers_are_served_beside_the_others_in_bounded_number(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    pullers = Pullers(nursery)
+    for number in range(MAX_UPLOADS + 1):
+        await not_taken(pullers.uploads, PeerId(f"slow-{number}"), after_s=SLOW_S)
+    await pullers.ask(*(f"peer-{n}" for n in range(MAX_UPLOADS)))
+    await pullers.ask(*(f"slow-{n}" for n in range(MAX_UPLOADS + 1)))
+    assert len(pullers.served) == 2 * MAX_UPLOADS
+    nursery.cancel_scope.cancel()
