@@ -109,15 +109,16 @@ class AllowListDesk:
         task_status.started()
         if not self._policy.authority.is_set:
             await trio.sleep_forever()
+        told = self.newest
         while True:
             self._look_at_file()
             self._keep()
-            told = self.newest
             with trio.move_on_after(_PASS_ON_S):
                 await self._news.wait()
             self._news = trio.Event()
             askers, self._askers = self._askers, set()
             whom = sorted(self._admitted if self.newest is not told else askers)
+            told = self.newest  # not later: another may come while these are asked
             whom = whom or self._rng.sample(sorted(self._admitted), min(1, len(self._admitted)))
             async with trio.open_nursery() as nursery:
                 for peer in whom:

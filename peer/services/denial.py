@@ -107,14 +107,15 @@ class DenialDesk:
         """Pass proofs on until cancelled."""
         self._transport.handle(PROOFS_PROTOCOL, self._answer)
         task_status.started()
+        told = self.denied
         while True:
-            told = self.denied
             with trio.move_on_after(_PASS_ON_S):
                 await self._news.wait()
             self._news = trio.Event()
             askers, self._askers = self._askers, set()
             admitted = sorted(self._admitted())
             whom = admitted if self.denied != told else sorted(askers & set(admitted))
+            told = self.denied  # not later: others may come while these are asked
             whom = whom or self._rng.sample(admitted, min(1, len(admitted)))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.save)

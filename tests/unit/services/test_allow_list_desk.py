@@ -211,3 +211,49 @@ async def test_a_list_that_a_full_disk_refused_is_kept_when_there_is_room(autoju
         await trio.sleep(12)
         nursery.cancel_scope.cancel()
     assert kept == [2], "and once"
+
+
+class File:
+    """The user's file, and a disk that takes everything. put: what the user puts there next."""
+
+    def __init__(self) -> None:
+        self.put: bytes | None = None
+
+    def changed(self) -> FoundList | None:
+        data, self.put = self.put, None
+        return None if data is None else FoundList("swarm.json", data)
+
+    def keep(self, newest: AllowListFile) -> None:
+        """It has room."""
+
+
+async def test_a_list_from_a_file_or_from_another_peer_is_passed_on_to_all_at_once(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Each is asked with the version that holds here, and asks for it then."""
+    transport, file, first = ScriptedTransport(ALICE), File(), (FoundList("a.json", made_list(1, ALICE, BOB, CAROL)),)
+    newest: bytes | None = None
+
+    async def answer(_protocol: str, _data: bytes) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return encode(AllowListResponse(newest))
+
+    for peer in (BOB, CAROL):
+        transport.joins(peer)
+        transport.answers[peer] = answer
+    policy = AdmissionPolicy(run="cartpole", authority=AUTHORITY, known=first)
+    lists = AllowListDesk(transport, policy=policy, sink=RecordingSink(), rng=random.Random(1), store=file)
+    lists.reachable(frozenset((BOB, CAROL)))
+    await nursery.start(lists.serve)
+
+    def told(version: int) -> set[PeerId]:
+        return {peer for _, peer, _, data in transport.requests if data == encode(AllowListRequest(version))}
+
+    await trio.sleep(1.0)
+    file.put = made_list(2, ALICE, BOB, CAROL)
+    await trio.sleep(5.0)
+    assert told(2) == {BOB, CAROL}
+    newest = made_list(3, ALICE, BOB, CAROL)
+    await trio.sleep(5.0)
+    assert lists.version == 3
+    assert told(3) == {BOB, CAROL}

@@ -25,7 +25,7 @@ from peer.wire.messages import Ack, RosterEntry
 from peer.wire.proofs import PROOFS_PROTOCOL, ProofPair, ProofsRequest, ProofsResponse, decode, encode
 from tests.in_place import in_place
 from tests.unit.services.chains import first_entry
-from tests.unit.services.scripted_transport import ScriptedTransport
+from tests.unit.services.scripted_transport import ScriptedTransport, is_silent
 
 RUN = b"r" * 16
 ALICE, BOB = PeerId("alice"), PeerId("bob")
@@ -104,6 +104,22 @@ async def test_a_new_proof_reaches_all_admitted_peers_at_once(autojump_clock: Mo
     shown = {peer: data for _, peer, _, data in here.transport.requests}
     assert shown.keys() == {ALICE, BOB}
     assert set(shown.values()) == {encode(ProofsRequest((EVIL.peer_id,)))}
+
+
+async def test_a_proof_that_comes_while_others_are_asked_reaches_all_admitted_peers_too(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    here = Desk(admitted=(ALICE, BOB))
+    here.answers(ALICE)
+    here.transport.answers[BOB] = is_silent
+    await nursery.start(here.desk.serve)
+    here.desk.observe(equivocated())
+    await trio.sleep(0.1)
+    another = Identity.for_tests(8)
+    here.desk.observe(equivocated(another))
+    await trio.sleep(5.0)
+    both = encode(ProofsRequest(tuple(sorted((EVIL.peer_id, another.peer_id)))))
+    assert {peer for _, peer, _, data in here.transport.requests if data == both} == {ALICE, BOB}
 
 
 async def test_whoever_shows_a_proof_that_is_lacking_here_is_asked_for_it(
