@@ -37,7 +37,7 @@ from peer.wire.membership import (
 )
 
 MAX_ERRANDS = 16
-"""Questions asked for others at a time; above it, a helper says no at once."""
+"""Members asked for others at a time, each once for all who want to know; above it, a helper says no at once."""
 
 REQUEST_S: Seconds = 10.0
 """Deadline of a question as such; how long its answer is of use is for the detector to say. A request that is cancelled
@@ -69,7 +69,7 @@ class Membership:
         self._counters = counters
         self._timing = Timing()
         self._peers: frozenset[PeerId] = frozenset()
-        self._errands = 0
+        self._errands: dict[PeerId, trio.Event] = {}  # those under way, by whom they ask
         self._nursery: trio.Nursery | None = None
         self.detector = FailureDetector(
             signer.peer_id,
@@ -168,22 +168,36 @@ class Membership:
         return encode_probe(ProbeAnswer(reached, raw_statements(self.detector.statements_for(peer))))
 
     async def _run_errand(self, target: PeerId) -> bool:
-        """Ask `target` on behalf of another, in so little time that a no still arrives."""
-        if target not in self._peers or self._errands >= MAX_ERRANDS:
+        """Ask `target` on behalf of another, in so little time that a no still arrives.
+
+        One that was heard just now is there: whoever has us ask it again and again is not to make a flooder of us.
+        """
+        if target not in self._peers:
             return False
-        answered = trio.Event()
-        self._start(partial(self._ask_for_another, target, answered))
+        if trio.current_time() - self._transport.heard_at(target) <= self._timing.tick_s:
+            return True
+        answered = self._errand_to(target)
+        if answered is None:
+            return False
         with trio.move_on_after(0.8 * self._timing.indirect_s):
             await answered.wait()
         return answered.is_set()
 
+    def _errand_to(self, target: PeerId) -> trio.Event | None:
+        """Return what is set once `target` answers; None when there is no time for it."""
+        if target not in self._errands:
+            if self._nursery is None or len(self._errands) >= MAX_ERRANDS:
+                return None
+            self._errands[target] = trio.Event()  # before its task runs: many may want to know in one moment
+            self._start(partial(self._ask_for_another, target, self._errands[target]))
+        return self._errands[target]
+
     async def _ask_for_another(self, target: PeerId, answered: trio.Event) -> None:
-        self._errands += 1
         try:
             if await self._request(target, None) is not None:
                 answered.set()
         finally:
-            self._errands -= 1
+            del self._errands[target]
 
     def _take_in(self, statements: Iterable[Statement]) -> None:
         """Raises: ProtocolError at the first statement that is none; those before it count."""
