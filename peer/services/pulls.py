@@ -63,8 +63,13 @@ class Pulls:
             return await self._pull_from([relay], blob, size, turn)
 
     async def fetch_for(self, blob: Digest, size: int, asker: PeerId) -> bytes | None:
-        """Pull a blob from direct neighbours on behalf of one of them, who lacks it."""
-        return await self._pull_from(self._shuffled(self._reachable - {asker}), blob, size, None)
+        """Pull a blob from direct neighbours on behalf of one of them, who lacks it.
+
+        size: the asker's word: where it is wrong, whoever serves the blob as it is serves something else. So no holder is
+        blamed for it.
+        """
+        holders = self._shuffled(self._reachable - {asker})
+        return await self._pull_from(holders, blob, size, None, refuse=lambda _holder, _error: None)
 
     async def _pull_directly(self, blob: Digest, size: int, holders: Sequence[PeerId], turn: PullTurn) -> bytes | None:
         likely = [peer for peer in dict.fromkeys(holders) if peer in self._reachable]
@@ -72,7 +77,13 @@ class Pulls:
         return await self._pull_from(likely + others, blob, size, turn)
 
     async def _pull_from(
-        self, holders: Sequence[PeerId], blob: Digest, size: int, turn: PullTurn | None
+        self,
+        holders: Sequence[PeerId],
+        blob: Digest,
+        size: int,
+        turn: PullTurn | None,
+        *,
+        refuse: Callable[[PeerId, ProtocolError], None] | None = None,
     ) -> bytes | None:
         return await pull_blob(
             self._transport,
@@ -80,7 +91,7 @@ class Pulls:
             size=size,
             holders=holders,
             request_s=self._request_s,
-            refuse=self._refuse,
+            refuse=refuse or self._refuse,
             turn=turn,
         )
 

@@ -3,10 +3,11 @@
 import random
 from collections.abc import Callable
 
+import pytest
 import trio
 from trio.testing import MockClock
 
-from peer.errors import TransportError
+from peer.errors import ProtocolError, TransportError
 from peer.network.transport import Content
 from peer.services.pulls import _MAX_RELAYS_ASKED, Pulls
 from peer.telemetry.counters import Counters
@@ -90,3 +91,24 @@ async def test_no_relay_is_asked_for_what_its_reachable_holder_lacks(autojump_cl
     middle = Middle(willing=True)
     assert await pull(middle, holders=(MIDDLE,)) is None
     assert middle.relayed == []
+
+
+@pytest.mark.parametrize("size", [len(DATA) - 1, len(DATA) + 1])
+async def test_a_size_that_an_asker_made_up_blames_no_holder(size: int) -> None:
+    """The blob of another size has another hash: the log would name whoever serves it as a liar."""
+    blamed: list[ProtocolError] = []
+    holder, transport = Middle(willing=True), ScriptedTransport("me")
+    holder.has_it = True
+    transport.joins(MIDDLE)
+    transport.holders[MIDDLE] = holder.hold
+    pulls = Pulls(
+        transport,
+        counters=Counters(),
+        rng=random.Random(1),
+        request_s=5.0,
+        refuse=lambda _peer, error: blamed.append(error),
+    )
+    pulls.reachable(frozenset({MIDDLE}))
+    assert await pulls.fetch_for(BLOB, size, HIDDEN) is None
+    assert not blamed
+    assert await pulls.fetch_for(BLOB, len(DATA), HIDDEN) == DATA
