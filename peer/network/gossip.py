@@ -13,6 +13,7 @@ Pure: the clock and the draw are arguments.
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from peer.network.gossip_frames import MAX_NAMES, MAX_WANTED, MessageId, message_id
 from peer.types import PeerId, Seconds
@@ -34,6 +35,12 @@ MAX_SEEN = 65_536
 """Messages remembered so that a second copy is dropped; the oldest goes first. 4 MiB."""
 
 ASK_AGAIN_S: Seconds = 1.0
+"""Then another neighbour that names it is asked."""
+
+ASKED_S: Seconds = 3.0
+"""In which none is asked twice: one that names all and gives nothing would be asked first each time, until nobody else
+names a message any more."""
+
 MAX_ASKED = 8192
 """Messages remembered as asked for; beyond it the oldest is forgotten, and may be asked for twice. Names are easily
 made up: 32,000 a second by one neighbour."""
@@ -69,6 +76,14 @@ class _Kept:
         """Who has it for certain: it came from them, or went to them. Nobody is given it twice."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """at: when a neighbour was asked last. whom: all that were."""
+
+    at: Seconds
+    whom: frozenset[PeerId]
+
+
 class Gossip:
     """One peer's part in it."""
 
@@ -76,7 +91,7 @@ class Gossip:
         self._draw = draw
         self._seen: OrderedDict[MessageId, Seconds] = OrderedDict()
         self._kept: OrderedDict[MessageId, _Kept] = OrderedDict()
-        self._asked: dict[MessageId, Seconds] = {}
+        self._asked: dict[MessageId, _Asked] = {}
         self._kept_bytes = 0
         self._neighbours: frozenset[PeerId] = frozenset()
         self._unanswered = 0
@@ -106,14 +121,15 @@ class Gossip:
         kept.holders.update(chosen)
         return chosen
 
-    def lacking(self, names: Sequence[MessageId], now: Seconds) -> list[MessageId]:
-        """Return which of the messages that a neighbour has named to ask it for: those that nobody is asked for yet."""
-        wanted = [name for name in names if name not in self._seen and self._may_ask(name, now)][:MAX_WANTED]
+    def lacking(self, source: PeerId, names: Sequence[MessageId], now: Seconds) -> list[MessageId]:
+        """Return which of the messages that `source` has named to ask it for: those that nobody is asked for now, and it
+        was not asked for in vain."""
+        wanted = [name for name in names if name not in self._seen and self._may_ask(source, name, now)][:MAX_WANTED]
         if wanted:
             self._unanswered = 0
         for name in wanted:
-            self._asked.pop(name, None)
-            self._asked[name] = now
+            before = self._asked.pop(name, None)
+            self._asked[name] = _Asked(now, frozenset((source,)) if before is None else before.whom | {source})
         while len(self._asked) > MAX_ASKED:
             del self._asked[next(iter(self._asked))]
         return wanted
@@ -156,8 +172,9 @@ class Gossip:
         """Count the messages that can be asked for."""
         return len(self._kept)
 
-    def _may_ask(self, name: MessageId, now: Seconds) -> bool:
-        return now - self._asked.get(name, -ASK_AGAIN_S) >= ASK_AGAIN_S
+    def _may_ask(self, source: PeerId, name: MessageId, now: Seconds) -> bool:
+        asked = self._asked.get(name)
+        return asked is None or (now - asked.at >= ASK_AGAIN_S and source not in asked.whom)
 
     def _keep(self, name: MessageId, data: bytes, holder: PeerId | None, now: Seconds, *, pulled: bool) -> _Kept:
         self._seen[name] = now
@@ -181,4 +198,4 @@ class Gossip:
             self._drop_oldest()
         while self._seen and now - next(iter(self._seen.values())) >= SEEN_S:
             self._seen.popitem(last=False)
-        self._asked = {name: at for name, at in self._asked.items() if now - at < ASK_AGAIN_S}
+        self._asked = {name: asked for name, asked in self._asked.items() if now - asked.at < ASKED_S}

@@ -187,7 +187,7 @@ class GossipStreams:
                     for other in self._gossip.pass_on(frame.body, self._outboxes):
                         self._send(other, encode_message(frame.body))
             case Kind.HAVE:
-                if wanted := self._gossip.lacking(frame.names(), now):
+                if wanted := self._gossip.lacking(peer, frame.names(), now):
                     self._send(peer, encode_names(Kind.WANT, wanted))
             case Kind.WANT:
                 for data in self._gossip.give(peer, frame.names()):

@@ -6,7 +6,17 @@ from collections import Counter
 import pytest
 
 from peer.network import gossip as rules
-from peer.network.gossip import ASK_AGAIN_S, CROWD, FIRST_NAMED_S, KEPT_S, LAST_NAMED_S, MAX_KEPT_BYTES, SEEN_S, Gossip
+from peer.network.gossip import (
+    ASK_AGAIN_S,
+    ASKED_S,
+    CROWD,
+    FIRST_NAMED_S,
+    KEPT_S,
+    LAST_NAMED_S,
+    MAX_KEPT_BYTES,
+    SEEN_S,
+    Gossip,
+)
 from peer.network.gossip_frames import MAX_WANTED, MessageId, message_id
 from peer.types import PeerId
 
@@ -35,7 +45,7 @@ class Swarm:
     def tell_all(self) -> None:
         for peer, gossip in self.peers.items():
             for other, names in gossip.tell(self.links[peer], self.now).items():
-                wanted = self.peers[other].lacking(names, self.now)
+                wanted = self.peers[other].lacking(peer, names, self.now)
                 for data in gossip.give(other, wanted):
                     self._hand(peer, other, data)
 
@@ -119,7 +129,7 @@ def test_message_is_named_after_the_first_copies_have_arrived_and_not_for_ever()
 def test_message_that_had_to_be_asked_for_is_named_at_once() -> None:
     one = new_gossip()
     name = message_id(b"message")
-    assert one.lacking([name], 1.0) == [name]
+    assert one.lacking(A, [name], 1.0) == [name]
     assert one.is_new(A, b"message", 1.1)
     assert one.tell({A, B}, 1.1) == {B: [name]}
 
@@ -127,16 +137,29 @@ def test_message_that_had_to_be_asked_for_is_named_at_once() -> None:
 def test_one_neighbour_at_a_time_is_asked_for_a_message() -> None:
     one = new_gossip()
     names = [MessageId(bytes([n]) * 16) for n in range(2)]
-    assert one.lacking(names, 0.0) == names
-    assert one.lacking(names, ASK_AGAIN_S - 0.01) == []
-    assert one.lacking(names, ASK_AGAIN_S) == names
+    assert one.lacking(A, names, 0.0) == names
+    assert one.lacking(B, names, ASK_AGAIN_S - 0.01) == []
+    assert one.lacking(B, names, ASK_AGAIN_S) == names
+
+
+def test_who_was_asked_in_vain_is_not_asked_again_while_others_may_name_a_message() -> None:
+    """One that names everything at all times, and gives nothing, would keep all messages from who asks it first."""
+    one = new_gossip()
+    names = [message_id(b"1")]
+    assert one.lacking(A, names, 0.0) == names
+    for tenth in range(10, 20):
+        one.tell(set(), 0.1 * tenth)
+        assert one.lacking(A, names, 0.1 * tenth) == []
+    assert one.lacking(B, names, LAST_NAMED_S) == names
+    one.tell(set(), LAST_NAMED_S + ASKED_S)
+    assert one.lacking(A, names, LAST_NAMED_S + ASKED_S) == names
 
 
 def test_what_is_known_is_not_asked_for_and_too_much_is_not_asked_for_at_once() -> None:
     one = new_gossip()
     one.is_new(A, b"known", 0.0)
-    assert one.lacking([message_id(b"known")], 0.0) == []
-    assert len(one.lacking([MessageId(n.to_bytes(16)) for n in range(1000)], 0.0)) == MAX_WANTED
+    assert one.lacking(A, [message_id(b"known")], 0.0) == []
+    assert len(one.lacking(A, [MessageId(n.to_bytes(16)) for n in range(1000)], 0.0)) == MAX_WANTED
 
 
 def test_nobody_is_given_a_message_twice() -> None:
@@ -182,9 +205,9 @@ def test_what_is_asked_for_is_remembered_within_bounds(monkeypatch: pytest.Monke
     monkeypatch.setattr(rules, "MAX_ASKED", 100)
     gossip, names = new_gossip(), [message_id(b"%d" % number) for number in range(1000)]
     for start in range(0, len(names), MAX_WANTED):
-        assert gossip.lacking(names[start : start + MAX_WANTED], now=10.0)
+        assert gossip.lacking(A, names[start : start + MAX_WANTED], now=10.0)
     assert len(gossip._asked) == 100
-    assert not gossip.lacking(names[-36:], now=10.5), "the latest are not asked for twice"
+    assert not gossip.lacking(B, names[-36:], now=10.5), "the latest are not asked for twice"
 
 
 def look_for(one: Gossip, seconds: float, *, start: float, neighbours: set[PeerId]) -> int:
@@ -216,7 +239,7 @@ def test_naming_is_eager_again_as_soon_as_somebody_may_lack_something(news: str)
     if news == "asked for":
         assert one.give(A, [message_id(b"message")])
     elif news == "lacking":
-        assert one.lacking([MessageId(bytes(16))], 100.0)
+        assert one.lacking(A, [MessageId(bytes(16))], 100.0)
     else:
         one.tell(neighbours | {PeerId("d")}, 100.0)
     assert not one.is_calm
