@@ -122,8 +122,10 @@ class Gossip:
         return chosen
 
     def lacking(self, source: PeerId, names: Sequence[MessageId], now: Seconds) -> list[MessageId]:
-        """Return which of the messages that `source` has named to ask it for: those that nobody is asked for now, and it
-        was not asked for in vain."""
+        """Return which of the messages that `source` has named to ask it for.
+
+        That is those that nobody is asked for now, and for which it was not asked in vain.
+        """
         wanted = [name for name in names if name not in self._seen and self._may_ask(source, name, now)][:MAX_WANTED]
         if wanted:
             self._unanswered = 0

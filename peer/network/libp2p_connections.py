@@ -85,6 +85,10 @@ class ConnectionTable:
         except OSError:
             return None
 
+    def host_of_peer(self, peer: PeerId) -> str | None:
+        """Return from where `peer` is connected, None when it is not."""
+        return next((host for conn in self.of_peer(peer) if (host := self.host_of(conn))), None)
+
     def add(self, conn: SwarmConn) -> None:
         """Take note of a new connection, and of its end when that comes."""
         if conn.is_closed:

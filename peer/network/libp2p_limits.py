@@ -1,4 +1,8 @@
-"""The limits at every door of the libp2p transport: connections, streams, requests and gossip."""
+"""The limits at every door of the libp2p transport: connections, streams, requests and gossip.
+
+Strangers of one host may together do as much as one peer: until they are admitted, a hundred that start on one machine
+need no more.
+"""
 
 from collections.abc import Callable
 
@@ -15,14 +19,21 @@ MAX_CONNECTS_AT_ONCE = 256
 class PeerLimits:
     """What each peer, and each host, may have this transport do.
 
-    close: ends a peer's connections, with the cause; called once when it is banned.
+    close: ends a peer's connections, with the cause; called when it is banned, or its host asks too much.
+    stranger_host: where a peer that was not admitted is connected from, None for one that was.
     """
 
     def __init__(
-        self, settings: Libp2pSettings, counters: dict[str, int], *, close: Callable[[PeerId, str], None]
+        self,
+        settings: Libp2pSettings,
+        counters: dict[str, int],
+        *,
+        close: Callable[[PeerId, str], None],
+        stranger_host: Callable[[PeerId], str | None] = lambda _: None,
     ) -> None:
         self._counters = counters
         self._close = close
+        self._stranger_host = stranger_host
         self._ban_s = settings.ban_s
         rates = {
             "messages": settings.gossip_rate,
@@ -34,6 +45,7 @@ class PeerLimits:
         doubled = {what: Rate(per_s=rate, burst=2 * rate) for what, rate in rates.items()}
         connects = Rate(per_s=settings.connect_rate, burst=MAX_CONNECTS_AT_ONCE)
         self._peers = Doorkeeper(doubled, ban_s=settings.ban_s)
+        self._strangers = Throttle(doubled)  # those of one host together: each new identity would begin anew
         self._hosts = Throttle({"connections": connects})  # no bans: others may live behind the same address
 
     def admits_connection(self, host: str) -> bool:
@@ -61,6 +73,17 @@ class PeerLimits:
         if self._peers.bans > bans:
             self._counters["flooders_banned"] += 1
             self._close(peer, f"it {self.banned(peer)}; refused for {self._ban_s:g} s")
+        return admitted and self._admits_stranger(peer, what, amount)
+
+    def _admits_stranger(self, peer: PeerId, what: str, amount: float) -> bool:
+        """Hang up on a stranger above what those of its host may do. Others may live there, so nobody is banned."""
+        host = self._stranger_host(peer)
+        if host is None:
+            return True
+        now = trio.current_time()
+        admitted = self._counted(admitted=self._strangers.admits(host_key(host), what, now, amount=amount))
+        if not admitted:
+            self._close(peer, f"strangers at its host sent more {what} than they may together")
         return admitted
 
     def _counted(self, *, admitted: bool) -> bool:

@@ -124,9 +124,7 @@ class Libp2pTransport:
         return max(map(self._connections.heard_at, self._connections.of_peer(peer)), default=-math.inf)
 
     def remote_host(self, peer: PeerId) -> str | None:
-        return next(
-            (host for conn in self._connections.of_peer(peer) if (host := self._connections.host_of(conn))), None
-        )
+        return self._connections.host_of_peer(peer)
 
     def counters(self) -> dict[str, int]:
         return dict(self._counters)
@@ -222,7 +220,9 @@ def _build(settings: Libp2pSettings, identity: Identity, nursery: trio.Nursery) 
     counters = new_counters()
     gate = Gate()
     connections = ConnectionTable(nursery)
-    limits = PeerLimits(settings, counters, close=connections.close_peer)
+    limits = PeerLimits(
+        settings, counters, close=connections.close_peer, stranger_host=partial(_stranger_host, connections, gate)
+    )
     guard = StreamGuard(counters, max_peer_streams=settings.max_peer_streams, admits=limits.admits_stream)
     host = build_host(settings, identity, guard, partial(_add, connections, limits))
     host.set_stream_handler(PING, partial(answer_pings, admits=limits.admits_message, idle_s=settings.stream_idle_s))
@@ -276,6 +276,11 @@ async def _watch_health(connections: ConnectionTable, settings: Libp2pSettings) 
         interval_s=settings.ping_interval_s,
         timeout_s=settings.ping_timeout_s,
     )
+
+
+def _stranger_host(connections: ConnectionTable, gate: Gate, peer: PeerId) -> str | None:
+    """Return where a peer that was not admitted is connected from, None for one that was."""
+    return None if gate.is_open_to(peer) else connections.host_of_peer(peer) or "gone"
 
 
 def _add(connections: ConnectionTable, limits: PeerLimits, conn: SwarmConn) -> None:
