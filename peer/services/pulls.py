@@ -65,8 +65,8 @@ class Pulls:
     async def fetch_for(self, blob: Digest, size: int, asker: PeerId) -> bytes | None:
         """Pull a blob from direct neighbours on behalf of one of them, who lacks it.
 
-        size: the asker's word: where it is wrong, whoever serves the blob as it is serves something else. So no holder is
-        blamed for it.
+        size: the asker's word: where it is wrong, whoever serves the blob as it is serves something else. So no holder
+        is blamed for it.
         """
         holders = self._shuffled(self._reachable - {asker})
         return await self._pull_from(holders, blob, size, None, refuse=lambda _holder, _error: None)
