@@ -22,6 +22,8 @@ from peer.wire.sync import MAX_PASSED_CARDS, PEERS_PROTOCOL, PeersResponse, deco
 
 _LOOK_S = 0.5
 _SEEN_CARDS = 1024
+_TELLERS = 4
+"""Who may tell of a card, once each: one that told first and then had it displaced is not the only one to be heard."""
 
 
 class PeerExchange:
@@ -54,7 +56,7 @@ class PeerExchange:
         self._every_s = every_s
         self._request_s = request_s
         self._cards: dict[PeerId, list[Signed[PeerCard]]] = {}  # what the greeted show of themselves
-        self._seen: dict[bytes, Signed[PeerCard]] = {}  # the last ones opened, by their bytes
+        self._seen: dict[bytes, tuple[Signed[PeerCard], frozenset[PeerId]]] = {}  # the last ones opened, and who told
         self._asked: set[PeerId] = set()  # of the greeted
 
     def learn(self, data: bytes, *, source: PeerId) -> None:
@@ -62,9 +64,9 @@ class PeerExchange:
 
         Raises: ProtocolError when the card is not signed by who it names, or is of another run.
         """
-        known = self._seen.get(data)
+        known, tellers = self._seen.get(data, (None, frozenset()))
         signed = known or open_as(data, PeerCard, run=self._welcome.run)
-        self._seen[data] = signed
+        self._seen[data] = signed, tellers | {source} if len(tellers) < _TELLERS else tellers
         if len(self._seen) > _SEEN_CARDS:
             del self._seen[next(iter(self._seen))]
         card, own = signed.message, self._welcome.card.message
@@ -72,10 +74,11 @@ class PeerExchange:
             return
         if source == signed.peer:
             self._keep(signed)
-        elif known:
+        elif source in tellers or len(tellers) >= _TELLERS:
             return  # what led nowhere must not come back with every exchange
         remote = self._transport.remote_host(source)
-        self._book.heard(signed.peer, [each for each in card.addresses if may_pass_on(each, remote_host=remote)])
+        addresses = [each for each in card.addresses if may_pass_on(each, remote_host=remote)]
+        self._book.heard(signed.peer, addresses, source=source)
 
     async def serve(self, *, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> Never:
         self._transport.handle(PEERS_PROTOCOL, self._answer)

@@ -1,5 +1,6 @@
 """The peer book: addresses of peers that were met or heard of, kept over restarts, so that no seed is needed twice."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -13,6 +14,9 @@ from peer.types import PeerId
 MAX_PEERS = 256
 MAX_ADDRESSES = 8
 """Of one peer; as many as its card holds."""
+
+MAX_SOURCES = 4
+"""Of those who tell of one peer."""
 
 MAX_FAILURES = 8
 """Failed dials in a row after which an address is forgotten that has never answered: hearsay, not experience."""
@@ -34,8 +38,9 @@ _encode = msgspec.msgpack.Encoder().encode
 class AddressBook:
     """At most `max_peers` peers with MAX_ADDRESSES each. Pure: the caller brings the time, and keeps the bytes.
 
-    When it is full, those go first that have not answered for longest, and of those who never did any; the wall
-    clock only orders, so that a wrong one costs an address and nothing else.
+    When it is full, those go first that never answered, and of them the oldest of whoever told of most, and nobody else
+    told of: one that makes peers up displaces none that others know. Then those that have not answered for longest; the
+    wall clock only orders, so that a wrong one costs an address and nothing else.
     """
 
     def __init__(self, *, max_peers: int = MAX_PEERS) -> None:
@@ -43,14 +48,20 @@ class AddressBook:
             raise ValueError(f"a book has room for at least one peer, got {max_peers}")
         self._max_peers = max_peers
         self._pages: dict[PeerId, dict[str, int]] = {}
+        self._told_by: dict[PeerId, tuple[PeerId, ...]] = {}  # in this life, of the peers in it
         self._failures: dict[str, int] = {}
         self.version = 0
         """Grows with everything that is worth saving."""
 
-    def heard(self, peer: PeerId, addresses: Iterable[str]) -> None:
-        """Note where others, or the peer itself, say that it is. What has answered is not pushed out by it."""
+    def heard(self, peer: PeerId, addresses: Iterable[str], *, source: PeerId | None = None) -> None:
+        """Note where `source`, be it the peer itself, says that it is. What has answered is not pushed out by it.
+
+        source: None where nobody knows any more.
+        """
         page = self._pages.get(peer, {})
         new = [address for address in dict.fromkeys(addresses) if address not in page]
+        if source is not None and (new or page):
+            self._told_by[peer] = tuple(dict.fromkeys((*self._told_by.get(peer, ()), source)))[:MAX_SOURCES]
         if new:
             self._write(peer, {**dict.fromkeys(new[:MAX_ADDRESSES], 0), **page})
 
@@ -110,11 +121,22 @@ class AddressBook:
         if not best:
             del self._pages[peer]
         elif len(self._pages) > self._max_peers:
-            oldest = min(self._pages, key=lambda other: (max(self._pages[other].values()), other != peer, other))
-            del self._pages[oldest]
+            del self._pages[self._first_to_go()]
+        self._told_by = {other: sources for other, sources in self._told_by.items() if other in self._pages}
         known = {address for each in self._pages.values() for address in each}
         self._failures = {address: count for address, count in self._failures.items() if address in known}
         self.version += 1
+
+    def _first_to_go(self) -> PeerId:
+        """Return whom to forget; of those that are alike, who came first."""
+        unmet = [peer for peer, page in self._pages.items() if not any(page.values())]
+        if not unmet:
+            return min(self._pages, key=lambda peer: (max(self._pages[peer].values()), peer))
+        told = Counter(source for peer in unmet for source in self._sources_of(peer))
+        return max(unmet, key=lambda peer: min(told[source] for source in self._sources_of(peer)))
+
+    def _sources_of(self, peer: PeerId) -> tuple[PeerId | None, ...]:
+        return self._told_by.get(peer, (None,))
 
 
 class BookDiscovery:

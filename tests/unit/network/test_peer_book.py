@@ -111,3 +111,37 @@ def test_book_is_bounded_whatever_comes(acts: list[tuple[str, int, int, int]]) -
     again = AddressBook(max_peers=4)
     again.load(book.encode())
     assert again.entries() == book.entries()
+
+
+def test_one_that_tells_of_many_displaces_what_itself_told_of() -> None:
+    """Who was made up cannot be told from who was met elsewhere, and is dialled for hours before it is forgotten."""
+    book = AddressBook(max_peers=10)
+    book.heard(BOB, ["/b"], source=ALICE)
+    for number in range(50):
+        book.heard(PeerId(f"made-up-{number}"), [f"/made-up/{number}"], source=CAROL)
+    book.heard(ALICE, ["/a"], source=ALICE)
+    for number in range(50, 100):
+        book.heard(PeerId(f"made-up-{number}"), [f"/made-up/{number}"], source=CAROL)
+    found = {entry.peer for entry in book.entries()}
+    assert {ALICE, BOB} <= found
+    assert PeerId("made-up-99") in found, "the oldest of them goes"
+    assert len(found) == 10
+
+
+def test_hearsay_of_an_earlier_life_gives_way_to_what_is_told_now() -> None:
+    before = AddressBook(max_peers=10)
+    for number in range(10):
+        before.heard(PeerId(f"made-up-{number}"), [f"/memory/{number}"], source=CAROL)
+    book = AddressBook(max_peers=10)
+    book.load(before.encode())
+    book.heard(BOB, ["/b"], source=ALICE)
+    assert BOB in {entry.peer for entry in book.entries()}
+
+
+def test_who_is_told_of_by_others_too_stays() -> None:
+    book = AddressBook(max_peers=10)
+    book.heard(BOB, ["/b"], source=CAROL)
+    book.heard(BOB, ["/b"], source=ALICE)
+    for number in range(50):
+        book.heard(PeerId(f"made-up-{number}"), [f"/made-up/{number}"], source=CAROL)
+    assert BOB in {entry.peer for entry in book.entries()}

@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from peer.errors import ProtocolError, TransportError
-from peer.network.discovery.book import MAX_FAILURES, AddressBook
+from peer.network.discovery.book import MAX_FAILURES, MAX_PEERS, AddressBook
 from peer.network.identity import Identity
 from peer.network.transport import Origin
 from peer.services.book_keeping import BookKeeper
@@ -97,6 +97,7 @@ class Scene:
         reachability = Reachability(
             self.transport, self.welcome, greeted=self.who_is_greeted, sink=self.sink, counters=counters, rng=rng
         )
+        self.exchange = exchange
         self.meeting = Meeting(
             self.transport,
             book,
@@ -256,6 +257,22 @@ async def test_hearsay_that_led_nowhere_does_not_come_back_with_the_same_card(au
         assert here.known() == [ALICES]
         here.meeting.learn(BOB.peer_id, card(BOB, BOBS).data)
         assert here.known() == [ALICES, BOBS], "its own word counts again"
+
+
+async def test_one_that_makes_peers_up_keeps_nobody_out_of_the_book(autojump_clock: MockClock) -> None:
+    """It tells of Bob first, and then of so many that he is displaced: whoever else knows him is heard all the same."""
+    async with scene() as here:
+        liar = Identity.for_tests(90)
+        here.greet(liar, "203.0.113.4", passes_on(card(BOB, BOBS).data), "/ip4/203.0.113.4/tcp/4001")
+        await trio.sleep(1.0)
+        assert BOBS in here.known()
+        for number in range(1000, 1000 + 2 * MAX_PEERS):
+            made_up = card(Identity.for_tests(number), f"/ip4/198.51.100.1/tcp/{number}")
+            here.exchange.learn(made_up.data, source=liar.peer_id)
+        assert BOBS not in here.known()
+        here.greet(ALICE, "203.0.113.2", passes_on(card(BOB, BOBS).data), ALICES)
+        await trio.sleep(1.0)
+        assert {ALICES, BOBS} <= set(here.known())
 
 
 async def test_an_answer_names_a_bounded_number_of_peers_and_oneself_first(autojump_clock: MockClock) -> None:
