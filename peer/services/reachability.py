@@ -52,6 +52,7 @@ class Reachability:
         self._counters = counters
         self._rng = rng
         self._asked: dict[PeerId, Seconds] = {}
+        self._moves = 0
         self._misses: set[PeerId] = set()
         self.reached: tuple[str, ...] | None = None
 
@@ -70,6 +71,7 @@ class Reachability:
 
     def moved(self) -> None:
         """Take note that the announced addresses have changed: what was found out is of others."""
+        self._moves += 1
         self._asked.clear()
         self._misses.clear()
         self.reached = None
@@ -81,6 +83,7 @@ class Reachability:
         card = self._welcome.card_for(remote_host=self._transport.remote_host(peer))
         if not card.message.addresses:
             return
+        moves = self._moves
         try:
             with trio.fail_after(ASK_S):
                 request = encode(DialBackRequest(card.data))
@@ -91,7 +94,8 @@ class Reachability:
         except ProtocolError as error:
             tell_refused(error, peer, counters=self._counters, sink=self._sink)
             return
-        self._judge(peer, card.message, answer)
+        if moves == self._moves:  # else it is about addresses of before
+            self._judge(peer, card.message, answer)
 
     def _judge(self, peer: PeerId, card: PeerCard, answer: DialBackResponse) -> None:
         """Believe only what we asked about. One peer's word that it reached us is enough: a lie costs nothing."""

@@ -235,6 +235,24 @@ async def test_a_peer_that_moves_shows_its_new_card_and_asks_anew_whether_it_can
         assert asked == [card(ME, MINE).data, card(ME, moved).data]
 
 
+async def test_an_answer_about_addresses_that_are_ours_no_more_says_nothing(autojump_clock: MockClock) -> None:
+    async with scene() as here:
+        quick = dials_back(reached=True)
+
+        async def slow(protocol: str, request: bytes) -> bytes:
+            if protocol == DIAL_BACK_PROTOCOL:
+                await trio.sleep(3.0)
+            return await quick(protocol, request)
+
+        here.greet(ALICE, "203.0.113.2", slow, ALICES)
+        await trio.sleep(2.0)
+        here.welcome.card = card(ME, "/ip4/203.0.113.9/tcp/4001")
+        here.meeting.moved()
+        await trio.sleep(2.5)
+        assert here.meeting.reached is None
+        assert not here.events(AddressReached)
+
+
 async def test_an_answer_about_our_addresses_that_is_none_is_told_with_who_gave_it(autojump_clock: MockClock) -> None:
     async def answer(protocol: str, _request: bytes) -> bytes:
         await trio.lowlevel.checkpoint()
