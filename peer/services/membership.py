@@ -15,6 +15,7 @@ from peer.errors import ProtocolError, TransportError
 from peer.membership.detector import FailureDetector
 from peer.membership.effects import Ask, AskThrough, Died, MemberEffect, Returned, Suspected
 from peer.membership.timing import Timing
+from peer.network.flood import Rate, Throttle
 from peer.network.transport import Transport
 from peer.services.refusals import tell_refused
 from peer.services.service import TaskStatus
@@ -38,6 +39,10 @@ from peer.wire.membership import (
 
 MAX_ERRANDS = 16
 """Members asked for others at a time, each once for all who want to know; above it, a helper says no at once."""
+
+STATEMENTS = Rate(per_s=100.0, burst=400.0)
+"""Of one member, that are looked at: each has a signature to be checked. An honest one brings eight with each question,
+and has others asked about 16 members every 3.5 s at most."""
 
 REQUEST_S: Seconds = 10.0
 """Deadline of a question as such; how long its answer is of use is for the detector to say. A request that is cancelled
@@ -70,6 +75,7 @@ class Membership:
         self._timing = Timing()
         self._peers: frozenset[PeerId] = frozenset()
         self._errands: dict[PeerId, trio.Event] = {}  # those under way, by whom they ask
+        self._statements = Throttle({"statements": STATEMENTS})
         self._nursery: trio.Nursery | None = None
         self.detector = FailureDetector(
             signer.peer_id,
@@ -163,7 +169,10 @@ class Membership:
         probe = decode_probe(data)
         if peer not in self._peers:
             return encode_probe(ProbeAnswer(probe.target is None, ()))
-        self._take_in(probe.statements)
+        if self._statements.admits(peer, "statements", trio.current_time(), amount=len(probe.statements)):
+            self._take_in(probe.statements)
+        else:
+            self._counters.add("statements_unread")
         reached = probe.target is None or await self._run_errand(PeerId(probe.target))
         return encode_probe(ProbeAnswer(reached, raw_statements(self.detector.statements_for(peer))))
 

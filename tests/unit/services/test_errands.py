@@ -1,22 +1,27 @@
-"""Asking members on behalf of others: once for all who want to know, so many at a time, and never as a flood."""
+"""What a member does for others that ask: errands, once for all who want to know, and hearing statements; both bounded."""
 
 import math
 import random
+from itertools import count
 
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from peer.network.identity import Identity
-from peer.services.membership import MAX_ERRANDS, REQUEST_S, Membership
+from peer.services.membership import MAX_ERRANDS, REQUEST_S, STATEMENTS, Membership
 from peer.telemetry.counters import Counters
 from peer.telemetry.sink import RecordingSink
 from peer.types import PeerId
+from peer.wire.limits import MAX_STATEMENTS
 from peer.wire.membership import (
     PROBE_PROTOCOL,
     Probe,
     ProbeAnswer,
+    StatementKind,
     decode_probe_answer,
     encode_probe,
+    make_statement,
+    raw_statements,
 )
 from tests.unit.services.scripted_transport import ScriptedTransport, is_silent
 
@@ -51,18 +56,19 @@ class Helper:
     def __init__(self, nursery: trio.Nursery, peers: tuple[PeerId, ...]) -> None:
         self.transport = Heard()
         self.answers: list[bool] = []
+        self.counters = Counters()
         self._nursery = nursery
         self._peers = peers
 
     async def start(self) -> None:
-        membership = Membership(
+        self.membership = membership = Membership(
             self.transport,
             signer=ME,
             run=b"r" * 16,
             incarnation=1,
             give_up=never,
             sink=RecordingSink(),
-            counters=Counters(),
+            counters=self.counters,
             rng=random.Random(1),
         )
         for peer in (ASKER, *self._peers):
@@ -126,3 +132,25 @@ async def test_above_the_bound_a_helper_says_no_at_once_and_later_it_has_time_ag
     helper.transport.answers[TARGET] = is_there
     await helper.send(TARGET)
     assert helper.answers[-1]
+
+
+async def test_statements_of_one_member_are_looked_at_up_to_a_rate(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Each costs a signature to be checked, and a question that holds eight is as small as one that holds none."""
+    helper, asker, made = await started(nursery), Identity.for_tests(2), count(1)
+
+    async def tell() -> int:
+        """Return how many lives the asker has led, as far as was heard, after one question with eight of them."""
+        lives = (next(made) for _ in range(MAX_STATEMENTS))
+        statements = [make_statement(StatementKind.ALIVE, ASKER, life, signer=asker, run=b"r" * 16) for life in lives]
+        probe = encode_probe(Probe(None, raw_statements(statements)))
+        assert decode_probe_answer(await helper.transport.handlers[PROBE_PROTOCOL](ASKER, probe)).reached
+        return helper.membership.detector._members[ASKER].incarnation
+
+    at_once = int(STATEMENTS.burst) // MAX_STATEMENTS
+    heard = [await tell() for _ in range(at_once + 2)]
+    assert heard == [MAX_STATEMENTS * min(number, at_once) for number in range(1, at_once + 3)]
+    assert helper.counters["statements_unread"] == 2
+    await trio.sleep(1.0)
+    assert await tell() == MAX_STATEMENTS * (at_once + 3), "later ones are heard again"
