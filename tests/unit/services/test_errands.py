@@ -1,4 +1,4 @@
-"""What a member does for others that ask: errands, once for all who want to know, and hearing statements; both bounded."""
+"""What a member does for others that ask: errands, once for all who want to know, and hearing statements; bounded."""
 
 import math
 import random
