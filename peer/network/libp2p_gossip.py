@@ -144,6 +144,7 @@ class GossipStreams:
             with trio.fail_after(self._settings.stream_idle_s):
                 await stream.write(proposal(self._protocol))
                 await read_consent(stream, self._protocol)
+            stream.stop_listening()  # it speaks on a stream of its own
             await outbox.write_to(stream)
         except (BaseLibp2pError, ProtocolError, trio.TooSlowError) as error:
             return error

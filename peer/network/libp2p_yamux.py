@@ -312,7 +312,7 @@ class YamuxConnection(IMuxedConn):
     def _take_data(self, part: memoryview, missing: int) -> None:
         """Take some of a frame's data. missing: bytes of it that have not come; 0: the frame is whole."""
         stream, flags = self._body
-        if stream is None or stream.is_left:
+        if stream is None or stream.is_deaf:
             self._note_stray(len(part))
         if stream is not None and (kept := stream.receive(part)) and stream.is_theirs:
             self._unread += kept

@@ -93,7 +93,7 @@ class YamuxStream(IMuxedStream):
         self._increment = 0
         self._readers = trio.lowlevel.ParkingLot()
         self._writers = trio.lowlevel.ParkingLot()
-        self._sending_closed = self._receiving_closed = self._is_reset = self._is_left = False
+        self._sending_closed = self._receiving_closed = self._is_reset = self._is_left = self._is_deaf = False
 
     @property
     def is_over(self) -> bool:
@@ -101,9 +101,9 @@ class YamuxStream(IMuxedStream):
         return self._sending_closed and self._receiving_closed
 
     @property
-    def is_left(self) -> bool:
-        """Whether it was closed or reset here: nobody reads what still comes."""
-        return self._is_left
+    def is_deaf(self) -> bool:
+        """Whether nobody reads what still comes: it was closed or reset here, or has stopped listening."""
+        return self._is_deaf
 
     @property
     def has_unread(self) -> bool:
@@ -220,6 +220,12 @@ class YamuxStream(IMuxedStream):
         self.receivable += increment
         self._increment += increment
 
+    def stop_listening(self) -> None:
+        """Keep nothing more of what the other end sends."""
+        self._is_deaf = True
+        self._frames.note_taken(self, len(self._unread))
+        self._unread.clear()
+
     async def close(self) -> None:
         """End our direction; the other may go on, with nobody to read it: nothing of it is kept."""
         if self._is_left:
@@ -265,7 +271,7 @@ class YamuxStream(IMuxedStream):
     def receive(self, data: memoryview) -> int:
         """Keep what came in, and return how much of it; the connection has compared it with `receivable`."""
         self.receivable -= len(data)
-        if self._is_left:
+        if self._is_deaf:
             return 0
         if (sink := self._sink) is None:
             self._unread += data
@@ -298,8 +304,7 @@ class YamuxStream(IMuxedStream):
     def _leave(self) -> None:
         if not self._is_left:
             self._is_left = True
-            self._frames.note_taken(self, len(self._unread))
-            self._unread.clear()
+            self.stop_listening()
             self._on_end()
 
     async def _wait_for_more(self) -> None:

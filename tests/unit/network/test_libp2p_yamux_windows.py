@@ -192,3 +192,14 @@ async def test_what_comes_after_the_answer_counts_as_not_asked_for() -> None:
         await frames.next(DATA, stream=1)
         await frames.send(DATA, data=bytes(1024), stream=1)
         await until(lambda: STRAY_BYTES in charged)
+
+
+async def test_nothing_is_kept_of_what_a_neighbour_says_where_it_is_to_listen() -> None:
+    async with open_frames() as (victim, frames):
+        (conn,) = victim._connections.all()
+        gossip = (await frames.next(DATA, stream=2))[2]
+        await frames.send(DATA, ACK, data=gossip, stream=2)
+        await frames.send(DATA, data=bytes(INITIAL_WINDOW_BYTES - len(gossip)), stream=2)
+        await frames.send(PING, SYN, stream=0)
+        await frames.next(PING, stream=0)
+        await until(lambda: muxer_of(conn)._streams[2].unread_bytes == 0)
