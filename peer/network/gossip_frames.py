@@ -52,6 +52,16 @@ class Frame:
     kind: Kind
     body: bytes
 
+    def charged(self) -> list[int]:
+        """Return the sizes of the messages that it counts as.
+
+        A HAVE counts as one for each MAX_WANTED names: each is looked up.
+        """
+        if self.kind is not Kind.HAVE:
+            return [len(self.body)]
+        most = NAME_BYTES * MAX_WANTED
+        return [min(most, len(self.body) - start) for start in range(0, len(self.body), most)]
+
     def names(self) -> list[MessageId]:
         """Return the names in a HAVE or WANT."""
         return [MessageId(self.body[i : i + NAME_BYTES]) for i in range(0, len(self.body), NAME_BYTES)]

@@ -47,7 +47,7 @@ FIRST_TOLD = 4
 
 Deliver = Callable[[PeerId, bytes], None]
 Admits = Callable[[PeerId, int], bool]
-"""Asked of every frame that a neighbour hands over, with its size; it counts what it refuses."""
+"""Asked of every frame that a neighbour hands over, as `Frame.charged` says; it counts what it refuses."""
 
 
 class GossipStreams:
@@ -175,7 +175,7 @@ class GossipStreams:
             await muxed_stream(stream).feed(_Ear(partial(self._take, peer)))
 
     def _take(self, peer: PeerId, frame: Frame) -> None:
-        if not self._admits(peer, len(frame.body)):  # of strangers, too: they are shown the door as others are
+        if not all(self._admits(peer, size) for size in frame.charged()):  # of strangers, too: they are shown the door
             return
         if not self._gate.is_open_to(peer):
             self._counters["gossip_dropped"] += 1  # before it counts as seen: another may bring the same

@@ -73,3 +73,14 @@ def test_frames_before_a_bad_one_count() -> None:
     assert next(frames) == Frame(Kind.MESSAGE, b"good")
     with pytest.raises(ProtocolError):
         next(frames)
+
+
+@pytest.mark.parametrize(("names", "messages"), [(1, 1), (MAX_WANTED, 1), (MAX_WANTED + 1, 2), (MAX_NAMES, 16)])
+def test_names_count_as_one_message_for_as_many_as_may_be_asked_for(names: int, messages: int) -> None:
+    charged = Frame(Kind.HAVE, bytes(16 * names)).charged()
+    assert (len(charged), sum(charged)) == (messages, 16 * names)
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_message_counts_as_one(size: int) -> None:
+    assert Frame(Kind.MESSAGE, bytes(size)).charged() == [size]
