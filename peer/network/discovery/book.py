@@ -49,7 +49,7 @@ class AddressBook:
         self._max_peers = max_peers
         self._pages: dict[PeerId, dict[str, int]] = {}
         self._told_by: dict[PeerId, tuple[PeerId, ...]] = {}  # in this life, of the peers in it
-        self._failures: dict[str, int] = {}
+        self._failures: dict[tuple[PeerId, str], int] = {}
         self.version = 0
         """Grows with everything that is worth saving."""
 
@@ -67,7 +67,7 @@ class AddressBook:
 
     def answered(self, peer: PeerId, address: str, *, unix_s: int) -> None:
         """Note that `peer` proved to be at `address`."""
-        self._failures.pop(address, None)
+        self._failures.pop((peer, address), None)
         self._write(peer, {**self._pages.get(peer, {}), address: max(unix_s, 1)})
 
     def failed(self, peer: PeerId, address: str) -> None:
@@ -75,9 +75,9 @@ class AddressBook:
         page = self._pages.get(peer, {})
         if page.get(address) != 0:
             return
-        self._failures[address] = self._failures.get(address, 0) + 1
-        if self._failures[address] >= MAX_FAILURES:
-            self._failures.pop(address)
+        self._failures[peer, address] = self._failures.get((peer, address), 0) + 1
+        if self._failures[peer, address] >= MAX_FAILURES:
+            self._failures.pop((peer, address))
             self._write(peer, {known: at for known, at in page.items() if known != address})
 
     def has_answered(self, peer: PeerId, address: str) -> bool:
@@ -123,8 +123,11 @@ class AddressBook:
         elif len(self._pages) > self._max_peers:
             del self._pages[self._first_to_go()]
         self._told_by = {other: sources for other, sources in self._told_by.items() if other in self._pages}
-        known = {address for each in self._pages.values() for address in each}
-        self._failures = {address: count for address, count in self._failures.items() if address in known}
+        self._failures = {
+            (other, place): count
+            for (other, place), count in self._failures.items()
+            if place in self._pages.get(other, ())
+        }
         self.version += 1
 
     def _first_to_go(self) -> PeerId:

@@ -145,3 +145,15 @@ def test_who_is_told_of_by_others_too_stays() -> None:
     for number in range(50):
         book.heard(PeerId(f"made-up-{number}"), [f"/made-up/{number}"], source=CAROL)
     assert BOB in {entry.peer for entry in book.entries()}
+
+
+def test_failures_of_others_at_an_address_are_not_held_against_who_is_there() -> None:
+    """Anybody can say that made-up peers are where another one is: of those each dial fails, as somebody else answers."""
+    book = AddressBook()
+    book.heard(BOB, ["/b"])
+    for number in range(MAX_FAILURES - 1):
+        made_up = PeerId(f"made-up-{number}")
+        book.heard(made_up, ["/b"])
+        book.failed(made_up, "/b")
+    book.failed(BOB, "/b")
+    assert BOB in {entry.peer for entry in book.entries()}
