@@ -288,6 +288,9 @@ def _add(connections: ConnectionTable, limits: PeerLimits, conn: SwarmConn) -> N
     muxer.admits_stray = partial(limits.admits_message, peer)
     muxer.admits_pieces = partial(limits.admits_pieces, peer)
     connections.add(conn)
+    why = limits.banned(peer)
+    if why is not None:  # since it was let in, by what came on another connection
+        connections.close(conn, cause=f"it {why}")
 
 
 def _deliver(

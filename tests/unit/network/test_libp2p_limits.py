@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 import trio
 import trio.testing
+from libp2p.io.exceptions import ConnectionClosedError
 
 from peer.addresses import parse_tcp_address
 from peer.errors import TransportError
@@ -14,9 +15,19 @@ from peer.network.counters import new_counters
 from peer.network.libp2p_dial import open_socket
 from peer.network.libp2p_limits import MAX_CONNECTS_AT_ONCE, PeerLimits
 from peer.network.libp2p_transport import Libp2pTransport
+from peer.network.libp2p_upgrade import secure
 from peer.network.transport import PeerConnected, PeerDisconnected
 from peer.types import PeerId
-from tests.unit.network.loopback import PATIENCE_S, assert_serves, echo, open_peer, peer_id, settings, until
+from tests.unit.network.loopback import (
+    PATIENCE_S,
+    assert_serves,
+    echo,
+    open_attacker,
+    open_peer,
+    peer_id,
+    settings,
+    until,
+)
 
 LIMITS = {"gossip_rate": 10.0, "request_rate": 2.0, "ban_s": 100.0}
 """So low that a flooder reaches them on the busiest machine."""
@@ -66,6 +77,24 @@ async def test_a_flooder_is_disconnected_refused_for_a_while_and_welcome_after(
                 with suppress(TransportError):
                     await flooder.connect(victim.listen_addresses[0])
                 await trio.sleep(0.05)
+
+
+async def test_a_connection_that_was_begun_before_a_ban_is_none_after_it() -> None:
+    """Else a flooder would have one in store for each ban."""
+    async with open_peer(1, **LIMITS) as victim, open_peer(2) as flooder, open_attacker(2) as double:
+        victim.handle("echo/1", echo)
+        await flooder.connect(victim.listen_addresses[0])
+        swarm = double._host.swarm
+        stream = await open_socket(parse_tcp_address(victim.listen_addresses[0]))
+        secured = (await secure(swarm, stream, new_counters(), is_initiator=True)).secured
+        with trio.fail_after(PATIENCE_S):
+            await flood_requests(flooder, victim)
+            await until(lambda: not victim.connected_peers())
+            await swarm.upgrader.muxer_multistream.select_transport(secured)
+            with suppress(ConnectionClosedError):
+                while await secured.read_some(65536):
+                    pass
+        assert not victim.connected_peers()
 
 
 async def test_a_stranger_that_floods_with_gossip_is_shown_the_door_as_well() -> None:

@@ -148,7 +148,7 @@ def test_who_is_told_of_by_others_too_stays() -> None:
 
 
 def test_failures_of_others_at_an_address_are_not_held_against_who_is_there() -> None:
-    """Anybody can say that made-up peers are where another one is: of those each dial fails, as somebody else answers."""
+    """Anybody can say that made-up peers are where another one is: dials of those fail, as somebody else answers."""
     book = AddressBook()
     book.heard(BOB, ["/b"])
     for number in range(MAX_FAILURES - 1):
