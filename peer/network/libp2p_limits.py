@@ -1,7 +1,7 @@
 """The limits at every door of the libp2p transport: connections, streams, requests and gossip.
 
-Strangers of one host may together do as much as one peer: until they are admitted, a hundred that start on one machine
-need no more.
+Strangers of one host may together do as much as one peer, and twice as much at once: until they are admitted, a hundred
+that start on one machine in one moment need no more.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,9 @@ class PeerLimits:
         doubled = {what: Rate(per_s=rate, burst=2 * rate) for what, rate in rates.items()}
         connects = Rate(per_s=settings.connect_rate, burst=MAX_CONNECTS_AT_ONCE)
         self._peers = Doorkeeper(doubled, ban_s=settings.ban_s)
-        self._strangers = Throttle(doubled)  # those of one host together: each new identity would begin anew
+        self._strangers = Throttle(  # those of one host together: each new identity would begin anew
+            {what: Rate(per_s=rate.per_s, burst=2 * rate.burst) for what, rate in doubled.items()}
+        )
         self._hosts = Throttle({"connections": connects})  # no bans: others may live behind the same address
 
     def admits_connection(self, host: str) -> bool:
