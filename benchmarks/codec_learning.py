@@ -1,6 +1,7 @@
 """Show what codecs cost in learning: a swarm of 4 with each codec, on the same seeds.
 
     python benchmarks/codec_learning.py --seeds 10
+    python benchmarks/codec_learning.py --hidden 512 512 512 --seeds 3 --codecs float32 int4+zstd
     python benchmarks/codec_learning.py --codecs topk-int8 --start-without-remainder
     python benchmarks/codec_learning.py --codecs topk-int8 --drop-remainder
 
@@ -81,12 +82,9 @@ def load(agent: PpoAgent, state: ModelState) -> None:
 def run(env: str, codec: Codec, *, seed: int, feedback: Feedback, arguments: argparse.Namespace) -> Outcome:
     """Train one swarm for the whole budget."""
     goal = GOALS[env]
+    shape = replace(goal.settings, hidden=tuple(arguments.hidden or goal.settings.hidden), seed=seed, device="cpu")
     learners = [
-        Learner(
-            make_ppo_agent(env, replace(goal.settings, seed=seed, local_seed=1000 * seed + number, device="cpu")),
-            codec,
-            feedback,
-        )
+        Learner(make_ppo_agent(env, replace(shape, local_seed=1000 * seed + number)), codec, feedback)
         for number in range(arguments.peers)
     ]
     judge = learners[0].agent
@@ -125,8 +123,9 @@ def report(name: str, outcomes: list[Outcome], raw: float) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", default="CartPole-v1", choices=sorted(GOALS))
-    parser.add_argument("--codecs", nargs="+", default=["float32", "float16", "int8", "int8+zstd", "topk-int8+zstd"])
+    parser.add_argument("--codecs", nargs="+", default=["float32", "float16", "int8", "int4+zstd", "topk-int8+zstd"])
     parser.add_argument("--fraction", type=float, default=0.1, help="part of the coordinates that top-k keeps")
+    parser.add_argument("--hidden", type=int, nargs="+", help="units of each hidden layer (default: the environment's)")
     parser.add_argument("--peers", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=16)

@@ -86,6 +86,7 @@ def report_speed(num_params: int, fraction: float, seconds: float) -> None:
     loops: dict[str, tuple[Callable[[], bytes], Callable[[bytes], object]]] = {
         "float16": (lambda: kernels.encode_float16(params), lambda data: kernels.decode_float16(data, out)),
         "int8": (lambda: kernels.encode_int8(params), lambda data: kernels.decode_int8(data, out)),
+        "int4": (lambda: kernels.encode_int4(params), lambda data: kernels.decode_int4(data, out)),
         "topk-int8": (lambda: kernels.encode_top_k(params, keep), lambda data: kernels.decode_top_k(data, out)),
     }
     for name, (encode, decode) in loops.items():

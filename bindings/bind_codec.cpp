@@ -105,6 +105,17 @@ void bind_codec(py::module_& m) {
       [](const py::object& data, py::array values) { return decode(data, values, codec::decode_int8); },
       py::arg("data"), py::arg("values"),
       "Fill float32[n] from `encode_int8`'s bytes; return a verdict, 0 if valid.");
+  m.def(
+      "encode_int4",
+      [](const py::array& values) {
+        return encode(values, codec::int4_bytes(static_cast<std::size_t>(values.size())), codec::encode_int4);
+      },
+      py::arg("values"), "Return float32[n] as 4 bits each in blocks with one scale each.");
+  m.def(
+      "decode_int4",
+      [](const py::object& data, py::array values) { return decode(data, values, codec::decode_int4); },
+      py::arg("data"), py::arg("values"),
+      "Fill float32[n] from `encode_int4`'s bytes; return a verdict, 0 if valid.");
   m.def("encode_top_k", &encode_top_k, py::arg("values"), py::arg("keep"),
         "Return the `keep` values of largest magnitude as positions and int8.");
   m.def(

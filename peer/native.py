@@ -22,9 +22,11 @@ from peer._core import (
     VectorEnv,
     check_values,
     decode_float16,
+    decode_int4,
     decode_int8,
     decode_top_k,
     encode_float16,
+    encode_int4,
     encode_int8,
     encode_top_k,
     env_names,
@@ -133,5 +135,7 @@ class NativeCodecKernels:
     decode_float16 = staticmethod(decode_float16)
     encode_int8 = staticmethod(encode_int8)
     decode_int8 = staticmethod(decode_int8)
+    encode_int4 = staticmethod(encode_int4)
+    decode_int4 = staticmethod(decode_int4)
     encode_top_k = staticmethod(encode_top_k)
     decode_top_k = staticmethod(decode_top_k)

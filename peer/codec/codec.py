@@ -24,6 +24,10 @@ class Codec(Protocol):
     def sparse(self) -> bool:
         """Whether most coordinates decode to 0. Rules that take medians by coordinate cannot work with that."""
 
+    @property
+    def coarse(self) -> bool:
+        """Whether it leaves out so much that it has to be kept for the next delta; what is sent once needs another."""
+
     def max_bytes(self, schema: ModelSchema) -> int:
         """Upper bound on a valid payload, so that a header can be refused before anything is pulled."""
 

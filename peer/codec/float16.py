@@ -12,6 +12,7 @@ class Float16Codec:
 
     name = "float16"
     sparse = False
+    coarse = False
 
     def __init__(self, kernels: CodecKernels) -> None:
         self._kernels = kernels

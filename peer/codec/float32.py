@@ -13,6 +13,7 @@ class Float32Codec:
 
     name = "float32"
     sparse = False
+    coarse = False
 
     def __init__(self, kernels: CodecKernels) -> None:
         self._kernels = kernels

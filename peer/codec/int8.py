@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from peer.codec.kernels import INT8_BLOCK, CodecKernels
+from peer.codec.kernels import BLOCK, CodecKernels
 from peer.codec.payload import delta_of, join, split, statistics_bytes
 from peer.types import ModelDelta, ModelSchema
 
 
 def int8_bytes(num_values: int) -> int:
     """Return how long `num_values` values are: one float32 scale a block of 512, one byte a value."""
-    return 4 * -(-num_values // INT8_BLOCK) + num_values
+    return 4 * -(-num_values // BLOCK) + num_values
 
 
 class Int8Codec:
@@ -20,6 +20,7 @@ class Int8Codec:
 
     name = "int8"
     sparse = False
+    coarse = False
 
     def __init__(self, kernels: CodecKernels) -> None:
         self._kernels = kernels

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from peer.types import Params
 
-INT8_BLOCK = 512
-"""Values of the int8 format that share one scale; as in murmur/codec/codec.hpp."""
+BLOCK = 512
+"""Values of int8 and int4 that share one scale; as in murmur/codec/codec.hpp."""
 
 
 class Verdict(IntEnum):
@@ -38,6 +38,10 @@ class CodecKernels(Protocol):
     def encode_int8(self, values: Params) -> bytes: ...
 
     def decode_int8(self, data: bytes | memoryview, values: Params) -> int: ...
+
+    def encode_int4(self, values: Params) -> bytes: ...
+
+    def decode_int4(self, data: bytes | memoryview, values: Params) -> int: ...
 
     def encode_top_k(self, values: Params, keep: int) -> bytes: ...
 

@@ -1,15 +1,17 @@
 """The codecs' inner loops in NumPy: slow, short, and written from the format's description alone.
 
-Source of int8 in blocks: Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization" (with linear
+Source of integers in blocks: Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization" (with linear
 steps); of top-k: Aji & Heafield 2017, "Sparse Communication for Distributed Gradient Descent".
 """
 
 import struct
+from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from peer.codec.codec import MAX_MAGNITUDE
-from peer.codec.kernels import INT8_BLOCK, Verdict
+from peer.codec.kernels import BLOCK, Verdict
 from peer.types import Params
 
 _SMALLEST_BLOCK = 2.0**-64
@@ -50,28 +52,32 @@ class NumpyKernels:
         return self.check_values(values)
 
     def encode_int8(self, values: Params) -> bytes:
-        scales, quantised = [], [b""]
-        for at in range(0, values.size, INT8_BLOCK):
-            block = values[at : at + INT8_BLOCK]
-            largest = np.abs(block).max()
-            if not np.isfinite(largest):
-                scales.append(np.float32(np.nan if np.isnan(largest) else np.inf))
-                quantised.append(bytes(block.size))
-            elif largest < _SMALLEST_BLOCK:
-                scales.append(np.float32(0.0))
-                quantised.append(bytes(block.size))
-            else:
-                scales.append(largest / np.float32(127))
-                quantised.append(np.rint(block * (np.float32(127) / largest)).astype(np.int8).tobytes())
-        return np.asarray(scales, "<f4").tobytes() + b"".join(quantised)
+        return _encode_blocks(values, levels=127, pack=np.ndarray.tobytes)
 
     def decode_int8(self, data: bytes | memoryview, values: Params) -> int:
-        scales = -(-values.size // INT8_BLOCK)
-        if len(data) != 4 * scales + values.size:
+        scales = 4 * _num_blocks(values.size)
+        if len(data) != scales + values.size:
             return Verdict.PAYLOAD_SIZE
-        quantised = np.frombuffer(data, np.int8, offset=4 * scales)
-        for number, scale in enumerate(np.frombuffer(data, "<f4", count=scales)):
-            block = slice(number * INT8_BLOCK, (number + 1) * INT8_BLOCK)
+        return self._decode_blocks(data[:scales], np.frombuffer(data, np.int8, offset=scales), values)
+
+    def encode_int4(self, values: Params) -> bytes:
+        return _encode_blocks(values, levels=7, pack=_pack_halves)
+
+    def decode_int4(self, data: bytes | memoryview, values: Params) -> int:
+        scales = 4 * _num_blocks(values.size)
+        if len(data) != scales + -(-values.size // 2):
+            return Verdict.PAYLOAD_SIZE
+        packed = np.frombuffer(data, np.uint8, offset=scales)
+        if values.size % 2 and packed[-1] >> 4:
+            return Verdict.MALFORMED
+        quantised = [np.zeros(0, np.int8)]
+        for at in range(0, values.size, BLOCK):
+            quantised.append(_unpack_halves(packed[at // 2 : (at + BLOCK) // 2], min(BLOCK, values.size - at)))
+        return self._decode_blocks(data[:scales], np.concatenate(quantised), values)
+
+    def _decode_blocks(self, scales: bytes | memoryview, quantised: npt.NDArray[np.int8], values: Params) -> int:
+        for number, scale in enumerate(np.frombuffer(scales, "<f4")):
+            block = slice(number * BLOCK, (number + 1) * BLOCK)
             verdict = _check_scale(scale)
             if verdict == Verdict.VALID:
                 values[block] = quantised[block].astype(np.float32) * scale
@@ -94,7 +100,7 @@ class NumpyKernels:
         if len(data) < 8:
             return Verdict.PAYLOAD_SIZE
         count, num_gaps = struct.unpack("<II", data[:8])
-        scales = 4 * -(-count // INT8_BLOCK)
+        scales = 4 * _num_blocks(count)
         if count > values.size or len(data) != 8 + num_gaps + scales + count:
             return Verdict.PAYLOAD_SIZE
         values[:] = 0.0
@@ -110,6 +116,41 @@ class NumpyKernels:
             return Verdict.MALFORMED
         values[positions] = kept
         return Verdict.VALID
+
+
+def _num_blocks(size: int) -> int:
+    return -(-size // BLOCK)
+
+
+def _encode_blocks(values: Params, *, levels: int, pack: Callable[[npt.NDArray[np.int8]], bytes]) -> bytes:
+    """Return all scales, then all blocks. levels: what the largest magnitude of a block becomes."""
+    scales, packed = [], [b""]
+    for at in range(0, values.size, BLOCK):
+        block = values[at : at + BLOCK]
+        largest = np.abs(block).max()
+        scale, quantised = np.float32(0.0), np.zeros(block.size, np.int8)
+        if not np.isfinite(largest):
+            scale = np.float32(np.nan if np.isnan(largest) else np.inf)
+        elif largest >= _SMALLEST_BLOCK:
+            scale = largest / np.float32(levels)
+            quantised = np.rint(block * (np.float32(levels) / largest)).astype(np.int8)
+        scales.append(scale)
+        packed.append(pack(quantised))
+    return np.asarray(scales, "<f4").tobytes() + b"".join(packed)
+
+
+def _pack_halves(quantised: npt.NDArray[np.int8]) -> bytes:
+    """Return a byte for two values: the first half of the block in the low bits, the second in the high ones."""
+    half = -(-quantised.size // 2)
+    low = quantised[:half] & 0xF
+    high = np.zeros(half, np.int8)
+    high[: quantised.size - half] = quantised[half:]
+    return (low.astype(np.uint8) | (high.astype(np.uint8) << 4)).tobytes()
+
+
+def _unpack_halves(packed: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.int8]:
+    both = np.concatenate([packed & 0xF, packed >> 4])[:size].astype(np.int8)
+    return np.where(both < 8, both, both - 16).astype(np.int8)
 
 
 def _check_scale(scale: np.float32) -> Verdict:

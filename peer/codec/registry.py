@@ -3,6 +3,7 @@
 from peer.codec.codec import Codec
 from peer.codec.float16 import Float16Codec
 from peer.codec.float32 import Float32Codec
+from peer.codec.int4 import Int4Codec
 from peer.codec.int8 import Int8Codec
 from peer.codec.kernels import CodecKernels
 from peer.codec.numpy_kernels import NumpyKernels
@@ -22,6 +23,7 @@ def make_codecs(
         Float32Codec(kernels),
         Float16Codec(kernels),
         Int8Codec(kernels),
+        Int4Codec(kernels),
         TopKInt8Codec(kernels, fraction=top_k_fraction),
     ]
     codecs = [wrapped for codec in plain for wrapped in (codec, ZstdCodec(codec))]

@@ -23,6 +23,7 @@ class TopKInt8Codec:
 
     name = "topk-int8"
     sparse = True
+    coarse = True
 
     def __init__(self, kernels: CodecKernels, *, fraction: float = DEFAULT_FRACTION) -> None:
         """Raises: ValueError unless 0 < fraction <= 1."""

@@ -18,6 +18,7 @@ class ZstdCodec:
         self._inner = inner
         self.name = inner.name + SUFFIX
         self.sparse = inner.sparse
+        self.coarse = inner.coarse
 
     def max_bytes(self, schema: ModelSchema) -> int:
         """As ZSTD_compressBound has it: incompressible content grows by 1/256 and a few block headers."""

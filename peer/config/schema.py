@@ -232,6 +232,8 @@ class RoundConfig(Section):
         "float32+zstd",
         "float16",
         "float16+zstd",
+        "int4",
+        "int4+zstd",
         "int8",
         "int8+zstd",
         "topk-int8",

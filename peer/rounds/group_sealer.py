@@ -19,8 +19,8 @@ from peer.wire.messages import DeltaHeader, GroupMember, GroupSeal, Rejection
 if TYPE_CHECKING:
     from peer.rounds.ledger import Ledger
 
-_DENSE_CODEC = "int8+zstd"
-"""Of groups whose members send the largest coordinates alone: together those are no longer few."""
+_FINE_CODEC = "int8+zstd"
+"""Of groups whose members send coarse deltas: what it leaves out of their sum is sent by nobody later."""
 _public_key = lru_cache(maxsize=8192)(public_key_of)
 _MAX_TOLD = 16
 """Rejections in a seal: a group has few, and strangers that find no room are no news."""
@@ -143,4 +143,4 @@ def _reason(ledger: "Ledger", header: DeltaHeader) -> str:
 
 def _codec_name(ledger: "Ledger") -> str:
     own = ledger.parts.codecs[ledger.parts.codec]
-    return _DENSE_CODEC if own.sparse else own.name
+    return _FINE_CODEC if own.coarse else own.name

@@ -37,10 +37,18 @@ std::vector<Format> formats() {
     encode_int8(values, out, set);
     return out;
   };
+  const auto int4 = [](std::span<const float> values, InstructionSet set) {
+    Bytes out(int4_bytes(values.size()));
+    encode_int4(values, out, set);
+    return out;
+  };
   const auto top_k = [](std::span<const float> values, InstructionSet set) {
     return encode_top_k(values, values.size() / 10 + 1, set);
   };
-  return {{"float16", float16, decode_float16}, {"int8", int8, decode_int8}, {"top_k", top_k, decode_top_k}};
+  return {{"float16", float16, decode_float16},
+          {"int8", int8, decode_int8},
+          {"int4", int4, decode_int4},
+          {"top_k", top_k, decode_top_k}};
 }
 
 /// Any bit pattern: subnormals, NaNs with payloads and infinities too.

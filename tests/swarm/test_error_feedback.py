@@ -11,6 +11,7 @@ from peer.network.identity import Identity
 from peer.rounds.effects import Publish
 from peer.rounds.entry import Entry
 from peer.rounds.machine import LocalWork, Parts, RoundMachine
+from peer.rounds.rules import RoundRules
 from peer.types import Digest
 from peer.wire.envelope import open_envelope
 from peer.wire.messages import DeltaHeader, decode_announcement
@@ -23,11 +24,13 @@ Sum = npt.NDArray[np.float64]
 class LossySwarm(MachineSwarm):
     """Adds up what each peer learned, and remembers what each of its headers decodes to."""
 
-    def __init__(self, size: int, *, codec: str, seed: int, faults: Faults) -> None:
+    def __init__(
+        self, size: int, *, codec: str, seed: int, faults: Faults, rules: RoundRules | None = None
+    ) -> None:
         self.codec = codec
         self.learned: dict[int, Sum] = {}
         self.decoded: dict[Digest, Sum] = {}
-        super().__init__(size, seed=seed, faults=faults)
+        super().__init__(size, seed=seed, faults=faults, rules=rules)
 
     def _machine(self, identity: Identity, root: Entry, sequence: int, *, now: float) -> RoundMachine:
         machine = super()._machine(identity, root, sequence, now=now)
@@ -63,7 +66,7 @@ class LossySwarm(MachineSwarm):
         return total
 
 
-@pytest.mark.parametrize("codec", ["float16", "int8", "topk-int8+zstd"])
+@pytest.mark.parametrize("codec", ["float16", "int8", "int4+zstd", "topk-int8+zstd"])
 @pytest.mark.parametrize("seed", range(4))
 def test_lossy_codecs_under_loss_lose_nothing_and_count_nothing_twice(codec: str, seed: int) -> None:
     faults = Faults(loss=[0.0, 0.1, 0.2, 0.3][seed], latency_s=[0.02, 0.05, 0.3, 0.3][seed], duplicate=0.1)
@@ -82,3 +85,14 @@ def test_without_faults_the_remainder_of_top_k_is_what_it_left_out() -> None:
         left = member.machine._ledger.own.remainder()
         assert left is not None
         assert np.count_nonzero(np.abs(left) > 1e-5) >= 3, "one of six coordinates goes out in a round"
+
+
+@pytest.mark.parametrize(
+    ("codec", "of_sums"), [("float16", "float16"), ("int4+zstd", "int8+zstd"), ("topk-int8", "int8+zstd")]
+)
+def test_what_a_group_sums_up_is_not_sent_by_a_coarse_codec(codec: str, of_sums: str) -> None:
+    """What such a codec left out of the sum would be nobody's to send later."""
+    swarm = LossySwarm(6, codec=codec, seed=1, faults=Faults(), rules=RoundRules(flat_peers=3, group_peers=3))
+    swarm.run(20.0)
+    line = swarm.chain(swarm.members[0].machine.tip)
+    assert {group.message.codec for entry in line for group in entry.groups} == {of_sums}

@@ -41,6 +41,26 @@ struct Quantise {
   }
 };
 
+/// q = x * inverse rounded as by Quantise, |q| <= 7: value j in the low half of byte j, value `half` + j in
+/// the high one. n: of values, 2 * half or one less.
+struct QuantiseHalves {
+  [[gnu::always_inline]] static void run(const float* __restrict values, std::size_t n, float inverse,
+                                         std::uint8_t* __restrict out) noexcept {
+    constexpr float kRound = 12582912.0F;
+    const std::size_t half = n - n / 2;
+    const float* __restrict second = values + half;
+    for (std::size_t j = 0; j < n / 2; ++j) {
+      const auto low = std::bit_cast<std::uint32_t>(values[j] * inverse + kRound) & 0xfU;
+      const auto high = std::bit_cast<std::uint32_t>(second[j] * inverse + kRound) & 0xfU;
+      out[j] = static_cast<std::uint8_t>(low | (high << 4));
+    }
+    if (n % 2 != 0) {
+      const float last = values[half - 1] * inverse + kRound;
+      out[half - 1] = static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(last) & 0xfU);
+    }
+  }
+};
+
 /// values = q * scale; return the largest magnitude, as bits.
 struct Dequantise {
   [[gnu::always_inline]] static std::uint32_t run(const std::int8_t* __restrict in, std::size_t n,
@@ -52,6 +72,34 @@ struct Dequantise {
       largest = std::max(largest, magnitude_bits(value));
     }
     return largest;
+  }
+};
+
+/// The inverse of QuantiseHalves; return the largest magnitude, as bits.
+struct DequantiseHalves {
+  [[gnu::always_inline]] static std::uint32_t run(const std::uint8_t* __restrict in, std::size_t n,
+                                                  float scale, float* __restrict values) noexcept {
+    const std::size_t half = n - n / 2;
+    float* __restrict second = values + half;
+    std::uint32_t largest = 0;
+    for (std::size_t j = 0; j < n / 2; ++j) {
+      const float low = static_cast<float>(low_half(in[j])) * scale;
+      const float high = static_cast<float>(low_half(in[j] >> 4)) * scale;
+      values[j] = low;
+      second[j] = high;
+      largest = std::max(largest, std::max(magnitude_bits(low), magnitude_bits(high)));
+    }
+    if (n % 2 != 0) {
+      values[half - 1] = static_cast<float>(low_half(in[half - 1])) * scale;
+      largest = std::max(largest, magnitude_bits(values[half - 1]));
+    }
+    return largest;
+  }
+
+ private:
+  /// The lowest 4 bits as two's complement.
+  [[gnu::always_inline]] static std::int32_t low_half(std::uint32_t byte) noexcept {
+    return static_cast<std::int32_t>(byte << 28) >> 28;
   }
 };
 

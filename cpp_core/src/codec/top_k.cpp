@@ -149,11 +149,11 @@ Verdict decode_top_k(std::span<const std::byte> data, std::span<float> values, I
   const Int8View kept(data.subspan(kHeaderBytes + num_gaps), count);
   std::ranges::fill(values, 0.0F);
 
-  std::array<float, kInt8Block> block;
+  std::array<float, kBlock> block;
   std::size_t position = 0;  // of the next value that may be there
   std::size_t g = 0;
-  for (std::size_t at = 0; at < count; at += kInt8Block) {
-    const std::size_t n = std::min(kInt8Block, count - at);
+  for (std::size_t at = 0; at < count; at += kBlock) {
+    const std::size_t n = std::min(kBlock, count - at);
     if (const Verdict verdict = kept.decode_block(at, {block.data(), n}, set); verdict != Verdict::kValid) {
       return verdict;
     }

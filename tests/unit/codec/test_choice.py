@@ -11,8 +11,10 @@ from peer.codec.registry import CODECS
     [
         (1, 1, "float32"),
         (65_535, 1, "float32"),  # one below 256 KB
-        (65_536, 1, "int8+zstd"),
-        (2_097_152, 1, "int8+zstd"),  # 8 MB
+        (65_535, 0, "float32"),
+        (65_536, 1, "int4+zstd"),
+        (65_536, 0, "int8+zstd"),
+        (2_097_152, 1, "int4+zstd"),  # 8 MB
         (2_097_153, 1, "topk-int8+zstd"),
         (2_097_153, 0, "int8+zstd"),
     ],

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peer.codec.kernels import INT8_BLOCK, CodecKernels, Verdict
+from peer.codec.kernels import BLOCK, CodecKernels, Verdict
 from peer.codec.numpy_kernels import NumpyKernels
 from peer.native import NativeCodecKernels
 from peer.types import Params
@@ -21,13 +21,14 @@ Decode = Callable[[CodecKernels, bytes, Params], int]
 FORMATS: dict[str, tuple[Encode, Decode]] = {
     "float16": (lambda k, v: k.encode_float16(v), lambda k, d, v: k.decode_float16(d, v)),
     "int8": (lambda k, v: k.encode_int8(v), lambda k, d, v: k.decode_int8(d, v)),
+    "int4": (lambda k, v: k.encode_int4(v), lambda k, d, v: k.decode_int4(d, v)),
     "top-1": (lambda k, v: k.encode_top_k(v, 1), lambda k, d, v: k.decode_top_k(d, v)),
     "top-10%": (lambda k, v: k.encode_top_k(v, -(-v.size // 10)), lambda k, d, v: k.decode_top_k(d, v)),
     "top-all": (lambda k, v: k.encode_top_k(v, v.size), lambda k, d, v: k.decode_top_k(d, v)),
 }
 each_format = pytest.mark.parametrize(("encode", "decode"), FORMATS.values(), ids=FORMATS.keys())
 any_float = st.floats(width=32, allow_nan=True, allow_infinity=True, allow_subnormal=True)
-SIZES = (0, 1, 15, 16, 17, INT8_BLOCK - 1, INT8_BLOCK, INT8_BLOCK + 1, 5000)
+SIZES = (0, 1, 15, 16, 17, BLOCK - 1, BLOCK, BLOCK + 1, 5000)
 
 
 def assert_equal(encode: Encode, decode: Decode, values: Params) -> None:
@@ -101,9 +102,18 @@ def test_values_get_the_same_verdict(values: Params) -> None:
     assert NATIVE.check_values(values) == NUMPY.check_values(values)
 
 
+@pytest.mark.parametrize("kernels", [NUMPY, NATIVE], ids=["numpy", "native"])
+def test_int4_puts_the_halves_of_a_block_side_by_side(kernels: CodecKernels) -> None:
+    data = kernels.encode_int4(np.asarray([7, -7, 1, 0, 3], np.float32))
+    assert data == np.float32(1).tobytes() + bytes([0x07, 0x39, 0x01])
+    decoded = np.zeros(5, np.float32)
+    assert kernels.decode_int4(data[:-1] + b"\x11", decoded) == Verdict.MALFORMED, "a half that no value needs"
+
+
 GOLDEN = {
     "float16": "29f53b24ed87e8c2",
     "int8": "c3fbc865082917c9",
+    "int4": "ad90d308415e0e00",
     "top-1": "b0b69313e43bca47",
     "top-10%": "cd8a23481fda6341",
     "top-all": "b4ed91d089713ed2",

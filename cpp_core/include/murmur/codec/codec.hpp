@@ -1,5 +1,5 @@
 #pragma once
-// Deltas as few bytes: float16, int8 in blocks, and the largest values with their positions.
+// Deltas as few bytes: float16, int8 and int4 in blocks, and the largest values with their positions.
 //
 // Formats are little-endian and a function of the values alone: every instruction set and every CPU writes
 // the same bytes and reads the same numbers (one rounding an operation, no fused products, no subnormal
@@ -21,9 +21,9 @@ static_assert(std::endian::native == std::endian::little, "payloads are written 
 /// Bound on the absolute value of a coordinate, that of fixed-point aggregation.
 inline constexpr float kMaxMagnitude = 32768.0F;
 
-/// Values that share one scale of int8. Larger blocks cost fewer bytes, smaller ones less precision; error
-/// feedback makes up for the latter.
-inline constexpr std::size_t kInt8Block = 512;
+/// Values that share one scale of int8 or int4. Larger blocks cost fewer bytes, smaller ones less precision;
+/// error feedback makes up for the latter.
+inline constexpr std::size_t kBlock = 512;
 
 /// What a decoder found. The numbers are part of the Python border (peer/codec/kernels.py).
 enum class Verdict : int {
@@ -47,13 +47,24 @@ void encode_float16(std::span<const float> values, std::span<std::byte> out,
 [[nodiscard]] Verdict decode_float16(std::span<const std::byte> data, std::span<float> values,
                                      InstructionSet set = best_instruction_set()) noexcept;
 
-/// Blocks of kInt8Block values: f32 scale[ceil(n / block)], then i8[n]; a value is q * scale, |q| <= 127,
+/// Blocks of kBlock values: f32 scale[ceil(n / block)], then i8[n]; a value is q * scale, |q| <= 127,
 /// with scale = the block's largest magnitude / 127. Blocks below 2^-64 become zero.
 [[nodiscard]] std::size_t int8_bytes(std::size_t num_values) noexcept;
 /// `out` has int8_bytes(values.size()) bytes.
 void encode_int8(std::span<const float> values, std::span<std::byte> out,
                  InstructionSet set = best_instruction_set()) noexcept;
 [[nodiscard]] Verdict decode_int8(std::span<const std::byte> data, std::span<float> values,
+                                  InstructionSet set = best_instruction_set()) noexcept;
+
+/// As int8, with 4 bits a value: f32 scale[ceil(n / block)], then u8[ceil(n / 2)]; a value is q * scale, |q|
+/// <= 7, with scale = the block's largest magnitude / 7. Of a block of m values, byte j has value j in its
+/// low half and value ceil(m / 2) + j in its high half, as two's complement; a high half that no value needs
+/// is 0.
+[[nodiscard]] std::size_t int4_bytes(std::size_t num_values) noexcept;
+/// `out` has int4_bytes(values.size()) bytes.
+void encode_int4(std::span<const float> values, std::span<std::byte> out,
+                 InstructionSet set = best_instruction_set()) noexcept;
+[[nodiscard]] Verdict decode_int4(std::span<const std::byte> data, std::span<float> values,
                                   InstructionSet set = best_instruction_set()) noexcept;
 
 /// The `keep` values of largest magnitude, equal ones in order of position, zeros never: u32 count, u32 g,
