@@ -15,9 +15,9 @@ def int4_bytes(num_values: int) -> int:
 class Int4Codec:
     """f32 scale[ceil(P / 512)], then u8[ceil(P / 2)]: q * scale, where scale is the block's largest magnitude / 7.
 
-    Of what was learned in a round it leaves out a tenth (of the norm), which error feedback sends later: see
-    docs/adr/0095. Source: Douillard et al. 2025, "Streaming DiLoCo with overlapping communication", whose outer gradients
-    have 4 bits without loss; there of floating point, here linear in blocks as int8.
+    Of what was learned in a round it leaves out a tenth (of the norm), which error feedback sends later: docs/adr/0095.
+    Source: Douillard et al. 2025, "Streaming DiLoCo with overlapping communication", whose outer gradients have 4 bits
+    without loss; there of floating point, here linear in blocks as int8.
     """
 
     name = "int4"

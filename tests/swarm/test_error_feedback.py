@@ -24,9 +24,7 @@ Sum = npt.NDArray[np.float64]
 class LossySwarm(MachineSwarm):
     """Adds up what each peer learned, and remembers what each of its headers decodes to."""
 
-    def __init__(
-        self, size: int, *, codec: str, seed: int, faults: Faults, rules: RoundRules | None = None
-    ) -> None:
+    def __init__(self, size: int, *, codec: str, seed: int, faults: Faults, rules: RoundRules | None = None) -> None:
         self.codec = codec
         self.learned: dict[int, Sum] = {}
         self.decoded: dict[Digest, Sum] = {}
