@@ -8,6 +8,9 @@ from peer.types import Seconds
 MAX_PEERS = 20_000
 MAX_SEED = 2**63
 MAX_ATTACKER_SHARE = 0.9
+MAX_LATENCY_S: Seconds = 4.0
+"""An answer takes two hops, and a peer that gives none is given up after 8 s (peer/membership/timing.py): the simulator
+has no failure detection, and would take for connected who could not be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,11 @@ def _complaints(scenario: Scenario) -> list[str]:
         (0 <= scenario.seed < MAX_SEED, f"--seed: expected 0 to 2^63 - 1, got {scenario.seed}"),
         (scenario.rounds >= 1, f"--rounds: expected at least 1, got {scenario.rounds}"),
         (0 <= scenario.loss <= 0.9, f"--loss: expected 0 to 0.9, such as 0.05, got {scenario.loss:g}"),
-        (0 <= scenario.latency_s <= 60, f"--latency: expected 0 to 60 s, such as 80ms, got {scenario.latency_s:g}s"),
+        (
+            0 <= scenario.latency_s <= MAX_LATENCY_S,
+            f"--latency: expected 0 to {MAX_LATENCY_S:g} s, such as 80ms, got {scenario.latency_s:g}s (beyond it peers"
+            " give each other up before an answer can come, and are not connected)",
+        ),
         (0 <= scenario.jitter <= 3, f"--jitter: expected 0 to 3, such as 0.4, got {scenario.jitter:g}"),
         (0 <= scenario.churn <= 2, f"--churn: expected 0 to 2 (a minute), such as 0.1, got {scenario.churn:g}"),
         (

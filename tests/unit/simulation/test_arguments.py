@@ -45,7 +45,7 @@ def test_partition_of_two_and_three_groups_is_read() -> None:
     ("changes", "option"),
     [
         ({"peers": 0}, "--peers"), ({"rounds": 0}, "--rounds"), ({"loss": 1.5}, "--loss"), ({"loss": -0.1}, "--loss"),
-        ({"latency_s": 100.0}, "--latency"), ({"jitter": 9.0}, "--jitter"), ({"churn": -1.0}, "--churn"),
+        ({"latency_s": 4.5}, "--latency"), ({"jitter": 9.0}, "--jitter"), ({"churn": -1.0}, "--churn"),
         ({"num_params": 0}, "--params"), ({"loss": float("nan")}, "--loss"),
         ({"byzantine": (Attackers(share=0.95, kind="nan"),)}, "--byzantine"),
         ({"peers": 1, "byzantine": (Attackers(share=0.1, kind="nan"),)}, "--byzantine"),
