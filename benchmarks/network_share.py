@@ -5,11 +5,11 @@
     python benchmarks/network_share.py --peers 3 --seconds 60 round.codec=float32
 
 Starts real peers on this machine and, once all of them are on the roster, looks at each for a while: the CPU time of
-every step of every task is charged to whose code the task waits in after it: the innermost one of the network
-(peer/network, py-libp2p, Noise, pulling and serving blobs), of the protocol, or of other parts of the peer. So an
-answer to another peer is charged to the network with all that is computed for it, and a round's aggregation to the
-protocol. What the main thread does between steps is the event loop. Whatever runs in other threads (training, disk)
-never is the network. The whole is what the kernel charged to the processes, less the looking itself.
+every step of every task is charged to whose code ran: the network (peer/network, py-libp2p, Noise, pulling and serving
+blobs), the protocol, or other parts of the peer. So what a call of the transport does is the network's, whoever calls,
+and what is computed for an answer to another peer is not. What the main thread does between steps is the event loop.
+Whatever runs in other threads (training, disk) never is the network. The whole is what the kernel charged to the
+processes, less the looking itself.
 
 The event loop runs for the network above all, so it is shown apart: the network's share lies between the two figures.
 """
@@ -34,7 +34,7 @@ import trio
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.task_watch import EVENT_LOOP, LOOP, Watch
+from benchmarks.task_watch import EVENT_LOOP, NETWORK, Watch, owner_of
 
 _ROOT = Path(__file__).resolve().parent.parent
 _TOP = 30
@@ -56,15 +56,37 @@ def run_peer(path: Path, go: Path, for_s: float, arguments: list[str]) -> None:
     from peer.commands.table import app
 
     watch = Watch(path, go=go, for_s=for_s)
+    mark_the_border(watch)
     threading.Thread(target=watch.watch, daemon=True).start()
     trio.run = partial(trio.run, instruments=[watch])
     sys.argv[1:] = arguments
     app(prog_name="murmur")
 
 
+def mark_the_border(watch: Watch) -> None:
+    """Have what goes into the network charged to it, and what comes out of it to whoever takes it."""
+    from peer.network.libp2p_requests import RequestStreams
+    from peer.network.libp2p_transport import Libp2pTransport
+    from peer.network.transport import RequestHandler
+    from peer.services import pulls
+    from peer.services.blobs import pull_blob
+
+    for name in ("connect", "publish", "request", "download"):
+        setattr(Libp2pTransport, name, watch.charged_to(NETWORK, getattr(Libp2pTransport, name)))
+    vars(pulls)["pull_blob"] = watch.charged_to(NETWORK, pull_blob)
+    handle = RequestStreams.handle
+
+    def handle_watched(self: RequestStreams, protocol: str, handler: RequestHandler, *, strangers: bool) -> None:
+        function: Any = getattr(handler, "func", handler)  # of a partial
+        answering = watch.charged_to(owner_of(function.__code__) or NETWORK, handler)
+        handle(self, protocol, answering, strangers=strangers)
+
+    RequestStreams.handle = handle_watched  # type: ignore[method-assign]  # a watch looks in from outside
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """Of all peers together. rounds: sealed in the time looked at. steps: of tasks, and of the event loop between them.
+    """Of all peers together. rounds: sealed in the time looked at. steps: how often each function was charged.
     turns: of the event loop."""
 
     peers: int
@@ -74,6 +96,7 @@ class Share:
     main_thread_s: float
     steps: dict[str, int]
     turns: int
+    task_steps: int
     owners: dict[str, float]
     functions: dict[str, float]
 
@@ -165,6 +188,7 @@ def in_all(found: list[dict[str, Any]], *, seconds: float, rounds: int) -> Share
         main_thread_s=sum(figures["main_thread_s"] for figures in found),
         steps=dict(total("steps")),
         turns=sum(figures["turns"] for figures in found),
+        task_steps=sum(figures["task_steps"] for figures in found),
         owners=dict(total("owners")),
         functions=dict(total("functions").most_common(_TOP)),
     )
@@ -183,12 +207,12 @@ def wait_until(condition: Callable[[], bool], *, within_s: float, what: str, swa
 def report(share: Share) -> None:
     print(f"{share.peers} peers, {share.seconds:g} s, {share.rounds} rounds sealed")
     each = 1.0 / (share.seconds * share.peers)
-    steps = sum(count for name, count in share.steps.items() if name != ": ".join(LOOP))
-    print(f"a second and peer: {share.turns * each:.0f} turns of the event loop, {steps * each:.0f} steps of tasks")
+    turns, steps = share.turns * each, share.task_steps * each
+    print(f"a second and peer: {turns:.0f} turns of the event loop, {steps:.0f} steps of tasks")
     print(f"CPU time of all peers {share.cpu_s:.1f} s, of that in their main threads {share.main_thread_s:.1f} s")
     for owner, seconds in sorted(share.owners.items(), key=lambda item: -item[1]):
         print(f"  {owner:18s} {seconds:7.2f} s  {100 * seconds / share.cpu_s:6.2f} %")
-    low, high = share.part("network"), share.part("network", EVENT_LOOP)
+    low, high = share.part(NETWORK), share.part(NETWORK, EVENT_LOOP)
     print(f"network: {100 * low:.1f} % of all CPU time, {100 * high:.1f} % with all of the event loop")
     each = 1.0 / max(1, share.rounds * share.peers)
     print("a peer and round:")
@@ -220,7 +244,7 @@ def main() -> int:
     )
     if arguments.json:
         fields = {name: getattr(share, name) for name in share.__slots__}
-        print(json.dumps({"machine": describe_machine(), "share": share.part("network"), **fields}, indent=1))
+        print(json.dumps({"machine": describe_machine(), "share": share.part(NETWORK), **fields}, indent=1))
     else:
         print(describe_machine())
         report(share)
