@@ -86,6 +86,11 @@ def _leads_to_an_open_file(path: Path) -> bool:
 
 
 def describe(operation: str, path: Path, error: OSError) -> str:
+    return f"cannot {operation} {path}: {cause_and_step(error)}"
+
+
+def cause_and_step(error: OSError) -> str:
+    """Return what the operating system says, and what the user can do about it where that is known."""
     cause = (error.strerror or str(error)).lower()
     hint = _NEXT_STEPS.get(error.errno or 0)
-    return f"cannot {operation} {path}: {cause}" + (f"; {hint}" if hint else "")
+    return cause + (f"; {hint}" if hint else "")

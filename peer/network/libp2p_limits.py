@@ -1,7 +1,8 @@
 """The limits at every door of the libp2p transport: connections, streams, requests and gossip.
 
 Strangers of one host may together do as much as one peer, and twice as much at once: until they are admitted, a hundred
-that start on one machine in one moment need no more.
+that start on one machine in one moment need no more. What they are answered is limited, too: all but an allow-list is
+small, and a list is long.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from peer.network.libp2p_settings import Libp2pSettings
 from peer.types import PeerId
 
 MAX_CONNECTS_AT_ONCE = 256
+
+STRANGERS_ANSWERS = Rate(per_s=4e6, burst=64e6)
+"""Bytes that strangers of one host are answered: the longest allow-list for 256 at once, then for 16 a second."""
 
 
 class PeerLimits:
@@ -47,6 +51,7 @@ class PeerLimits:
         self._peers = Doorkeeper(doubled, ban_s=settings.ban_s)
         self._strangers = Throttle(  # those of one host together: each new identity would begin anew
             {what: Rate(per_s=rate.per_s, burst=2 * rate.burst) for what, rate in doubled.items()}
+            | {"bytes of answers": STRANGERS_ANSWERS}
         )
         self._hosts = Throttle({"connections": connects})  # no bans: others may live behind the same address
 
@@ -58,6 +63,10 @@ class PeerLimits:
 
     def admits_request(self, peer: PeerId, size: int) -> bool:
         return self._admits(peer, "requests") and self._admits(peer, "bytes", amount=size)
+
+    def admits_answer(self, peer: PeerId, size: int) -> bool:
+        """Return whether to answer `peer` at such length; those that were admitted always."""
+        return self._admits_stranger(peer, "bytes of answers", size)
 
     def admits_message(self, peer: PeerId, size: int) -> bool:
         return self._admits(peer, "messages") and self._admits(peer, "bytes", amount=size)
@@ -85,7 +94,7 @@ class PeerLimits:
         now = trio.current_time()
         admitted = self._counted(admitted=self._strangers.admits(host_key(host), what, now, amount=amount))
         if not admitted:
-            self._close(peer, f"strangers at its host sent more {what} than they may together")
+            self._close(peer, f"strangers at its host took more {what} than they may together")
         return admitted
 
     def _counted(self, *, admitted: bool) -> bool:

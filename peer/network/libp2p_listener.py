@@ -1,7 +1,8 @@
-"""Binding the port: done here, because py-libp2p binds with SO_REUSEPORT and never sees that a port is in use."""
+"""The port: bound here, because py-libp2p binds with SO_REUSEPORT and never sees that a port is in use."""
 
 import errno
 import socket
+from collections.abc import Callable
 
 import trio
 
@@ -9,6 +10,8 @@ from peer.addresses import TcpAddress
 from peer.errors import TransportError
 from peer.network.announce import multicast_addresses
 from peer.network.interfaces import interface_addresses
+from peer.network.transport import AcceptFailed
+from peer.storage_failures import cause_and_step
 
 
 async def open_listeners(address: TcpAddress) -> list[trio.SocketListener]:
@@ -22,6 +25,25 @@ async def open_listeners(address: TcpAddress) -> list[trio.SocketListener]:
             errno.EADDRNOTAVAIL: "this machine has no such address: use 0.0.0.0 for all of its addresses",
         }.get(error.errno or 0, error.strerror or str(error))
         raise TransportError(f"cannot listen on {address}: {advice}") from error
+
+
+class TellingListener(trio.abc.Listener[trio.SocketStream]):
+    """A listener that tells when the system refuses to accept; `trio.serve_listeners` tries again, and only logs it."""
+
+    def __init__(self, listener: trio.SocketListener, tell: Callable[[AcceptFailed], None]) -> None:
+        self._listener = listener
+        self._tell = tell
+
+    async def accept(self) -> trio.SocketStream:
+        """Raises: OSError, told."""
+        try:
+            return await self._listener.accept()
+        except OSError as error:
+            self._tell(AcceptFailed(cause=cause_and_step(error)))
+            raise
+
+    async def aclose(self) -> None:
+        await self._listener.aclose()
 
 
 def bound_addresses(listeners: list[trio.SocketListener]) -> tuple[str, ...]:

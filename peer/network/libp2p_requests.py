@@ -45,9 +45,11 @@ class RequestStreams:
         idle_s: Seconds,
         gate: Gate,
         admits: Callable[[PeerId, int], bool] = lambda *_: True,
+        admits_answer: Callable[[PeerId, int], bool] = lambda *_: True,
     ) -> None:
-        """admits: asked of every request read, with its size; it counts what it refuses."""
+        """admits, admits_answer: asked of every request and response, with its size; they count what they refuse."""
         self._admits = admits
+        self._admits_answer = admits_answer
         self._host = host
         self._gate = gate
         self._counters = counters
@@ -160,6 +162,9 @@ class RequestStreams:
                 await self._gate.wait_for(peer)
             try:
                 async with handler(peer, data) as content:
+                    if not self._admits_answer(peer, len(content)):
+                        await reset_stream(stream)
+                        return
                     await self._write(muxed, content)
             except _NotTakenError:
                 return

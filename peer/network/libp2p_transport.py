@@ -37,12 +37,13 @@ from peer.network.libp2p_guard import StreamGuard
 from peer.network.libp2p_health import watch_health
 from peer.network.libp2p_host import QuietHost, build_host
 from peer.network.libp2p_limits import PeerLimits
-from peer.network.libp2p_listener import bound_addresses, open_listeners
+from peer.network.libp2p_listener import TellingListener, bound_addresses, open_listeners
 from peer.network.libp2p_ping import PING, answer_pings
 from peer.network.libp2p_requests import RequestStreams
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_yamux import muxer_of
 from peer.network.transport import (
+    AcceptFailed,
     MAX_GOSSIP_BYTES,
     MAX_MESSAGE_BYTES,
     Content,
@@ -199,7 +200,7 @@ async def open_libp2p_transport(settings: Libp2pSettings, identity: Identity) ->
         transport = Libp2pTransport(identity, bound_addresses(listeners), workings)
         async with host.run([]):
             listening = trio.CancelScope()
-            nursery.start_soon(_listen, listeners, workings.connector, listening, nursery)
+            nursery.start_soon(_listen, listeners, workings.connector, connections.tell, listening, nursery)
             nursery.start_soon(workings.speakers.tell_forever)
             nursery.start_soon(_watch_health, connections, settings)
             stops = False
@@ -253,7 +254,14 @@ def _build(settings: Libp2pSettings, identity: Identity, nursery: trio.Nursery) 
         gate=gate,
         connections=connections,
         connector=connector,
-        requests=RequestStreams(host, counters, idle_s=settings.stream_idle_s, gate=gate, admits=limits.admits_request),
+        requests=RequestStreams(
+            host,
+            counters,
+            idle_s=settings.stream_idle_s,
+            gate=gate,
+            admits=limits.admits_request,
+            admits_answer=limits.admits_answer,
+        ),
         speakers=speakers,
         gossip=gossip_out,
         counters=counters,
@@ -261,11 +269,16 @@ def _build(settings: Libp2pSettings, identity: Identity, nursery: trio.Nursery) 
 
 
 async def _listen(
-    listeners: list[trio.SocketListener], connector: Connector, scope: trio.CancelScope, nursery: trio.Nursery
+    listeners: list[trio.SocketListener],
+    connector: Connector,
+    tell: Callable[[AcceptFailed], None],
+    scope: trio.CancelScope,
+    nursery: trio.Nursery,
 ) -> None:
     """Accept until `scope` is cancelled; connections stay in `nursery`."""
     with scope:
-        await trio.serve_listeners(connector.accept, listeners, handler_nursery=nursery)
+        telling = [TellingListener(listener, tell) for listener in listeners]
+        await trio.serve_listeners(connector.accept, telling, handler_nursery=nursery)
 
 
 async def _watch_health(connections: ConnectionTable, settings: Libp2pSettings) -> Never:

@@ -81,7 +81,15 @@ class ConnectionsTaken:
     strangers: int
 
 
-TransportEvent = PeerConnected | PeerDisconnected | GossipFailing | ConnectionsTaken
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptFailed:
+    """The operating system gives no more connections to whoever dials us; it is asked again all the time."""
+
+    cause: str
+    """What it says, and what to do."""
+
+
+TransportEvent = PeerConnected | PeerDisconnected | GossipFailing | ConnectionsTaken | AcceptFailed
 
 
 class Origin(Enum):

@@ -20,6 +20,10 @@ from peer.wire.sync import SnapshotOffer, SyncResponse, Tip
 _KEPT = 3
 """A donor keeps what it offered while the tip moves on, so that a slow pull can end."""
 
+_REMADE_A_ROUND = 8
+"""Snapshots that were dropped and are asked for again. One who asked for all states of the window in turn, at the rate
+that a peer may, had half a core make snapshots of a million parameters."""
+
 
 class Snapshots:
     """The snapshots offered lately, by hash, and the judgement on those that others offer."""
@@ -33,6 +37,8 @@ class Snapshots:
         self._offers: dict[Digest, SnapshotOffer] = {}
         self._data: dict[Digest, bytes] = {}
         self._names: dict[Digest, Digest] = {}
+        self._remade_at: Digest | None = None
+        self._remade = 0
 
     def offer(self, to: Tip) -> SnapshotOffer | None:
         """Return the offer of the state at the tip, None at genesis, which everybody has.
@@ -57,7 +63,8 @@ class Snapshots:
         """Return a snapshot by its hash, also one that another peer has offered: equal states have equal bytes.
 
         So a joiner whose donor dies goes on at any peer that still has that state. Cost: O(P) once an entry, as what a
-        state would be named is remembered; asking for names that nobody knows costs nothing more.
+        state would be named is remembered; asking for names that nobody knows costs nothing more. What has been made
+        and dropped is made again a few times a round; None above that, and whoever asks will ask again.
         """
         if blob in self._data:
             return self._data[blob]
@@ -65,13 +72,21 @@ class Snapshots:
         self._names = {entry.digest: name for entry in line if (name := self._names.get(entry.digest))}
         for entry in line[::-1]:
             name = self._names.get(entry.digest)
-            if name in (None, blob):
+            if name is None or (name == blob and self._may_remake()):
                 data = encode_snapshot(entry)
                 self._names[entry.digest] = digest_of(data)
                 if self._names[entry.digest] == blob:
                     self._keep(blob, data)
                     return data
         return None
+
+    def _may_remake(self) -> bool:
+        """Return whether to make another snapshot again at this tip; True is counted."""
+        tip = self._ledger.tip.digest
+        if tip != self._remade_at:
+            self._remade_at, self._remade = tip, 0
+        self._remade += 1
+        return self._remade <= _REMADE_A_ROUND
 
     def _keep(self, blob: Digest, data: bytes) -> None:
         """Hold on to what a joiner is pulling, chunk after chunk."""

@@ -7,6 +7,7 @@ import trio
 
 from peer.errors import ProtocolError
 from peer.network.transport import (
+    AcceptFailed,
     ConnectionsTaken,
     GossipFailing,
     PeerConnected,
@@ -159,6 +160,8 @@ class Greeter:
                 self._note_deaf(event)
             case ConnectionsTaken(connections=connections, strangers=strangers):
                 self._sink.emit(connection_events.ConnectionsTaken(connections=connections, strangers=strangers))
+            case AcceptFailed(cause=cause):
+                self._sink.emit(connection_events.AcceptFailed(cause=cause))
 
     async def _reconcile(self, nursery: trio.Nursery) -> Never:
         """Events may be lost when their queue is full; what is connected is the truth.

@@ -1,4 +1,4 @@
-"""Connections in sum: that they run out, and over whom."""
+"""Connections in sum: that they run out, over whom, and that the system gives no more."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,3 +17,15 @@ class ConnectionsTaken(RepeatedEvent):
     lasts: ClassVar[bool] = True
     connections: int
     strangers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptFailed(RepeatedEvent):
+    """Nobody can connect to this peer, as the operating system refuses; peers that are connected stay so.
+
+    cause: what it says, and what to do.
+    """
+
+    level: ClassVar[Level] = "warning"
+    lasts: ClassVar[bool] = True
+    cause: str

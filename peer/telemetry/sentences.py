@@ -197,6 +197,7 @@ _SENTENCES: dict[type[Event], Callable[[Any, NameBook], str]] = {  # Any: each t
         f"{e.strangers} of {e.connections} connections are held by peers that were not admitted: the oldest of them"
         " gives way to whoever connects"
     ),
+    connection_events.AcceptFailed: lambda e, _: f"nobody can connect to this peer: {e.cause}",
     peer_events.PeerJoined: lambda e, names: (
         f"met {names.name_of(e.remote)} ({e.remote}, boot {e.boot}); {plural(e.peers, 'peer')} connected"
     ),

@@ -5,10 +5,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from peer.rounds import anti_entropy
+from peer.rounds import anti_entropy, snapshots
 from peer.rounds.rules import RoundRules
 from peer.types import Digest, ModelState
-from peer.wire.hashing import model_hash
+from peer.wire.hashing import digest_of, model_hash
 from tests.swarm.judgement import (
     assert_bounded,
     assert_caught_up,
@@ -256,6 +256,24 @@ def test_a_slow_peer_stretches_the_rounds_only_until_it_is_known_to_be_late() ->
     ]
     assert len(admitted) >= 6
     assert_each_piece_once(swarm)
+
+
+def test_who_asks_for_all_states_in_turn_has_a_few_of_them_made_again_each_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    swarm = MachineSwarm(4, seed=3)
+    swarm.run(30.0)
+    machine, made = swarm.members[0].machine, []
+    encode = snapshots.encode_snapshot
+    monkeypatch.setattr(snapshots, "encode_snapshot", lambda entry: made.append(entry.round) or encode(entry))
+    machine.blob(Digest(bytes(32)))
+    names = list(machine._snapshots._names.values())
+    assert len(made) == len(names) > 3, "one search for an unknown name names all states"
+    served = [name for _ in range(20) for name in names if machine.blob(name) is not None]
+    assert len(made) == len(names) + 8
+    assert all(digest_of(machine.blob(name) or b"") == name for name in served[-3:]), "what was made last is served on"
+    swarm.run(4.0)
+    assert machine.blob(names[-1]) is not None, "a round later it is made again"
 
 
 def test_any_peer_serves_the_snapshot_that_another_has_offered_also_rounds_later() -> None:

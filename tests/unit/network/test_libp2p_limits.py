@@ -12,12 +12,14 @@ from libp2p.io.exceptions import ConnectionClosedError
 from peer.addresses import parse_tcp_address
 from peer.errors import TransportError
 from peer.network.counters import new_counters
+from peer.network.flood import Rate
 from peer.network.libp2p_dial import open_socket
-from peer.network.libp2p_limits import MAX_CONNECTS_AT_ONCE, PeerLimits
+from peer.network.libp2p_limits import MAX_CONNECTS_AT_ONCE, STRANGERS_ANSWERS, PeerLimits
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.libp2p_upgrade import secure
 from peer.network.transport import PeerConnected, PeerDisconnected
 from peer.types import PeerId
+from peer.wire.limits import MAX_ALLOW_LIST_BYTES
 from tests.unit.network.loopback import (
     PATIENCE_S,
     assert_serves,
@@ -229,3 +231,46 @@ async def test_who_goes_on_at_any_door_is_shown_it_once_and_refused_at_all_for_a
     await trio.sleep(0.2)
     assert limits.banned(peer) is None
     assert all(ask(limits, peer) for ask in DOORS.values())
+
+
+async def test_strangers_of_one_host_together_are_answered_so_many_bytes_and_admitted_peers_any(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A host of strangers had the longest allow-list sent three hundred times a second."""
+    strangers, ended = {peer_id(2): "192.0.2.1", peer_id(3): "192.0.2.1", peer_id(4): "198.51.100.1"}, []
+    limits = PeerLimits(
+        settings(), new_counters(), close=lambda peer, _: ended.append(peer), stranger_host=strangers.get
+    )
+    at_once = int(STRANGERS_ANSWERS.burst / MAX_ALLOW_LIST_BYTES)
+    assert at_once >= MAX_CONNECTS_AT_ONCE // 2, "as many as may start on one host in one moment"
+    for number in range(at_once):
+        assert limits.admits_answer(peer_id(2 + number % 2), MAX_ALLOW_LIST_BYTES)
+    assert not limits.admits_answer(peer_id(2), MAX_ALLOW_LIST_BYTES)
+    assert ended == [peer_id(2)]
+    assert limits.admits_answer(peer_id(4), MAX_ALLOW_LIST_BYTES), "of another host"
+    assert all(limits.admits_answer(peer_id(5), MAX_ALLOW_LIST_BYTES) for _ in range(1000)), "admitted"
+    await trio.sleep(1.0)
+    again = [limits.admits_answer(peer_id(3), MAX_ALLOW_LIST_BYTES) for _ in range(100)]
+    assert sum(again) == pytest.approx(STRANGERS_ANSWERS.per_s / MAX_ALLOW_LIST_BYTES, abs=1.0)
+
+
+async def test_a_stranger_that_asks_for_more_than_it_may_be_answered_is_hung_up_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("peer.network.libp2p_limits.STRANGERS_ANSWERS", Rate(per_s=1.0, burst=250.0))
+
+    async def list_of_100(peer: PeerId, data: bytes) -> bytes:
+        return bytes(100)
+
+    async with open_peer(1) as victim, open_peer(2) as member, open_peer(3) as stranger:
+        victim.handle("list/1", list_of_100, strangers=True)
+        victim.admit(frozenset({member.local_peer}))
+        for peer in (member, stranger):
+            await peer.connect(victim.listen_addresses[0])
+        for _ in range(2):
+            assert await stranger.request(victim.local_peer, "list/1", b"") == bytes(100)
+        with pytest.raises(TransportError):
+            await stranger.request(victim.local_peer, "list/1", b"")
+        await until(lambda: victim.connected_peers() == {member.local_peer})
+        for _ in range(5):
+            assert await member.request(victim.local_peer, "list/1", b"") == bytes(100)

@@ -1,15 +1,21 @@
-"""Which address a listener on all of them is said to have."""
+"""Which address a listener on all of them is said to have, and that it tells when it cannot accept."""
 
 import errno
+import os
+import resource
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import trio
 
-from peer.addresses import TcpAddress
+from peer.addresses import TcpAddress, parse_tcp_address
 from peer.network import libp2p_listener
 from peer.network.interfaces import InterfaceAddress
 from peer.network.libp2p_listener import bound_addresses, open_listeners
+from peer.network.transport import AcceptFailed
+from tests.unit.network.loopback import PATIENCE_S, assert_serves, open_peer
 
 
 @pytest.mark.parametrize(("interfaces", "host"), [(("lo", "eth0"), "10.77.0.1"), (("lo",), "127.0.0.1")])
@@ -31,3 +37,28 @@ async def test_without_a_route_to_the_outside_it_is_that_of_a_real_interface(
 class NoRoute(socket.socket):
     def connect(self, address: object, /) -> None:
         raise OSError(errno.ENETUNREACH, f"no route to {address}")
+
+
+async def test_a_process_without_a_free_descriptor_says_that_nobody_can_connect_and_takes_them_once_there_is() -> None:
+    async with open_peer(1) as peer:
+        address = parse_tcp_address(peer.listen_addresses[0])
+        with socket.socket() as dialler:
+            with no_free_descriptor():
+                dialler.connect((address.host, address.port))
+                with trio.fail_after(PATIENCE_S):
+                    event = await peer.events.receive()
+            assert event == AcceptFailed(cause="too many open files; raise the limit of open files (ulimit -n)")
+        await assert_serves(peer)
+
+
+@contextmanager
+def no_free_descriptor() -> Iterator[None]:
+    """Lower the soft limit of this process to just what it has open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -14,7 +14,7 @@ from peer.config.digest import digest, section_hints
 from peer.config.load import load_config
 from peer.errors import ProtocolError
 from peer.network.identity import Identity
-from peer.network.transport import NO_GOODBYE, STOPPED, ConnectionsTaken, GossipFailing, PeerDisconnected
+from peer.network.transport import NO_GOODBYE, STOPPED, AcceptFailed, ConnectionsTaken, GossipFailing, PeerDisconnected
 from peer.services.admission import AdmissionDesk
 from peer.services.allow_lists import AllowListDesk
 from peer.services.greeting import Greeter
@@ -448,3 +448,10 @@ async def test_connections_that_run_out_over_strangers_are_told() -> None:
         await wait_all_tasks_blocked()
         told = [event for event in hall.sink.events if isinstance(event, connection_events.ConnectionsTaken)]
         assert told == [connection_events.ConnectionsTaken(connections=64, strangers=20)]
+
+
+async def test_a_system_that_gives_no_more_connections_is_told() -> None:
+    async with open_hall() as hall:
+        hall.transport.happens(AcceptFailed(cause="too many open files; raise the limit"))
+        await wait_all_tasks_blocked()
+        assert connection_events.AcceptFailed(cause="too many open files; raise the limit") in hall.sink.events
