@@ -1,6 +1,7 @@
 """Settings of a command: from files, variables and its arguments, and the arguments that make them again."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -57,14 +58,46 @@ def whole_number(text: str) -> int:
 
     Raises: typer.BadParameter below 1, above what an int64 holds, or when it is no whole number.
     """
+    value = _whole_number_within(1, _TOO_MANY - 1, text)
+    if value is None:
+        raise typer.BadParameter(f"expected a whole number from 1 to 2^63 - 1, such as 100000 or 1e5, got {text!r}")
+    return value
+
+
+def whole_number_from(least: int, to: int) -> Callable[[str], int]:
+    """Return what reads an option that is a whole number in [least, to]; it raises typer.BadParameter for any other."""
+
+    def read(text: str) -> int:
+        value = _whole_number_within(least, to, text)
+        if value is None:
+            raise typer.BadParameter(f"expected a whole number from {least} to {to}, got {text!r}")
+        return value
+
+    return read
+
+
+def _whole_number_within(least: int, most: int, text: str) -> int | None:
     try:
         value = Decimal(text)
-        counts = 1 <= value < _TOO_MANY and value == value.to_integral_value()
+        counts = least <= value <= most and value == value.to_integral_value()
     except InvalidOperation:  # no number, or NaN
         counts = False
-    if not counts:
-        raise typer.BadParameter(f"expected a whole number from 1 to 2^63 - 1, such as 100000 or 1e5, got {text!r}")
-    return int(value)
+    return int(value) if counts else None
+
+
+def one_of(*valid: str) -> Callable[[str], str]:
+    """Return what reads a word that is one of `valid`; it raises typer.BadParameter for any other."""
+
+    def read(text: str) -> str:
+        if text in valid:
+            return text
+        from peer.config.likeness import nearest
+
+        near = nearest(text, valid)
+        hint = f"; did you mean {near}?" if near else ""
+        raise typer.BadParameter(f"expected one of {', '.join(valid)}, got {text!r}{hint}")
+
+    return read
 
 
 def load(files: list[Path] | None, overrides: list[str] | None) -> "Config":

@@ -1,15 +1,22 @@
 """`murmur bench`: how fast this machine trains."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from peer.commands import exits
+from peer.commands import arguments, exits
 
 
 def bench_command(
     *,
-    what: Annotated[Literal["env", "train"], typer.Argument(help="env: stepping alone. train: PPO end to end.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            parser=arguments.one_of("env", "train"),
+            metavar="env|train",
+            help="env: stepping alone. train: PPO end to end.",
+        ),
+    ],
     env: Annotated[str | None, typer.Option(help="Which environment. Default: CartPole-v1.")] = None,
     setting: Annotated[
         str | None,

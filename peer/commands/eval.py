@@ -18,8 +18,20 @@ def eval_command(
             help="What a peer, or `murmur train`, saved; or a folder: the run in it that was written to last.",
         ),
     ] = arguments.DEFAULT_DATA_DIR,
-    episodes: Annotated[int, typer.Option(min=1, max=100_000, help="Greedy episodes to average.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the episodes.")] = 1_000_000_000,
+    episodes: Annotated[
+        int,
+        typer.Option(
+            parser=arguments.whole_number_from(1, to=100_000),
+            metavar="N",
+            help="Greedy episodes to average, up to 100000.",
+        ),
+    ] = 20,
+    seed: Annotated[
+        int,
+        typer.Option(
+            parser=arguments.whole_number_from(0, to=2**63 - 1), metavar="N", help="Seed of the episodes, 0 to 2^63 - 1."
+        ),
+    ] = 1_000_000_000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     env: Annotated[
         str | None,

@@ -18,11 +18,21 @@ def log_command(
         Path,
         arguments.data_dir_option("storage.data_dir of a peer, one slot or run in it, or a copy of any of these."),
     ] = arguments.DEFAULT_DATA_DIR,
-    slot: Annotated[int | None, typer.Option(min=0, help="Which peer's journal. Default: the last written.")] = None,
+    slot: Annotated[
+        int | None,
+        typer.Option(
+            parser=arguments.whole_number_from(0, to=4095),
+            metavar="N",
+            help="Which peer's journal. Default: the last written.",
+        ),
+    ] = None,
     run: Annotated[
         str | None, typer.Option(metavar="NAME", help="Beginning of the run folder's name. Default: the last written.")
     ] = None,
-    count: Annotated[int | None, typer.Option("-n", min=1, help="Show so many rounds, the newest.")] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("-n", parser=arguments.whole_number, metavar="N", help="Show so many rounds, the newest."),
+    ] = None,
     peer: Annotated[
         str | None,
         typer.Option(metavar="PEER", help="Only rounds that it had part in: a name, a peer id, or the end of one."),

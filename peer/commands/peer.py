@@ -10,7 +10,8 @@ def peer_command(config: arguments.ConfigFiles = None, overrides: arguments.Over
 
     It trains at once, alone if need be, and merges with the peers that it finds by network.dns and
     network.addresses. Identity and state are kept in storage.data_dir, in a slot-N that no other process holds;
-    started again, it goes on from there. Exit code: 0 when done or stopped, 2 when it cannot start.
+    started again, it goes on from there. Exit code: 0 when done or stopped, 1 when its environment in Python failed, 2
+    when it cannot start.
 
     \b
     Examples:

@@ -1,7 +1,7 @@
 """`murmur simulate`: a whole swarm in this process."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -42,8 +42,18 @@ def simulate_command(
         typer.Option(metavar="FROM-TO:SHARE", help="A cut that heals, such as 20s-40s:0.5; may be given again."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal runs, to the last byte.")] = 1,
-    seeds: Annotated[int, typer.Option(min=1, help="Run so many seeds, from --seed on; stop at one that fails.")] = 1,
-    agent: Annotated[Literal["toy", "native"], typer.Option(help="What learns: a toy, or PPO in C++.")] = "toy",
+    seeds: Annotated[
+        int,
+        typer.Option(
+            parser=arguments.whole_number, metavar="N", help="Run so many seeds, from --seed on; stop at one that fails."
+        ),
+    ] = 1,
+    agent: Annotated[
+        str,
+        typer.Option(
+            parser=arguments.one_of("toy", "native"), metavar="toy|native", help="What learns: a toy, or PPO in C++."
+        ),
+    ] = "toy",
     params: Annotated[int | None, typer.Option(help="Parameters of the toy's model. Default: 64.")] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw the run; with --seeds each into FILE-SEED.png.")

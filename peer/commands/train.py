@@ -92,7 +92,7 @@ def train_command(
 
     Equal seeds give equal models. Ctrl-C saves what was learned so far; a second one ends at once. --resume goes on as
     if the run had never ended. Progress goes to stderr, the summary to stdout. Exit code: 0 when solved, out of steps
-    or stopped, 1 when training diverged, 2 when it cannot start.
+    or stopped, 1 when training diverged or its environment in Python failed, 2 when it cannot start.
 
     \b
     Examples:

@@ -8,10 +8,24 @@ from peer.commands import arguments, exits
 
 
 def up_command(
-    peers: Annotated[int, typer.Option("--peers", "-n", min=1, max=64, help="How many peer processes.")] = 3,
+    peers: Annotated[
+        int,
+        typer.Option(
+            "--peers",
+            "-n",
+            parser=arguments.whole_number_from(1, to=64),
+            metavar="N",
+            help="How many peer processes, 1 to 64.",
+        ),
+    ] = 3,
     config: arguments.ConfigFiles = None,
     base_port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65_000, help="First port on 127.0.0.1; 0: any free ones.")
+        int,
+        typer.Option(
+            parser=arguments.whole_number_from(0, to=65_000),
+            metavar="PORT",
+            help="First port on 127.0.0.1, up to 65000; 0: any free ones.",
+        ),
     ] = 0,
     overrides: arguments.Overrides = None,
 ) -> None:
@@ -19,7 +33,7 @@ def up_command(
 
     Every peer is told the addresses of all; none is special. Kill one with kill -9 and watch the others go on.
     Started again, the swarm goes on where it was stopped, and one that has finished says so. Exit code: 0 when
-    every peer ended well or was killed by hand, 2 when they cannot start.
+    every peer ended well or was killed by hand, 2 when they cannot start, else that of the first peer that did not.
 
     \b
     Examples:

@@ -35,6 +35,13 @@ def test_what_is_no_peer_id_is_called_that(swarm: Path, peer: str, why: str) -> 
     assert (refused.exit_code, refused.stderr) == (2, told)
 
 
+def test_missing_list_is_told_with_a_command_that_makes_it(tmp_path: Path) -> None:
+    path = tmp_path / "swarm.json"
+    told = murmur("show", path).stderr.rstrip("\n")
+    assert told == f"murmur: there is no allow-list {path}: make one by 'murmur allow-list new {path} --run NAME'"
+    assert murmur("new", path, "--run", "cartpole").exit_code == 0
+
+
 @pytest.mark.parametrize("option", ["--name", "--role"])
 @pytest.mark.parametrize("label", ["x" * 33, "alice\n", "é", "a\tb"])
 def test_label_that_no_list_may_hold_is_refused_and_the_list_stays(swarm: Path, option: str, label: str) -> None:

@@ -241,6 +241,24 @@ def test_bad_option_is_refused_with_a_hint_at_help(arguments: tuple[str, ...]) -
 
 
 @pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("up -n 65", "'--peers' / '-n': expected a whole number from 1 to 64, got '65'"),
+        ("up --base-port x", "'--base-port': expected a whole number from 0 to 65000, got 'x'"),
+        ("eval --episodes 0", "'--episodes': expected a whole number from 1 to 100000, got '0'"),
+        ("eval --seed 1e400", f"'--seed': expected a whole number from 0 to {2**63 - 1}, got '1e400'"),
+        ("log --slot 4096", "'--slot': expected a whole number from 0 to 4095, got '4096'"),
+        ("log -n 0", "'-n': expected a whole number from 1 to 2^63 - 1, such as 100000 or 1e5, got '0'"),
+        ("bench trian", "'env|train': expected one of env, train, got 'trian'; did you mean train?"),
+        ("simulate --agent toys", "'--agent': expected one of toy, native, got 'toys'; did you mean toy?"),
+        ("simulate --agent x", "'--agent': expected one of toy, native, got 'x'"),
+    ],
+)
+def test_value_of_an_option_is_refused_with_what_was_expected(arguments: str, told: str) -> None:
+    assert _refused(*arguments.split()).splitlines()[-1] == f"Error: Invalid value for {told}"
+
+
+@pytest.mark.parametrize(
     "override",
     ["network.port=5", "network.listen_host=::1", "network.addresses=[/ip4/192.0.2.7/tcp/1]", "storage.slot=3"],
 )
