@@ -29,7 +29,9 @@ def eval_command(
     seed: Annotated[
         int,
         typer.Option(
-            parser=arguments.whole_number_from(0, to=2**63 - 1), metavar="N", help="Seed of the episodes, 0 to 2^63 - 1."
+            parser=arguments.whole_number_from(0, to=2**63 - 1),
+            metavar="N",
+            help="Seed of the episodes, 0 to 2^63 - 1.",
         ),
     ] = 1_000_000_000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",

@@ -45,7 +45,9 @@ def simulate_command(
     seeds: Annotated[
         int,
         typer.Option(
-            parser=arguments.whole_number, metavar="N", help="Run so many seeds, from --seed on; stop at one that fails."
+            parser=arguments.whole_number,
+            metavar="N",
+            help="Run so many seeds, from --seed on; stop at one that fails.",
         ),
     ] = 1,
     agent: Annotated[

@@ -8,14 +8,12 @@ from peer.errors import StorageError
 from peer.storage.about_file import About, read_about
 from peer.storage.journal import JOURNAL_FILE
 from peer.storage.journal_reader import open_journal_reader
-from peer.storage.model_file import MODEL_FILE
+from peer.storage.model_file import MODEL_FILE, WHO_SAVES
 from peer.storage.names_file import load_names
 from peer.storage.slots import require_open_slots
 from peer.storage_failures import storage_errors
 from peer.telemetry.names import NameBook
 from peer.types import PeerId
-
-_WHO_SAVES = "a peer saves its model every round.snapshot_every rounds and when it ends, `murmur train` when it ends"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +75,10 @@ def find_model(path: Path) -> Path:
         written[folder / MODEL_FILE] = _last_written(folder)
     if not written:
         require_open_slots(path)
-        raise StorageError(f"there is no model in {path}: name another folder or a file; {_WHO_SAVES}")
+        raise StorageError(f"there is no model in {path}: name another folder or a file; {WHO_SAVES}")
     newest = max(written, key=lambda file: written[file])
     if not newest.is_file():
-        raise StorageError(f"there is no model in {newest.parent} yet: {_WHO_SAVES}")
+        raise StorageError(f"there is no model in {newest.parent} yet: {WHO_SAVES}")
     return newest
 
 

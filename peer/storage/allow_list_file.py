@@ -31,7 +31,9 @@ def load_allow_list(path: Path) -> AllowListFile:
     try:
         return parse_allow_list(read_allow_list(path))
     except FileNotFoundError as error:
-        raise StorageError(f"there is no allow-list {path}: make one by 'murmur allow-list new {path} --run NAME'") from error
+        raise StorageError(
+            f"there is no allow-list {path}: make one by 'murmur allow-list new {path} --run NAME'"
+        ) from error
     except ProtocolError as error:
         raise StorageError(f"{path}: {error.detail}") from error
 

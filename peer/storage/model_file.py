@@ -28,6 +28,9 @@ from peer.wire.hashing import hashed_parts, model_hash
 MODEL_FILE = "model.safetensors"
 """Its name in the folder of a run."""
 
+WHO_SAVES = "a peer saves its model every round.snapshot_every rounds and at the end, `murmur train` every 30 s"
+"""What to tell where there is none."""
+
 _FORMAT = "murmuration model 1"
 _LENGTH_BYTES = 8
 _STATE_SUFFIX = ".state"
@@ -81,7 +84,7 @@ def load_model(path: Path) -> ModelFile:
             moments = Moments(count=count, mean=mean, m2=m2)
             state = ModelState(params=file.get_tensor("params"), moments=moments, outer=outer)
     except FileNotFoundError as error:
-        raise StorageError(f"there is no model at {path}: a peer saves it when it ends, `murmur train` too") from error
+        raise StorageError(f"there is no model at {path}: {WHO_SAVES}") from error
     except (SafetensorError, OSError, TypeError) as error:  # TypeError: of a type that numpy lacks, as BF16
         raise StorageError(f"{path} cannot be read as a model: {_why(path, error)}") from error
     return ModelFile(state=state, settings=settings)

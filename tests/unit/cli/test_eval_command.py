@@ -111,7 +111,8 @@ def test_ctrl_c_ends_an_evaluation_at_once(tmp_path: Path) -> None:
 
 
 def test_eval_of_no_file_says_which_to_give() -> None:
-    assert "there is no model at gone.safetensors" in _refused("eval", "gone.safetensors")
+    said = _refused("eval", "gone.safetensors")
+    assert said.startswith("murmur: there is no model at gone.safetensors: a peer saves its model every round.snap")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00" * 7, b"not a model at all", b"\xff" * 64, bytes(4096)])

@@ -48,7 +48,7 @@ def test_what_a_lone_learner_saved_is_found_too(tmp_path: Path) -> None:
 
 
 def test_folder_without_any_model_says_who_saves_one(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"there is no model in .*: name another .*`murmur train` when it ends"):
+    with pytest.raises(StorageError, match=r"there is no model in .*: name another .*`murmur train` every 30 s"):
         find_model(tmp_path)
 
 
