@@ -43,9 +43,9 @@ from peer.network.libp2p_requests import RequestStreams
 from peer.network.libp2p_settings import Libp2pSettings
 from peer.network.libp2p_yamux import muxer_of
 from peer.network.transport import (
-    AcceptFailed,
     MAX_GOSSIP_BYTES,
     MAX_MESSAGE_BYTES,
+    AcceptFailed,
     Content,
     DownloadHandler,
     GossipMessage,
