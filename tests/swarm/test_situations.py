@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from peer.rounds import anti_entropy, snapshots
+from peer.rounds.entry import Entry
 from peer.rounds.rules import RoundRules
+from peer.rounds.snapshot import encode_snapshot
 from peer.types import Digest, ModelState
 from peer.wire.hashing import digest_of, model_hash
 from tests.swarm.judgement import (
@@ -263,9 +265,14 @@ def test_who_asks_for_all_states_in_turn_has_a_few_of_them_made_again_each_round
 ) -> None:
     swarm = MachineSwarm(4, seed=3)
     swarm.run(30.0)
-    machine, made = swarm.members[0].machine, []
-    encode = snapshots.encode_snapshot
-    monkeypatch.setattr(snapshots, "encode_snapshot", lambda entry: made.append(entry.round) or encode(entry))
+    machine = swarm.members[0].machine
+    made: list[int] = []
+
+    def noted(entry: Entry) -> bytes:
+        made.append(entry.round)
+        return encode_snapshot(entry)
+
+    monkeypatch.setattr(snapshots, "encode_snapshot", noted)
     machine.blob(Digest(bytes(32)))
     names = list(machine._snapshots._names.values())
     assert len(made) == len(names) > 3, "one search for an unknown name names all states"
