@@ -11,6 +11,9 @@ from peer.types import PeerId
 
 MAX_ADDRESS_CHARS = 512
 
+_USUAL_PORT = "4001"
+"""The default of network.port."""
+
 _FAMILY_OF = {
     "ip4": socket.AF_INET,
     "dns4": socket.AF_INET,
@@ -74,12 +77,19 @@ def parse_tcp_address(text: str) -> TcpAddress:
 
 
 def _as_multiaddr(text: str) -> str | None:
-    """Return what `host:port` is as a multiaddr; None where `text` is no such pair."""
-    if "/" in text:  # also in what would be the port: `meant` is then no address either, and would be asked about again
-        return None
-    host, _, port = text.rpartition(":")
-    kind = "ip4" if host.replace(".", "").isdecimal() else "dns4"
-    meant = f"/{kind}/{host}/tcp/{port}"
+    """Return what a host, or `host:port`, is as a multiaddr; None where `text` is neither."""
+    if re.fullmatch("/(ip|dns)[46]?/[^/]+", text):
+        place, port = text, _USUAL_PORT
+    elif "/" in text or not re.search("[.:]", text):  # a word alone may be anything
+        return None  # with a "/" in what would be the port, it would be no address either, and be asked about again
+    else:
+        host, colon, port = text.rpartition(":")
+        if not colon or (":" in host and not host.endswith("]")):  # a colon of an IPv6 address
+            host, port = text, _USUAL_PORT
+        bare = host.removeprefix("[").removesuffix("]")  # as in URLs: [2001:db8::7]:4001
+        kind = "ip6" if ":" in bare else "ip4" if bare.replace(".", "").isdecimal() else "dns4"
+        place = f"/{kind}/{bare}"
+    meant = f"{place}/tcp/{port}"
     return meant if is_dialable(meant) else None
 
 
