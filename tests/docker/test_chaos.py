@@ -14,7 +14,7 @@ from peer.rounds.roster import seal_order
 from peer.types import Digest, PeerId
 from tests.docker import event_log, links
 from tests.docker.chaos_swarm import ChaosSwarm, read_file
-from tests.docker.compose_swarm import Container, now
+from tests.docker.compose_swarm import Container, now, started_at
 
 pytestmark = pytest.mark.chaos
 PEERS = 8
@@ -22,12 +22,16 @@ ROUND_S = 10.0
 """Survivors of a fault seal again within this time."""
 
 SOON_S = 60.0
-_LATELY = timedelta(seconds=ROUND_S)
 RNG = random.Random(20260203)
 
 
 def ids_of(containers: list[Container], chaos: ChaosSwarm) -> dict[str, Container]:
     return {event_log.peer_id(chaos.swarm.events(container)): container for container in containers}
+
+
+def _sealed_lately(container: Container, chaos: ChaosSwarm) -> list[event_log.Event]:
+    """Return the rounds that it saw sealed in the last seconds of its present life."""
+    return chaos.sealed(container, max(now() - timedelta(seconds=ROUND_S), started_at(container)))
 
 
 # --- deaths -------------------------------------------------------------------------------------------------------
@@ -57,7 +61,7 @@ def test_sealer_killed_in_every_round_for_twenty_rounds_the_swarm_goes_on(chaos:
     kills = 0
     for _ in range(20):
         running = {peer: each for peer, each in by_id.items() if _state(each) == "running"}
-        awake = {peer: sealed for peer, each in running.items() if (sealed := chaos.sealed(each, now() - _LATELY))}
+        awake = {peer: seen for peer, each in running.items() if (seen := _sealed_lately(each, chaos))}
         newest = awake[RNG.choice(sorted(awake))][-1]
         first = seal_order(Digest(bytes.fromhex(newest["manifest"])), (PeerId(peer) for peer in running))[0]
         struck = now()
