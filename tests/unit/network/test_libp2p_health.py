@@ -11,7 +11,7 @@ from libp2p.network.connection.swarm_connection import SwarmConn
 from trio.testing import MockClock
 
 from peer.errors import TransportError
-from peer.network import libp2p_health
+from peer.network import libp2p_health, libp2p_tcp
 from peer.network.libp2p_health import watch_health
 from peer.network.libp2p_transport import Libp2pTransport
 from peer.network.transport import PeerConnected, PeerDisconnected
@@ -33,8 +33,9 @@ async def test_silent_peer_is_given_up_with_the_cause() -> None:
         assert not one.connected_peers()
 
 
-async def test_silent_peer_with_a_full_socket_is_given_up_too() -> None:
+async def test_silent_peer_with_a_full_socket_is_given_up_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A goodbye to a peer that does not read blocks: the socket is closed without one."""
+    monkeypatch.setattr(libp2p_tcp, "STALL_S", 1.0)
     async with (
         open_peer(1, ping_interval_s=0.2, ping_timeout_s=0.3) as one,
         open_peer(2) as other,
