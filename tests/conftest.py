@@ -1,6 +1,8 @@
 """What holds for every test: none of them is timed, and those that start several peers do not run side by side."""
 
+import gc
 import signal
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +17,19 @@ settings.load_profile("untimed")
 for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:  # in the background of a script, or under nohup; children inherit it
         signal.signal(number, usual)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave the half a million objects of thousands of tests and their modules to no garbage collection: each of all
+    that there is would take 0.3 s longer."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 class OneSwarmAtATime(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
