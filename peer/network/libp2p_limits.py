@@ -94,7 +94,7 @@ class PeerLimits:
         now = trio.current_time()
         admitted = self._counted(admitted=self._strangers.admits(host_key(host), what, now, amount=amount))
         if not admitted:
-            self._close(peer, f"strangers at its host took more {what} than they may together")
+            self._close(peer, f"strangers at its host had more {what} than they may together")
         return admitted
 
     def _counted(self, *, admitted: bool) -> bool:
