@@ -64,21 +64,27 @@ def whole_number(text: str) -> int:
     return value
 
 
-def whole_number_from(least: int, to: int) -> Callable[[str], int]:
-    """Return what reads an option that is a whole number in [least, to]; it raises typer.BadParameter for any other."""
+def whole_number_from(least: int, to: int | None = None) -> Callable[[str], int]:
+    """Return what reads an option that is a whole number in [least, to]; it raises typer.BadParameter for any other.
+
+    to: None where too many is as good as all; the number read then stays below what an int64 holds.
+    """
 
     def read(text: str) -> int:
         value = _whole_number_within(least, to, text)
         if value is None:
-            raise typer.BadParameter(f"expected a whole number from {least} to {to}, got {text!r}")
+            bounds = f"of at least {least}" if to is None else f"from {least} to {to}"
+            raise typer.BadParameter(f"expected a whole number {bounds}, got {text!r}")
         return value
 
     return read
 
 
-def _whole_number_within(least: int, most: int, text: str) -> int | None:
+def _whole_number_within(least: int, most: int | None, text: str) -> int | None:
     try:
         value = Decimal(text)
+        if most is None:
+            value, most = min(value, Decimal(_TOO_MANY - 1)), _TOO_MANY - 1
         counts = least <= value <= most and value == value.to_integral_value()
     except InvalidOperation:  # no number, or NaN
         counts = False

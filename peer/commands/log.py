@@ -31,7 +31,7 @@ def log_command(
     ] = None,
     count: Annotated[
         int | None,
-        typer.Option("-n", parser=arguments.whole_number, metavar="N", help="Show so many rounds, the newest."),
+        typer.Option("-n", parser=arguments.whole_number_from(1), metavar="N", help="Show so many rounds, the newest."),
     ] = None,
     peer: Annotated[
         str | None,

@@ -89,7 +89,7 @@ async def test_a_megabyte_comes_with_the_request_alone_and_in_few_steps() -> Non
             trio.lowlevel.remove_instrument(steps)
         request = 2 * 12 + len(proposal(TProtocol("/murmur/blob/1"))) + 4
         assert puller.counters()["bytes_sent"] - sent == request + LENGTH_BYTES + MAC_BYTES
-        assert steps.count <= 12  # they were 22; how many reads it takes is the kernel's affair
+        assert steps.count <= 16  # 9 to 13, they were 22; how many reads it takes is the kernel's affair
 
 
 @pytest.mark.parametrize(("max_bytes", "window_bytes"), [(1000, 1256), (1 << 30, 4 << 20)])
