@@ -165,7 +165,7 @@ class PeerProcess:
         """Be part of the swarm. The transport is the outermost block: what it raises must not come in a group."""
         newer: OwnIdentityRunsTwice | None = None
         status = StatusDesk(self._slot.path, self._facts(start), self._log)
-        with trio.open_signal_receiver(*heeded(*STOP_SIGNALS)) as signals:
+        with status.open, trio.open_signal_receiver(*heeded(*STOP_SIGNALS)) as signals:
             early.pass_on()
             async with (
                 open_libp2p_transport(transport_settings(self._config), self._identity) as transport,

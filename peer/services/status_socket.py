@@ -30,23 +30,30 @@ _PAUSE_S: Seconds = 0.1
 """Until somebody may have closed something; whoever asks waits in the queue."""
 
 
-async def serve_status(slot: Path, status: Callable[[], Status]) -> Never:
-    """Answer until cancelled. Raises: StorageError when the socket cannot be made."""
+@contextmanager
+def status_listener(slot: Path) -> Iterator[trio.socket.SocketType]:
+    """Hold the socket at which `serve_status` answers. Raises: StorageError when it cannot be made."""
     path = slot / SOCKET_FILE
-    with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+    plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with trio.socket.from_stdlib_socket(plain) as listener:
         with storage_errors("make", path):
             path.unlink(missing_ok=True)  # of an earlier life; the slot is ours alone
             with short_path(path) as name:
-                await listener.bind(name)
+                plain.bind(name)
             path.chmod(0o600)
         listener.listen(_BACKLOG)
         try:
-            while True:
-                with await _accepted(listener) as connection:
-                    await _answer(connection, msgspec.json.encode(status()))
+            yield listener
         finally:
             with suppress(OSError):  # a disk that is read-only by now: the next life removes it
                 path.unlink(missing_ok=True)
+
+
+async def serve_status(listener: trio.socket.SocketType, status: Callable[[], Status]) -> Never:
+    """Answer until cancelled; whoever asks after that waits until the listener is served again, or closed."""
+    while True:
+        with await _accepted(listener) as connection:
+            await _answer(connection, msgspec.json.encode(status()))
 
 
 def read_status(slot: Path, *, timeout_s: Seconds) -> Status:

@@ -3,7 +3,7 @@
 import os
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -14,10 +14,15 @@ import trio
 
 from peer.errors import StorageError
 from peer.services.status_answer import Status
-from peer.services.status_socket import SOCKET_FILE, read_status, serve_status, short_path
+from peer.services.status_socket import SOCKET_FILE, read_status, serve_status, short_path, status_listener
 from tests.unit.services.statuses import status
 
 PATIENCE_S = 30.0
+
+
+async def serve(slot: Path, status: Callable[[], Status]) -> None:
+    with status_listener(slot) as listener:
+        await serve_status(listener, status)
 
 
 async def ask(slot: Path) -> Status:
@@ -31,14 +36,38 @@ async def listening(slot: Path) -> None:
 
 async def test_every_connection_gets_the_state_of_the_moment(tmp_path: Path, nursery: trio.Nursery) -> None:
     answers = iter((status(1), status(2)))
-    nursery.start_soon(serve_status, tmp_path, lambda: next(answers))
+    nursery.start_soon(serve, tmp_path, lambda: next(answers))
     await listening(tmp_path)
     assert [(await ask(tmp_path)).round, (await ask(tmp_path)).round] == [1, 2]
 
 
+async def test_who_asks_between_two_ways_of_answering_waits_for_the_second(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    """As when a process takes no part any more: it runs, and was said not to."""
+    with status_listener(tmp_path) as listener:
+        with trio.move_on_after(0.0):
+            await serve_status(listener, status)
+        answers: list[Status] = []
+
+        async def note() -> None:
+            answers.append(await ask(tmp_path))
+
+        nursery.start_soon(note)
+        await trio.sleep(0.05)
+        assert not answers
+        with trio.move_on_after(PATIENCE_S) as scope:
+            nursery.start_soon(serve_status, listener, lambda: status(2))
+            while not answers:  # noqa: ASYNC110
+                await trio.sleep(0.001)
+        assert not scope.cancelled_caught
+        assert answers[0].round == 2
+        nursery.cancel_scope.cancel()
+
+
 async def test_readers_that_leave_early_or_send_garbage_cost_nothing(tmp_path: Path, nursery: trio.Nursery) -> None:
     large = msgspec.structs.replace(status(), waiting_for="x" * 4_000_000)  # does not fit a socket's buffer
-    nursery.start_soon(serve_status, tmp_path, lambda: large)
+    nursery.start_soon(serve, tmp_path, lambda: large)
     await listening(tmp_path)
     for data in (b"", b"GET / HTTP/1.1\r\n\r\n", os.urandom(5000)):
         with socket.socket(socket.AF_UNIX) as rude, short_path(tmp_path / SOCKET_FILE) as name:
@@ -79,7 +108,7 @@ def no_descriptor_left() -> Iterator[None]:
 async def test_reader_that_comes_when_no_descriptor_is_left_is_answered_later(
     tmp_path: Path, nursery: trio.Nursery
 ) -> None:
-    nursery.start_soon(serve_status, tmp_path, status)
+    nursery.start_soon(serve, tmp_path, status)
     await listening(tmp_path)
     with socket.socket(socket.AF_UNIX) as patient, short_path(tmp_path / SOCKET_FILE) as name:
         patient.settimeout(PATIENCE_S)
@@ -92,7 +121,7 @@ async def test_reader_that_comes_when_no_descriptor_is_left_is_answered_later(
 async def test_a_folder_deeper_than_a_socket_address_holds_works(tmp_path: Path, nursery: trio.Nursery) -> None:
     slot = tmp_path / ("d" * 100) / ("e" * 100)
     slot.mkdir(parents=True)
-    nursery.start_soon(serve_status, slot, status)
+    nursery.start_soon(serve, slot, status)
     await listening(slot)
     assert (await ask(slot)).round == 7
 
@@ -100,7 +129,7 @@ async def test_a_folder_deeper_than_a_socket_address_holds_works(tmp_path: Path,
 async def test_the_socket_of_an_earlier_life_is_replaced_and_ours_removed(tmp_path: Path) -> None:
     (tmp_path / SOCKET_FILE).write_text("left behind")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve_status, tmp_path, status)
+        nursery.start_soon(serve, tmp_path, status)
         await listening(tmp_path)
         assert (await ask(tmp_path)).round == 7
         nursery.cancel_scope.cancel()
@@ -109,7 +138,7 @@ async def test_the_socket_of_an_earlier_life_is_replaced_and_ours_removed(tmp_pa
 
 async def test_a_folder_that_is_gone_is_a_storage_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"status\.sock"):
-        await serve_status(tmp_path / "gone", status)
+        await serve(tmp_path / "gone", status)
 
 
 def test_nobody_there_is_told_apart_from_an_answer(tmp_path: Path) -> None:
