@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 import peer.commands.exits
 import peer.commands.simulate
@@ -21,8 +20,7 @@ from peer.config.load import load_config
 from peer.config.schema import Config
 from peer.config.unread import is_read
 from peer.errors import StorageError, TransportError
-
-RUNNER = CliRunner()
+from tests.unit.cli.refusals import RUNNER, refused
 
 
 @pytest.fixture(autouse=True)
@@ -39,15 +37,6 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     configs: list[Config] = []
     monkeypatch.setattr(peer.process, "run_process", lambda config, **_: configs.append(config))
     return configs
-
-
-def _refused(*arguments: str) -> str:
-    """Return the one message of a command that is refused."""
-    result = RUNNER.invoke(peer.commands.table.app, list(arguments))
-    assert result.exit_code == 2, result.output
-    assert "Traceback" not in result.output
-    assert result.stdout == ""
-    return result.stderr.rstrip("\n")
 
 
 @pytest.mark.parametrize(
@@ -151,33 +140,33 @@ def test_version_and_help_load_neither_libtorch_nor_libp2p() -> None:
     ],
 )
 def test_mistake_on_the_command_line_is_named_once(command: str, setting: str, message: str) -> None:
-    error = _refused(command, setting)
+    error = refused(command, setting)
     assert error.startswith(f"murmur: command line '{setting}': {message}")
     assert "\n" not in error
 
 
 def test_mistake_in_a_file_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text("round:\n  train_s: 1.0\n  grace: 2.0\n")
-    error = _refused("peer", "--config", "my.yaml")
+    error = refused("peer", "--config", "my.yaml")
     assert error.startswith("murmur: my.yaml:3: round.grace: unknown key; did you mean round.grace_s?")
 
 
 def test_mistake_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MURMUR_NETWORK__PORT", "eighty")
-    error = _refused("peer")
+    error = refused("peer")
     assert "MURMUR_NETWORK__PORT" in error
     assert "network.port: expected a whole number from 0 to 65535, got 'eighty' (text)" in error
 
 
 @pytest.mark.parametrize("key", ["addresses", "announce"])
 def test_address_that_nobody_can_dial_is_refused_with_its_key(key: str) -> None:
-    said = _refused("peer", f"network.{key}=[/ip4/192.0.2.7/tcp/1,/dns4/a..b/tcp/1]")
+    said = refused("peer", f"network.{key}=[/ip4/192.0.2.7/tcp/1,/dns4/a..b/tcp/1]")
     assert f": network.{key}.1: expected a multiaddr" in said
     assert "expected 1 to 63 characters between the dots" in said
 
 
 def test_missing_config_file_is_named() -> None:
-    assert _refused("peer", "-c", "gone.yaml") == "murmur: gone.yaml: no such file; check the path"
+    assert refused("peer", "-c", "gone.yaml") == "murmur: gone.yaml: no such file; check the path"
 
 
 def test_config_file_beside_the_user_is_read_by_itself(tmp_path: Path, started: list[Config]) -> None:
@@ -219,7 +208,7 @@ def test_peer_that_cannot_start_says_why_and_exits_2(monkeypatch: pytest.MonkeyP
         raise error
 
     monkeypatch.setattr(peer.process, "run_process", fail)
-    assert _refused("peer") == f"murmur: {error}"
+    assert refused("peer") == f"murmur: {error}"
 
 
 def test_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +224,7 @@ def test_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     [("up", "-n", "0"), ("up", "-n", "65"), ("up", "--peers", "three"), ("up", "--base-port", "65001"), ("dance",)],
 )
 def test_bad_option_is_refused_with_a_hint_at_help(arguments: tuple[str, ...]) -> None:
-    error = _refused(*arguments)
+    error = refused(*arguments)
     assert error.startswith("Usage: ")
     assert "-h' for help" in error
 
@@ -257,7 +246,7 @@ def test_bad_option_is_refused_with_a_hint_at_help(arguments: tuple[str, ...]) -
     ],
 )
 def test_value_of_an_option_is_refused_with_what_was_expected(arguments: str, told: str) -> None:
-    assert _refused(*arguments.split()).splitlines()[-1] == f"Error: Invalid value for {told}"
+    assert refused(*arguments.split()).splitlines()[-1] == f"Error: Invalid value for {told}"
 
 
 @pytest.mark.parametrize(
@@ -266,14 +255,14 @@ def test_value_of_an_option_is_refused_with_what_was_expected(arguments: str, to
 )
 def test_up_refuses_what_it_sets_for_each_peer_itself(override: str) -> None:
     key = override.partition("=")[0]
-    assert _refused("up", "round.train_s=1", override).startswith(
+    assert refused("up", "round.train_s=1", override).startswith(
         f"murmur: command line '{override}': {key}: `murmur up` gives every peer its own"
     )
 
 
 @pytest.mark.parametrize("run", ["Bad Run", "", "a/b", "x" * 49])
 def test_allow_list_of_no_possible_run_is_not_made(tmp_path: Path, run: str) -> None:
-    said = _refused("allow-list", "new", "swarm.json", "--run", run)
+    said = refused("allow-list", "new", "swarm.json", "--run", run)
     assert said == f"murmur: --run: expected 1 to 48 characters of a-z, 0-9 and '-', as of run.name, got {run!r}"
     assert not (tmp_path / "swarm.json").exists()
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import peer.commands.exits
 import peer.commands.simulate
@@ -23,8 +22,7 @@ from peer.native import PpoAgent, PpoSettings, make_ppo_agent
 from peer.storage.model_file import ModelFile, load_model, save_model
 from peer.types import ModelState, Moments
 from peer.wire.hashing import hashed_parts, model_hash
-
-RUNNER = CliRunner()
+from tests.unit.cli.refusals import RUNNER, refused
 
 
 @pytest.fixture(autouse=True)
@@ -33,15 +31,6 @@ def outside_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(peer.commands.exits, "on_stop", lambda _: None)
     monkeypatch.setattr(peer.commands.exits, "end_by_signals", lambda: None)
-
-
-def _refused(*arguments: str) -> str:
-    """Return the one message of a command that is refused."""
-    result = RUNNER.invoke(peer.commands.table.app, list(arguments))
-    assert result.exit_code == 2, result.output
-    assert "Traceback" not in result.output
-    assert result.stdout == ""
-    return result.stderr.rstrip("\n")
 
 
 def _save(
@@ -90,9 +79,9 @@ def test_eval_as_json_holds_every_return_and_their_spread(tmp_path: Path) -> Non
     assert f"; std {told['std_return']:.1f}, {told['min_return']:.1f} to {told['max_return']:.1f})" in text
 
 
-def test_eval_of_a_policy_that_overflows_is_refused(tmp_path: Path) -> None:
+def test_eval_of_a_policy_that_overflows_isrefused(tmp_path: Path) -> None:
     path = _save(tmp_path / "model.safetensors", fill=3e38)
-    assert f"{path} holds a policy that cannot act: policy output" in _refused("eval", str(path))
+    assert f"{path} holds a policy that cannot act: policy output" in refused("eval", str(path))
 
 
 def test_ctrl_c_ends_an_evaluation_at_once(tmp_path: Path) -> None:
@@ -111,15 +100,15 @@ def test_ctrl_c_ends_an_evaluation_at_once(tmp_path: Path) -> None:
 
 
 def test_eval_of_no_file_says_which_to_give() -> None:
-    said = _refused("eval", "gone.safetensors")
+    said = refused("eval", "gone.safetensors")
     assert said.startswith("murmur: there is no model at gone.safetensors: a peer saves its model every round.snap")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00" * 7, b"not a model at all", b"\xff" * 64, bytes(4096)])
-def test_eval_of_garbage_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_eval_of_garbage_isrefused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
-    assert str(path) in _refused("eval", str(path))
+    assert str(path) in refused("eval", str(path))
 
 
 def test_eval_of_a_folder_takes_the_model_in_it_and_says_which(tmp_path: Path) -> None:
@@ -129,33 +118,33 @@ def test_eval_of_a_folder_takes_the_model_in_it_and_says_which(tmp_path: Path) -
     assert result.stderr == f"{path}\n"
 
 
-def test_eval_of_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    assert f"there is no model in {tmp_path}: name another" in _refused("eval", str(tmp_path))
+def test_eval_of_a_folder_without_a_run_isrefused(tmp_path: Path) -> None:
+    assert f"there is no model in {tmp_path}: name another" in refused("eval", str(tmp_path))
 
 
-def test_eval_of_any_truncated_model_is_refused(tmp_path: Path) -> None:
+def test_eval_of_any_truncated_model_isrefused(tmp_path: Path) -> None:
     data = _save(tmp_path / "whole").read_bytes()
     path = tmp_path / "model.safetensors"
     for length in range(0, len(data), max(1, len(data) // 23)):
         path.write_bytes(data[:length])
-        assert str(path) in _refused("eval", str(path))
+        assert str(path) in refused("eval", str(path))
 
 
 @pytest.mark.parametrize(
     "changes",
     [{"env": "Pendulum-v1"}, {"env": "NoSuchEnv"}, {"hidden": "17"}, {"hidden": "a,b"}, {"hidden": ""}, {"size": 0}],
 )
-def test_eval_of_a_model_that_contradicts_itself_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+def test_eval_of_a_model_that_contradicts_itself_isrefused(tmp_path: Path, changes: dict[str, object]) -> None:
     path = _save(tmp_path / "model.safetensors", **changes)  # type: ignore[arg-type]  # names of its parameters
-    assert str(path) in _refused("eval", str(path))
+    assert str(path) in refused("eval", str(path))
 
 
 def test_eval_draws_no_first_weights_of_a_network_that_the_file_does_not_hold(tmp_path: Path) -> None:
     path = _save(tmp_path / "model.safetensors", hidden="512,512")
-    assert "hidden layers of (512, 512) units have 262144 weights" in _refused("eval", str(path))
+    assert "hidden layers of (512, 512) units have 262144 weights" in refused("eval", str(path))
 
 
-def test_eval_of_another_model_than_the_file_names_is_refused(tmp_path: Path) -> None:
+def test_eval_of_another_model_than_the_file_names_isrefused(tmp_path: Path) -> None:
     path = _save(tmp_path / "model.safetensors")
     state = load_model(path).state
     names = (model_hash(state).hex(), hashlib.sha256(b"".join(hashed_parts(state))).hexdigest())
@@ -163,10 +152,10 @@ def test_eval_of_another_model_than_the_file_names_is_refused(tmp_path: Path) ->
         _save(path, model_hash=name)
         assert RUNNER.invoke(peer.commands.table.app, ["eval", str(path), "--episodes", "1"]).exit_code == 0
     _save(path, model_hash="00" * 32)
-    assert f"{path} holds model {names[0][:12]}, but says that it is 000000000000" in _refused("eval", str(path))
+    assert f"{path} holds model {names[0][:12]}, but says that it is 000000000000" in refused("eval", str(path))
 
 
-def test_eval_of_numbers_that_numpy_lacks_is_refused(tmp_path: Path) -> None:
+def test_eval_of_numbers_that_numpy_lacks_isrefused(tmp_path: Path) -> None:
     path = _save(tmp_path / "model.safetensors")
     data = path.read_bytes()
     size = int.from_bytes(data[:8], "little")
@@ -174,7 +163,7 @@ def test_eval_of_numbers_that_numpy_lacks_is_refused(tmp_path: Path) -> None:
     header["params"] |= {"dtype": "BF16", "shape": [2 * header["params"]["shape"][0]]}
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
-    assert f"{path} cannot be read as a model" in _refused("eval", str(path))
+    assert f"{path} cannot be read as a model" in refused("eval", str(path))
 
 
 def test_eval_shows_no_control_characters_of_the_file(tmp_path: Path) -> None:
@@ -182,14 +171,14 @@ def test_eval_shows_no_control_characters_of_the_file(tmp_path: Path) -> None:
     result = RUNNER.invoke(peer.commands.table.app, ["eval", str(path), "--episodes", "1"])
     assert "of run \\x1b[31mred\\x07; std" in result.stdout
     _save(path, env="\x1b[31mred")
-    assert "unknown env '\\x1b[31mred'" in _refused("eval", str(path))
+    assert "unknown env '\\x1b[31mred'" in refused("eval", str(path))
 
 
 def test_eval_does_not_blame_the_file_for_a_device_that_is_not_here(tmp_path: Path) -> None:
     path = _save(tmp_path / "model.safetensors")
-    assert _refused("eval", str(path), "--device", "tpu").startswith("murmur: device ")
+    assert refused("eval", str(path), "--device", "tpu").startswith("murmur: device ")
 
 
 def test_eval_refuses_cuda_where_there_is_none(tmp_path: Path) -> None:
     path = _save(tmp_path / "model.safetensors")
-    assert "device" in _refused("eval", str(path), "--device", "tpu")
+    assert "device" in refused("eval", str(path), "--device", "tpu")

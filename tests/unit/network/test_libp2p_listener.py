@@ -1,11 +1,7 @@
 """Which address a listener on all of them is said to have, and that it tells when it cannot accept."""
 
 import errno
-import os
-import resource
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 import trio
@@ -15,6 +11,7 @@ from peer.network import libp2p_listener
 from peer.network.interfaces import InterfaceAddress
 from peer.network.libp2p_listener import bound_addresses, open_listeners
 from peer.network.transport import AcceptFailed
+from tests.descriptors import no_descriptor_left
 from tests.unit.network.loopback import PATIENCE_S, assert_serves, open_peer
 
 
@@ -43,22 +40,9 @@ async def test_a_process_without_a_free_descriptor_says_that_nobody_can_connect_
     async with open_peer(1) as peer:
         address = parse_tcp_address(peer.listen_addresses[0])
         with socket.socket() as dialler:
-            with no_free_descriptor():
+            with no_descriptor_left():
                 dialler.connect((address.host, address.port))
                 with trio.fail_after(PATIENCE_S):
                     event = await peer.events.receive()
             assert event == AcceptFailed(cause="too many open files; raise the limit of open files (ulimit -n)")
         await assert_serves(peer)
-
-
-@contextmanager
-def no_free_descriptor() -> Iterator[None]:
-    """Lower the soft limit of this process to just what it has open."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest_free = os.dup(0)
-    os.close(lowest_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,10 +1,9 @@
 """The status socket: every connection gets one whole answer, whatever it sends, and nobody can hold it up."""
 
 import os
-import resource
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -15,6 +14,7 @@ import trio
 from peer.errors import StorageError
 from peer.services.status_answer import Status
 from peer.services.status_socket import SOCKET_FILE, read_status, serve_status, short_path, status_listener
+from tests.descriptors import no_descriptor_left
 from tests.unit.services.statuses import status
 
 PATIENCE_S = 30.0
@@ -91,18 +91,6 @@ def test_answer_that_is_absurd_is_of_no_use_as_that_of_another_version_is(tmp_pa
         with pytest.raises(msgspec.DecodeError):
             read_status(tmp_path, timeout_s=PATIENCE_S)
         thread.join()
-
-
-@contextmanager
-def no_descriptor_left() -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = os.open(os.devnull, os.O_RDONLY)
-    os.close(lowest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_reader_that_comes_when_no_descriptor_is_left_is_answered_later(
