@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_eval_as_json_holds_every_return_and_their_spread(tmp_path: Path) -> Non
     assert f"; std {told['std_return']:.1f}, {told['min_return']:.1f} to {told['max_return']:.1f})" in text
 
 
-def test_eval_of_a_policy_that_overflows_isrefused(tmp_path: Path) -> None:
+def test_eval_of_a_policy_that_overflows_is_refused(tmp_path: Path) -> None:
     path = _save(tmp_path / "model.safetensors", fill=3e38)
     assert f"{path} holds a policy that cannot act: policy output" in refused("eval", str(path))
 
@@ -105,7 +106,7 @@ def test_eval_of_no_file_says_which_to_give() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00" * 7, b"not a model at all", b"\xff" * 64, bytes(4096)])
-def test_eval_of_garbage_isrefused(tmp_path: Path, content: bytes) -> None:
+def test_eval_of_garbage_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     assert str(path) in refused("eval", str(path))
@@ -118,11 +119,11 @@ def test_eval_of_a_folder_takes_the_model_in_it_and_says_which(tmp_path: Path) -
     assert result.stderr == f"{path}\n"
 
 
-def test_eval_of_a_folder_without_a_run_isrefused(tmp_path: Path) -> None:
+def test_eval_of_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     assert f"there is no model in {tmp_path}: name another" in refused("eval", str(tmp_path))
 
 
-def test_eval_of_any_truncated_model_isrefused(tmp_path: Path) -> None:
+def test_eval_of_any_truncated_model_is_refused(tmp_path: Path) -> None:
     data = _save(tmp_path / "whole").read_bytes()
     path = tmp_path / "model.safetensors"
     for length in range(0, len(data), max(1, len(data) // 23)):
@@ -134,8 +135,8 @@ def test_eval_of_any_truncated_model_isrefused(tmp_path: Path) -> None:
     "changes",
     [{"env": "Pendulum-v1"}, {"env": "NoSuchEnv"}, {"hidden": "17"}, {"hidden": "a,b"}, {"hidden": ""}, {"size": 0}],
 )
-def test_eval_of_a_model_that_contradicts_itself_isrefused(tmp_path: Path, changes: dict[str, object]) -> None:
-    path = _save(tmp_path / "model.safetensors", **changes)  # type: ignore[arg-type]  # names of its parameters
+def test_eval_of_a_model_that_contradicts_itself_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    path = _save(tmp_path / "model.safetensors", **changes)
     assert str(path) in refused("eval", str(path))
 
 
@@ -144,7 +145,7 @@ def test_eval_draws_no_first_weights_of_a_network_that_the_file_does_not_hold(tm
     assert "hidden layers of (512, 512) units have 262144 weights" in refused("eval", str(path))
 
 
-def test_eval_of_another_model_than_the_file_names_isrefused(tmp_path: Path) -> None:
+def test_eval_of_another_model_than_the_file_names_is_refused(tmp_path: Path) -> None:
     path = _save(tmp_path / "model.safetensors")
     state = load_model(path).state
     names = (model_hash(state).hex(), hashlib.sha256(b"".join(hashed_parts(state))).hexdigest())
@@ -155,7 +156,7 @@ def test_eval_of_another_model_than_the_file_names_isrefused(tmp_path: Path) -> 
     assert f"{path} holds model {names[0][:12]}, but says that it is 000000000000" in refused("eval", str(path))
 
 
-def test_eval_of_numbers_that_numpy_lacks_isrefused(tmp_path: Path) -> None:
+def test_eval_of_numbers_that_numpy_lacks_is_refused(tmp_path: Path) -> None:
     path = _save(tmp_path / "model.safetensors")
     data = path.read_bytes()
     size = int.from_bytes(data[:8], "little")
