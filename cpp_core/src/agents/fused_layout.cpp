@@ -72,7 +72,6 @@ PackedNet FusedLayout::place(const std::vector<DenseLayer>& layers, std::size_t 
       layer.backward_offset = backward_size_;
       backward_size_ += layer.outputs * kernels::padded(layer.inputs);
     }
-    net.widest = std::max(net.widest, layer.columns);
     net.hidden.push_back(layer);
   }
   return net;

@@ -1,7 +1,5 @@
 #include "murmur/agents/fused_network.hpp"
 
-#include <utility>
-
 namespace murmur {
 
 FusedScratch::FusedScratch(const FusedLayout& layout) {
@@ -11,7 +9,6 @@ FusedScratch::FusedScratch(const FusedLayout& layout) {
     h.emplace_back(kFusedBlock * layer.columns);
     if (keeps_slopes) slope.emplace_back(kFusedBlock * layer.columns);
   }
-  for (auto* array : {&delta, &next_delta}) array->resize(kFusedBlock * layout.actor().widest);
   for (auto* array : {&outputs, &output_gradient}) array->resize(kFusedBlock * (width + 1));
   for (auto* array : {&policy, &policy_gradient}) array->resize(kFusedBlock * width);
   for (auto* array : {&value, &value_gradient}) array->resize(kFusedBlock);
@@ -52,30 +49,29 @@ void FusedNetwork::backward(const float* params, const float* backward_weights, 
   head_backward(params, rows, scratch, gradient, accumulate);
   for (std::size_t l = net_.hidden.size(); l-- > 0;) {
     const PackedLayer& layer = net_.hidden[l];
+    const float* const delta = slope_then_delta(scratch, l);
     kernels_.weight_gradient({.rows = rows,
                               .inputs = layer.inputs,
                               .columns = layer.columns,
                               .x = l == 0 ? x : scratch.h[l - 1].data(),
                               .x_stride = l == 0 ? layer.inputs : net_.hidden[l - 1].columns,
-                              .d = scratch.delta.data(),
+                              .d = delta,
                               .gradient = gradient + layer.weight_offset,
                               .accumulate = accumulate});
     kernels_.column_sums({.rows = rows,
                           .columns = layer.columns,
-                          .d = scratch.delta.data(),
+                          .d = delta,
                           .sums = gradient + layer.bias_offset,
                           .accumulate = accumulate});
     if (l == 0) return;
     kernels_.dense_backward({.rows = rows,
                              .inputs = layer.outputs,
                              .columns = net_.hidden[l - 1].columns,
-                             .d = scratch.delta.data(),
+                             .d = delta,
                              .d_stride = layer.columns,
                              .weights = backward_weights + layer.backward_offset,
                              .f = f_,
-                             .h = derivative_source(scratch, l - 1),
-                             .out = scratch.next_delta.data()});
-    std::swap(scratch.delta, scratch.next_delta);
+                             .h = slope_then_delta(scratch, l - 1)});
   }
 }
 
@@ -105,8 +101,7 @@ void FusedNetwork::head_backward(const float* params, std::size_t rows, FusedScr
                            .d_stride = head.outputs,
                            .weights = params + head.weight_offset,
                            .f = f_,
-                           .h = derivative_source(scratch, net_.hidden.size() - 1),
-                           .out = scratch.delta.data()});
+                           .h = slope_then_delta(scratch, net_.hidden.size() - 1)});
 }
 
 }  // namespace murmur

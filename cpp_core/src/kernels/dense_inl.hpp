@@ -147,7 +147,7 @@ void dense_forward(const DenseForward& a) noexcept {
 }
 
 void dense_backward(const DenseBackward& a) noexcept {
-  const Product m{a.inputs, a.d, a.d_stride, a.weights, nullptr, a.out, a.columns};
+  const Product m{a.inputs, a.d, a.d_stride, a.weights, nullptr, a.h, a.columns};
   switch (a.f) {
     case Nonlinearity::kTanh:
       return product(m, a.rows, TanhSlope{a.h});

@@ -28,7 +28,6 @@ struct PackedLayer {
 struct PackedNet {
   std::vector<PackedLayer> hidden;
   PackedLayer head;
-  std::size_t widest = 0;  ///< columns of the widest hidden layer
 };
 
 class FusedLayout {

@@ -36,16 +36,16 @@ struct DenseForward {
   float* slope;  // [rows, columns], SiLU only: receives f'; null where no backward pass will follow
 };
 
-/// out = (d W) * f', where f' follows from h = f(...), or is what the forward pass left of it: SiLU falls and
-/// then rises, so that its value does not tell its slope (docs/adr/0011)
+/// h = (d W) * f', where f' follows from what h held before: f(...), or what the forward pass left of it, as
+/// SiLU falls and then rises, so that its value does not tell its slope (docs/adr/0011). In place: one array
+/// less to pass through the first-level cache.
 struct DenseBackward {
   std::size_t rows, inputs, columns;
   const float* d;  // [rows, inputs], rows `d_stride` apart
   std::size_t d_stride;
   const float* weights;  // [inputs, columns]
   Nonlinearity f;
-  const float* h;  // [rows, columns]: f(...), of SiLU the slopes
-  float* out;      // [rows, columns]
+  float* h;  // [rows, columns]: f(...), of SiLU the slopes; replaced by the result
 };
 
 /// gradient (+)= x^T d, summed over rows in order
