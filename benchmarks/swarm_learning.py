@@ -2,6 +2,7 @@
 
     python benchmarks/swarm_learning.py --peers 1 2 4 8 --seeds 10                   # the demo's rounds
     python benchmarks/swarm_learning.py --peers 1 2 4 8 --seeds 10 --share-envs      # one update's work shared out
+    python benchmarks/swarm_learning.py --peers 1 8 --share-envs --epochs 20         # more passes over each rollout
     python benchmarks/swarm_learning.py --peers 4 --against fedavg                   # and a central FedAvg beside it
 
 Every peer is a real learner with its own seed, on the round protocol in virtual time (peer/simulation), without faults:
@@ -88,6 +89,7 @@ def shared(settings: PpoSettings, peers: int) -> PpoSettings:
 
 def _setup(arguments: argparse.Namespace, peers: int, seed: int) -> Setup:
     settings = replace(GOALS[arguments.env].settings, seed=seed, device="cpu")
+    settings = replace(settings, epochs=arguments.epochs or settings.epochs)
     settings = shared(settings, peers) if arguments.share_envs else settings
     update = settings.num_envs * settings.rollout_steps
     steps = update if arguments.share_envs else arguments.round_steps
@@ -129,6 +131,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--round-steps", type=int, default=2048, help="env steps of each peer in a round")
     parser.add_argument("--max-steps", type=int, default=200_000, help="give up after so many env steps a peer")
+    parser.add_argument("--epochs", type=int, help="ppo.epochs; as in the preset where this is left out")
     parser.add_argument("--share-envs", action="store_true", help="share one update's envs out; synchronise after each")
     parser.add_argument("--against", choices=["fedavg"], help="run a central FedAvg on the same seeds too")
     arguments = parser.parse_args()
@@ -155,9 +158,10 @@ def main() -> int:
 
 
 def _rounds(arguments: argparse.Namespace) -> str:
+    epochs = f", {arguments.epochs} epochs" if arguments.epochs else ""
     if arguments.share_envs:
-        return "the envs of one update shared out, a round after every update"
-    return f"rounds of {arguments.round_steps} env steps a peer"
+        return f"the envs of one update shared out, a round after every update{epochs}"
+    return f"rounds of {arguments.round_steps} env steps a peer{epochs}"
 
 
 if __name__ == "__main__":
