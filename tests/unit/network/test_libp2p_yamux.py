@@ -48,6 +48,9 @@ from tests.unit.network.loopback import (
 )
 from tests.unit.network.yamux_frames import ECHO, EMPTY_REQUEST, Frames, open_frames, theirs
 
+LIMITS = {"piece_rate": float(PIECES_CHARGED), "gossip_rate": 10.0, "unasked_bytes_rate": 1e6}
+"""So low that a flood is above them on the busiest machine."""
+
 
 @pytest.mark.parametrize(
     "breach",
@@ -131,7 +134,7 @@ async def test_flood_of_frames_that_bring_nothing_ends_the_connection(
     kind: int, flags: int, stream: int, length: int, data: bytes
 ) -> None:
     """They reach no handler, and so no other limit."""
-    async with open_frames() as (victim, frames):
+    async with open_frames(**LIMITS) as (victim, frames):
         await frames.send(WINDOW_UPDATE, SYN)
         with trio.fail_after(PATIENCE_S), suppress(IOException):
             while victim.connected_peers():
@@ -153,7 +156,7 @@ async def test_flood_of_frames_that_bring_nothing_ends_the_connection(
 )
 async def test_flood_of_small_pieces_ends_the_connection(small: list[bytes]) -> None:
     """Each costs as much as one that brings something, thousands fit into one read, and no stream is told of them."""
-    async with open_frames() as (victim, frames):
+    async with open_frames(piece_rate=LIMITS["piece_rate"]) as (victim, frames):
         await frames.send(WINDOW_UPDATE, SYN)
         await frames.send(DATA, SYN, stream=3, data=ECHO + b"\x00\x0f\xff\xff")
         await frames.send(WINDOW_UPDATE, stream=3, length=1 << 30)

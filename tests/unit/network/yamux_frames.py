@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import trio
 import trio.testing
@@ -67,8 +68,8 @@ async def read_exactly(session: NoiseSession, size: int) -> bytes:
 
 
 @asynccontextmanager
-async def open_frames() -> AsyncIterator[tuple[Libp2pTransport, Frames]]:
-    async with open_peer(1, ping_interval_s=1000.0) as victim, open_attacker(2) as attacker:
+async def open_frames(**changes: Any) -> AsyncIterator[tuple[Libp2pTransport, Frames]]:  # Any: fields of the settings
+    async with open_peer(1, ping_interval_s=1000.0, **changes) as victim, open_attacker(2) as attacker:
         victim.handle("echo/1", echo)
         frames = Frames(attacker)
         await frames.connect(victim)
