@@ -99,11 +99,14 @@ async def test_lines_without_number_are_answered_no_further_than_a_handshake_tak
         await trio.aclose_forcefully(stream)
 
 
-async def test_silent_sockets_are_hung_up_and_block_nobody() -> None:
-    async with open_peer(1, dial_timeout_s=0.5) as victim:
+async def test_silent_sockets_are_hung_up_and_block_nobody(real_time: trio.testing.MockClock) -> None:
+    async with open_peer(1, dial_timeout_s=1000.0) as victim:
         address = parse_tcp_address(victim.listen_addresses[0])
         silent = [await open_socket(address) for _ in range(100)]
         await assert_serves(victim)
+        assert victim.counters()["frames_refused"] == 0
+        await until(lambda: len(victim._connector._handshakes) == 100)
+        real_time.jump(1000.0)
         await until(lambda: victim.counters()["frames_refused"] == 100)
         for stream in silent:
             await stream.aclose()
@@ -116,7 +119,7 @@ async def test_hosts_that_fill_all_handshakes_keep_nobody_out() -> None:
         await sock.connect(("127.0.0.1", parse_tcp_address(victim.listen_addresses[0]).port))
         return trio.SocketStream(sock)
 
-    async with open_peer(1) as victim:
+    async with open_peer(1, dial_timeout_s=1000.0) as victim:  # none of them is over before all are made
         held = [await hold(f"127.0.0.{2 + number % 2}") for number in range(MAX_HANDSHAKES + 20)]
         await until(lambda: len(victim._connector._handshakes) == MAX_HANDSHAKES)
         await until(lambda: victim.counters()["frames_refused"] == 20)
@@ -141,7 +144,7 @@ async def test_nothing_but_noise_is_offered(offer: str) -> None:
             assert offer.encode() not in answer
 
 
-async def test_dial_does_not_wait_for_a_second_address() -> None:
+async def test_dial_does_not_wait_for_a_second_address(slow_time: trio.testing.MockClock) -> None:
     """py-libp2p's own dial takes 250 ms however near the peer; the quickest of five shows it, load or no load."""
     took = []
     async with open_peer(1) as one, open_peer(2) as other:
@@ -210,11 +213,12 @@ async def test_addresses_that_take_no_connection_hold_up_the_others_for_a_moment
 
     monkeypatch.setattr("peer.network.libp2p_connector.open_socket", open_or_wait)
     monkeypatch.setattr(libp2p_connector, "PROMPT_S", 0.01)
-    async with open_peer(1) as one, open_peer(2) as other:
+    monkeypatch.setattr(libp2p_connector, "TCP_TIMEOUT_S", 1000.0)
+    async with open_peer(1, dial_timeout_s=1000.0) as one, open_peer(2) as other:
         for number in range(dead):
             nursery.start_soon(try_to_reach, f"/ip4/192.0.2.1/tcp/{4001 + number}")
         await trio.testing.wait_all_tasks_blocked()
-        with trio.fail_after(libp2p_connector.TCP_TIMEOUT_S - 1.0):
+        with trio.fail_after(PATIENCE_S):
             assert await one.connect(other.listen_addresses[0]) == peer_id(2)
         nursery.cancel_scope.cancel()
 
