@@ -2,13 +2,23 @@
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from peer.errors import ProtocolError
 from peer.network.libp2p_ping import PING, PING_BYTES, ping
 from peer.network.libp2p_yamux import muxer_of
 from peer.network.libp2p_yamux_frames import DATA, HEADER, WINDOW_UPDATE
 from peer.network.libp2p_yamux_stream import RST
-from tests.unit.network.loopback import PATIENCE_S, assert_serves, is_reset, open_attacker, open_peer, peer_id, until
+from tests.unit.network.loopback import (
+    PATIENCE_S,
+    assert_serves,
+    is_reset,
+    open_attacker,
+    open_peer,
+    peer_id,
+    settings,
+    until,
+)
 from tests.unit.network.yamux_frames import open_frames, read_exactly
 
 
@@ -47,11 +57,12 @@ async def test_who_pings_without_end_is_shown_the_door() -> None:
         await assert_serves(victim)
 
 
-async def test_who_sends_no_ping_is_left_after_a_while() -> None:
-    async with open_peer(1, stream_idle_s=1.0) as victim, open_attacker(2) as attacker:
+async def test_who_sends_no_ping_is_left_after_a_while(real_time: MockClock) -> None:
+    async with open_peer(1) as victim, open_attacker(2) as attacker:
         await attacker.connect(victim.listen_addresses[0])
         stream = await attacker.open_stream(victim.local_peer, PING)
         await stream.write(bytes(PING_BYTES - 1))
+        real_time.jump(settings().stream_idle_s)
         assert await is_reset(stream)
         assert victim.counters()["protocol_errors"] == 0
 

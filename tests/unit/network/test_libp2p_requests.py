@@ -7,6 +7,7 @@ import pytest
 import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
+from trio.testing import MockClock
 
 import peer.network.libp2p_yamux_stream
 from peer.errors import TransportError
@@ -61,12 +62,14 @@ async def test_truncated_request_never_reaches_the_handler() -> None:
         assert not reached
 
 
-async def test_peer_that_opens_a_stream_and_sleeps_is_reset() -> None:
-    async with open_peer(1, stream_idle_s=0.3) as victim, open_attacker(2) as attacker:
+async def test_peer_that_opens_a_stream_and_sleeps_is_reset(real_time: MockClock) -> None:
+    async with open_peer(1, stream_idle_s=1000.0) as victim, open_attacker(2) as attacker:
         victim.handle("echo/1", echo)
         await attacker.connect(victim.listen_addresses[0])
         stream = await attacker.open_stream(victim.local_peer, "/murmur/echo/1")
         await stream.write(b"\x00\x00\x00\x05ab")
+        await until(lambda: victim._requests._budget.held == 5)
+        real_time.jump(1000.0)
         assert await is_reset(stream)
         assert victim.counters()["frames_refused"] == 1
 
@@ -153,7 +156,7 @@ async def test_request_that_is_cancelled_does_not_wait_for_a_peer_that_reads_not
 
     async def give_up(one: Libp2pTransport, peer: PeerId) -> None:
         nonlocal too_late
-        await trio.sleep(10.0)
+        await trio.sleep(PATIENCE_S)
         too_late = True
         await one.disconnect(peer)
 
