@@ -3,13 +3,12 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -209,15 +208,6 @@ def address_of(process: MurmurProcess) -> str:
 
 def port_of(process: MurmurProcess) -> int:
     return int(address_of(process).rpartition("/")[2])
-
-
-@contextmanager
-def held_port() -> Iterator[int]:
-    """A port of loopback that the system gives to nobody; who asks for this very one may listen there."""
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as all servers do
-        holder.bind(("127.0.0.1", 0))
-        yield int(holder.getsockname()[1])
 
 
 def identity_of(process: MurmurProcess) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.murmur import START_S, Murmur, MurmurProcess, held_port
+from tests.held_port import held_port
+from tests.process.murmur import START_S, Murmur, MurmurProcess
 from tests.unit.storage.bad_disks import can_mount, read_only_above, tmpfs
 
 

@@ -6,7 +6,8 @@ import signal
 import pytest
 
 from peer.network.transport import NO_GOODBYE
-from tests.process.murmur import FAST, START_S, Murmur, MurmurProcess, held_port, identity_of
+from tests.held_port import held_port
+from tests.process.murmur import FAST, START_S, Murmur, MurmurProcess, identity_of
 
 
 def together(murmur: Murmur) -> list[MurmurProcess]:
