@@ -27,6 +27,7 @@ def test_peer_that_is_stopped_is_told_from_one_that_is_killed(murmur: Murmur, nu
     said = staying.wait_for("peer_stopped")
     assert said["remote"] == identity_of(stopped)
     assert said["peers"] == 2
+    killed.wait_for("peer_stopped")
 
     killed.send(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
