@@ -83,12 +83,17 @@ def test_disk_that_fills_up_costs_no_training_and_is_used_again_when_freed(
     assert again.stop() == 0
 
 
+def wait_for_snapshot(peer: MurmurProcess, number: int) -> None:
+    """Wait until a state of that round or a later one is on disk; the log must be of level debug."""
+    peer.wait_for("snapshot_saved", lambda event: event["round"] >= number, within_s=START_S)
+
+
 def test_stop_on_a_full_disk_keeps_the_last_good_state(murmur: Murmur, small_disk: SmallDisk) -> None:
     setting = f"storage.data_dir={small_disk.folder}"
-    peer = murmur.peer("a", setting, "round.snapshot_every=2")
-    peer.wait_for_round(4)
+    peer = murmur.peer("a", setting, "round.snapshot_every=2", "log.level=debug")
+    wait_for_snapshot(peer, 2)
     small_disk.fill(peer)
-    peer.wait_for("storage_failed")
+    peer.wait_for("storage_failed", lambda event: event["operation"] == "save a snapshot")  # of what is not there yet
     assert peer.stop() == 0, peer.output
     assert not peer.named("state_saved")  # it does not claim what it could not do
     if (small_disk.folder / "ballast").exists():
@@ -99,8 +104,8 @@ def test_stop_on_a_full_disk_keeps_the_last_good_state(murmur: Murmur, small_dis
 
 
 def test_data_dir_that_becomes_read_only_costs_no_training_and_keeps_the_last_good_state(murmur: Murmur) -> None:
-    peer = murmur.peer("a", "round.snapshot_every=2")
-    peer.wait_for_round(5)
+    peer = murmur.peer("a", "round.snapshot_every=2", "log.level=debug")
+    wait_for_snapshot(peer, 4)
     with _read_only(murmur.folder / "a", peer):
         good = {path: path.read_bytes() for path in (murmur.folder / "a").rglob("snapshot-*.bin")}
         seen = len(peer.events)
