@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,26 @@ def folder_of(murmur: Murmur, name: str) -> Path:
     return folder
 
 
+def wait_until_written(folder: Path, number: int) -> None:
+    """Wait until that round is in the files."""
+    deadline = time.monotonic() + START_S
+    while number not in read_scalars(folder).get("swarm/round", {}).values():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def sealed(process: MurmurProcess, field: str) -> dict[int, float]:
     """Return a field of the rounds in the log, by env steps."""
     return {event["env_steps"]: event[field] for event in process.named("round_sealed") if event[field] is not None}
+
+
+def own_returns(process: MurmurProcess) -> list[float]:
+    """Return those of the rounds that it trained in; the log must be of level debug."""
+    return [event["mean_return"] for event in process.named("round_trained") if event["mean_return"] is not None]
+
+
+def wait_for_own_returns(process: MurmurProcess, count: int) -> None:
+    process.wait_for("round_trained", lambda _: len(own_returns(process)) >= count, within_s=START_S)
 
 
 def test_two_peers_write_what_their_logs_and_the_journal_say(murmur: Murmur) -> None:
@@ -28,6 +46,8 @@ def test_two_peers_write_what_their_logs_and_the_journal_say(murmur: Murmur) -> 
         "b", "log.tensorboard=tb", "log.level=debug", TWO_VARIANTS, "network.peer_name=beta", meet=[first]
     )
     first.wait_for("round_sealed", lambda event: event["roster"] == 2, within_s=START_S)
+    for peer in (first, second):
+        wait_for_own_returns(peer, 4)
     tip = first.named("round_sealed")[-1]["round"]
     for peer in (first, second):
         peer.wait_for_round(tip + 4)
@@ -41,12 +61,9 @@ def test_two_peers_write_what_their_logs_and_the_journal_say(murmur: Murmur) -> 
             told = sealed(peer, field)  # with the rounds of a chain that was left
             assert len(read[tag]) > 2, tag
             assert read[tag] == pytest.approx({step: told[step] for step in read[tag]}), tag
-        own_returns = [
-            event["mean_return"] for event in peer.named("round_trained") if event["mean_return"] is not None
-        ]
-        own_shown = read["rollout/ep_rew_mean"].values()
+        returns, own_shown = own_returns(peer), read["rollout/ep_rew_mean"].values()
         assert len(own_shown) > 2
-        assert min(own_returns) - 0.01 <= min(own_shown) <= max(own_shown) <= max(own_returns) + 0.01
+        assert min(returns) - 0.01 <= min(own_shown) <= max(own_shown) <= max(returns) + 0.01
         assert read["rollout/ep_len_mean"] == pytest.approx(read["rollout/ep_rew_mean"])  # a step is rewarded by 1
         for tag in ("time/fps", "time/waited_s", "train/loss", "network/sent_bytes", "swarm/rounds_not_final"):
             assert len(read[tag]) > 2, tag
@@ -62,11 +79,13 @@ def test_two_peers_write_what_their_logs_and_the_journal_say(murmur: Murmur) -> 
 
 
 def test_a_peer_that_was_killed_goes_on_in_its_folder(murmur: Murmur) -> None:
-    peer = murmur.peer("a", "log.tensorboard=tb", "round.snapshot_every=2")
-    peer.wait_for_round(5)
+    settings = ("log.tensorboard=tb", "round.snapshot_every=5")
+    peer = murmur.peer("a", *settings)
+    peer.wait_for_round(6)
+    wait_until_written(folder_of(murmur, "a"), 6)  # and so what comes before the state that it goes on from
     peer.send(signal.SIGKILL)
     peer.wait()
-    again = murmur.peer("a", "log.tensorboard=tb", "round.snapshot_every=2")
+    again = murmur.peer("a", *settings)
     restored = again.wait_for("state_restored", within_s=START_S)
     again.wait_for_round(restored["round"] + 3)
     assert again.stop() == 0, again.output
