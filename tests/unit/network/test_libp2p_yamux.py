@@ -253,6 +253,7 @@ async def test_the_librarys_own_session_muxer_and_negotiation_are_understood() -
                     answer += await theirs.read(65_536)
                 assert answer[4:] == data
                 nursery.cancel_scope.cancel()
+        await trio.aclose_forcefully(stream)  # it leaves that to the garbage collector
 
 
 def sealed(frames: Frames, plain: bytes) -> bytes:
