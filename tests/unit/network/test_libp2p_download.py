@@ -13,6 +13,9 @@ from peer.network.libp2p_yamux_stream import YamuxStream
 from peer.types import PeerId
 from tests.unit.network.loopback import PATIENCE_S, echo, open_peer, peer_id
 
+SILENT = {"tell_s": 1000.0, "ping_interval_s": 1000.0}
+"""What peers say of their own accord takes steps, too."""
+
 
 class Steps(trio.abc.Instrument):
     """Counts the steps of one task, or of all."""
@@ -76,20 +79,23 @@ async def test_a_megabyte_comes_with_the_request_alone_and_in_few_steps() -> Non
     async def blob(_peer: PeerId, _data: bytes) -> AsyncIterator[bytes]:
         yield bytes(1_000_000)
 
-    async with open_peer(1) as holder, open_peer(2) as puller:
+    async with open_peer(1, **SILENT) as holder, open_peer(2, **SILENT) as puller:
         holder.handle_download("blob/1", blob)
         await puller.connect(holder.listen_addresses[0])
         await trio.sleep(0.1)  # until nothing else is said
-        sent = puller.counters()["bytes_sent"]
-        steps = Steps()
-        trio.lowlevel.add_instrument(steps)
-        try:
-            await puller.download(peer_id(1), "blob/1", b"", max_bytes=1_000_000, take=len)
-        finally:
-            trio.lowlevel.remove_instrument(steps)
         request = 2 * 12 + len(proposal(TProtocol("/murmur/blob/1"))) + 4
-        assert puller.counters()["bytes_sent"] - sent == request + LENGTH_BYTES + MAC_BYTES
-        assert steps.count <= 16  # 9 to 13, they were 22; how many reads it takes is the kernel's affair
+        counts = []
+        for _ in range(10):
+            sent = puller.counters()["bytes_sent"]
+            steps = Steps()
+            trio.lowlevel.add_instrument(steps)
+            try:
+                await puller.download(peer_id(1), "blob/1", b"", max_bytes=1_000_000, take=len)
+            finally:
+                trio.lowlevel.remove_instrument(steps)
+            assert puller.counters()["bytes_sent"] - sent == request + LENGTH_BYTES + MAC_BYTES
+            counts.append(steps.count)
+        assert min(counts) <= 6, counts  # 4; how many reads it takes, 10 and more at first, is the kernel's affair
 
 
 @pytest.mark.parametrize(("max_bytes", "window_bytes"), [(1000, 1256), (1 << 30, 4 << 20)])
