@@ -96,8 +96,14 @@ def test_killed_with_9_rejoins_as_itself_within_two_rounds(chaos: ChaosSwarm) ->
     victim.start()
     chaos.wait_sealed([other], since=back, admitted=PEERS, within_s=SOON_S)
     assert event_log.peer_id(chaos.recent(victim, back)) == identity
-    joins = event_log.named(chaos.recent(other, back), "peer_joined")
-    joined = next(event_log.time_of(event) for event in joins if event["remote"] == identity)
+
+    def meetings() -> list[event_log.Event]:
+        joins = event_log.named(chaos.recent(other, back), "peer_joined")
+        return [event for event in joins if event["remote"] == identity]
+
+    chaos.wait_until(meetings, what="the two have met", within_s=SOON_S)  # others may have passed on what it did
+    joined = event_log.time_of(meetings()[0])
+    chaos.wait_sealed([other], since=joined, admitted=PEERS, within_s=SOON_S)
     seen = chaos.sealed(other, joined)
     full = next(i for i, event in enumerate(seen, 1) if event["admitted"] >= PEERS)
     assert full <= 2, f"admitted in the {full}. round that was sealed after another peer had greeted it"
@@ -156,7 +162,9 @@ def part_and_heal(chaos: ChaosSwarm, sizes: tuple[int, ...], *, seconds: float) 
         for each in containers
         for event in event_log.named(chaos.recent(each, healed), "peer_joined")
     )
-    for container in containers:  # the link is back when everybody has met everybody
+    # The link is back when everybody has met everybody. A round that has everybody in it may be sealed before that.
+    chaos.wait_sealed(containers, since=joined, admitted=PEERS, within_s=SOON_S)
+    for container in containers:
         rounds = chaos.sealed(container, joined)
         full = next(i for i, event in enumerate(rounds) if event["admitted"] >= PEERS)
         assert full < 3, f"{container.name} saw {full} rounds without everybody after the link was back"
