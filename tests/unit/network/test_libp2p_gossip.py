@@ -238,7 +238,7 @@ def test_what_waits_for_one_neighbour_is_bounded_in_frames_and_in_bytes(frame_by
 
 async def test_names_are_counted_and_not_only_the_frames_that_hold_them() -> None:
     """A thousand in each, looked up one by one, five hundred times a second, took half a core."""
-    async with open_peer(1, gossip_rate=20.0) as hearer, open_attacker(2) as speaker:
+    async with open_peer(1, gossip_rate=2.0) as hearer, open_attacker(2) as speaker:
         await speaker.connect(hearer.listen_addresses[0])
         stream = await speaker.open_stream(hearer.local_peer, PROTOCOL)
         for start in range(0, 3 * MAX_NAMES, MAX_NAMES):
