@@ -1,5 +1,6 @@
 """The doctor at our port: one that another program holds is told from that of a peer that runs here."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -9,20 +10,20 @@ from msgspec.structs import replace
 from peer.config.schema import Config
 from peer.doctor import reachability_checks
 from peer.doctor.port_check import check_port
+from tests.held_port import held_port
 from tests.unit.doctor.findings import only
 from tests.unit.services.statuses import status
 
 
 async def test_a_taken_port_is_named() -> None:
-    with trio.socket.socket() as taken:
-        await taken.bind(("127.0.0.1", 0))
-        taken.listen(1)
-        network = {"listen_host": "127.0.0.1", "port": taken.getsockname()[1]}
-        finding = only([finding async for finding in check_port(Config.model_validate({"network": network}))])
+    with held_port() as port:
+        config = Config.model_validate({"network": {"listen_host": "127.0.0.1", "port": port}})
+        with socket.create_server(("127.0.0.1", port)):
+            finding = only([finding async for finding in check_port(config)])
+        free = only([finding async for finding in check_port(config)])
     assert finding.verdict == "fail"
-    assert str(network["port"]) in finding.text
+    assert str(port) in finding.text
     assert "another network.port" in finding.next_step
-    free = only([finding async for finding in check_port(Config.model_validate({"network": network}))])
     assert free.verdict == "warn"  # loopback: nobody else can reach it
 
 
