@@ -5,10 +5,13 @@ import pytest
 from tests.process.murmur import START_S, Murmur, MurmurProcess, identity_of, port_of
 from tests.process.namespaces import MISSING, Lan, lan
 
+PATIENT = "round.grace_s=10.0"
+"""On a busy machine an exchange takes longer than the deltas are waited for elsewhere."""
+
 
 def start(murmur: Murmur, world: Lan, host: str, *settings: str) -> MurmurProcess:
     inside = ("ip", "netns", "exec", world.hosts[host])
-    return murmur.peer(host, "network.listen_host=0.0.0.0", *settings, inside=inside)
+    return murmur.peer(host, "network.listen_host=0.0.0.0", PATIENT, *settings, inside=inside)
 
 
 @pytest.mark.skipif(bool(MISSING), reason=MISSING)
