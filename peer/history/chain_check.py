@@ -1,7 +1,7 @@
 """Check the chain in a journal: that each round builds on the one before it, and follows from it by the rules."""
 
 from peer.errors import ProtocolError
-from peer.history.findings import Findings, ranges
+from peer.history.findings import Findings, span
 from peer.history.record import Record, read_records
 from peer.history.replay import Replay
 from peer.rounds.entry import Entry
@@ -57,7 +57,7 @@ class ChainCheck:
             )
             return None
         if record.round != self._last_round + 1:
-            lost = ranges(range(self._last_round + 1, record.round))
+            lost = span(self._last_round + 1, record.round - 1)
             self._findings.problem(None, f"rounds {lost} are missing: somebody removed them from the journal")
             return None
         return None if self._last is None else self._with_roster(self._last)

@@ -45,4 +45,8 @@ def ranges(numbers: Sequence[int]) -> str:
             spans[-1][1] = number
         else:
             spans.append([number, number])
-    return ", ".join(str(low) if low == high else f"{low} to {high}" for low, high in spans) or "none"
+    return ", ".join(span(low, high) for low, high in spans) or "none"
+
+
+def span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"

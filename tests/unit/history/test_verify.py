@@ -109,6 +109,15 @@ def test_dropped_round_is_named(folder: Path, number: int) -> None:
     assert number + 1 not in findings.links
 
 
+def test_row_of_a_round_that_nobody_reaches_is_told_at_once(folder: Path) -> None:
+    """The rounds between are as many as a row's number can say: to go through them would take for ever."""
+    tampering.put_row(folder, 2**62, *tampering.rows(folder)[5])
+    assert told(folder) == [
+        f"rounds 11 to {2**62 - 1} are missing: somebody removed them from the journal",
+        f"round {2**62}: the manifest is of round 5",
+    ]
+
+
 def test_dropped_first_round_is_no_problem_but_told(folder: Path) -> None:
     """The journal drops its oldest rounds itself when it grows too large."""
     tampering.drop_round(folder, 1)
