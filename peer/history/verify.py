@@ -53,6 +53,7 @@ def verify_run(place: RunPlace, config: Config, *, tell: Callable[[str], None] =
         wanted=None if model_file is None else _round_of(model_file),
     )
     with open_journal_reader(place.journal) as journal:
+        journal.hold_still()
         damage = journal.damage()
         if damage is not None:
             findings.problem(None, f"{place.journal.name} is damaged as a file, says SQLite: {printable(damage)}")

@@ -7,7 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from peer.storage.journal_database import failure, is_damage, move_aside, open_database, row_checksum
+from peer.storage.journal_database import (
+    failure,
+    is_damage,
+    legible_errors,
+    move_aside,
+    open_database,
+    row_checksum,
+)
 from peer.storage_failures import storage_errors
 from peer.types import Digest
 
@@ -127,7 +134,8 @@ class Journal:
     @contextmanager
     def _errors(self, operation: str) -> Iterator[None]:
         try:
-            yield
+            with legible_errors():
+                yield
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise  # a caller's bug, not the disk's doing
         except sqlite3.Error as error:

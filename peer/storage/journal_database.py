@@ -3,6 +3,8 @@
 import os
 import sqlite3
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from peer.errors import StorageError
@@ -12,6 +14,10 @@ MAX_SET_ASIDE = 2
 """Damaged journals that are kept beside it."""
 
 _SCHEMA_VERSION = 1
+_TABLES = {
+    "manifests": "(round INTEGER PRIMARY KEY, digest BLOB NOT NULL, data BLOB NOT NULL, crc INTEGER NOT NULL)",
+    "breaks": "(round INTEGER PRIMARY KEY)",
+}
 _DAMAGE_CODES = {
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_NOTADB,
@@ -22,9 +28,21 @@ _DAMAGE_CODES = {
 _SIDE_FILES = ("-wal", "-shm")
 
 
-def row_checksum(number: int, digest: object, data: object) -> int:
+@contextmanager
+def legible_errors() -> Iterator[None]:
+    """Let what SQLite says of a damaged file be an error of SQLite, also where it quotes what is no text.
+
+    Raises: sqlite3.Error.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise sqlite3.DatabaseError("malformed: names and texts in it are none") from error
+
+
+def row_checksum(number: object, digest: object, data: object) -> int:
     """Cover the whole row. A damaged file may hold values of any type, which give a sum that never matches."""
-    if not isinstance(digest, bytes) or not isinstance(data, bytes):
+    if not isinstance(number, int) or not isinstance(digest, bytes) or not isinstance(data, bytes):
         return -1
     return zlib.crc32(data, zlib.crc32(digest, zlib.crc32(number.to_bytes(8, signed=True))))
 
@@ -34,21 +52,37 @@ def open_database(path: Path) -> sqlite3.Connection:
     # Threads take turns by the journal's own lock, so SQLite's check of the thread is in the way.
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
     try:
-        database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table, else it has no effect
-        database.execute("PRAGMA journal_mode = WAL").fetchall()
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute("PRAGMA journal_size_limit = 4194304").fetchall()
-        _check_version(database)
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS manifests ("
-            "round INTEGER PRIMARY KEY, digest BLOB NOT NULL, data BLOB NOT NULL, crc INTEGER NOT NULL)"
-        )
-        database.execute("CREATE TABLE IF NOT EXISTS breaks (round INTEGER PRIMARY KEY)")
-        _check_content(database)
+        with legible_errors():
+            _prepare(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _prepare(database: sqlite3.Connection) -> None:
+    database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table, else it has no effect
+    database.execute("PRAGMA journal_mode = WAL").fetchall()
+    database.execute("PRAGMA synchronous = NORMAL")
+    database.execute("PRAGMA journal_size_limit = 4194304").fetchall()
+    _check_version(database)
+    for name, columns in _TABLES.items():
+        database.execute(f"CREATE TABLE IF NOT EXISTS {name} {columns}")
+    check_tables(database)
+    _check_content(database)
+
+
+def check_tables(database: sqlite3.Connection) -> None:
+    """Refuse what only has the name of a table of ours: a view may yield rows without end, a column anything.
+
+    Raises: sqlite3.Error.
+    """
+    found = dict(database.execute("SELECT lower(name), sql FROM sqlite_master WHERE type <> 'index'"))
+    if "manifests" not in found:
+        raise sqlite3.DatabaseError("no such table: manifests")
+    for name, columns in _TABLES.items():
+        if found.get(name, "") not in ("", f"CREATE TABLE {name} {columns}"):
+            raise sqlite3.DatabaseError(f"{name} is not the table that a peer writes")
 
 
 def _check_version(database: sqlite3.Connection) -> None:

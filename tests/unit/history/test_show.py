@@ -286,9 +286,10 @@ def test_journal_is_read_while_its_peer_writes_and_from_a_copy_of_that_moment(da
     with sqlite3.connect(folder / "journal.sqlite", isolation_level=None) as writer:
         writer.execute("DELETE FROM manifests WHERE round > 4")
         with open_journal_reader(folder / "journal.sqlite") as reader:
+            reader.hold_still()
             assert reader.rounds() == (1, 4)
             writer.execute("INSERT INTO manifests VALUES (5, ?, ?, 0)", rows[5])
-            assert reader.rounds() == (1, 4)  # as it was when it was opened
+            assert reader.rounds() == (1, 4)  # as it was when it was held
         assert len(shown("--data-dir", folder, "--oneline")) == 5  # out of the log beside the file
         copy = tmp_path / "copy"
         copy.mkdir()

@@ -1,5 +1,6 @@
 """The chain on disk: whole or absent, bounded, and never a wrong entry."""
 
+import contextlib
 import os
 import random
 import signal
@@ -7,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from peer.errors import StorageError
 from peer.storage.journal import Journal, JournalEntry
 from peer.storage.journal_database import MAX_SET_ASIDE, failure, is_damage
+from peer.storage.journal_reader import JournalReader, open_journal_reader
 from peer.types import Digest
 from tests.unit.storage.bad_disks import FullDisk, ReadOnlyDisk
 from tests.unit.storage.journals import append, held
@@ -145,6 +148,23 @@ def test_any_damage_gives_true_entries_or_a_new_journal(path: Path) -> None:
         assert held(path)[-1] == entry(101)
         journal.close()
     assert set_aside > 30
+
+
+def test_damage_that_sqlite_quotes_gives_a_new_journal(path: Path) -> None:
+    """Its messages hold what it found instead of the name of a table, which may be no text."""
+    journal = Journal(path, max_bytes=MIB)
+    append(journal, chain(1, 3))
+    journal.close()
+    good = path.read_bytes()
+    begin = good.index(b"CREATE TABLE manifests")
+    for place in range(begin - 40, begin + 88):
+        path.write_bytes(good[:place] + bytes((good[place] ^ 0x80,)) + good[place + 1 :])
+        with contextlib.suppress(StorageError), open_journal_reader(path) as reader:
+            list(reader.rows(newest_first=False))
+            reader.damage()
+        journal = Journal(path, max_bytes=MIB)
+        append(journal, [entry(4)])
+        journal.close()
 
 
 def damaged(good: bytes, rng: random.Random) -> bytes:
@@ -286,3 +306,108 @@ def test_threads_take_turns(path: Path) -> None:
     assert found[-1].round >= 196, "the last round of one of them"
     journal.close()
     assert os.listdir(path.parent) == ["journal.db"]  # noqa: PTH208  # names alone
+
+
+def test_reader_that_stops_in_the_middle_lets_the_log_be_cut(path: Path) -> None:
+    """As `murmur log | less` does, for hours: the log beside the file would take every round of them."""
+    journal = Journal(path, max_bytes=MIB)
+    append(journal, chain(1, 100, size=3000))
+    with open_journal_reader(path) as reader:
+        rows = reader.rows(newest_first=True)
+        assert next(rows).round == 100
+        for number in range(101, 1000):
+            append(journal, [entry(number, size=3000)])
+        assert path.with_name(f"{path.name}-wal").stat().st_size < 8 * MIB
+        assert [row.round for row in rows][:3] == [99, 98, 97]
+    journal.close()
+
+
+def test_held_reader_sees_the_journal_as_it_was(path: Path) -> None:
+    journal = Journal(path, max_bytes=MIB)
+    append(journal, chain(1, 100))
+    with open_journal_reader(path) as reader:
+        reader.hold_still()
+        rows = reader.rows(newest_first=False)
+        assert next(rows).round == 1
+        journal.replace_from(50, chain(50, 60))
+        assert [row.round for row in rows] == list(range(2, 101))
+    journal.close()
+
+
+@pytest.mark.parametrize("held_still", [False, True])
+def test_peer_that_is_started_under_a_readers_eyes_makes_the_journal_look_damaged_to_nobody(
+    path: Path,
+    held_still: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    journal = Journal(path, max_bytes=4 * MIB)
+    append(journal, chain(1, 1200, size=2000))
+    journal.close()
+    with open_journal_reader(path) as reader:
+        if held_still:
+            reader.hold_still()
+        rows = reader.rows(newest_first=False)
+        next(rows)
+        journal = Journal(path, max_bytes=MIB)
+        append(journal, chain(1201, 2000, size=2000))
+        found = list(rows)
+        assert all(row.intact for row in found)
+        assert found[-1].round == 2000
+        assert reader.damage() is None
+    journal.close()
+
+
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"CREATE VIEW manifests AS {ENDLESS} SELECT x AS round, x AS digest, x AS data, x AS crc FROM c",
+        "CREATE TABLE manifests (round, digest, data, crc); INSERT INTO manifests VALUES ('one', x'00', x'00', 0)",
+        "CREATE TABLE Manifests (round REAL PRIMARY KEY, digest, data, crc)",
+    ],
+)
+def test_what_only_has_the_name_of_the_table_is_no_journal(path: Path, statement: str) -> None:
+    """Of somebody else's folder; its reader would never end, or end with a traceback."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with sqlite3.connect(path) as database:
+        database.executescript(statement)
+    with pytest.raises(StorageError, match="manifests is not the table that a peer writes"), open_journal_reader(path):
+        pass
+    journal = Journal(path, max_bytes=MIB)
+    assert journal.set_aside is not None
+    journal.close()
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_damaged_tree_whose_rounds_are_in_no_order_ends_its_reader(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    newest_first: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    journal = Journal(path, max_bytes=MIB)
+    append(journal, [entry(1)])
+    journal.close()
+    with open_journal_reader(path) as reader:
+        page = reader._fetch("SELECT round, digest, data, crc FROM manifests")
+        monkeypatch.setattr(JournalReader, "_fetch", lambda *_: page)
+        with pytest.raises(StorageError, match="its rounds are in no order"):
+            list(reader.rows(newest_first=newest_first))
+
+
+def test_row_larger_than_any_round_is_not_read_into_memory(path: Path) -> None:
+    journal = Journal(path, max_bytes=1 << 30)
+    append(journal, chain(1, 3))
+    journal.close()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE manifests SET data = zeroblob(100000000) WHERE round = 2")
+        database.execute("UPDATE manifests SET digest = CAST(zeroblob(100000000) AS TEXT) WHERE round = 3")
+    tracemalloc.start()
+    with open_journal_reader(path) as reader:
+        assert [(row.round, row.intact) for row in reader.rows(newest_first=False)] == [
+            (1, True),
+            (2, False),
+            (3, False),
+        ]
+    assert tracemalloc.get_traced_memory()[1] < MIB
+    tracemalloc.stop()
