@@ -13,7 +13,7 @@ from peer.policy_description import check_size, described_settings
 from peer.python_envs.names import is_python_env
 from peer.python_envs.registration import register_env
 from peer.python_envs.trust import register_env_of_file
-from peer.storage.model_file import ModelFile, check_named, load_model
+from peer.storage.model_file import ModelFile, check_named, load_model, told_count
 from peer.telemetry.plain_text import printable
 
 
@@ -47,7 +47,7 @@ class Evaluation:
                 "model": str(self.model),
                 "env": self.told["env"],
                 "run": self.told.get("run"),
-                "round": int(self.told["round"]) if self.told.get("round", "").isdecimal() else None,
+                "round": told_count(self.told, "round"),
                 "model_hash": self.told.get("model_hash"),
                 "seed": self.seed,
                 "episodes": len(self.returns),

@@ -18,6 +18,7 @@ from peer.history.findings import Findings, ranges
 from peer.history.places import RunPlace
 from peer.history.replay import Replay
 from peer.network.identity import Identity
+from peer.policy_description import describe_policy, described_settings
 from peer.round_parts import first_entry, round_parts
 from peer.rounds.entry import Entry
 from peer.rounds.parts import Parts
@@ -25,7 +26,7 @@ from peer.rounds.snapshot import decode_snapshot
 from peer.run_folder import run_folder_name
 from peer.settings import ppo_settings
 from peer.storage.journal_reader import open_journal_reader
-from peer.storage.model_file import MODEL_FILE, ModelFile, load_model
+from peer.storage.model_file import MODEL_FILE, ModelFile, load_model, told_count
 from peer.storage.payloads import PAYLOADS_FOLDER, PayloadFolder
 from peer.storage.snapshots import SNAPSHOTS_FOLDER, Damage, SnapshotStore
 from peer.telemetry.plain_text import printable
@@ -50,7 +51,7 @@ def verify_run(place: RunPlace, config: Config, *, tell: Callable[[str], None] =
         payloads=PayloadFolder(place.folder / PAYLOADS_FOLDER, max_bytes=0),
         snapshots={entry.digest: entry.state for entry in snapshots if entry.state is not None},
         findings=findings,
-        wanted=None if model_file is None else _round_of(model_file),
+        wanted=None if model_file is None else told_count(model_file.settings, "round"),
     )
     with open_journal_reader(place.journal) as journal:
         journal.hold_still()
@@ -64,7 +65,7 @@ def verify_run(place: RunPlace, config: Config, *, tell: Callable[[str], None] =
         ended = check.ended
     _judge_snapshots(snapshots, findings)
     if model_file is not None:
-        _judge_model_file(model_file, replay.found, findings, ended=ended)
+        _judge_model_file(model_file, config, replay.found, findings, ended=ended)
     _tell_unchecked(place, config, findings)
     return findings
 
@@ -111,14 +112,14 @@ def _model_file(place: RunPlace, findings: Findings) -> ModelFile | None:
         return None
 
 
-def _round_of(model_file: ModelFile) -> int | None:
-    number = model_file.settings.get("round", "")
-    return int(number) if number.isdecimal() else None
-
-
-def _judge_model_file(model_file: ModelFile, state: ModelState | None, findings: Findings, *, ended: bool) -> None:
+def _judge_model_file(
+    model_file: ModelFile, config: Config, state: ModelState | None, findings: Findings, *, ended: bool
+) -> None:
     """ended: the run is over, so that the file is the chain's; else it may be of a stop before a branch was left."""
-    number = model_file.settings.get("round", "?")
+    number = printable(model_file.settings.get("round", "?"))
+    if not _is_described(model_file, config):
+        findings.problem(None, f"{MODEL_FILE} does not describe the policy of this run: its description was replaced")
+        return
     if state is None:
         findings.unchecked.append(f"{MODEL_FILE}: the state after round {number} is not known here")
         return
@@ -128,6 +129,7 @@ def _judge_model_file(model_file: ModelFile, state: ModelState | None, findings:
         (held.moments.count, state.moments.count),
         (held.moments.mean, state.moments.mean),
         (held.moments.m2, state.moments.m2),
+        (held.outer, state.outer),
     )
     findings.model_file = all(np.array_equal(a, b) for a, b in pairs)
     if findings.model_file:
@@ -138,8 +140,17 @@ def _judge_model_file(model_file: ModelFile, state: ModelState | None, findings:
         findings.problem(None, f"{MODEL_FILE} is not the model of round {number}, as it claims: it was replaced")
 
 
+def _is_described(model_file: ModelFile, config: Config) -> bool:
+    """Tell whether the file says of its policy what the run says: the same numbers are another policy otherwise."""
+    told, own = model_file.settings, describe_policy(config)
+    try:
+        return told.get("env") == own["env"] and described_settings(told) == described_settings(own)
+    except (KeyError, ValueError):
+        return False
+
+
 def _tell_unchecked(place: RunPlace, config: Config, findings: Findings) -> None:
-    known = set(findings.models) | set(findings.snapshots)
+    known = set(findings.models)  # a snapshot is what its sealer named, and nobody else has computed here
     left = [number for number in findings.manifests if number not in known]
     if left:
         findings.unchecked.append(

@@ -16,7 +16,7 @@ from peer.native import PpoAgent, to_moments
 from peer.policy_description import describe_policy
 from peer.solo.run import Standing
 from peer.solo.run_state import RunRecord, RunState, load_run_state, save_run_state, state_file
-from peer.storage.model_file import ModelFile, load_model, save_model
+from peer.storage.model_file import ModelFile, load_model, save_model, told_count
 from peer.storage_failures import storage_errors
 from peer.types import ModelState, Seconds
 from peer.wire.hashing import model_hash
@@ -218,10 +218,9 @@ def earlier_env_steps(model_file: Path) -> int | None:
 def model_env_steps(model_file: Path) -> int | None:
     """Return how many env steps the model itself has learned from, whatever its state says; None: not known."""
     try:
-        told = load_model(model_file).settings.get("env_steps", "")
+        return told_count(load_model(model_file).settings, "env_steps")
     except StorageError:
         return None
-    return int(told) if told.isdecimal() else None
 
 
 def _remove(file: Path) -> None:

@@ -51,7 +51,7 @@ class JournalReader:
         self._open()
 
     def hold_still(self) -> None:
-        """See the journal from here on as it is now. Not for long: a peer keeps on disk all that it writes meanwhile."""
+        """See the journal from here on as it is now. Not for long: a peer keeps all that it writes meanwhile."""
         self._is_held = True
         self._database.execute("BEGIN")
 

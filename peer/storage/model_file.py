@@ -8,6 +8,7 @@ policy. Equal models with equal metadata are equal files, to the last byte.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ WHO_SAVES = "a peer saves its model every round.snapshot_every rounds and at the
 
 _FORMAT = "murmuration model 1"
 _LENGTH_BYTES = 8
+_MAX_DIGITS = 19
 _STATE_SUFFIX = ".state"
 
 
@@ -88,6 +90,12 @@ def load_model(path: Path) -> ModelFile:
     except (SafetensorError, OSError, TypeError) as error:  # TypeError: of a type that numpy lacks, as BF16
         raise StorageError(f"{path} cannot be read as a model: {_why(path, error)}") from error
     return ModelFile(state=state, settings=settings)
+
+
+def told_count(settings: Mapping[str, str], key: str) -> int | None:
+    """Return a count that a file tells of its model, such as `round`; None where it tells none."""
+    told = settings.get(key, "")
+    return int(told) if told.isdecimal() and len(told) <= _MAX_DIGITS else None
 
 
 def check_named(path: Path, model: ModelFile) -> None:

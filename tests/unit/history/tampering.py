@@ -2,15 +2,23 @@
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from msgspec import structs
 
 from peer.network.identity import Identity
 from peer.round_parts import wire_run_id
+from peer.rounds.sealed_rounds import decode_sealed
+from peer.rounds.snapshot import encode_snapshot
 from peer.storage.atomic_file import read_framed, write_framed
 from peer.storage.journal_database import row_checksum
+from peer.storage.model_file import load_model, save_model
+from peer.storage.snapshots import Snapshot, SnapshotStore
 from peer.wire.envelope import Signed, open_as, seal
+from peer.wire.hashing import model_hash
 from peer.wire.messages import Manifest
 from tests.unit.history.sealed_run import CONFIG
 
@@ -55,3 +63,20 @@ def change_payload(folder: Path, number: int, index: int) -> None:
     payloads = msgspec.msgpack.decode(read_framed(path, kind=b"PAYL"), type=list[bytes])
     payloads[index] = flip(payloads[index], 9)
     write_framed(path, msgspec.msgpack.encode(payloads), kind=b"PAYL")
+
+
+def make_up_model(folder: Path, number: int, sealer: Identity) -> None:
+    """Have the sealer of the newest round name a model of its own, in manifest, snapshot and model file alike."""
+    model_file = folder / "model.safetensors"
+    model = load_model(model_file)
+    state = replace(model.state, params=model.state.params + np.float32(1.0))
+    seal_anew(folder, number, sealer, lambda manifest: structs.replace(manifest, model=model_hash(state), parts=b""))
+    (folder / "payloads" / f"round-{number:013d}.bin").unlink()
+    entry = decode_sealed(rows(folder)[number][1], run=RUN)
+    entry.state = state
+    store = SnapshotStore(folder / "snapshots", keep=3)
+    max((folder / "snapshots").glob("snapshot-*.bin")).unlink()
+    store.save(Snapshot(round=number, digest=entry.digest, content=encode_snapshot(entry)))
+    save_model(
+        model_file, replace(model, state=state, settings={**model.settings, "model_hash": model_hash(state).hex()})
+    )

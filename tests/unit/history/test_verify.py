@@ -126,7 +126,7 @@ def test_dropped_first_round_is_no_problem_but_told(folder: Path) -> None:
     assert not findings.from_start
     assert findings.unchecked[0].startswith("rounds before 2:")
     assert findings.models == [5, 6, 7, 8, 9, 10]  # from the first snapshot on
-    assert any(text.startswith("the models of rounds 2 to 3:") for text in findings.unchecked)
+    assert any(text.startswith("the models of rounds 2 to 4:") for text in findings.unchecked)
 
 
 def test_removed_newest_rounds_are_betrayed_by_the_snapshots(folder: Path) -> None:
@@ -196,6 +196,50 @@ def test_swapped_model_file_is_found(folder: Path) -> None:
     assert told(folder) == ["model.safetensors is not the model of round 10, as it claims: it was replaced"]
 
 
+@pytest.mark.parametrize(
+    "told", [{"activation": "relu"}, {"observation_clip": "0.5"}, {"env": "Acrobot-v1"}, {"hidden": "x"}]
+)
+def test_description_of_another_policy_in_the_model_file_is_found(folder: Path, told: dict[str, str]) -> None:
+    """The weights are the run's, and lead to other actions."""
+    path = folder / "model.safetensors"
+    model = load_model(path)
+    save_model(path, replace(model, settings={**model.settings, **told}))
+    findings = check(folder)
+    assert not findings.model_file
+    assert [str(problem) for problem in findings.problems] == [
+        "model.safetensors does not describe the policy of this run: its description was replaced"
+    ]
+
+
+def test_changed_memory_of_the_outer_optimizer_in_the_model_file_is_found(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    model = load_model(path)
+    save_model(path, replace(model, state=replace(model.state, outer=np.ones(9, np.float32))))
+    assert told(folder) == ["model.safetensors is not the model of round 10, as it claims: it was replaced"]
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "\x1b[2J"])
+def test_model_file_of_a_round_that_is_no_number_is_told_as_text(folder: Path, number: str) -> None:
+    path = folder / "model.safetensors"
+    model = load_model(path)
+    save_model(path, replace(model, settings={**model.settings, "round": number}))
+    (unchecked,) = check(folder).unchecked
+    assert unchecked.startswith("model.safetensors: the state after round ")
+    assert "\x1b" not in unchecked
+
+
+def test_model_that_a_sealer_made_up_and_left_a_snapshot_of_does_not_pass_for_checked(folder: Path) -> None:
+    """Its deltas are gone, so that nobody can compute it: the snapshot holds what the sealer named."""
+    sealer = next(each for each in (ME, OTHER) if each.peer_id == _sealer(folder, 10))
+    tampering.make_up_model(folder, 10, sealer)
+    findings = check(folder)
+    assert findings.problems == []
+    assert 10 in findings.snapshots
+    assert findings.unchecked == [
+        "the models of rounds 10: this folder lacks the deltas or the state to compute them from"
+    ]
+
+
 def test_model_of_a_stop_on_a_branch_that_was_left_is_not_called_false(folder: Path) -> None:
     path = folder / "model.safetensors"
     model = load_model(path)
@@ -235,7 +279,7 @@ def test_lost_deltas_are_told_and_not_taken_for_checked(folder: Path) -> None:
     assert findings.problems == []
     assert findings.models == []
     assert findings.unchecked == [
-        "the models of rounds 1 to 3, 5 to 7, 9: this folder lacks the deltas or the state to compute them from"
+        "the models of rounds 1 to 10: this folder lacks the deltas or the state to compute them from"
     ]
 
 
