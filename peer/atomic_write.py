@@ -7,6 +7,7 @@ from pathlib import Path
 TEMPORARY_PREFIX = ".tmp-"
 """Begins the name of what a killed process may leave beside the file that it was writing."""
 
+_WITHOUT_FOLDER_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 _WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
@@ -69,10 +70,13 @@ def _write_durably(path: Path, data: bytes, mode: int) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename survive a power cut."""
+    """Make the rename survive a power cut, where the file system can be asked to: some shared folders cannot."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _WITHOUT_FOLDER_SYNC:
+            raise
     finally:
         os.close(descriptor)
 

@@ -1,7 +1,9 @@
 """Old content or new content, never anything else; and damage is always seen."""
 
+import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tracemalloc
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peer.atomic_write import create_file
 from peer.errors import StorageError
 from peer.storage.atomic_file import (
     FRAME_BYTES,
@@ -197,6 +200,22 @@ def test_failure_at_any_call_keeps_the_old_content(
     monkeypatch.undo()
     assert read_framed(path, kind=KIND) == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_file_system_that_syncs_no_folders_takes_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """As the shared folders of some virtual machines."""
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_atomic(tmp_path / "file", b"content")
+    assert create_file(tmp_path / "new", b"content", mode=0o600)
+    assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == [b"content", b"content"]
 
 
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
