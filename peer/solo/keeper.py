@@ -185,9 +185,10 @@ def set_aside(model_file: Path) -> bool:
         return False
     if is_set_aside(model_file):
         return True
-    for file, previous in pairs:
-        with storage_errors("keep the earlier run as", previous):
+    with storage_errors("keep the earlier run as", previous_file(model_file)):
+        for _, previous in reversed(pairs):  # the state first: beside the next model it would pass for that one's
             previous.unlink(missing_ok=True)
+        for file, previous in pairs:
             if file in found:
                 _duplicate(file, previous)
     return True

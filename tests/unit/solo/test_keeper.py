@@ -1,6 +1,7 @@
 """What a run leaves on disk when that refuses, or when it is killed in between: nothing that was learned is lost."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -167,6 +168,29 @@ def test_a_run_that_was_killed_while_it_took_a_place_costs_no_state_of_the_earli
         with killed_before_the_model(monkeypatch):
             train_solo(small(f"run.seed={seed}"), replace(WHOLE, model_file=path, max_env_steps=64))
     assert learned(previous) == earlier
+
+
+def test_a_run_that_was_killed_while_it_set_the_earlier_one_aside_costs_no_state_of_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept before is of a longer run, so that its state would pass for a later one of the same model."""
+    path, previous = tmp_path / "m.safetensors", tmp_path / "m.previous.safetensors"
+    for seed, env_steps in ((1, 1280), (2, 640)):
+        options = replace(WHOLE, model_file=path, max_env_steps=env_steps)
+        train_solo(small(f"run.seed={seed}"), options)
+    earlier = learned(path)
+
+    def killed(file: Path, copy: Path) -> None:
+        os.link(file, copy)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keeper, "_duplicate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            keeper.set_aside(path)
+    train_solo(small("run.seed=3"), replace(WHOLE, model_file=path, max_env_steps=64))
+    assert learned(previous) == earlier
+    assert load_run_state(state_file(previous)).record.standing.env_steps == 640
 
 
 def test_what_was_learned_is_kept_elsewhere_when_the_disk_refuses_the_model(
