@@ -115,13 +115,19 @@ def _policy(file: ModelFile, env: PolicyEnv, settings: PpoSettings) -> Policy:
             raise ValueError(f"an actor of {sizes} units has more parameters than the file, {file.state.params.size}")
         layers.append((rest[: inputs * outputs].reshape(outputs, inputs), rest[inputs * outputs : count]))
         rest = rest[count:]
+    log_std, rest = rest[: 0 if env.discrete else env.action_dim], rest[0 if env.discrete else env.action_dim :]
+    critic = [settings.hidden[-1], 1] if settings.shared_trunk else [env.obs_dim, *settings.hidden, 1]
+    if rest.size != (expected := sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(critic))):
+        raise ValueError(f"a critic of {critic} units has {expected} parameters, the file leaves {rest.size} for it")
+    if not np.isfinite(file.state.params).all():
+        raise ValueError("parameters are not finite")
     shift, scale = _normalisation(file, env) if settings.normalize_observations else _unchanged(env)
     clip = settings.observation_clip if settings.normalize_observations and settings.observation_clip > 0 else math.inf
     return Policy(
         env=env,
         activation=settings.activation,
         layers=tuple(layers),
-        log_std=rest[: 0 if env.discrete else env.action_dim],
+        log_std=log_std,
         shift=shift,
         scale=scale,
         clip=clip,

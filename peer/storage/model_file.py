@@ -87,8 +87,14 @@ def load_model(path: Path) -> ModelFile:
             state = ModelState(params=file.get_tensor("params"), moments=moments, outer=outer)
     except FileNotFoundError as error:
         raise StorageError(f"there is no model at {path}: {WHO_SAVES}") from error
-    except (SafetensorError, OSError, TypeError) as error:  # TypeError: of a type that numpy lacks, as BF16
+    except (
+        SafetensorError,
+        OSError,
+        TypeError,
+        AttributeError,
+    ) as error:  # a type that numpy lacks, as BF16 or F8_E4M3
         raise StorageError(f"{path} cannot be read as a model: {_why(path, error)}") from error
+    _check_arrays(path, state)
     return ModelFile(state=state, settings=settings)
 
 
@@ -106,6 +112,24 @@ def check_named(path: Path, model: ModelFile) -> None:
             f"{path} holds model {model_hash(model.state).hex()[:12]}, but says that it is {printable(named[:12])}:"
             " it was changed or damaged; take the file of another peer of the run"
         )
+
+
+def _check_arrays(path: Path, state: ModelState) -> None:
+    """Raises: StorageError unless each tensor is of the type, and has the one dimension, that this program writes."""
+    moments = state.moments
+    tensors: dict[str, tuple[npt.NDArray[Any], str]] = {  # Any: whatever the file holds
+        "params": (state.params, "float32"),
+        "moments_count": (moments.count, "float64"),
+        "moments_mean": (moments.mean, "float64"),
+        "moments_m2": (moments.m2, "float64"),
+        "outer": (state.outer, "float32"),
+    }
+    for name, (array, dtype) in tensors.items():
+        if array.dtype.name != dtype or array.ndim != 1:
+            shape = list(array.shape)
+            raise StorageError(
+                f"{path} cannot be read as a model: expected {name} to be one row of {dtype}, got {array.dtype} {shape}"
+            )
 
 
 def _why(path: Path, error: Exception) -> str:

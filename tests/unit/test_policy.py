@@ -4,6 +4,7 @@ import math
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,9 @@ def test_observations_that_are_not_finite_are_refused(tmp_path: Path, value: flo
         ({"env": "Acrobot-v1"}, r"does not fit its own description: expected moments of 6 observations"),
         ({"env": "Nothing-v1"}, r"does not fit its own description: unknown env"),
         ({"hidden": "4096,4096"}, r"does not fit its own description: an actor of \[4, 4096, 4096, 2\]"),
+        ({"hidden": "0"}, r"does not fit its own description: a critic of \[4, 0, 1\]"),
+        ({"hidden": "4"}, r"does not fit its own description: a critic of \[4, 4, 1\] units has 25 parameters"),
+        ({"shared_trunk": "true"}, r"does not fit its own description: a critic of \[8, 1\]"),
         ({"activation": "gelu"}, r"does not fit its own description: .*gelu"),
         ({"model_hash": "00" * 32}, r"says that it is 000000000000"),
     ],
@@ -161,4 +165,14 @@ def test_file_that_contradicts_itself_is_refused(tmp_path: Path, told: dict[str,
     file.settings.update(told)
     save_model(path, file)
     with pytest.raises(StorageError, match=message):
+        load_policy(path)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    """Any action would be chosen by them, always the first one."""
+    path = trained(tmp_path)
+    file = load_model(path)
+    del file.settings["model_hash"]
+    save_model(path, replace(file, state=replace(file.state, params=file.state.params * np.float32("nan"))))
+    with pytest.raises(StorageError, match="does not fit its own description: parameters are not finite"):
         load_policy(path)

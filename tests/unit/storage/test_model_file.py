@@ -1,6 +1,7 @@
 """The finished model as a file: equal models are equal files, and what is read is what was saved."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -79,3 +80,30 @@ def test_what_is_no_model_is_refused_with_what_it_is(tmp_path: Path) -> None:
     ):
         with pytest.raises(StorageError, match=re.escape(f"{file} cannot be read as a model: {why}")):
             load_model(file)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "dtype", "shape", "why"),
+    [
+        ("params", "F8_E4M3", [16], "module 'numpy' has no"),
+        ("params", "F64", [2], "expected params to be one row of float32, got float64 [2]"),
+        ("params", "F32", [2, 2], "expected params to be one row of float32, got float32 [2, 2]"),
+        ("moments_mean", "F64", [2, 1], "expected moments_mean to be one row of float64, got float64 [2, 1]"),
+        ("moments_m2", "F64", [], "expected moments_m2 to be one row of float64, got float64 []"),
+    ],
+)
+def test_tensors_of_another_type_or_shape_are_refused(
+    tmp_path: Path, tensor: str, dtype: str, shape: list[int], why: str
+) -> None:
+    path = tmp_path / "m.safetensors"
+    header: dict[str, object] = {"__metadata__": {"format": "murmuration model 1"}}
+    data = b""
+    for name in ("params", "moments_count", "moments_mean", "moments_m2"):
+        found = (dtype, shape) if name == tensor else ("F32" if name == "params" else "F64", [2])
+        size = math.prod(found[1]) * {"F8_E4M3": 1, "F32": 4, "F64": 8}[found[0]]
+        header[name] = {"dtype": found[0], "shape": found[1], "data_offsets": [len(data), len(data) + size]}
+        data += bytes(size)
+    head = json.dumps(header).encode()
+    path.write_bytes(len(head).to_bytes(8, "little") + head + data)
+    with pytest.raises(StorageError, match=re.escape(f"{path} cannot be read as a model: {why}")):
+        load_model(path)
