@@ -116,6 +116,8 @@ class Archive:
             self._pending = [entry for entry in self._pending if id(entry) not in written]
 
     async def _save(self, entry: Entry) -> None:
+        # First: a journal that a power cut leaves behind a snapshot looks as if somebody had removed its newest rounds.
+        await self._attempt(self._journal.make_durable, operation=_JOURNAL)
         saved: list[SnapshotSaved] = []
         entry = copy.copy(entry)  # the chain may drop the state of an old entry meanwhile
         try:

@@ -38,8 +38,8 @@ class JournalEntry:
 class Journal:
     """One entry a round. May be used from several threads; calls take turns.
 
-    A process that is killed loses nothing; after a power cut the last rounds may be missing but the file is
-    whole (WAL with synchronous=NORMAL), and the swarm has those rounds.
+    A process that is killed loses nothing; after a power cut the rounds since `make_durable` may be missing but the
+    file is whole (WAL with synchronous=NORMAL), and the swarm has those rounds.
     """
 
     def __init__(self, path: Path, *, max_bytes: int) -> None:
@@ -80,6 +80,11 @@ class Journal:
                 self._database.execute("INSERT INTO breaks VALUES (?)", (first_round,))
             self._insert(entries)
         self._shrink()
+
+    def make_durable(self) -> None:
+        """Have what was written so far survive a power cut, too. Raises: StorageError."""
+        with self._turn, self._errors("write"):
+            self._database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
         """Write everything into the main file and close. Raises: StorageError."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,14 +17,16 @@ from peer.history.findings import Findings, ranges
 from peer.history.places import find_run
 from peer.history.verify import verify_run
 from peer.network.identity import Identity
+from peer.run_folder import RunFolder
 from peer.storage.atomic_file import read_framed, write_framed
 from peer.storage.journal import Journal
 from peer.storage.model_file import load_model, save_model
+from peer.telemetry.sink import RecordingSink
 from peer.types import Digest
 from peer.wire.hashing import model_hash
 from peer.wire.messages import Rejection
 from tests.unit.history import tampering
-from tests.unit.history.sealed_run import CONFIG, ME, OTHER, make_run
+from tests.unit.history.sealed_run import CONFIG, ME, OTHER, Pair, make_run
 from tests.unit.storage.journals import held
 
 ROUNDS = 10
@@ -144,6 +147,23 @@ def test_state_of_a_longer_branch_that_was_left_for_this_one_is_not_called_remov
     findings = check(folder)
     assert not findings.problems
     assert "the snapshot of round 10: of another branch than the journal's" in findings.unchecked
+
+
+def test_journal_that_a_power_cut_has_shortened_reaches_the_newest_snapshot(tmp_path: Path) -> None:
+    """What the log beside it holds may be lost; else the folder looks as if its newest rounds had been removed."""
+    with RunFolder(tmp_path / "slot-0", CONFIG, sink=RecordingSink()) as kept:
+        kept.describe(peer=ME.peer_id, name="peer-1")
+        pair = Pair()
+        for _ in range(5):
+            for effect in pair.seal():
+                kept.archive.observe(effect)
+            trio.run(kept.archive._write_pending)
+        cut = tmp_path / "cut" / kept.path.name
+        shutil.copytree(kept.path, cut, ignore=shutil.ignore_patterns("*-wal", "*-shm"))
+    findings = check(cut)
+    assert findings.problems == []
+    assert findings.manifests == [1, 2, 3, 4]
+    assert findings.snapshots == [4]
 
 
 def test_round_moved_to_another_place_is_found(folder: Path) -> None:
