@@ -63,7 +63,13 @@ class Replay:
     def _fill(self, ledger: Ledger, entry: Entry) -> bool:
         """Give the ledger the round's payloads; return whether all are there and as their headers say."""
         try:
-            kept = {digest_of(data): data for data in self._payloads.load(entry.round)}
+            for header in entry.deltas:
+                ledger.payloads.check_header(header.message)
+            sizes = [header.message.payload_bytes for header in entry.deltas]
+            kept = {digest_of(data): data for data in self._payloads.load(entry.round, sizes=sizes)}
+        except ProtocolError as error:
+            self._findings.problem(entry.round, f"a header that no peer takes: {error.detail}")
+            return False
         except StorageError as error:
             self._findings.problem(entry.round, str(error))
             return False

@@ -22,7 +22,7 @@ from peer.policy_description import describe_policy, described_settings
 from peer.round_parts import first_entry, round_parts
 from peer.rounds.entry import Entry
 from peer.rounds.parts import Parts
-from peer.rounds.snapshot import decode_snapshot
+from peer.rounds.snapshot import decode_snapshot, max_snapshot_bytes
 from peer.run_folder import run_folder_name
 from peer.settings import ppo_settings
 from peer.storage.journal_reader import open_journal_reader
@@ -73,7 +73,8 @@ def verify_run(place: RunPlace, config: Config, *, tell: Callable[[str], None] =
 def _snapshots(place: RunPlace, parts: Parts, findings: Findings) -> list[Entry]:
     """Return the states on disk whose model is the one that their signed manifest names."""
     entries: list[Entry] = []
-    for found in SnapshotStore(place.folder / SNAPSHOTS_FOLDER, keep=2).held():
+    store = SnapshotStore(place.folder / SNAPSHOTS_FOLDER, keep=2)
+    for found in store.held(most_bytes=max_snapshot_bytes(parts.schema)):
         if isinstance(found, Damage):
             findings.problem(None, found.cause)
             continue

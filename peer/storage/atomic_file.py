@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from peer.atomic_write import TEMPORARY_PREFIX, replace_file
-from peer.bounded_file import bounded_size, damaged
+from peer.bounded_file import MAX_FILE_BYTES, bounded_size, damaged
 from peer.errors import StorageError
 from peer.storage_failures import check_replaceable, describe, storage_errors
 
@@ -37,13 +37,13 @@ def write_framed(path: Path, payload: bytes, *, kind: bytes) -> None:
     write_atomic(path, frame(payload, kind=kind))
 
 
-def read_framed(path: Path, *, kind: bytes) -> bytes:
-    """Return the payload that `write_framed` wrote.
+def read_framed(path: Path, *, kind: bytes, most_bytes: int = MAX_FILE_BYTES - FRAME_BYTES) -> bytes:
+    """Return the payload that `write_framed` wrote. most_bytes: that it can have.
 
     Raises: FileNotFoundError when there is no file; StorageError when it cannot be read, or is damaged, of
     another kind, or of another version.
     """
-    return unframe(_read_frame(path, kind=kind), kind=kind, source=path)
+    return unframe(_read_frame(path, kind=kind, most_bytes=most_bytes), kind=kind, source=path)
 
 
 def frame(payload: bytes, *, kind: bytes) -> bytes:
@@ -80,11 +80,11 @@ def remove_leftovers_of(file: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _read_frame(path: Path, *, kind: bytes) -> bytes:
+def _read_frame(path: Path, *, kind: bytes, most_bytes: int) -> bytes:
     """Return all bytes of a frame, whose head was looked at before: a file full of holes has none."""
     try:
         with path.open("rb") as file:
-            size = bounded_size(file, path)
+            size = bounded_size(file, path, most_bytes=FRAME_BYTES + most_bytes)
             _check_head(file.read(FRAME_BYTES), kind=kind, size=size, source=path)
             file.seek(0)
             return file.read(size + 1)

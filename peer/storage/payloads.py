@@ -40,7 +40,7 @@ class PayloadFolder:
         is for state. Raises: StorageError.
         """
         self.forget_from(number)
-        if _file_bytes(payloads) > self._max_bytes:
+        if FRAME_BYTES + _payload_bytes([len(payload) for payload in payloads]) > self._max_bytes:
             return False
         with storage_errors("use", self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -61,11 +61,14 @@ class PayloadFolder:
     def holds(self, number: int) -> bool:
         return self._path(number).is_file()
 
-    def load(self, number: int) -> list[bytes]:
-        """Return what was kept of a round, nothing when there is no file. Raises: StorageError when it is damaged."""
+    def load(self, number: int, *, sizes: Sequence[int]) -> list[bytes]:
+        """Return what was kept of a round, nothing when there is no file.
+
+        sizes: of its payloads. Raises: StorageError when the file is damaged, or larger than they make it.
+        """
         path = self._path(number)
         try:
-            return _decode(read_framed(path, kind=_KIND))
+            return _decode(read_framed(path, kind=_KIND, most_bytes=_payload_bytes(sizes)))
         except FileNotFoundError:
             return []
         except msgspec.MsgspecError as error:
@@ -91,5 +94,5 @@ class PayloadFolder:
         return self._folder / f"round-{number:013d}.bin"
 
 
-def _file_bytes(payloads: Sequence[bytes]) -> int:
-    return FRAME_BYTES + _PER_PAYLOAD_BYTES * (1 + len(payloads)) + sum(map(len, payloads))
+def _payload_bytes(sizes: Sequence[int]) -> int:
+    return _PER_PAYLOAD_BYTES * (1 + len(sizes)) + sum(sizes)

@@ -2,12 +2,13 @@
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from peer.bounded_file import MAX_FILE_BYTES
 from peer.errors import StorageError
-from peer.storage.atomic_file import read_framed, write_framed
+from peer.storage.atomic_file import FRAME_BYTES, read_framed, write_framed
 from peer.storage_failures import storage_errors
 from peer.types import Digest
 
@@ -16,6 +17,7 @@ SNAPSHOTS_FOLDER = "snapshots"
 
 _KIND = b"SNAP"
 _HEAD = struct.Struct(">Q32s")
+_MAX_CONTENT_BYTES = MAX_FILE_BYTES - FRAME_BYTES - _HEAD.size
 _NAME = re.compile(r"snapshot-(\d{10})\.bin")
 
 
@@ -105,14 +107,16 @@ class SnapshotStore:
             raise StorageError(f"{refused}; or move it away to start without it") from refused
         return LoadedSnapshot(snapshot=None, damaged=tuple(damaged))
 
-    def held(self) -> list[Snapshot | Damage]:
-        """Return every snapshot in the order written, and what is wrong with the damaged ones. All stay as they are.
+    def held(self, *, most_bytes: int) -> Iterator[Snapshot | Damage]:
+        """Yield every snapshot in the order written, and what is wrong with the damaged ones. All stay as they are.
 
-        Raises: StorageError when the folder cannot be listed.
+        most_bytes: of the content of one. Raises: StorageError when the folder cannot be listed.
         """
         with storage_errors("list", self._folder):
             numbered = self._numbered()
-        return [found for _, path in numbered if (found := _look_at(path)) is not None]
+        for _, path in numbered:
+            if (found := _look_at(path, most_bytes=most_bytes)) is not None:
+                yield found
 
     def _numbered(self) -> list[tuple[int, Path]]:
         try:
@@ -140,17 +144,17 @@ def _is_refused(error: StorageError) -> bool:
     return isinstance(cause, OSError) and not isinstance(cause, IsADirectoryError)
 
 
-def _look_at(path: Path) -> Snapshot | Damage | None:
+def _look_at(path: Path, *, most_bytes: int) -> Snapshot | Damage | None:
     try:
-        return _read(path)
+        return _read(path, most_bytes=most_bytes)
     except FileNotFoundError:
         return None  # the peer dropped it meanwhile
     except StorageError as error:
         return Damage(path=path, cause=str(error))
 
 
-def _read(path: Path) -> Snapshot:
-    payload = read_framed(path, kind=_KIND)
+def _read(path: Path, *, most_bytes: int = _MAX_CONTENT_BYTES) -> Snapshot:
+    payload = read_framed(path, kind=_KIND, most_bytes=_HEAD.size + most_bytes)
     if len(payload) < _HEAD.size:
         raise StorageError(f"{path} is damaged: too short for a snapshot; move it away to start without it")
     number, digest = _HEAD.unpack_from(payload)

@@ -1,7 +1,7 @@
 """What somebody with a file editor can do to a run's folder, checksums mended, so that only the chain can tell."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from peer.storage.model_file import load_model, save_model
 from peer.storage.snapshots import Snapshot, SnapshotStore
 from peer.wire.envelope import Signed, open_as, seal
 from peer.wire.hashing import model_hash
-from peer.wire.messages import Manifest
+from peer.wire.messages import DeltaHeader, Manifest
 from tests.unit.history.sealed_run import CONFIG
 
 RUN = wire_run_id(CONFIG)
@@ -80,3 +80,14 @@ def make_up_model(folder: Path, number: int, sealer: Identity) -> None:
     save_model(
         model_file, replace(model, state=state, settings={**model.settings, "model_hash": model_hash(state).hex()})
     )
+
+
+def change_header(folder: Path, number: int, signers: Sequence[Identity], **changes: object) -> None:
+    """Change the first header of a round, and have its author and the round's sealer sign anew."""
+    by_id = {signer.peer_id: signer for signer in signers}
+    manifest = manifest_of(folder, number)
+    first, *others = manifest.message.admitted
+    header = open_as(first, DeltaHeader, run=RUN)
+    forged = seal(structs.replace(header.message, **changes), by_id[header.peer], run=RUN).data
+    admitted = (forged, *others)
+    seal_anew(folder, number, by_id[manifest.peer], lambda message: structs.replace(message, admitted=admitted))

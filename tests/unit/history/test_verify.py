@@ -1,6 +1,7 @@
 """`murmur log --verify`: an honest folder is good, and whatever is changed in one is found and named."""
 
 import shutil
+import tracemalloc
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -284,6 +285,29 @@ def test_changed_delta_is_found_with_its_author(folder: Path, index: int) -> Non
     (problem,) = told(folder)
     author = sorted([ME.peer_id, OTHER.peer_id])[index]
     assert problem == f"round 6: none of the kept deltas is the one that the header of {author} names"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"codec": "none-such"}, "'none-such', this peer knows"),
+        ({"payload_bytes": 1 << 30}, "announced 1073741824 bytes"),
+    ],
+)
+def test_header_that_no_peer_takes_is_named(folder: Path, changes: dict[str, object], why: str) -> None:
+    tampering.change_header(folder, 10, (ME, OTHER), **changes)
+    (problem,) = told(folder)
+    assert problem.startswith(f"round 10: a header that no peer takes: {why}")
+
+
+@pytest.mark.parametrize("name", ["payloads/round-0000000000006.bin", "snapshots/snapshot-0000000009.bin"])
+def test_file_larger_than_any_of_the_run_is_not_read_into_memory(folder: Path, name: str) -> None:
+    write_framed(folder / name, bytes(60_000_000), kind=name[:4].upper().encode())
+    tracemalloc.start()
+    problems = told(folder)
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+    assert any(f"{name} is damaged: expected at most " in problem for problem in problems)
 
 
 def test_damaged_delta_file_is_named(folder: Path) -> None:

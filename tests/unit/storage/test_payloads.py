@@ -15,11 +15,11 @@ KIB = 1 << 10
 def test_payloads_of_a_round_come_back_in_order(tmp_path: Path) -> None:
     folder = PayloadFolder(tmp_path / "p", max_bytes=KIB * KIB)
     payloads = [os.urandom(5), b"", os.urandom(70_000)]
-    assert folder.load(1) == []
+    assert folder.load(1, sizes=[]) == []
     assert not folder.holds(1)
     assert folder.save(1, payloads)
     assert folder.holds(1)
-    assert PayloadFolder(tmp_path / "p", max_bytes=0).load(1) == payloads
+    assert PayloadFolder(tmp_path / "p", max_bytes=0).load(1, sizes=list(map(len, payloads))) == payloads
 
 
 def test_oldest_rounds_are_dropped_to_stay_below_the_bound(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_another_branch_drops_the_rounds_above_it(tmp_path: Path) -> None:
         folder.save(number, [b"old"])
     folder.save(3, [b"new"])
     assert [number for number in range(1, 6) if folder.holds(number)] == [1, 2, 3]
-    assert folder.load(3) == [b"new"]
+    assert folder.load(3, sizes=[3]) == [b"new"]
     folder.forget_from(2)
     assert [number for number in range(1, 6) if folder.holds(number)] == [1]
 
@@ -69,4 +69,13 @@ def test_damaged_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(StorageError, match=path.name):
-        folder.load(7)
+        folder.load(7, sizes=[9])
+
+
+def test_file_that_is_larger_than_its_payloads_is_not_read(tmp_path: Path) -> None:
+    folder = PayloadFolder(tmp_path, max_bytes=1000)
+    folder.save(1, [b"four", b"five!"])
+    assert folder.load(1, sizes=[4, 5]) == [b"four", b"five!"]
+    folder.save(1, [b"x" * 100])
+    with pytest.raises(StorageError, match=r"round-0000000000001.bin is damaged: expected at most \d+ bytes, got"):
+        folder.load(1, sizes=[4, 5])
