@@ -16,7 +16,7 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
     mode: of the new file. Raises: OSError; unless it was the last fsync that failed, the old file is as it was.
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    temporary = temporary_beside(path)
     try:
         _write_durably(temporary, data, mode)
         temporary.replace(path)
@@ -24,6 +24,11 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     except BaseException:
         _discard(temporary)
         raise
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return the name under which this process writes what becomes `path`."""
+    return path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
 
 
 def create_file(path: Path, data: bytes, *, mode: int) -> bool:

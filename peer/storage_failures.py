@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from peer.atomic_write import temporary_beside
 from peer.errors import StorageError
 
 _MAX_LINKS = 40
@@ -51,7 +52,7 @@ def check_writable_file(operation: str, path: Path) -> None:
     check_replaceable(operation, path)
     with storage_errors(f"{operation} in", path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        probe = path.parent / f".{path.name}.probe"
+        probe = temporary_beside(path)  # which a file system may find too long a name
         probe.touch()
         probe.unlink(missing_ok=True)
 

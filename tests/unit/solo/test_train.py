@@ -153,6 +153,16 @@ def test_a_folder_in_the_models_place_is_told_before_training(
         train_solo(small(), options)
 
 
+def test_a_name_too_long_for_what_is_written_beside_it_is_told_before_training(
+    options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model's own name is short enough; what becomes its state, until it is whole, has a longer one."""
+    monkeypatch.setattr(train, "make_ppo_agent", lambda *_: pytest.fail("training began"))
+    name = "m" * (242 - len(".safetensors")) + ".safetensors"
+    with pytest.raises(StorageError, match=r"cannot write the state of the run .*: file name too long"):
+        train_solo(small(), replace(options, model_file=tmp_path / name))
+
+
 @pytest.mark.parametrize("path", [".", "", "/"])
 def test_a_folder_without_a_name_in_the_models_place_is_told(
     options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
