@@ -12,8 +12,13 @@ MAX_FILE_BYTES = 4 * 1024**3
 
 def read_bounded(path: Path, *, most_bytes: int = MAX_FILE_BYTES) -> bytes:
     """Return what `path` holds. Raises: OSError; StorageError, before anything is read, when it is larger."""
-    with path.open("rb") as file:
+    with open_at_once(path) as file:
         return file.read(bounded_size(file, path, most_bytes=most_bytes) + 1)
+
+
+def open_at_once(path: Path) -> BinaryIO:
+    """Open a file to read. A pipe in its place is one without content: to open it as usual is to wait for a writer."""
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
 
 
 def bounded_size(file: BinaryIO, path: Path, *, most_bytes: int = MAX_FILE_BYTES) -> int:

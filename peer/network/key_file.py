@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from peer.atomic_write import create_file
+from peer.bounded_file import open_at_once
 from peer.errors import StorageError
 from peer.network.identity import SEED_BYTES, Identity
 from peer.storage_failures import describe, storage_errors
@@ -45,7 +46,7 @@ def load_or_create_identity(path: Path) -> Identity:
 def load_identity(path: Path) -> Identity:
     """Read the key file at `path`. Raises: FileNotFoundError; StorageError as `load_or_create_identity`."""
     try:
-        with path.open("rb") as file:
+        with open_at_once(path) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             raw = file.read(_FILE_BYTES + 1)
     except FileNotFoundError:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from peer.atomic_write import TEMPORARY_PREFIX, replace_file
-from peer.bounded_file import MAX_FILE_BYTES, bounded_size, damaged
+from peer.bounded_file import MAX_FILE_BYTES, bounded_size, damaged, open_at_once
 from peer.errors import StorageError
 from peer.storage_failures import check_replaceable, describe, storage_errors
 
@@ -83,7 +83,7 @@ def remove_leftovers_of(file: Path) -> None:
 def _read_frame(path: Path, *, kind: bytes, most_bytes: int) -> bytes:
     """Return all bytes of a frame, whose head was looked at before: a file full of holes has none."""
     try:
-        with path.open("rb") as file:
+        with open_at_once(path) as file:
             size = bounded_size(file, path, most_bytes=FRAME_BYTES + most_bytes)
             _check_head(file.read(FRAME_BYTES), kind=kind, size=size, source=path)
             file.seek(0)

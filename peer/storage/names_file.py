@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from peer.bounded_file import open_at_once
 from peer.storage.atomic_file import write_atomic
 from peer.types import PeerId
 
@@ -22,7 +23,7 @@ def save_names(folder: Path, names: Mapping[PeerId, str]) -> None:
 def load_names(folder: Path) -> dict[PeerId, str]:
     """Return the names in the order in which they were learnt; none of a file that is missing or damaged."""
     try:
-        with (folder / NAMES_FILE).open("rb") as file:
+        with open_at_once(folder / NAMES_FILE) as file:
             found = json.loads(file.read(_MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}

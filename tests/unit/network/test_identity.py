@@ -205,6 +205,6 @@ def test_key_file_that_cannot_be_read_is_an_error_that_says_what_to_do(
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     path = tmp_path / "identity.key"
-    monkeypatch.setattr(Path, "open", fail)
+    monkeypatch.setattr(os, "open", fail)
     with pytest.raises(StorageError, match=rf"^cannot read the identity file {path}: permission denied; let this user"):
         load_or_create_identity(path)

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from peer.atomic_write import create_file
 from peer.errors import StorageError
+from peer.network.key_file import KEY_FILE, load_identity
+from peer.storage.about_file import ABOUT_FILE, read_about
 from peer.storage.atomic_file import (
     FRAME_BYTES,
     frame,
@@ -24,6 +26,7 @@ from peer.storage.atomic_file import (
     write_atomic,
     write_framed,
 )
+from peer.storage.names_file import NAMES_FILE, load_names
 from tests.unit.storage.bad_disks import FullDisk, ReadOnlyDisk
 
 KIND = b"TEST"
@@ -132,6 +135,17 @@ def test_folder_in_the_place_of_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"cannot write .*: is a directory; a folder stands where"):
         write_framed(tmp_path / "file", b"x", kind=KIND)
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_pipe_in_the_place_of_a_file_holds_up_no_start(tmp_path: Path) -> None:
+    for name in (ABOUT_FILE, NAMES_FILE, KEY_FILE, "frame"):
+        os.mkfifo(tmp_path / name, mode=0o600)
+    with pytest.raises(StorageError, match="frame is damaged: expected at least 50 bytes, got 0"):
+        read_framed(tmp_path / "frame", kind=KIND)
+    with pytest.raises(StorageError, match=r"identity.key is damaged \(expected 68 bytes, got 0\)"):
+        load_identity(tmp_path / KEY_FILE)
+    assert read_about(tmp_path) is None
+    assert load_names(tmp_path) == {}
 
 
 def test_absurd_file_is_refused_before_it_is_read(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """The newest good snapshot is found whatever happened to the others."""
 
 import errno
+import os
 from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -67,14 +67,14 @@ def test_all_damaged_gives_none_and_reports_each(tmp_path: Path) -> None:
 
 
 def fail_to_read(monkeypatch: pytest.MonkeyPatch, *failing: Path) -> None:
-    real = Path.open
+    real = os.open
 
-    def opened(path: Path, mode: str) -> IO[bytes]:
-        if path in failing:
+    def opened(path: str | Path, flags: int, mode: int = 0o777) -> int:
+        if Path(path) in failing:
             raise OSError(errno.EIO, "Input/output error")
-        return real(path, mode)
+        return real(path, flags, mode)
 
-    monkeypatch.setattr(Path, "open", opened)
+    monkeypatch.setattr(os, "open", opened)
 
 
 def test_what_the_disk_does_not_give_is_passed_over_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
