@@ -1,7 +1,6 @@
 """`murmur identity`: make, show, export and import the key that is a peer."""
 
 import getpass
-import os
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -169,10 +168,7 @@ def _first_line(file: Path) -> str:
 
 
 def _write_secret(path: Path, data: bytes) -> None:
-    from peer.atomic_write import create_file
-    from peer.storage_failures import storage_errors
+    from peer.secret_file import create_secret
 
-    with storage_errors("write", path):
-        is_new = not os.path.lexists(path) and create_file(path, data, mode=0o600)  # a link that leads nowhere, too
-    if not is_new:
+    if not create_secret(path, data):
         raise StorageError(f"{path} exists already: name another file, or move it away")

@@ -8,10 +8,10 @@ import os
 import stat
 from pathlib import Path
 
-from peer.atomic_write import create_file
 from peer.bounded_file import open_at_once
 from peer.errors import StorageError
 from peer.network.identity import SEED_BYTES, Identity
+from peer.secret_file import create_secret
 from peer.storage_failures import describe, storage_errors
 
 KEY_FILE = "identity.key"
@@ -66,7 +66,7 @@ def write_new_identity(path: Path, identity: Identity) -> None:
 
     Raises: StorageError, saying what to do, when there is a file already, or it cannot be written.
     """
-    if os.path.lexists(path) or not _write(path, identity):  # a link that leads nowhere now, too
+    if not _write(path, identity):
         raise StorageError(f"{path} exists already: a key is never overwritten; name another file, or move it away")
 
 
@@ -98,4 +98,4 @@ def _write(path: Path, identity: Identity) -> bool:
     raw = _PREFIX + identity.secret_seed + identity.public_key
     with storage_errors("write the identity file", path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return create_file(path, raw, mode=0o600)
+    return create_secret(path, raw, operation="write the identity file")

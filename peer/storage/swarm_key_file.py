@@ -5,8 +5,8 @@ import stat
 from pathlib import Path
 
 from peer.admission.swarm_key import KEY_BYTES, MAX_FILE_BYTES, SwarmKey
-from peer.atomic_write import create_file
 from peer.errors import StorageError
+from peer.secret_file import create_secret
 from peer.storage_failures import describe, storage_errors
 
 _IDENTITY_PREFIX = b"\x08\x01\x12\x40"
@@ -18,9 +18,7 @@ def write_new_swarm_key(path: Path) -> SwarmKey:
     key = SwarmKey(os.urandom(KEY_BYTES))
     with storage_errors("write", path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # A link that leads nowhere now, too.
-        is_new = not os.path.lexists(path) and create_file(path, key.text().encode(), mode=0o600)
-    if not is_new:
+    if not create_secret(path, key.text().encode()):
         raise StorageError(f"{path} exists already: a key is never overwritten; name another file, or move it away")
     return key
 
