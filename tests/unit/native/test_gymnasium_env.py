@@ -47,7 +47,7 @@ def test_spaces_and_metadata_equal_those_of_sync_vector_env(name: str) -> None:
 @pytest.mark.parametrize("copy", [True, False])
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
 @pytest.mark.parametrize("name", env_names())
-def test_steps_and_restarts_equal_sync_vector_env(name: str, mode: AutoresetMode, copy: bool) -> None:  # noqa: FBT001
+def test_steps_and_restarts_equal_sync_vector_env(name: str, mode: AutoresetMode, *, copy: bool) -> None:
     """Before each step, Gymnasium's envs get our states: its generators differ, and rounding would pile up."""
     num_envs, age = 16, gym.spec(name).max_episode_steps - 40  # type: ignore[operator]  # each of ours has a limit
     ours, theirs = NativeVectorEnv(name, num_envs, autoreset_mode=mode, copy=copy), make_sync(name, num_envs, mode=mode)

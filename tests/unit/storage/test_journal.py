@@ -336,8 +336,7 @@ def test_held_reader_sees_the_journal_as_it_was(path: Path) -> None:
 
 @pytest.mark.parametrize("held_still", [False, True])
 def test_peer_that_is_started_under_a_readers_eyes_makes_the_journal_look_damaged_to_nobody(
-    path: Path,
-    held_still: bool,  # noqa: FBT001  # a parameter of the test
+    path: Path, *, held_still: bool
 ) -> None:
     journal = Journal(path, max_bytes=4 * MIB)
     append(journal, chain(1, 1200, size=2000))
@@ -381,9 +380,7 @@ def test_what_only_has_the_name_of_the_table_is_no_journal(path: Path, statement
 
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_damaged_tree_whose_rounds_are_in_no_order_ends_its_reader(
-    path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    newest_first: bool,  # noqa: FBT001  # a parameter of the test
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, newest_first: bool
 ) -> None:
     journal = Journal(path, max_bytes=MIB)
     append(journal, [entry(1)])

@@ -31,7 +31,7 @@ def test_oldest_rounds_are_dropped_to_stay_below_the_bound(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("size", "kept"), [(10 * KIB - 60, True), (10 * KIB - 59, False)])
-def test_round_above_the_bound_is_not_kept_and_replaces_nothing_else(tmp_path: Path, size: int, kept: bool) -> None:  # noqa: FBT001
+def test_round_above_the_bound_is_not_kept_and_replaces_nothing_else(tmp_path: Path, size: int, *, kept: bool) -> None:
     folder = PayloadFolder(tmp_path, max_bytes=10 * KIB)
     assert folder.save(2, [bytes(size)]) is kept
     assert folder.holds(2) is kept
