@@ -15,9 +15,8 @@ from peer.errors import StorageError
 from peer.services.status_answer import Status
 from peer.services.status_socket import SOCKET_FILE, read_status, serve_status, short_path, status_listener
 from tests.descriptors import no_descriptor_left
+from tests.unit.network.loopback import PATIENCE_S, until
 from tests.unit.services.statuses import status
-
-PATIENCE_S = 30.0
 
 
 async def serve(slot: Path, status: Callable[[], Status]) -> None:
@@ -30,8 +29,8 @@ async def ask(slot: Path) -> Status:
 
 
 async def listening(slot: Path) -> None:
-    while not (slot / SOCKET_FILE).exists() or (slot / SOCKET_FILE).stat().st_mode & 0o777 != 0o600:  # noqa: ASYNC110
-        await trio.sleep(0.001)
+    file = slot / SOCKET_FILE
+    await until(lambda: file.exists() and file.stat().st_mode & 0o777 == 0o600)
 
 
 async def test_every_connection_gets_the_state_of_the_moment(tmp_path: Path, nursery: trio.Nursery) -> None:
@@ -56,11 +55,8 @@ async def test_who_asks_between_two_ways_of_answering_waits_for_the_second(
         nursery.start_soon(note)
         await trio.sleep(0.05)
         assert not answers
-        with trio.move_on_after(PATIENCE_S) as scope:
-            nursery.start_soon(serve_status, listener, lambda: status(2))
-            while not answers:  # noqa: ASYNC110
-                await trio.sleep(0.001)
-        assert not scope.cancelled_caught
+        nursery.start_soon(serve_status, listener, lambda: status(2))
+        await until(lambda: bool(answers))
         assert answers[0].round == 2
         nursery.cancel_scope.cancel()
 
