@@ -56,7 +56,8 @@ def load_identity(path: Path) -> Identity:
     if mode & 0o077:
         raise StorageError(
             f"identity file {path} is open to other users (mode {mode:04o}, expected 0600): run "
-            f"'chmod 600 {path}'; if others may have read it, delete it and return under a new identity"
+            f"'chmod 600 {path}', or, where that changes nothing, move the folder to a file system that keeps modes; "
+            "if others may have read it, delete it and return under a new identity"
         )
     return _decode(raw, path)
 

@@ -87,12 +87,8 @@ def load_model(path: Path) -> ModelFile:
             state = ModelState(params=file.get_tensor("params"), moments=moments, outer=outer)
     except FileNotFoundError as error:
         raise StorageError(f"there is no model at {path}: {WHO_SAVES}") from error
-    except (
-        SafetensorError,
-        OSError,
-        TypeError,
-        AttributeError,
-    ) as error:  # a type that numpy lacks, as BF16 or F8_E4M3
+    # The last two: of a type that numpy lacks, as BF16 or F8_E4M3.
+    except (SafetensorError, OSError, TypeError, AttributeError) as error:
         raise StorageError(f"{path} cannot be read as a model: {_why(path, error)}") from error
     _check_arrays(path, state)
     return ModelFile(state=state, settings=settings)

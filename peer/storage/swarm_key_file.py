@@ -39,8 +39,9 @@ def load_swarm_key(path: Path) -> SwarmKey:
     if _is_open_to_others(found):
         mode = stat.S_IMODE(found.st_mode)
         raise StorageError(
-            f"swarm key file {path} is open to other users (mode {mode:04o}, expected 0600): run 'chmod 600 {path}'; "
-            "if others may have read it, give all peers a new one"
+            f"swarm key file {path} is open to other users (mode {mode:04o}, expected 0600): run 'chmod 600 {path}', or"
+            " move it, where that changes nothing, to a file system that keeps modes; if others may have read it, give"
+            " all peers a new one"
         )
     if raw.startswith(_IDENTITY_PREFIX):
         raise StorageError(
